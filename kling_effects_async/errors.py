@@ -1,0 +1,322 @@
+"""Everything that can go wrong, grouped by what the caller can do next.
+
+KlingEffectsError
+├── SettingsError              nothing was sent: complete or correct the settings
+├── EffectRejectedError        nothing was sent: the effect cannot be what was meant
+├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
+├── ClientClosedError          the client was left while the wait was on: ``attach`` again
+├── TransportError             no answer
+│   ├── NetworkError           no connection, or one that broke
+│   ├── RequestTimeoutError    one request took too long (also a ``TimeoutError``)
+│   ├── TlsError               the server's certificate is not to be trusted
+│   ├── ProxyError             the proxy refused
+│   └── SubmissionUncertainError   a submit may have been accepted: look before you pay again
+├── ReplyError                 an answer nobody can read
+├── ApiError                   an answer that says no
+│   ├── AuthenticationError    the key is wrong
+│   ├── AccountError           the account may not, or cannot pay: a person has to act
+│   ├── InvalidRequestError    this request will never be accepted
+│   │   └── TaskNotFoundError  the service does not know the task (yet, or any more)
+│   ├── ContentRejectedError   moderation: submit another image
+│   ├── RateLimitError         too fast: wait, then the same again
+│   │   └── ConcurrencyLimitError   all of the account's slots are taken
+│   └── ServiceError           trouble on the service's side
+├── TaskFailedError            the task ended in failure
+├── TaskTimeoutError           the deadline passed; the task goes on (also a ``TimeoutError``)
+├── ResultMissingError         the task succeeded and names no video
+└── DownloadError              the video could not be brought home
+    └── VideoExpiredError      its address is no longer valid
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kling_effects_async.models import TaskSnapshot
+
+__all__ = [
+    "AccountError",
+    "ApiError",
+    "AuthenticationError",
+    "ClientClosedError",
+    "ConcurrencyLimitError",
+    "ContentRejectedError",
+    "DownloadError",
+    "EffectRejectedError",
+    "ImageRejectedError",
+    "InvalidRequestError",
+    "KlingEffectsError",
+    "NetworkError",
+    "ProxyError",
+    "RateLimitError",
+    "ReplyError",
+    "RequestTimeoutError",
+    "ResultMissingError",
+    "ServiceError",
+    "SettingsError",
+    "SubmissionUncertainError",
+    "TaskFailedError",
+    "TaskNotFoundError",
+    "TaskTimeoutError",
+    "TlsError",
+    "TransportError",
+    "VideoExpiredError",
+]
+
+
+class KlingEffectsError(Exception):
+    """The root of every error this package raises on purpose."""
+
+
+class SettingsError(KlingEffectsError):
+    """A setting is missing or contradicts another; nothing was sent."""
+
+
+class EffectRejectedError(KlingEffectsError, ValueError):
+    """The effect cannot be what was meant (a dual scene with one image); nothing was sent."""
+
+
+class ImageRejectedError(KlingEffectsError, ValueError):
+    """Kling would refuse this image, possibly after charging for it; nothing was sent.
+
+    Attributes:
+        image: what the image is called in messages, such as its file name.
+        problems: every reason found, each one a sentence that says what to do.
+    """
+
+    def __init__(self, image: str, problems: Sequence[str]) -> None:
+        self.image = image
+        self.problems = tuple(problems)
+        super().__init__(image, self.problems)
+
+    def __str__(self) -> str:
+        return f"{self.image}: {' '.join(self.problems)}"
+
+
+class ClientClosedError(KlingEffectsError):
+    """The client was left while a wait was on; the task itself goes on at the service."""
+
+
+class TransportError(KlingEffectsError):
+    """No answer came back.
+
+    Attributes:
+        sent: whether bytes of the request may have reached the server. Only where this is
+            ``False`` is it certain that a submit created no task.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        self.sent = sent
+        super().__init__(message)
+
+
+class NetworkError(TransportError):
+    """No connection could be made, or it broke before the answer was complete."""
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """One request took longer than its limit."""
+
+
+class TlsError(TransportError):
+    """The server's certificate is not to be trusted; the connection is never made without one."""
+
+
+class ProxyError(TransportError):
+    """The proxy between us and the service refused the connection."""
+
+
+class SubmissionUncertainError(TransportError):
+    """The answer to a submit was lost: the service may have accepted the task, and charge for it.
+
+    Do not submit again before you looked: ``client.attach(external_task_id=...)`` finds the task
+    where the service looks tasks up by external id.
+
+    Attributes:
+        external_task_id: the id the task was submitted with.
+        scene: the scene it was submitted for.
+    """
+
+    def __init__(self, message: str, *, external_task_id: str, scene: str) -> None:
+        self.external_task_id = external_task_id
+        self.scene = scene
+        super().__init__(message, sent=True)
+
+
+class ReplyError(KlingEffectsError):
+    """An answer came that nobody can read: an HTML page, a cut body, another task's answer.
+
+    Attributes:
+        http_status: the answer's status.
+        request_id: the service's id for the request, for its support.
+    """
+
+    retryable: ClassVar[bool] = True
+
+    def __init__(
+        self, message: str, *, http_status: int | None = None, request_id: str | None = None
+    ) -> None:
+        self.http_status = http_status
+        self.request_id = request_id
+        super().__init__(message)
+
+
+class ApiError(KlingEffectsError):
+    """The service answered, and its answer says no.
+
+    Attributes:
+        http_status: the answer's HTTP status.
+        code: the business code, a number with Kling, a word with some gateways.
+        message: the service's own words.
+        request_id: the service's id for the request, for its support.
+        retryable: whether the same request can succeed later without anybody doing anything.
+        may_be_accepted: whether a submit answered like this can have created a task all the same.
+        retry_after_s: how long the service asks to wait, in seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        code: int | str | None = None,
+        request_id: str | None = None,
+        retryable: bool = False,
+        may_be_accepted: bool = False,
+        retry_after_s: float | None = None,
+        advice: str = "",
+    ) -> None:
+        self.message = message
+        self.http_status = http_status
+        self.code = code
+        self.request_id = request_id
+        self.retryable = retryable
+        self.may_be_accepted = may_be_accepted
+        self.retry_after_s = retry_after_s
+        self.advice = advice
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        facts = [
+            f"{name} {value}"
+            for name, value in (
+                ("HTTP", self.http_status),
+                ("code", self.code),
+                ("request", self.request_id),
+            )
+            if value not in (None, "")
+        ]
+        said = self.message or "the service gave no reason"
+        where = f" ({', '.join(facts)})" if facts else ""
+        return f"{said}{where}{f'. {self.advice}' if self.advice else ''}"
+
+
+class AuthenticationError(ApiError):
+    """The key or token is missing, wrong, not valid yet, or expired."""
+
+
+class AccountError(ApiError):
+    """The account is blocked, has nothing left, or lacks the right; a person has to act."""
+
+
+class InvalidRequestError(ApiError):
+    """The request itself is wrong and will be refused again."""
+
+
+class TaskNotFoundError(InvalidRequestError):
+    """The service does not know the task: it is too young, too old, or another account's."""
+
+
+class ContentRejectedError(ApiError):
+    """Moderation refused the content; another image may pass."""
+
+
+class RateLimitError(ApiError):
+    """Requests come too fast; the same request is fine after a pause."""
+
+
+class ConcurrencyLimitError(RateLimitError):
+    """Every slot of the account is taken; nothing was created, and one becomes free."""
+
+
+class ServiceError(ApiError):
+    """The service, or a proxy in front of it, has trouble of its own."""
+
+
+class TaskFailedError(KlingEffectsError):
+    """The task ended in failure; a submit with another image is a new task.
+
+    Attributes:
+        snapshot: the final snapshot; ``snapshot.message`` is the service's reason.
+    """
+
+    def __init__(self, snapshot: TaskSnapshot) -> None:
+        self.snapshot = snapshot
+        super().__init__(snapshot)
+
+    def __str__(self) -> str:
+        reason = self.snapshot.message or "the service gave no reason"
+        request = f" (request {self.snapshot.request_id})" if self.snapshot.request_id else ""
+        return f"task {self.snapshot.task_id} failed: {reason}{request}"
+
+
+class TaskTimeoutError(KlingEffectsError, TimeoutError):
+    """The policy's deadline passed before the task ended; the task goes on at the service.
+
+    Attributes:
+        task_id: what to ``attach`` to later; ``None`` where only the external id is known.
+        external_task_id: the caller's own id of the task.
+        deadline_s: the limit that passed, in seconds.
+        latest: the last snapshot seen, if any.
+    """
+
+    def __init__(
+        self,
+        *,
+        task_id: str | None,
+        external_task_id: str | None,
+        deadline_s: float,
+        latest: TaskSnapshot | None = None,
+    ) -> None:
+        self.task_id = task_id
+        self.external_task_id = external_task_id
+        self.deadline_s = deadline_s
+        self.latest = latest
+        super().__init__(task_id or external_task_id)
+
+    def __str__(self) -> str:
+        status = self.latest.raw_status if self.latest else "never seen"
+        return (
+            f"task {self.task_id or self.external_task_id} did not end within "
+            f"{self.deadline_s:g} s (last status: {status}); it goes on at the service: "
+            "attach() to it later"
+        )
+
+
+class ResultMissingError(KlingEffectsError):
+    """The task succeeded, but its answer names no video, even after asking again.
+
+    Attributes:
+        snapshot: the final snapshot.
+    """
+
+    def __init__(self, snapshot: TaskSnapshot) -> None:
+        self.snapshot = snapshot
+        super().__init__(snapshot)
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.snapshot.task_id} succeeded, but the service names no video; "
+            "attach() and refresh() later, or show the service this id"
+        )
+
+
+class DownloadError(KlingEffectsError):
+    """The video could not be fetched whole; what was paid for is still at the service."""
+
+
+class VideoExpiredError(DownloadError):
+    """The video's address is no longer valid; ``refresh()`` the task for a fresh one."""

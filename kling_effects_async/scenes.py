@@ -1,0 +1,71 @@
+"""The scenes Kling is known to offer: advice for people, never a gate.
+
+Scenes come weekly and leave silently, so a name that is not here is sent all the same, with a
+warning. Source: the gateway's page and Kling's effects pages of 2025-04 to 2026-09 (``scenes.json``
+was made from them; English names are derived from the scene's id, not the vendor's own).
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+__all__ = ["Scene", "SceneInfo", "catalogue", "similar_scenes"]
+
+
+class Scene(enum.StrEnum):
+    """The six scenes of the gateway's page. Any other name is given as a plain ``str``."""
+
+    FUZZYFUZZY = "fuzzyfuzzy"
+    SQUISH = "squish"
+    EXPANSION = "expansion"
+    HUG = "hug"
+    KISS = "kiss"
+    HEART_GESTURE = "heart_gesture"
+
+
+@frozen(kw_only=True)
+class SceneInfo:
+    """What is known of one scene.
+
+    Attributes:
+        images: how many pictures it takes, 1 or 2.
+        model_names, modes, durations_s: what was allowed while the field existed; empty where the
+            scene never had it.
+        regions: whose newest list (2026-09) names it: ``mainland``, ``global``; empty: neither.
+        ended: the day its end was announced for, as ``YYYY-MM-DD``.
+    """
+
+    scene: str
+    images: int
+    name_en: str
+    name_zh: str | None
+    model_names: tuple[str, ...] = field(converter=tuple[str, ...])
+    modes: tuple[str, ...] = field(converter=tuple[str, ...])
+    durations_s: tuple[int, ...] = field(converter=tuple[int, ...])
+    regions: tuple[str, ...] = field(converter=tuple[str, ...])
+    ended: str | None
+
+    @property
+    def is_listed(self) -> bool:
+        """One of the newest official lists names it."""
+        return bool(self.regions)
+
+
+@cache
+def catalogue() -> Mapping[str, SceneInfo]:
+    """Every known scene by its id; read from the package once."""
+    text = files(__package__).joinpath("scenes.json").read_text(encoding="utf-8")
+    return MappingProxyType({row["scene"]: SceneInfo(**row) for row in json.loads(text)})
+
+
+def similar_scenes(name: str) -> list[str]:
+    """Up to three known scenes whose names look like this one, for messages."""
+    return difflib.get_close_matches(name, catalogue(), n=3)

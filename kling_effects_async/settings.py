@@ -1,0 +1,125 @@
+"""Credentials, and settings from mappings: the environment or a TOML text, read by the caller."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from kling_effects_async.errors import SettingsError
+from kling_effects_async.protocol.services import Service
+
+__all__ = ["AccessKeys", "BearerToken", "Credentials", "Settings"]
+
+
+def _hidden(_secret: str) -> str:
+    return "'...'"
+
+
+def _is_secret(_credentials: object, attribute: object, value: str) -> None:
+    name = getattr(attribute, "name", "secret")
+    if not value or value != value.strip() or not value.isascii() or not value.isprintable():
+        raise SettingsError(
+            f"{name} must be the key alone: not empty, no spaces or line breaks around it"
+        )
+
+
+@frozen
+class BearerToken:
+    """A plain key, sent as ``Authorization: Bearer``: a gateway's, or one of Kling's API keys."""
+
+    token: str = field(repr=_hidden, validator=_is_secret)
+
+
+@frozen
+class AccessKeys:
+    """Kling's pair of access key and secret key; each request carries a fresh signed token."""
+
+    access_key: str = field(repr=_hidden, validator=_is_secret)
+    secret_key: str = field(repr=_hidden, validator=_is_secret)
+
+
+Credentials: TypeAlias = BearerToken | AccessKeys
+
+
+@frozen
+class Settings:
+    """Who asks, and whom.
+
+    A pair of access keys means Kling itself, a bearer token means V-API, unless ``service`` says
+    otherwise.
+    """
+
+    credentials: Credentials
+    service: Service
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read ``KLING_API_KEY``, or ``KLING_ACCESS_KEY`` with ``KLING_SECRET_KEY``.
+
+        ``KLING_SERVICE`` is ``vapi``, ``singapore``, ``beijing`` or a gateway's base URL.
+
+        Raises:
+            SettingsError: a key is missing; the message names the variables.
+        """
+        return cls._from(environ, {name: f"KLING_{name.upper()}" for name in _NAMES})
+
+    @classmethod
+    def from_toml(cls, text: str) -> Settings:
+        """Read ``api_key``, or ``access_key`` with ``secret_key``, and ``service`` of ``[kling]``.
+
+        Raises:
+            SettingsError: it is no TOML, or a key is missing; the message names the members.
+        """
+        try:
+            table = tomllib.loads(text).get("kling", {})
+        except tomllib.TOMLDecodeError:
+            # The decoder's own message may quote the line with the key.
+            raise SettingsError("the settings are not valid TOML") from None
+        if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+            raise SettingsError("[kling] must be a table of texts")
+        return cls._from(table, {name: name for name in _NAMES})
+
+    @classmethod
+    def _from(cls, values: Mapping[str, str], names: Mapping[str, str]) -> Settings:
+        given = {name: values.get(key, "") for name, key in names.items()}
+        credentials = _credentials(given, names)
+        return cls(credentials, _service(given["service"], credentials, names["service"]))
+
+
+_NAMES = ("api_key", "access_key", "secret_key", "service")
+
+
+def default_service(credentials: Credentials) -> Service:
+    """Kling itself for its own keys, V-API for a bearer token."""
+    return Service.official() if isinstance(credentials, AccessKeys) else Service.vapi()
+
+
+def _credentials(given: Mapping[str, str], names: Mapping[str, str]) -> Credentials:
+    if given["access_key"] and given["secret_key"]:
+        return AccessKeys(given["access_key"], given["secret_key"])
+    if given["access_key"] or given["secret_key"]:
+        missing = "secret_key" if given["access_key"] else "access_key"
+        raise SettingsError(f"{names[missing]} is missing: the two keys only work together")
+    if given["api_key"]:
+        return BearerToken(given["api_key"])
+    raise SettingsError(
+        f"no key found: set {names['api_key']} for a gateway, "
+        f"or {names['access_key']} and {names['secret_key']} for Kling itself"
+    )
+
+
+def _service(name: str, credentials: Credentials, variable: str) -> Service:
+    if not name:
+        return default_service(credentials)
+    if name == "vapi":
+        return Service.vapi()
+    if name in ("singapore", "beijing"):
+        return Service.official(name)
+    if name.startswith(("https://", "http://")):
+        return Service.gateway(name)
+    raise SettingsError(
+        f"{variable} must be vapi, singapore, beijing or a gateway's base URL, not {name!r}"
+    )
