@@ -1,0 +1,100 @@
+"""The cattrs converter of the wire: strict where cattrs would guess.
+
+Left alone, cattrs turns null into ``'None'``, ``'false'`` into ``True`` and 1.9 into 1. Here a
+member that decides something (an id, an address) has the right type or is an error; one that only
+informs (a time, a price, a length) becomes ``None`` when nobody can read it, because an odd
+timestamp is no reason to lose a paid task.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any
+
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, override
+
+from kling_effects_async.models import TaskStatus, Video
+
+__all__ = ["STATUS_WORDS", "converter"]
+
+# Source: Kling's effects page, 2026-09 (submitted, processing, succeed, failed); new-api's task
+# model (upper case); sibling gateways' query pages (the rest). Compared in lower case.
+STATUS_WORDS: dict[str, TaskStatus] = {
+    "not_start": TaskStatus.SUBMITTED,
+    "submitted": TaskStatus.SUBMITTED,
+    "queued": TaskStatus.SUBMITTED,
+    "pending": TaskStatus.SUBMITTED,
+    "in_progress": TaskStatus.PROCESSING,
+    "processing": TaskStatus.PROCESSING,
+    "success": TaskStatus.SUCCEEDED,
+    "succeed": TaskStatus.SUCCEEDED,
+    "succeeded": TaskStatus.SUCCEEDED,
+    "completed": TaskStatus.SUCCEEDED,
+    "failure": TaskStatus.FAILED,
+    "failed": TaskStatus.FAILED,
+}
+
+# Unix seconds stay below this until the year 5138; milliseconds passed it in 1973.
+_FIRST_MILLISECONDS = 10**11
+
+
+@cache
+def converter() -> Converter:
+    """The one converter, made at its first use."""
+    made = Converter()
+    made.register_structure_hook(str, _text)
+    made.register_structure_hook(TaskStatus, _status)
+    made.register_structure_hook(datetime | None, _moment)
+    made.register_structure_hook(Decimal | None, _decimal)
+    made.register_structure_hook(float | None, _seconds)
+    made.register_structure_hook(
+        Video, make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
+    )
+    return made
+
+
+def _text(value: Any, _type: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # an id beyond 2**53 that a gateway left unquoted keeps every digit
+    raise TypeError(f"text expected, not {type(value).__name__}")
+
+
+def _status(value: Any, _type: object) -> TaskStatus:
+    return STATUS_WORDS.get(str(value).lower(), TaskStatus.UNKNOWN)
+
+
+def _moment(value: Any, _type: object) -> datetime | None:
+    number = _number(value)
+    if not number:
+        return None  # 0 means "not reached yet"
+    try:
+        return datetime.fromtimestamp(
+            float(number / 1000 if number >= _FIRST_MILLISECONDS else number), UTC
+        )
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _decimal(value: Any, _type: object) -> Decimal | None:
+    return _number(value)
+
+
+def _seconds(value: Any, _type: object) -> float | None:
+    number = _number(value)
+    return None if number is None else float(number)
+
+
+def _number(value: Any) -> Decimal | None:
+    """A number, or text of one; ``None`` for everything else, also below zero."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and number >= 0 else None

@@ -1,0 +1,86 @@
+"""The currency between the rules and the edge: a request to send, a reply that came.
+
+A body is a row of pieces. A ``Base64Of`` is a hole that the edge fills while sending, so that an
+image is never in memory as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+__all__ = ["Base64Of", "Body", "Reply", "Request", "retry_after_seconds"]
+
+
+@frozen
+class Base64Of:
+    """A place in a body where the base64 form of an image goes, without prefix or line breaks."""
+
+    image: Path | bytes = field(repr=lambda image: f"<{type(image).__name__}>")
+
+
+Body: TypeAlias = tuple[bytes | Base64Of, ...]
+
+
+@frozen(kw_only=True)
+class Request:
+    """One request of the API.
+
+    Attributes:
+        path: below the service's base URL, with its leading slash, already quoted.
+        body: the pieces of a JSON document; empty for none.
+        is_repeatable: sending it twice does no harm. False for every request that costs money.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Body = field(default=(), repr=False)
+    is_repeatable: bool
+
+
+@frozen(kw_only=True)
+class Reply:
+    """One answer, whole.
+
+    Attributes:
+        headers: with their names in lower case.
+        retry_after_s: how long the server asks to wait, in seconds, whichever form it came in.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    retry_after_s: float | None = None
+
+    @property
+    def content_type(self) -> str:
+        """The media type alone, in lower case; ``""`` if the header is absent."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """``Retry-After`` as seconds from now; a past date is 0, and garbage is ``None``."""
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        return _seconds_until(header, now)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _seconds_until(http_date: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(http_date)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:  # "-0000": the date is UTC, as every HTTP date
+        moment = moment.replace(tzinfo=now.tzinfo)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,204 @@
+"""Requests of the effects API, built and never sent here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from kling_effects_async.effects import DualImageEffect, Effect, ImageSource
+from kling_effects_async.errors import EffectRejectedError
+from kling_effects_async.protocol.messages import Base64Of, Body, Request
+from kling_effects_async.protocol.services import InputFields, Service
+from kling_effects_async.scenes import catalogue, similar_scenes
+
+__all__ = [
+    "build_list",
+    "build_lookup",
+    "build_query",
+    "build_submit",
+    "check_external_task_id",
+    "scene_advice",
+]
+
+# Kling documents no limits. An id becomes part of a path, and a character that some proxy decodes
+# on the way would make a paid task look unknown; so only what every server leaves alone.
+_EXTERNAL_TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@~=+-]{1,128}")
+
+# Source: Kling's effects page, 2026-09.
+PAGE_MAX = 1000
+PAGE_SIZE_MAX = 500
+
+
+def build_submit(
+    service: Service,
+    effect: Effect,
+    *,
+    external_task_id: str | None = None,
+    callback_url: str | None = None,
+) -> Request:
+    """The request that creates (and charges for) one task.
+
+    Raises:
+        EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
+    """
+    _check_image_count(effect)
+    if external_task_id is not None:
+        check_external_task_id(external_task_id)
+    if callback_url is not None and not callback_url.startswith(("http://", "https://")):
+        raise EffectRejectedError(f"callback_url must be an http(s) URL, not {callback_url[:40]!r}")
+    document = {
+        "effect_scene": effect.scene,
+        "input": _input(service, effect),
+        "callback_url": callback_url,
+        "external_task_id": external_task_id,
+    }
+    return Request(
+        method="POST",
+        path=service.effects_path,
+        body=_body({name: value for name, value in document.items() if value is not None}),
+        is_repeatable=False,
+    )
+
+
+def build_query(service: Service, task_id: str) -> Request:
+    """The request for one task by the service's own id."""
+    return _get_one(service, task_id, what="task_id")
+
+
+def build_lookup(service: Service, external_task_id: str) -> Request:
+    """The request for one task by the caller's id: the same path, where the service allows it."""
+    return _get_one(service, external_task_id, what="external_task_id")
+
+
+def build_list(service: Service, *, page: int = 1, page_size: int = 30) -> Request:
+    """The request for one page of the account's tasks.
+
+    Raises:
+        ValueError: ``page`` is not within 1-1000, or ``page_size`` not within 1-500.
+    """
+    if not 1 <= page <= PAGE_MAX:
+        raise ValueError(f"page must be 1 to {PAGE_MAX}, not {page}")
+    if not 1 <= page_size <= PAGE_SIZE_MAX:
+        raise ValueError(f"page_size must be 1 to {PAGE_SIZE_MAX}, not {page_size}")
+    query = (("pageNum", str(page)), ("pageSize", str(page_size)))
+    return Request(method="GET", path=service.effects_path, query=query, is_repeatable=True)
+
+
+def check_external_task_id(external_task_id: str) -> None:
+    """Refuse an id that could be mangled on its way.
+
+    Raises:
+        EffectRejectedError: it is empty, longer than 128, or has other than plain characters.
+    """
+    if not _EXTERNAL_TASK_ID.fullmatch(external_task_id):
+        raise EffectRejectedError(
+            f"external_task_id {external_task_id[:40]!r} is not safe in a path: "
+            "use 1 to 128 of the characters A-Z a-z 0-9 . _ : @ ~ = + -"
+        )
+
+
+def scene_advice(service: Service, scene: str) -> str | None:
+    """What a caller should know about a scene before paying for it; ``None`` if nothing."""
+    info = catalogue().get(scene)
+    if info is None:
+        similar = similar_scenes(scene)
+        hint = f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        return f"scene {scene!r} is in no known list; it is sent as it is{hint}"
+    if service.dialect.name == "official" and not info.is_listed:
+        since = f" (end announced for {info.ended})" if info.ended else ""
+        return f"scene {scene!r} is not in Kling's newest list{since}; it may be refused"
+    return None
+
+
+def _get_one(service: Service, any_id: str, *, what: str) -> Request:
+    if not any_id or any_id in (".", ".."):
+        raise EffectRejectedError(f"{what} must be an id, not {any_id!r}")
+    path = f"{service.effects_path}/{quote(any_id, safe='')}"
+    return Request(method="GET", path=path, is_repeatable=True)
+
+
+def _check_image_count(effect: Effect) -> None:
+    info = catalogue().get(effect.scene)
+    if info is None or info.images == len(effect.images):
+        return
+    right, wrong = (
+        ("DualImageEffect with left= and right=", "one image")
+        if info.images == 2
+        else ("SingleImageEffect with image=", "two images")
+    )
+    raise EffectRejectedError(f"scene {effect.scene!r} does not take {wrong}: use {right}")
+
+
+def _input(service: Service, effect: Effect) -> dict[str, object]:
+    is_dual = isinstance(effect, DualImageEffect)
+    fields = service.dialect.dual if is_dual else service.dialect.single
+    images = [_wire_image(image) for image in effect.images]
+    members = {
+        "model_name": _choose(service, "model_name", effect.model_name, fields.model_names),
+        "mode": _mode(service, effect, fields),
+        "images" if is_dual else "image": images if is_dual else images[0],
+        "duration": _duration(service, effect, fields),
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _mode(service: Service, effect: Effect, fields: InputFields) -> str | None:
+    asked = effect.mode if isinstance(effect, DualImageEffect) else None
+    mode: str | None = _choose(service, "mode", asked, fields.modes)
+    return mode
+
+
+def _duration(service: Service, effect: Effect, fields: InputFields) -> str | None:
+    seconds = _choose(service, "duration_s", effect.duration_s, fields.durations_s)
+    return None if seconds is None else str(seconds)  # the wire wants text: "5"
+
+
+def _choose(service: Service, name: str, asked: Any, allowed: tuple[Any, ...]) -> Any:
+    if asked is None:
+        return allowed[0] if allowed else None
+    if asked in allowed:
+        return asked
+    if not allowed:
+        raise EffectRejectedError(
+            f"{service.name} has no {name} for this effect any more: leave it out"
+        )
+    raise EffectRejectedError(
+        f"{service.name} does not take {name}={asked!r} for this effect: "
+        f"use {' or '.join(map(repr, allowed))}"
+    )
+
+
+def _wire_image(image: ImageSource) -> str | Base64Of:
+    return image if isinstance(image, str) else Base64Of(image)
+
+
+def _body(document: Mapping[str, object]) -> Body:
+    """The document as JSON pieces, with each image left as a hole."""
+    pieces: list[bytes | Base64Of] = []
+    for piece in _json_pieces(document):
+        last = pieces[-1] if pieces else None
+        if isinstance(piece, bytes) and isinstance(last, bytes):
+            pieces[-1] = last + piece
+        else:
+            pieces.append(piece)
+    return tuple(pieces)
+
+
+def _json_pieces(value: object) -> Iterator[bytes | Base64Of]:
+    if isinstance(value, Base64Of):
+        yield from (b'"', value, b'"')
+    elif isinstance(value, Mapping):
+        for number, (name, member) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{json.dumps(name)}:".encode()
+            yield from _json_pieces(member)
+        yield b"}"
+    elif isinstance(value, list):
+        for number, member in enumerate(value):
+            yield b"," if number else b"["
+            yield from _json_pieces(member)
+        yield b"]"
+    else:
+        yield json.dumps(value, ensure_ascii=False).encode()

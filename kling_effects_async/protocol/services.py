@@ -1,0 +1,152 @@
+"""Who is asked, and in which dialect, as frozen values.
+
+A dialect tells which fields a create body has. It never decides how an answer is read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
+
+from kling_effects_async.errors import SettingsError
+
+__all__ = ["GATEWAY", "OFFICIAL", "Dialect", "InputFields", "Service"]
+
+# Source: Kling API platform notes, 2026-09-20 (servers outside China, servers in mainland China).
+_OFFICIAL_HOSTS = {
+    "singapore": "https://api-singapore.klingai.com",
+    "beijing": "https://api-beijing.klingai.com",
+}
+
+
+@frozen(kw_only=True)
+class InputFields:
+    """The optional members of ``input`` and their values, the default first.
+
+    An empty row means that the dialect has no such member.
+    """
+
+    model_names: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    durations_s: tuple[int, ...] = ()
+
+
+@frozen(kw_only=True)
+class Dialect:
+    """What a service wants in a create body, for one image and for two."""
+
+    name: str
+    single: InputFields
+    dual: InputFields
+
+
+# Source: the gateway's pages "video effects, single" and "video effects, dual", 2026-09. Of the
+# three models of the dual scenes the newest comes first, as the single scenes know no other.
+GATEWAY = Dialect(
+    name="gateway",
+    single=InputFields(model_names=("kling-v1-6",), durations_s=(5,)),
+    dual=InputFields(
+        model_names=("kling-v1-6", "kling-v1-5", "kling-v1"),
+        modes=("std", "pro"),
+        durations_s=(5, 10),
+    ),
+)
+
+# Source: Kling's effects page, 2026-09: model_name, mode and duration no longer exist.
+OFFICIAL = Dialect(name="official", single=InputFields(), dual=InputFields())
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _is_base_url(service: Service, _attribute: Attribute[str], url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"base_url must be an http(s) URL with a host, not {url!r}")
+    if parts.username or parts.query or parts.fragment:
+        raise SettingsError("base_url must be bare: no user name, query or fragment")
+    if parts.scheme == "http" and not (service.allow_plain_http or _is_loopback(parts.hostname)):
+        raise SettingsError(
+            f"http://{parts.hostname} would carry the key in clear text: use https, "
+            "or allow_plain_http=True inside a network you trust"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@frozen(kw_only=True)
+class Service:
+    """A server that speaks the effects API.
+
+    Attributes:
+        finds_external_ids: whether a query by ``external_task_id`` is answered; ``None`` where
+            the documents contradict each other, so that it has to be seen.
+        lists_tasks: whether there is a list of tasks; ``None`` as above.
+        allow_plain_http: the key may travel unencrypted to a host that is not this machine.
+    """
+
+    name: str
+    allow_plain_http: bool = field(default=False, repr=False)
+    base_url: str = field(converter=_without_slash, validator=_is_base_url)
+    effects_path: str
+    dialect: Dialect
+    finds_external_ids: bool | None = None
+    lists_tasks: bool | None = None
+
+    @classmethod
+    def vapi(cls) -> Service:
+        """V-API, the gateway of ``https://api.gpt.ge``.
+
+        Source: its page on single effects (create); its page on queries (paths).
+        """
+        return cls.gateway("https://api.gpt.ge", name="vapi")
+
+    @classmethod
+    def gateway(
+        cls, base_url: str, *, name: str = "gateway", allow_plain_http: bool = False
+    ) -> Service:
+        """Any gateway that has the paths and the create body of V-API.
+
+        Raises:
+            SettingsError: ``base_url`` is no bare http(s) URL, or would send the key in clear text.
+        """
+        return cls(
+            name=name,
+            base_url=base_url,
+            effects_path="/kling/v1/videos/effects",
+            dialect=GATEWAY,
+            allow_plain_http=allow_plain_http,
+        )
+
+    @classmethod
+    def official(cls, region: str = "singapore", *, base_url: str | None = None) -> Service:
+        """Kling itself: ``"singapore"`` outside mainland China, ``"beijing"`` inside.
+
+        ``base_url`` replaces the region's host, for a proxy or an emulator.
+
+        Raises:
+            SettingsError: the region is neither of the two.
+
+        Source: Kling's effects page, 2026-09 (the query takes either id; there is a list).
+        """
+        if base_url is None and region not in _OFFICIAL_HOSTS:
+            regions = " or ".join(repr(name) for name in _OFFICIAL_HOSTS)
+            raise SettingsError(f"unknown region {region!r}: use {regions}")
+        return cls(
+            name=f"official-{region}",
+            base_url=base_url or _OFFICIAL_HOSTS[region],
+            effects_path="/v1/videos/effects",
+            dialect=OFFICIAL,
+            finds_external_ids=True,
+            lists_tasks=True,
+        )

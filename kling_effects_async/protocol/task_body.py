@@ -1,0 +1,266 @@
+"""Layers -> ``TaskSnapshot``: which layer says what, when a gateway wraps another's answer.
+
+- The outermost id wins: it is the one this service is asked for.
+- A final word wins from the outside in, because a gateway may have decided on its own (its
+  time-out sweep); else the innermost known word is the freshest.
+- Results and times are taken from the inside out: that is Kling's own task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cattrs import BaseValidationError, transform_error
+
+from kling_effects_async.errors import ReplyError
+from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
+from kling_effects_async.protocol.converter import STATUS_WORDS, converter
+from kling_effects_async.protocol.envelope import (
+    Layer,
+    layers_of,
+    open_envelope,
+    request_id_of,
+)
+from kling_effects_async.protocol.messages import Reply
+from kling_effects_async.protocol.redaction import redacted
+
+__all__ = ["read_page", "read_snapshot", "read_submitted", "read_task"]
+
+_UNITS = "final_unit_deduction"
+
+# What makes a layer a task and not an envelope, whose own ``status`` or ``id`` is something else.
+_TASK_MARKS = frozenset(
+    {"task_id", "task_status", "task_result", "progress", "resp_data", "video_url", "outputs"}
+)
+
+
+def read_submitted(reply: Reply) -> TaskSnapshot:
+    """The task that a create was answered with.
+
+    Raises:
+        ApiError: refused; ``may_be_accepted`` tells whether a task can exist all the same.
+        ReplyError: unreadable, so a task may exist.
+    """
+    document = open_envelope(reply, about_task=False)
+    layers = layers_of(document)
+    return read_snapshot(layers, status=reply.status, request_id=request_id_of(reply, layers))
+
+
+def read_task(reply: Reply, *, asked: str | None = None) -> TaskSnapshot:
+    """The task that a query was answered with.
+
+    Args:
+        asked: the id in the query, either kind. An answer about another task is an error, and
+            one without any id is about this task.
+
+    Raises:
+        ApiError: refused; ``TaskNotFoundError`` where the service does not know the task.
+        ReplyError: unreadable, or about another task.
+    """
+    document = open_envelope(reply, about_task=True)
+    layers = layers_of(document)
+    snapshot = read_snapshot(
+        layers, status=reply.status, request_id=request_id_of(reply, layers), fallback_id=asked
+    )
+    if asked is not None and asked not in _ids(layers, snapshot):
+        raise ReplyError(
+            f"asked for task {asked}, and the answer is about task {snapshot.task_id}",
+            http_status=reply.status,
+            request_id=snapshot.request_id,
+        )
+    return snapshot
+
+
+def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
+    """One page of tasks; entries that nobody can read are left out.
+
+    Raises:
+        ApiError: refused.
+        ReplyError: unreadable, or no list.
+    """
+    document = open_envelope(reply, about_task=False)
+    layers = layers_of(document)
+    entries = layers[-1].get("data")
+    if not isinstance(entries, list):
+        raise ReplyError(
+            f"HTTP {reply.status}: the answer to a list request holds no list",
+            http_status=reply.status,
+        )
+    request_id = request_id_of(reply, layers)
+    return TaskPage(tasks=tuple(_readable(entries, request_id)), page=page, page_size=page_size)
+
+
+def read_snapshot(
+    layers: Sequence[Layer],
+    *,
+    status: int = 200,
+    request_id: str | None = None,
+    fallback_id: str | None = None,
+) -> TaskSnapshot:
+    """The task in these layers, outermost first.
+
+    Args:
+        status: the HTTP status, for messages.
+        fallback_id: the task's id where no layer tells it.
+
+    Raises:
+        ReplyError: there is no task in them, or a member that decides something is of no use.
+    """
+    tasks = [layer for layer in layers if _is_task(layer)]
+    members = _members(tasks, fallback_id)
+    if members.get("task_id") is None:
+        raise ReplyError(
+            f"HTTP {status}: the answer names no task", http_status=status, request_id=request_id
+        )
+    members["request_id"] = request_id
+    for video in members["videos"]:
+        video["task_id"] = members["task_id"]
+    try:
+        return converter().structure(members, TaskSnapshot)
+    except BaseValidationError as error:
+        faults = "; ".join(transform_error(error))
+        raise ReplyError(
+            f"HTTP {status}: the answer's task does not have its shape: {redacted(faults)}",
+            http_status=status,
+            request_id=request_id,
+        ) from None
+
+
+def _readable(entries: Iterable[object], request_id: str | None) -> Iterator[TaskSnapshot]:
+    for entry in entries:
+        if not isinstance(entry, dict):
+            continue
+        try:
+            yield read_snapshot(layers_of(entry), request_id=request_id)
+        except ReplyError:
+            continue
+
+
+def _is_task(layer: Layer) -> bool:
+    return not _TASK_MARKS.isdisjoint(layer) or ("id" in layer and "status" in layer)
+
+
+def _members(tasks: Sequence[Layer], fallback_id: str | None) -> dict[str, Any]:
+    """The members of ``TaskSnapshot`` as the wire spells their values; absent ones left out."""
+    inside_out = tasks[::-1]
+    word = _status_word(tasks)
+    has_failed = STATUS_WORDS.get(word.lower()) is TaskStatus.FAILED
+    has_succeeded = STATUS_WORDS.get(word.lower()) is TaskStatus.SUCCEEDED
+    members = {
+        "task_id": _first(tasks, "task_id") or _first(tasks, "id") or fallback_id,
+        "status": word,
+        "raw_status": word,
+        "message": redacted(_reason(inside_out)) if has_failed else _progress_note(inside_out),
+        "external_task_id": _external_task_id(inside_out),
+        "videos": _videos(inside_out, has_succeeded=has_succeeded),
+        "created_at": _first(inside_out, "created_at")
+        or _first(tasks, "submit_time", "create_time"),
+        "updated_at": _first(inside_out, "updated_at")
+        or _first(tasks, "finish_time", "completed_at", "update_time"),
+        "units": next((t[_UNITS] for t in inside_out if t.get(_UNITS) is not None), None),
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _first(layers: Iterable[Layer], *names: str) -> Any:
+    """The first value that says something; 0 and ``""`` mean "not told" on this wire."""
+    for layer in layers:
+        for name in names:
+            if layer.get(name) not in (None, "", 0, "0"):
+                return layer[name]
+    return None
+
+
+def _status_word(tasks: Sequence[Layer]) -> str:
+    words = [
+        word
+        for task in tasks
+        for word in (task.get("status"), task.get("task_status"))
+        if isinstance(word, str) and word
+    ]
+    statuses = [(STATUS_WORDS.get(word.lower()), word) for word in words]
+    final = next((word for status, word in statuses if status and status.is_final), None)
+    known = next((word for status, word in reversed(statuses) if status), None)
+    return final or known or (words[-1] if words else "")
+
+
+def _reason(inside_out: Sequence[Layer]) -> str:
+    """Why it failed, in the service's words. The envelope's ``message`` always says SUCCEED."""
+    for name in ("task_status_msg", "fail_reason"):
+        text = _first(inside_out, name)
+        if isinstance(text, str) and not _is_url(text):
+            return text
+    for task in inside_out:
+        error = task.get("error")
+        if isinstance(error, dict) and isinstance(error.get("message"), str):
+            return str(error["message"])
+    text = _first(inside_out[:1], "message")  # the newer callback form has no envelope
+    return text if isinstance(text, str) else ""
+
+
+def _progress_note(inside_out: Sequence[Layer]) -> str:
+    text = _first(inside_out, "task_status_msg")
+    return redacted(text) if isinstance(text, str) else ""
+
+
+def _external_task_id(inside_out: Iterable[Layer]) -> object:
+    for task in inside_out:
+        info = task.get("task_info")
+        if isinstance(info, dict) and info.get("external_task_id"):
+            return info["external_task_id"]
+    return _first(inside_out, "external_task_id", "external_id")
+
+
+def _videos(inside_out: Sequence[Layer], *, has_succeeded: bool) -> list[dict[str, Any]]:
+    """The clips, wherever this relative puts them; the last resort comes last."""
+    for task in inside_out:
+        found = _clips(_member(task.get("task_result"), "videos")) or _clips(task.get("outputs"))
+        if found:
+            return found
+    for task in inside_out:
+        metadata = _member(task.get("metadata"), "url")
+        for url in (task.get("result_url"), task.get("url"), metadata, task.get("video_url")):
+            if _is_url(url):
+                return [{"url": url}]
+    if not has_succeeded:
+        return []
+    for task in inside_out:
+        if _is_url(task.get("fail_reason")):  # older new-api keeps a success's address here
+            return [{"url": task["fail_reason"]}]
+    for task in inside_out:
+        # The gateway's page documents `images` and null `videos` for this video task. Should it
+        # ever answer so, the address there is what was paid for; a download checks what it is.
+        found = _clips(_member(task.get("task_result"), "images"))
+        if found:
+            return found
+    return []
+
+
+def _clips(entries: object) -> list[dict[str, Any]]:
+    if not isinstance(entries, list):
+        return []
+    return [_clip(entry) for entry in entries if _is_url(_member(entry, "url")) and _moves(entry)]
+
+
+def _moves(entry: Mapping[str, Any]) -> bool:
+    """The newer form's outputs have a type each, and not all of them are videos."""
+    return entry.get("type") in (None, "", "video")
+
+
+def _clip(entry: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("url", "id", "duration", "watermark_url")
+    return {name: entry[name] for name in names if entry.get(name) not in (None, "")}
+
+
+def _member(value: object, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("https://", "http://"))
+
+
+def _ids(layers: Sequence[Layer], snapshot: TaskSnapshot) -> set[str]:
+    found = {str(layer[name]) for layer in layers for name in ("task_id", "id") if layer.get(name)}
+    return found | {snapshot.task_id, snapshot.external_task_id or snapshot.task_id}
