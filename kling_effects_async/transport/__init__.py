@@ -1,0 +1,1 @@
+"""The edges: one kind of I/O in each module, and no decisions."""

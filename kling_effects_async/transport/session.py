@@ -1,0 +1,265 @@
+"""Request -> Reply over aiohttp: tries, limits, and nothing secret in what goes wrong.
+
+aiohttp is imported at the first request, and backoff is imported nowhere else. Both because of what
+they cost or do at import; how backoff has to be held is written at ``_retrying``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Generator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kling_effects_async.errors import (
+    ApiError,
+    AuthenticationError,
+    KlingEffectsError,
+    NetworkError,
+    ProxyError,
+    ReplyError,
+    RequestTimeoutError,
+    TlsError,
+    TransportError,
+)
+from kling_effects_async.policy import RetryPolicy
+from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
+from kling_effects_async.protocol.services import Service
+from kling_effects_async.settings import AccessKeys, Credentials
+from kling_effects_async.transport.auth import authorization
+from kling_effects_async.transport.clock import Clock, sleep
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Session", "is_passing"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# A page of 500 tasks with two signed URLs each is about 1 MiB; four times that is somebody's
+# mistake or attack, and a compressed bomb ends here too.
+_REPLY_LIMIT_BYTES = 4 * 2**20
+_CONNECTIONS = 100  # measured: 20 to 100 kept-alive connections carry more than 1,000 do
+
+
+class Session:
+    """Sends requests to one service with one pair of credentials.
+
+    Args:
+        borrowed: the caller's own aiohttp session; it is used and never closed.
+        random: a source of numbers in [0, 1), for the pauses between tries.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        credentials: Credentials,
+        *,
+        retry: RetryPolicy,
+        clock: Clock,
+        random: Callable[[], float],
+        borrowed: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._service = service
+        self._credentials = credentials
+        self._retry = retry
+        self._clock = clock
+        self._random = random
+        self._http = borrowed
+        self._owns_http = borrowed is None
+        self._clock_offset = timedelta(0)
+        # The wait for a place is ours, so no limit of a request may count it.
+        self._places = asyncio.Semaphore(_CONNECTIONS)
+
+    async def aclose(self) -> None:
+        """Close the connections, unless the aiohttp session was the caller's."""
+        if self._owns_http and self._http is not None:
+            http, self._http = self._http, None
+            await http.close()
+
+    async def ask(self, request: Request, read: Callable[[Reply], T]) -> T:
+        """Send a repeatable request until an answer can be read, within the policy's bounds.
+
+        Raises:
+            TransportError, ReplyError, ApiError: the last try's.
+        """
+        if not request.is_repeatable:
+            raise ValueError(f"{request.method} {request.path} must not be repeated blindly")
+
+        async def attempt() -> T:
+            return await self.ask_once(request, read)
+
+        return await _retrying(attempt, self._retry, self._clock, self._random)()
+
+    async def ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
+        """Send a request once; a token refused for its times is signed anew and sent again.
+
+        Safe for every request: what was refused for its token was not accepted.
+
+        Raises:
+            TransportError: no answer; ``sent`` tells whether the server may have the request.
+            ReplyError, ApiError: from ``read``.
+        """
+        reply = await self._send(request)
+        try:
+            return read(reply)
+        except AuthenticationError as error:
+            if not (error.retryable and self._learn_clock_offset(reply)):
+                raise
+        return read(await self._send(request))
+
+    def _learn_clock_offset(self, reply: Reply) -> bool:
+        """Take over the service's time; whether that can change anything."""
+        if not isinstance(self._credentials, AccessKeys) or "date" not in reply.headers:
+            return False
+        try:
+            service_now = parsedate_to_datetime(reply.headers["date"])
+        except ValueError:
+            return False
+        self._clock_offset = service_now - self._clock.now()
+        ahead_s = -self._clock_offset.total_seconds()
+        _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
+        return True
+
+    async def _send(self, request: Request) -> Reply:
+        async with self._places:
+            return await self._send_now(request)
+
+    async def _send_now(self, request: Request) -> Reply:
+        import aiohttp
+
+        from kling_effects_async.transport.upload import payload_for
+
+        http = self._session()
+        payload = await payload_for(request.body) if request.body else None
+        timeout_s = (
+            self._retry.answer_timeout_s if request.is_repeatable else self._retry.submit_timeout_s
+        )
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                http.request(
+                    request.method,
+                    self._service.base_url + request.path,
+                    params=request.query,
+                    data=payload,
+                    headers=self._headers(),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s),
+                ) as response,
+            ):
+                return await self._receive(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            was_sent = payload is None or payload.has_started
+            # `from None`: aiohttp's exceptions hold the request's headers, and with them the key.
+            raise _translated(aiohttp, error, self._service, timeout_s, was_sent) from None
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            import aiohttp
+
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=_CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=30
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._http
+
+    def _headers(self) -> dict[str, str]:
+        now = self._clock.now() + self._clock_offset
+        return {
+            "Authorization": authorization(self._credentials, now),
+            "Accept": "application/json",
+            "User-Agent": "kling-effects-async",
+        }
+
+    async def _receive(self, response: aiohttp.ClientResponse) -> Reply:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _REPLY_LIMIT_BYTES:
+                response.close()
+                raise ReplyError(
+                    f"an answer of more than {_REPLY_LIMIT_BYTES:,} bytes; the rest was not read",
+                    http_status=response.status,
+                )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(
+            status=response.status,
+            headers=headers,
+            body=bytes(body),
+            retry_after_s=retry_after_seconds(headers.get("retry-after"), self._clock.now()),
+        )
+
+
+def is_passing(error: Exception) -> bool:
+    """The same request can succeed later by itself."""
+    if isinstance(error, (TlsError, ProxyError)):
+        return False
+    return isinstance(error, (TransportError, ReplyError)) or (
+        isinstance(error, ApiError) and error.retryable
+    )
+
+
+def _retrying(
+    attempt: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    clock: Clock,
+    random: Callable[[], float],
+) -> Callable[[], Awaitable[T]]:
+    """``attempt`` with backoff around it, held so that it does what it says.
+
+    backoff's own clock is the wall's, its jitter shortens what a server asked for, its sleep cannot
+    be replaced, and its log lines carry exception texts. So we give it pauses of zero and none of
+    those, and sleep in its ``on_backoff`` hook by our clock.
+    """
+    import backoff
+
+    started = clock.monotonic()
+    pause_s = 0.0
+
+    def pauses() -> Generator[float, Any, None]:
+        nonlocal pause_s
+        error = yield 0.0  # backoff primes the generator, then sends each exception in
+        for number in range(policy.attempts):
+            drawn = random() * min(policy.cap_s, policy.base_s * 2**number)
+            pause_s = (getattr(error, "retry_after_s", None) or 0.0) + drawn
+            if clock.monotonic() - started + pause_s > policy.span_s:
+                return  # backoff then raises the error it has
+            error = yield 0.0
+
+    async def keep_pause(_details: object) -> None:
+        await sleep(clock, pause_s)
+
+    retry = backoff.on_exception(
+        pauses,
+        KlingEffectsError,
+        max_tries=policy.attempts,
+        giveup=lambda error: not is_passing(error),
+        on_backoff=keep_pause,
+        jitter=None,
+        logger=None,
+    )
+    return retry(attempt)  # type: ignore[no-any-return,unused-ignore]  # backoff is untyped
+
+
+def _translated(
+    aiohttp: Any, error: Exception, service: Service, timeout_s: float, was_sent: bool
+) -> TransportError:
+    """An aiohttp failure in our words; ``sent`` is False only where nothing can have arrived."""
+    where = f"{service.name} ({service.base_url})"
+    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+        return ProxyError(f"the proxy on the way to {where} refused the connection", sent=False)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return TlsError(f"the TLS certificate of {where} is not to be trusted", sent=False)
+    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+        reason = type(getattr(error, "os_error", error)).__name__
+        return NetworkError(f"no connection to {where}: {reason}", sent=False)
+    if isinstance(error, TimeoutError):
+        return RequestTimeoutError(f"no answer from {where} within {timeout_s:g} s", sent=was_sent)
+    return NetworkError(f"the connection to {where} broke: {type(error).__name__}", sent=was_sent)

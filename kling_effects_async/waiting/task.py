@@ -1,0 +1,102 @@
+"""The handle of one task: awaitable, iterable, and free of I/O until one of the two."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any
+
+from kling_effects_async.errors import ResultMissingError, TaskFailedError
+from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus
+from kling_effects_async.waiting.tracker import Tracker, Watch
+
+__all__ = ["EffectTask"]
+
+
+class EffectTask:
+    """One task at the service; made by ``EffectsClient.submit`` and ``EffectsClient.attach``.
+
+    ``await task`` gives its result. ``async for snapshot in task`` gives its changes, the final one
+    last; a failed task ends the iteration like any other. Both may be used as often and by as many
+    callers as you like: they share one poller. A caller that is cancelled leaves the task running.
+    """
+
+    def __init__(
+        self, watch: Watch, tracker: Tracker, ask: Callable[[Watch], Awaitable[TaskSnapshot]]
+    ) -> None:
+        self._watch = watch
+        self._tracker = tracker
+        self._ask = ask
+
+    @property
+    def id(self) -> str | None:
+        """The service's ``task_id``; ``None`` until it is known, if attached by external id."""
+        return self._watch.task_id
+
+    @property
+    def external_task_id(self) -> str | None:
+        """The caller's own id of the task; ``None`` if it was not told."""
+        return self._watch.external_task_id
+
+    @property
+    def latest(self) -> TaskSnapshot | None:
+        """What was last heard of the task; ``None`` before the first answer."""
+        return self._watch.latest
+
+    def __repr__(self) -> str:
+        status = self.latest.status if self.latest else "not asked yet"
+        return f"<EffectTask {self.id or self.external_task_id} {status}>"
+
+    def __await__(self) -> Generator[Any, None, EffectResult]:
+        return self.result().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[TaskSnapshot]:
+        deadline_at = self._tracker.deadline()
+        seen = 0
+        while True:
+            await self._tracker.change_after(self._watch, seen, deadline_at)
+            for snapshot in self._watch.changes[seen:]:
+                yield snapshot
+                seen += 1
+                if snapshot.is_final:
+                    return
+
+    async def result(self) -> EffectResult:
+        """Wait for the end and return its videos; ``await task`` is short for this.
+
+        Raises:
+            TaskFailedError: the task ended in failure; submit again with another image.
+            TaskTimeoutError: the policy's deadline passed; the task goes on, ``attach`` later.
+            TaskNotFoundError: the service does not know the task, after some grace.
+            ResultMissingError: it succeeded without a video; ``refresh`` later.
+            TransportError, ReplyError, ApiError: asking failed for longer than the policy allows.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        deadline_at = self._tracker.deadline()
+        while not self._watch.is_over:
+            seen = len(self._watch.changes)
+            await self._tracker.change_after(self._watch, seen, deadline_at)
+        return _result(self._watch.latest or self._watch.changes[-1])
+
+    async def refresh(self) -> TaskSnapshot:
+        """Ask now, whatever the schedule says; also gets fresh addresses of an ended task's videos.
+
+        Raises:
+            TaskNotFoundError: the service does not know the task.
+            TransportError, ReplyError, ApiError: no useful answer, after the usual tries.
+        """
+        return self._tracker.learn(self._watch, await self._ask(self._watch))
+
+
+def _result(final: TaskSnapshot) -> EffectResult:
+    if final.status is TaskStatus.FAILED:
+        raise TaskFailedError(final)
+    if not final.videos:
+        raise ResultMissingError(final)
+    return EffectResult(
+        task_id=final.task_id,
+        external_task_id=final.external_task_id,
+        videos=final.videos,
+        created_at=final.created_at,
+        updated_at=final.updated_at,
+        units=final.units,
+    )
