@@ -155,8 +155,10 @@ class Session:
                 return await self._receive(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             was_sent = payload is None or payload.has_started
-            # `from None`: aiohttp's exceptions hold the request's headers, and with them the key.
-            raise _translated(aiohttp, error, self._service, timeout_s, was_sent) from None
+            trouble = _translated(aiohttp, error, self._service, timeout_s, was_sent)
+        # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
+        # so ours must not even remember them as its context.
+        raise trouble
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:

@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 # The loop was blocked, or the machine slept: waits get back the time in which nobody could ask.
 _SLEPT_S = 30.0
 _NEVER = float("inf")
+# A timer may fire as early as its clock is coarse; what is due this soon is due now.
+_TICK_S = 0.001
 
 
 class Watch:
@@ -201,7 +203,7 @@ class Tracker:
                 timer.cancel()
 
     def _start_what_is_due(self) -> None:
-        now = self._clock.monotonic()
+        now = self._clock.monotonic() + _TICK_S
         while self._heap and self._heap[0][0] <= now:
             due_at, _number, watch = heapq.heappop(self._heap)
             if due_at != watch.due_at:

@@ -1,0 +1,143 @@
+"""Async client for Kling's video effects: a photograph in, a short clip out, paid once.
+
+``import kling_effects_async`` is cheap: every name below is loaded at its first use, and aiohttp at
+the first request.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kling_effects_async.client import EffectsClient, TaskListing, UnknownSceneWarning
+    from kling_effects_async.effects import (
+        DualImageEffect,
+        Effect,
+        ImageSource,
+        SingleImageEffect,
+    )
+    from kling_effects_async.errors import (
+        AccountError,
+        ApiError,
+        AuthenticationError,
+        ClientClosedError,
+        ConcurrencyLimitError,
+        ContentRejectedError,
+        DownloadError,
+        EffectRejectedError,
+        ImageRejectedError,
+        InvalidRequestError,
+        KlingEffectsError,
+        NetworkError,
+        ProxyError,
+        RateLimitError,
+        ReplyError,
+        RequestTimeoutError,
+        ResultMissingError,
+        ServiceError,
+        SettingsError,
+        SubmissionUncertainError,
+        TaskFailedError,
+        TaskNotFoundError,
+        TaskTimeoutError,
+        TlsError,
+        TransportError,
+        VideoExpiredError,
+    )
+    from kling_effects_async.images import ImageFacts, PreparedImage, check_image, prepare
+    from kling_effects_async.models import (
+        EffectResult,
+        TaskPage,
+        TaskSnapshot,
+        TaskStatus,
+        Video,
+    )
+    from kling_effects_async.policy import PollPolicy, RetryPolicy
+    from kling_effects_async.protocol.services import Service
+    from kling_effects_async.scenes import Scene, SceneInfo, catalogue
+    from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
+    from kling_effects_async.waiting.task import EffectTask
+
+__all__ = [
+    "AccessKeys",
+    "AccountError",
+    "ApiError",
+    "AuthenticationError",
+    "BearerToken",
+    "ClientClosedError",
+    "ConcurrencyLimitError",
+    "ContentRejectedError",
+    "Credentials",
+    "DownloadError",
+    "DualImageEffect",
+    "Effect",
+    "EffectRejectedError",
+    "EffectResult",
+    "EffectTask",
+    "EffectsClient",
+    "ImageFacts",
+    "ImageRejectedError",
+    "ImageSource",
+    "InvalidRequestError",
+    "KlingEffectsError",
+    "NetworkError",
+    "PollPolicy",
+    "PreparedImage",
+    "ProxyError",
+    "RateLimitError",
+    "ReplyError",
+    "RequestTimeoutError",
+    "ResultMissingError",
+    "RetryPolicy",
+    "Scene",
+    "SceneInfo",
+    "Service",
+    "ServiceError",
+    "Settings",
+    "SettingsError",
+    "SingleImageEffect",
+    "SubmissionUncertainError",
+    "TaskFailedError",
+    "TaskListing",
+    "TaskNotFoundError",
+    "TaskPage",
+    "TaskSnapshot",
+    "TaskStatus",
+    "TaskTimeoutError",
+    "TlsError",
+    "TransportError",
+    "UnknownSceneWarning",
+    "Video",
+    "VideoExpiredError",
+    "catalogue",
+    "check_image",
+    "prepare",
+]
+
+# Where each public name lives. The order is the order of the floors, for whoever reads it.
+_HOMES = {
+    "effects": ["DualImageEffect", "Effect", "ImageSource", "SingleImageEffect"],
+    "scenes": ["Scene", "SceneInfo", "catalogue"],
+    "models": ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"],
+    "policy": ["PollPolicy", "RetryPolicy"],
+    "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
+    "protocol.services": ["Service"],
+    "images": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
+    "waiting.task": ["EffectTask"],
+    "client": ["EffectsClient", "TaskListing", "UnknownSceneWarning"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME_OF.get(name, "errors")  # all the rest of __all__ are errors
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,64 @@
+"""Every check of the project: `nox` runs them all, `nox -s tests` the tests alone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["lint", "types", "tests", "wheel"]
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy on package and tests, and the completeness of the public types."""
+    session.install("-e", ".[cli,emulator]", *group("types"))
+    session.run("mypy")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "kling_effects_async")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite, on every Python that this machine has."""
+    session.install("-e", ".[cli,emulator]", *group("tests"))
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, and run the tests against it with the source folder out of reach."""
+    session.install("build", *group("tests"))
+    built = Path(session.create_tmp())
+    shutil.rmtree(built / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(built / "dist"))
+    wheel_file = next((built / "dist").glob("*.whl"))
+    session.install("--force-reinstall", "--no-deps", str(wheel_file))
+    session.install(f"{wheel_file}[cli,emulator]")
+    elsewhere = built / "elsewhere"
+    shutil.rmtree(elsewhere, ignore_errors=True)
+    elsewhere.mkdir()
+    for name in ("tests", "docs"):
+        shutil.copytree(name, elsewhere / name)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(name, elsewhere)
+    session.chdir(elsewhere)
+    session.run("pytest", "-n", "2", *session.posargs)

@@ -1,0 +1,44 @@
+"""What every test gets: a guard against code that blocks the event loop, and the photographs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import HealthCheck, settings
+
+import kling_effects_async.emulator
+
+# A busy machine is no reason for a property to fail.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
+
+# Otherwise pytest-asyncio makes Python create a loop just to remember it, and nobody closes it.
+asyncio.set_event_loop(None)
+
+PHOTOS = Path(kling_effects_async.emulator.__file__).with_name("photos")
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """Calls from our package that block a running event loop raise ``BlockingError``."""
+    with blockbuster_ctx("kling_effects_async") as guard:
+        yield guard
+
+
+@pytest.fixture
+def cat() -> Path:
+    return PHOTOS / "cat.jpg"
+
+
+@pytest.fixture
+def astronaut() -> Path:
+    return PHOTOS / "astronaut.jpg"
+
+
+@pytest.fixture
+def coffee() -> Path:
+    return PHOTOS / "coffee.jpg"

@@ -1,0 +1,453 @@
+"""The client against the emulator: what a developer types, and what happens then."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import warnings
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from kling_effects_async import (
+    AccessKeys,
+    BearerToken,
+    ClientClosedError,
+    DualImageEffect,
+    EffectsClient,
+    ImageRejectedError,
+    InvalidRequestError,
+    NetworkError,
+    PollPolicy,
+    RetryPolicy,
+    Service,
+    SettingsError,
+    SingleImageEffect,
+    SubmissionUncertainError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskStatus,
+    TaskTimeoutError,
+    UnknownSceneWarning,
+)
+from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
+
+URL = "https://img.example/a.jpg"
+SQUISH = SingleImageEffect("squish", image=URL)
+ONE_TRY = RetryPolicy(attempts=1)
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """A quick service: a task takes a tenth of a second."""
+    async with Emulator(clips=Clips.STOCK, speed=600, seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(emulator: Emulator) -> AsyncIterator[EffectsClient]:
+    async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as opened:
+        yield opened
+
+
+async def test_a_photograph_goes_in_and_a_video_comes_out(
+    client: EffectsClient, cat: Path, tmp_path: Path
+) -> None:
+    result = await client.run(SingleImageEffect("squish", image=cat))
+    path = await client.download(result.video, tmp_path / "squished.mp4")
+    assert path.read_bytes()[4:8] == b"ftyp"
+
+
+async def test_two_people_go_in_and_a_video_comes_out(
+    client: EffectsClient, astronaut: Path, coffee: Path
+) -> None:
+    effect = DualImageEffect("hug", left=astronaut, right=coffee.read_bytes(), duration_s=10)
+    assert (await client.run(effect)).units is not None
+
+
+async def test_a_handle_tells_the_changes_and_then_the_result(client: EffectsClient) -> None:
+    task = await client.submit(SQUISH, external_task_id="order-42")
+    assert task.external_task_id == "order-42"
+    assert task.latest is not None
+    assert task.latest.status is TaskStatus.SUBMITTED
+    statuses = [snapshot.status async for snapshot in task]
+    assert statuses[0] is TaskStatus.SUBMITTED
+    assert statuses[-1] is TaskStatus.SUCCEEDED
+    assert (await task).task_id == task.id
+
+
+async def test_attach_by_either_id_finds_the_same_task(client: EffectsClient) -> None:
+    task = await client.submit(SQUISH, external_task_id="order-42")
+    by_id = client.attach(task.id)
+    by_external_id = client.attach(external_task_id="order-42")
+    assert by_external_id.id is None
+    assert (await by_id).video == (await by_external_id).video
+    assert by_external_id.id == task.id
+
+
+async def test_attach_asks_nothing(client: EffectsClient, emulator: Emulator) -> None:
+    client.attach("123")
+    assert emulator.requests["query"] == 0
+
+
+async def test_attach_takes_exactly_one_id(client: EffectsClient) -> None:
+    with pytest.raises(ValueError, match="one of the two"):
+        client.attach()
+    with pytest.raises(ValueError, match="one of the two"):
+        client.attach("1", external_task_id="2")
+
+
+async def test_refresh_asks_at_once(client: EffectsClient, emulator: Emulator) -> None:
+    task = await client.submit(SQUISH)
+    await task.refresh()
+    assert emulator.requests["query"] == 1
+
+
+async def test_every_task_gets_an_external_id_of_its_own(client: EffectsClient) -> None:
+    tasks = [await client.submit(SQUISH) for _ in range(3)]
+    assert len({task.external_task_id for task in tasks}) == 3
+
+
+async def test_a_list_is_a_page_or_all_tasks(client: EffectsClient) -> None:
+    ids = {(await client.submit(SQUISH)).id for _ in range(5)}
+    page = await client.list_tasks(page_size=2)
+    assert len(page) == 2
+    assert {task.task_id async for task in client.list_tasks(page_size=2)} == ids
+    sizes = [len(page) async for page in client.list_tasks(page_size=2).pages()]
+    assert sizes == [2, 2, 1]
+
+
+async def test_an_image_kling_would_refuse_is_refused_before_it_is_sent(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    """Fault 57: refused locally before money is spent."""
+    with pytest.raises(ImageRejectedError):
+        await client.submit(SingleImageEffect("squish", image=b"GIF89a not an image"))
+    assert emulator.requests["submit"] == 0
+
+
+async def test_an_unknown_scene_is_sent_with_a_warning_at_the_callers_line(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    effect = SingleImageEffect("squisch", image=URL)
+    with (
+        pytest.warns(UnknownSceneWarning, match="did you mean 'squish'") as caught,
+        pytest.raises(InvalidRequestError),
+    ):
+        await client.submit(effect)
+    assert caught[0].filename == __file__
+    assert emulator.requests["submit"] == 1
+
+
+async def test_an_image_too_small_in_pixels_fails_after_acceptance(
+    emulator: Emulator, client: EffectsClient
+) -> None:
+    body = {"effect_scene": "squish", "external_task_id": "tiny"}
+    tiny = "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHxgljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg=="  # noqa: E501  # the 5 x 5 PNG of the gateway's page
+    members = {"model_name": "kling-v1-6", "image": tiny, "duration": "5"}
+    headers = {"Authorization": "Bearer emulator-key"}
+    url = emulator.url + "/kling/v1/videos/effects"
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(url, json=body | {"input": members}) as response,
+    ):
+        assert response.status == 200
+    with pytest.raises(TaskFailedError, match="Image pixel is invalid"):
+        await client.attach(external_task_id="tiny")
+
+
+@pytest.mark.parametrize("shape", ReplyShape)
+async def test_every_reply_shape_ends_in_the_same_result(shape: ReplyShape) -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, speed=600, reply_shape=shape, seed=1) as emulator,
+        emulator.client(poll=PollPolicy(shortest_s=0.05)) as client,
+    ):
+        result = await client.run(SQUISH)
+        assert result.video.url.startswith(emulator.url)
+
+
+async def test_the_official_dialect_signs_and_is_understood() -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, speed=600) as emulator,
+        emulator.client(official=True) as client,
+    ):
+        result = await client.run(SingleImageEffect("disco_paws", image=URL))
+        assert result.videos
+
+
+TROUBLES = {
+    "503x3": (Fault.answer(503, b"{}", on="query"), 3),
+    "500x3": (Fault.business_code(5000, on="query"), 3),
+    "503x8": (Fault.html(503, on="query"), 8),
+    "reset": (Fault.cut_before_reading(on="query"), 1),
+    "reset x4": (Fault.cut_after_reading(on="query"), 8),  # aiohttp repeats each GET once itself
+    "429 asking 3 s": (Fault.rate_limited(3, on="query"), 1),
+    "early 404": (Fault.unknown_task(), 1),
+    "html with 200": (Fault.html(200, on="query"), 1),
+    "odd word": (Fault.status_word("paused"), 1),
+    "no answer": (Fault.silence(on="query"), 1),
+}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", TROUBLES)
+async def test_a_wait_outlives_passing_trouble(name: str) -> None:
+    fault, times = TROUBLES[name]
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=30.0, seed=1) as emulator,
+        emulator.client() as client,
+    ):
+        task = await client.submit(SQUISH)
+        emulator.fail_next(fault, times=times)
+        assert (await task).task_id == task.id
+        assert emulator.faults_left == 0
+        assert emulator.ledger.total == 1
+
+
+@pytest.mark.looptime
+async def test_the_deadline_holds_against_a_hung_request() -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=3000.0) as emulator,
+        emulator.client(poll=PollPolicy(deadline_s=7)) as client,
+    ):
+        task = await client.submit(SQUISH)
+        emulator.fail_next(Fault.silence(on="query"), times=9)
+        started = loop.time()
+        with pytest.raises(TaskTimeoutError):
+            await task
+        assert loop.time() - started == pytest.approx(7, abs=0.5)
+
+
+@pytest.mark.looptime
+async def test_the_callers_own_timeout_leaves_the_task_running() -> None:
+    """Fault 33: cancel while waiting for a result."""
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=100.0) as emulator,
+        emulator.client() as client,
+    ):
+        task = await client.submit(SQUISH)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10):
+                await task
+        assert (await task).task_id == task.id
+        assert emulator.ledger.total == 1
+
+
+@pytest.mark.looptime
+async def test_an_unknown_task_is_not_found_after_the_grace() -> None:
+    """Fault 40: later: TaskNotFound."""
+    async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
+        with pytest.raises(TaskNotFoundError):
+            await client.attach("866889456698785799")
+
+
+SAFE = {
+    "429": Fault.rate_limited(1),
+    "1303": Fault.business_code(1303),
+    "1302": Fault.business_code(1302),
+}
+UNCERTAIN = {
+    "drop": Fault.cut_after_reading(accepted=True),
+    "500": Fault.answer(500, b"{}", accepted=True),
+    "502": Fault.html(502, accepted=True),
+    "slow": Fault.silence(accepted=True),
+    "cut": Fault.cut_answer(20, accepted=True),
+    "html": Fault.html(200, accepted=True),
+    "garbage": Fault.garbage(accepted=True),
+}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", SAFE)
+async def test_what_was_refused_for_now_is_submitted_again(name: str) -> None:
+    """Fault 13: 429; fault 15: all slots taken."""
+    async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
+        emulator.fail_next(SAFE[name], times=2)
+        task = await client.submit(SQUISH)
+        assert task.id
+        assert emulator.ledger.total == 1
+        assert emulator.requests["submit"] == 3
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", UNCERTAIN)
+async def test_what_may_have_been_accepted_is_never_submitted_again(name: str) -> None:
+    """Faults 7, 8, 10, 11, 12: an answer was lost; the server may have the task."""
+    async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
+        emulator.fail_next(UNCERTAIN[name])
+        with pytest.raises(SubmissionUncertainError, match="Nothing was sent again") as caught:
+            await client.submit(SQUISH, external_task_id="order-42")
+        assert caught.value.external_task_id == "order-42"
+        assert emulator.ledger.accepted("order-42") == 1
+        assert (await client.attach(external_task_id="order-42")).videos
+
+
+@pytest.mark.looptime
+async def test_a_refused_connection_is_tried_again_and_then_surely_not_sent() -> None:
+    """Fault 2: connection refused."""
+    service = Service.gateway("http://127.0.0.1:1")
+    loop = asyncio.get_running_loop()
+    async with EffectsClient(BearerToken("k"), service=service, rng=lambda: 1.0) as client:
+        started = loop.time()
+        with pytest.raises(NetworkError) as caught:
+            await client.submit(SQUISH)
+        assert caught.value.sent is False
+        assert loop.time() - started > 5
+
+
+@pytest.mark.looptime
+async def test_a_clock_that_is_off_is_corrected_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Fault 17: JWT refused because of clock skew."""
+    async with Emulator(clips=Clips.STOCK, wall=lambda: 1.8e9) as emulator:
+        keys = next(iter(emulator.settings.access_keys.items()))
+        service = Service.official(base_url=emulator.url)
+        async with EffectsClient(AccessKeys(*keys), service=service) as client:
+            with caplog.at_level(logging.WARNING, "kling_effects_async"):
+                task = await client.submit(SingleImageEffect("disco_paws", image=URL))
+            assert task.id
+            await task
+    assert len([r for r in caplog.records if "this clock is" in r.getMessage()]) == 1
+    assert emulator.requests["submit"] == 2
+
+
+async def test_leaving_the_client_fails_open_waits_and_leaves_nothing_behind(
+    emulator: Emulator,
+) -> None:
+    before = asyncio.all_tasks()
+    client = emulator.client()
+    async with client:
+        slow = await client.submit(SQUISH)
+        waits = [asyncio.ensure_future(slow.result()) for _ in range(3)]
+        await asyncio.sleep(0)
+    for wait in waits:
+        with pytest.raises(ClientClosedError, match="the task goes on at the service"):
+            await wait
+    await client.aclose()
+    gc.collect()
+    left = {task for task in asyncio.all_tasks() - before if "kling" in repr(task)}
+    assert left == set()
+
+
+async def test_a_closed_client_says_how_to_open_it(client: EffectsClient) -> None:
+    """Fault 68: closed client."""
+    task = await client.submit(SQUISH)
+    await client.aclose()
+    for use in (client.submit(SQUISH), task.refresh()):
+        with pytest.raises(RuntimeError, match="async with client"):
+            await use
+
+
+def test_one_client_serves_two_asyncio_runs(cat: Path) -> None:
+    """Fault 68: library used from several loops."""
+    client: EffectsClient | None = None
+
+    async def once() -> str:
+        nonlocal client
+        async with Emulator(clips=Clips.STOCK, speed=600, port=0) as emulator:
+            made = client or emulator.client(poll=PollPolicy(shortest_s=0.05))
+            made.service = Service.gateway(emulator.url)
+            client = made
+            async with made:
+                return (await made.run(SQUISH)).task_id
+
+    assert asyncio.run(once()) != asyncio.run(once())
+
+
+def test_a_client_left_open_in_one_loop_says_what_to_do_in_the_next() -> None:
+    """Fault 68: library used from several loops."""
+    client = EffectsClient(BearerToken("k"))
+
+    async def use() -> None:
+        client.attach("1")
+
+    asyncio.run(use())
+    with pytest.raises(RuntimeError, match="in each asyncio.run use"):
+        asyncio.run(use())
+
+
+def test_a_client_outside_of_any_loop_says_so() -> None:
+    with pytest.raises(RuntimeError, match="inside a running event loop"):
+        EffectsClient(BearerToken("k")).attach("1")
+
+
+async def test_a_borrowed_session_is_used_and_left_open(emulator: Emulator) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with emulator.client(session=session) as client:
+            await client.submit(SQUISH)
+        assert not session.closed
+
+
+async def test_an_expired_address_is_renewed_by_asking_the_task(
+    emulator: Emulator, client: EffectsClient, tmp_path: Path
+) -> None:
+    """Fault 49: video URL expired."""
+    result = await client.run(SQUISH)
+    emulator.fail_next(Fault.expired())
+    queries = emulator.requests["query"]
+    try:
+        await client.download(result.video, tmp_path / "a.mp4")
+    finally:
+        assert emulator.requests["query"] == queries + 1
+
+
+def test_a_missing_key_names_the_variables() -> None:
+    with pytest.raises(SettingsError, match="KLING_API_KEY"):
+        EffectsClient.from_env({})
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("official", [False, True])
+async def test_no_secret_is_in_any_log_error_or_repr(
+    official: bool, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Fault 67: the redaction test greps all outputs for the key, the JWT and signatures."""
+    secret = "top-secret-key-that-must-not-be-seen-anywhere"
+    keys: dict[str, Any] = {"bearer_keys": (secret,), "access_keys": {"public": secret}}
+    faults = [Fault.answer(500, b"{}"), Fault.not_http(), Fault.html(200), Fault.garbage()]
+    seen: list[str] = []
+
+    async def keep(call: Callable[[], Any]) -> None:
+        try:
+            seen.append(repr(await call()))
+        except Exception as error:
+            chain: BaseException | None = error
+            while chain is not None:
+                seen.extend([str(chain), repr(chain)])
+                chain = chain.__cause__ or chain.__context__
+
+    warnings.simplefilter("ignore", UnknownSceneWarning)
+    async with (
+        Emulator(clips=Clips.STOCK, **keys) as emulator,
+        emulator.client(official=official, retry=ONE_TRY) as client,
+    ):
+        with caplog.at_level(logging.DEBUG):
+            for fault in faults:
+                emulator.fail_next(fault)
+                await keep(lambda: client.submit(SQUISH))
+            task = await client.submit(SQUISH)
+            seen.extend([repr(client), repr(task)])
+            await keep(task.result)
+            video = (await task).video
+            emulator.fail_next(Fault.html(200, on="download"), times=9)
+            await keep(lambda: client.download(video, tmp_path / "a.mp4"))
+            seen.append(repr(await client.list_tasks()))
+    shown = "\n".join(seen + [record.getMessage() for record in caplog.records])
+    assert secret not in shown
+    assert "eyJ" not in shown
+    assert "sign=" not in shown
+
+
+def test_nothing_is_left_running_after_a_whole_program(cat: Path) -> None:
+    async def program() -> None:
+        async with Emulator(clips=Clips.STOCK, speed=600) as emulator, emulator.client() as client:
+            await client.run(SingleImageEffect("squish", image=cat))
+
+    asyncio.run(program())
+    # asyncio.run has joined its executor; what is left now would be ours.
+    assert [t.name for t in threading.enumerate() if t is not threading.main_thread()] == []

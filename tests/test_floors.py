@@ -1,0 +1,113 @@
+"""Imports go one way: vocabulary <- rules <- edges <- engine <- surface <- applications."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kling_effects_async
+
+PACKAGE = Path(kling_effects_async.__file__).parent
+FLOORS = [
+    ("vocabulary", {"errors", "models", "scenes", "effects"}),
+    ("rules", {"protocol", "policy", "settings"}),
+    ("edges", {"transport", "images", "image_files", "preparing"}),
+    ("engine", {"waiting", "spending"}),
+    ("surface", {"client"}),
+    ("applications", {"cli", "emulator", "testing", "__main__"}),
+]
+LEVELS = {module: level for level, (_floor, modules) in enumerate(FLOORS) for module in modules}
+# What the rules may not touch: they are pure.
+IMPURE = {"asyncio", "aiohttp", "sqlite3", "time", "os", "socket", "threading", "random"}
+# What only one module may import, and what the light modules may not import at their top.
+ONLY_IN = {"backoff": "transport/session.py"}
+
+
+def imports(source: str, *, at_top_only: bool = False) -> Iterator[str]:
+    """The modules a file imports; those for the type checker alone do not count."""
+    tree = ast.parse(source)
+    for node in tree.body if at_top_only else _running(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _running(node)
+
+
+def room_of(path: Path) -> str:
+    """The first name below the package: what has a floor."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def violations(path: Path, source: str) -> list[str]:
+    """Every import of this file that goes the wrong way, as ``file imports module``."""
+    room = room_of(path)
+    if room == "__init__":
+        return []
+    found = []
+    for name in imports(source):
+        parts = name.split(".")
+        if parts[0] != "kling_effects_async" or len(parts) < 2 or parts[1] not in LEVELS:
+            continue
+        is_wire_in_emulator = room == "emulator" and parts[1] == "protocol"
+        if LEVELS[parts[1]] > LEVELS[room] or is_wire_in_emulator:
+            found.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_floor_imports_from_one_below_it_on_the_page(path: Path) -> None:
+    assert violations(path, path.read_text("utf-8")) == []
+
+
+def test_every_module_has_a_floor() -> None:
+    rooms = {room_of(path) for path in FILES} - {"__init__"}
+    assert rooms - set(LEVELS) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("models.py", "from kling_effects_async.client import EffectsClient"),
+        ("protocol/verdicts.py", "import kling_effects_async.transport.session"),
+        ("protocol/verdicts.py", "def f():\n    from kling_effects_async.waiting import task"),
+        ("emulator/replies.py", "from kling_effects_async.protocol.services import Service"),
+        ("transport/session.py", "from kling_effects_async import client"),
+    ],
+)
+def test_a_planted_violation_is_named_by_file_and_import(file: str, line: str) -> None:
+    found = violations(PACKAGE / file, line)
+    assert found
+    assert all(text.startswith(f"{file} imports kling_effects_async.") for text in found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if LEVELS.get(room_of(p), 9) <= 1],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_vocabulary_and_rules_do_no_io(path: Path) -> None:
+    source = path.read_text("utf-8")
+    assert {name.split(".")[0] for name in imports(source)} & IMPURE == set()
+    assert "open(" not in source
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_dependency_that_needs_care_is_imported_in_one_place(path: Path) -> None:
+    names = {name.split(".")[0] for name in imports(path.read_text("utf-8"))}
+    for dependency, home in ONLY_IN.items():
+        assert dependency not in names or str(path.relative_to(PACKAGE)) == home

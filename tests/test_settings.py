@@ -1,0 +1,87 @@
+"""Credentials and policies are right or refused, and never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from kling_effects_async import AccessKeys, BearerToken, PollPolicy, RetryPolicy, Settings
+from kling_effects_async.errors import SettingsError
+
+
+def test_no_key_names_the_variables_that_are_missing() -> None:
+    with pytest.raises(
+        SettingsError, match=r"KLING_API_KEY .*KLING_ACCESS_KEY and KLING_SECRET_KEY"
+    ):
+        Settings.from_env({})
+
+
+def test_half_a_pair_names_the_other_half() -> None:
+    with pytest.raises(SettingsError, match="KLING_SECRET_KEY is missing"):
+        Settings.from_env({"KLING_ACCESS_KEY": "a"})
+    with pytest.raises(SettingsError, match="KLING_ACCESS_KEY is missing"):
+        Settings.from_env({"KLING_SECRET_KEY": "a", "KLING_API_KEY": "b"})
+
+
+def test_a_bearer_token_means_the_gateway_and_a_pair_means_kling() -> None:
+    assert Settings.from_env({"KLING_API_KEY": "k"}).service.name == "vapi"
+    pair = {"KLING_ACCESS_KEY": "a", "KLING_SECRET_KEY": "s"}
+    assert Settings.from_env(pair).service.name == "official-singapore"
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("vapi", "https://api.gpt.ge"),
+        ("singapore", "https://api-singapore.klingai.com"),
+        ("beijing", "https://api-beijing.klingai.com"),
+        ("https://gate.example/", "https://gate.example"),
+    ],
+)
+def test_the_service_is_chosen_by_name_or_url(name: str, url: str) -> None:
+    settings = Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": name})
+    assert settings.service.base_url == url
+
+
+def test_an_unknown_service_is_refused_with_the_choices() -> None:
+    with pytest.raises(SettingsError, match="must be vapi, singapore, beijing or"):
+        Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": "tokyo"})
+
+
+def test_toml_is_read_like_the_environment() -> None:
+    settings = Settings.from_toml('[kling]\napi_key = "k"\nservice = "beijing"\n')
+    assert settings.credentials == BearerToken("k")
+    assert settings.service.name == "official-beijing"
+
+
+@pytest.mark.parametrize("text", ["[kling", 'api_key = "top-secret', "[kling]\napi_key = 7"])
+def test_bad_toml_is_refused_without_showing_it(text: str) -> None:
+    """Fault 67: secrets in errors."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_toml(text)
+    assert "top-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", " k", "k\n", "kä", "a\x00b"])
+def test_a_key_with_something_around_it_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="must be the key alone"):
+        BearerToken(key)
+
+
+def test_no_repr_shows_a_key() -> None:
+    """Fault 67: secrets in a repr."""
+    assert "top-secret" not in repr(BearerToken("top-secret"))
+    assert "top-secret" not in repr(AccessKeys("top-secret-a", "top-secret-s"))
+    assert "top-secret" not in repr(Settings.from_env({"KLING_API_KEY": "top-secret"}))
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_policy_refuses_what_cannot_be(value: int) -> None:
+    with pytest.raises(SettingsError, match="attempts must be above 0"):
+        RetryPolicy(attempts=value)
+    with pytest.raises(SettingsError, match="deadline_s must be above 0"):
+        PollPolicy(deadline_s=value)
+
+
+def test_a_floor_above_its_ceiling_is_refused() -> None:
+    with pytest.raises(SettingsError, match="must not be above ceiling_s"):
+        PollPolicy(shortest_s=20, ceiling_s=10)
