@@ -11,7 +11,6 @@ import difflib
 import enum
 import json
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -59,11 +58,18 @@ class SceneInfo:
         return bool(self.regions)
 
 
-@cache
-def catalogue() -> Mapping[str, SceneInfo]:
-    """Every known scene by its id; read from the package once."""
+def _read() -> Mapping[str, SceneInfo]:
     text = files(__package__).joinpath("scenes.json").read_text(encoding="utf-8")
     return MappingProxyType({row["scene"]: SceneInfo(**row) for row in json.loads(text)})
+
+
+# Read with the import (3 ms), because the first use may be inside an event loop.
+_CATALOGUE = _read()
+
+
+def catalogue() -> Mapping[str, SceneInfo]:
+    """Every known scene by its id."""
+    return _CATALOGUE
 
 
 def similar_scenes(name: str) -> list[str]:

@@ -1,0 +1,88 @@
+"""Who may come in: bearer keys, and tokens signed with an access key's secret.
+
+Source: K6 authentication page, 2026-09: HS256, ``iss`` the access key, ``exp`` and ``nbf`` in
+seconds; an API key is sent plainly. The codes are those of the K4 error-codes page: 1001 header
+empty, 1002 header malformed, 1003 not valid yet, 1004 expired, 1000 anything else.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+from attrs import field, frozen
+
+from kling_effects_async.emulator.validation import Dialect, RefusedError
+
+__all__ = ["Account"]
+
+
+@frozen
+class Account:
+    """The one account of an emulator; both dialects spend from it."""
+
+    bearer_keys: tuple[str, ...] = field(repr=False)
+    access_keys: Mapping[str, str] = field(repr=False)
+
+    def admit(self, authorization: str | None, dialect: Dialect, wall_s: float) -> None:
+        """Let the caller in, or refuse.
+
+        Raises:
+            RefusedError: with one of the codes 1000 to 1004.
+        """
+        token = _bearer(authorization)
+        if dialect is Dialect.OFFICIAL and token.count(".") == 2:
+            self._admit_signed(token, wall_s)
+        elif not self._knows(token):
+            raise RefusedError(1000)
+
+    def _knows(self, token: str) -> bool:
+        """Compares with every key, so that the time taken tells nothing about which is near."""
+        given = token.encode(errors="surrogateescape")
+        seen = [hmac.compare_digest(given, key.encode()) for key in self.bearer_keys]
+        return any(seen)
+
+    def _admit_signed(self, token: str, wall_s: float) -> None:
+        claims = self._verified_claims(token)
+        if wall_s < _seconds(claims, "nbf", 0.0):
+            raise RefusedError(1003)
+        if wall_s >= _seconds(claims, "exp", None):
+            raise RefusedError(1004)
+
+    def _verified_claims(self, token: str) -> dict[str, Any]:
+        try:
+            claimed = jwt.decode(token, options={"verify_signature": False})
+        except (jwt.InvalidTokenError, UnicodeError):
+            raise RefusedError(1002) from None
+        secret = self.access_keys.get(str(claimed.get("iss")))
+        if secret is None:
+            raise RefusedError(1000, "the access key is unknown")
+        try:
+            # The times are judged afterwards, by the emulator's own wall clock.
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                secret,
+                algorithms=["HS256"],
+                options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            )
+        except jwt.InvalidTokenError:
+            raise RefusedError(1000, "the token's signature is wrong") from None
+        return claims
+
+
+def _bearer(authorization: str | None) -> str:
+    if authorization is None or not authorization.strip():
+        raise RefusedError(1001)
+    scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise RefusedError(1002)
+    return token.strip()
+
+
+def _seconds(claims: Mapping[str, object], name: str, default: float | None) -> float:
+    value = claims.get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise RefusedError(1002, f"the token's {name} must be a number of seconds")
+    return value

@@ -1,0 +1,102 @@
+"""Where the videos come from: one stock file for all, or a small pool of render processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import Protocol
+
+from attrs import define, field
+
+from kling_effects_async.emulator.clock import EmulatedClock
+from kling_effects_async.emulator.pictures import read_photographs, with_stand_ins
+from kling_effects_async.emulator.settings import Clips, EmulatorError
+from kling_effects_async.emulator.tasks import UNUSABLE_IMAGE, Clip
+from kling_effects_async.emulator.validation import Order
+from kling_effects_async.emulator.workers import RenderPool, UnrenderableError
+
+__all__ = ["RenderedClips", "StockClips", "Studio", "open_studio"]
+
+_log = logging.getLogger(__name__)
+
+_NEEDED_TO_RENDER = ("av", "numpy")
+
+
+class Studio(Protocol):
+    """Makes clips."""
+
+    def clip_for(self, order: Order) -> Clip: ...
+
+    async def close(self) -> None: ...
+
+
+@define
+class StockClips:
+    """The same tiny file for every order: five seconds of real H.264, whatever was asked for."""
+
+    _clip: Clip
+
+    def clip_for(self, order: Order) -> Clip:
+        return self._clip
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@define
+class RenderedClips:
+    """Renders each order in another process."""
+
+    _quality: str
+    _photographs: tuple[bytes, ...] = field(repr=False)
+    _clock: EmulatedClock
+    _pool: RenderPool = field(factory=RenderPool, init=False)
+    _renders: set[asyncio.Task[None]] = field(factory=set, init=False)
+
+    def clip_for(self, order: Order) -> Clip:
+        clip = Clip()
+        render = asyncio.create_task(self._render(order, clip), name="emulator render")
+        self._renders.add(render)
+        render.add_done_callback(self._renders.discard)
+        return clip
+
+    async def close(self) -> None:
+        """Drop what waits and what runs, and leave no process behind."""
+        for render in self._renders:
+            render.cancel()
+        await asyncio.gather(*self._renders, return_exceptions=True)
+        await asyncio.to_thread(self._pool.close)
+
+    async def _render(self, order: Order, clip: Clip) -> None:
+        images = with_stand_ins(order.images, self._photographs)
+        try:
+            content = await asyncio.wrap_future(
+                self._pool.submit(order.effect_scene, images, order.duration_s, self._quality)
+            )
+        except UnrenderableError as error:
+            _log.info("no clip of %s: %s", order.effect_scene, error)
+            clip.finish(self._clock.now_s(), failure=UNUSABLE_IMAGE)
+        except Exception:  # This task's outermost edge: delivered as the task's failure.
+            _log.warning("rendering %s broke down", order.effect_scene, exc_info=True)
+            clip.finish(self._clock.now_s(), failure="internal error")
+        else:
+            clip.finish(self._clock.now_s(), content=content)
+
+
+def open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
+    """Get ready to make clips. Reads files: call it in a thread.
+
+    Raises:
+        EmulatorError: rendering needs packages that are not installed.
+    """
+    if not clips.is_rendered:
+        content = files(__package__).joinpath("stock.mp4").read_bytes()
+        return StockClips(Clip(content=content, ready_s=0.0))
+    if any(find_spec(package) is None for package in _NEEDED_TO_RENDER):
+        raise EmulatorError(
+            "rendered clips need two more packages: "
+            'pip install "kling-effects-async[emulator]", or use clips=Clips.STOCK'
+        )
+    return RenderedClips(clips.name, read_photographs(), clock)

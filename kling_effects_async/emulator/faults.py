@@ -1,0 +1,285 @@
+"""Scripted trouble: what goes wrong with one call, as a value.
+
+A fault waits for the next call of its operation (``on``), faults of one operation come in order,
+and each is spent by one call. ``accepted`` matters to a submit only: whether the service makes the
+task, and charges for it, before the trouble.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+from attrs import Factory, define, field, frozen, validators
+
+__all__ = ["OPERATIONS", "Canned", "Fault", "FaultQueues", "Operation", "Twist"]
+
+Operation: TypeAlias = Literal["submit", "query", "list", "download"]
+OPERATIONS: tuple[str, ...] = get_args(Operation)
+
+_ERROR_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
+
+
+@frozen
+class Canned:
+    """An answer sent instead of the service's own."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(factory=dict)
+
+
+class Twist(enum.Enum):
+    """What is wrong inside an otherwise healthy answer."""
+
+    STATUS_WORD = "status_word"
+    STALE = "stale"
+    NO_VIDEOS = "no_videos"
+    OTHER_TASK = "other_task"
+    UNKNOWN_TASK = "unknown_task"
+    IGNORE_RANGE = "ignore_range"
+    CHANGED_ETAG = "changed_etag"
+
+
+@frozen(kw_only=True)
+class Fault:
+    """Trouble for one call. Make it with one of the constructors.
+
+    Attributes:
+        accepted: the service does its work first; its own answer is then what is late or cut.
+        canned: sent in place of the service's answer.
+        code: a Kling business code answered in the host's own shape.
+        delay_s: seconds of the event loop's clock before the answer; infinity: it never comes.
+        cut: ``"before_reading"``, ``"after_reading"``, or how many body bytes leave first.
+        announces_length: a cut answer carries the Content-Length of the whole.
+        drip_bytes, drip_every_s: the body comes in pieces this large, this far apart.
+        has_no_head: the body is written raw, without a status line.
+    """
+
+    on: Operation = field(default="submit", validator=validators.in_(OPERATIONS))
+    accepted: bool = False
+    canned: Canned | None = None
+    code: int | None = None
+    message: str = ""
+    headers: Mapping[str, str] = Factory(dict)
+    delay_s: float = 0.0
+    cut: Literal["before_reading", "after_reading"] | int | None = None
+    announces_length: bool = True
+    drip_bytes: int = 0
+    drip_every_s: float = 0.0
+    has_no_head: bool = False
+    twist: Twist | None = None
+    word: str = ""
+
+    @classmethod
+    def answer(
+        cls,
+        status: int,
+        body: bytes | str = b"",
+        *,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        on: Operation = "submit",
+        accepted: bool = False,
+    ) -> Fault:
+        """Any answer at all; a redirect is ``answer(302, headers={"Location": ...})``."""
+        content = body.encode() if isinstance(body, str) else body
+        all_headers = {"Content-Type": content_type} | dict(headers or {})
+        return cls(on=on, accepted=accepted, canned=Canned(status, content, all_headers))
+
+    @classmethod
+    def json(
+        cls, status: int, payload: object, *, on: Operation = "submit", accepted: bool = False
+    ) -> Fault:
+        return cls.answer(status, json.dumps(payload), on=on, accepted=accepted)
+
+    @classmethod
+    def html(cls, status: int = 502, *, on: Operation = "submit", accepted: bool = False) -> Fault:
+        """A proxy's error page; with 200, a captive portal's, or a page for a video."""
+        page = _ERROR_PAGE.format(status)
+        return cls.answer(status, page, content_type="text/html", on=on, accepted=accepted)
+
+    @classmethod
+    def business_code(
+        cls, code: int, message: str = "", *, on: Operation = "submit", accepted: bool = False
+    ) -> Fault:
+        """A documented refusal with its documented HTTP status, in the shape of the host."""
+        return cls(on=on, accepted=accepted, code=code, message=message)
+
+    @classmethod
+    def rate_limited(
+        cls,
+        retry_after: str | float | None = None,
+        *,
+        code: int = 1302,
+        on: Operation = "submit",
+    ) -> Fault:
+        """429. ``retry_after``: seconds, an HTTP date, or any garbage, sent as given."""
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        return cls(on=on, code=code, headers=headers)
+
+    @classmethod
+    def cut_before_reading(cls, *, on: Operation = "submit") -> Fault:
+        """Reset without reading the body. aiohttp's client sends a GET again by itself."""
+        return cls(on=on, cut="before_reading")
+
+    @classmethod
+    def cut_after_reading(cls, *, on: Operation = "submit", accepted: bool = False) -> Fault:
+        """Closed without a byte of an answer. aiohttp's client sends a GET again by itself."""
+        return cls(on=on, accepted=accepted, cut="after_reading")
+
+    @classmethod
+    def cut_answer(
+        cls,
+        after_bytes: int,
+        *,
+        announces_length: bool = True,
+        on: Operation = "submit",
+        accepted: bool = True,
+    ) -> Fault:
+        """Closed when this many bytes of the body have left.
+
+        Without ``announces_length`` nothing tells the reader that bytes are missing. A submit that
+        is not ``accepted`` cuts the body of a 5000.
+        """
+        return cls(on=on, accepted=accepted, cut=after_bytes, announces_length=announces_length)
+
+    @classmethod
+    def late(cls, delay_s: float, *, on: Operation = "submit", accepted: bool = True) -> Fault:
+        """The right answer, too late. A submit that is not ``accepted`` gets a late 5000."""
+        return cls(on=on, accepted=accepted, delay_s=delay_s)
+
+    @classmethod
+    def silence(cls, *, on: Operation = "submit", accepted: bool = False) -> Fault:
+        """An answer that never comes; the connection stays open until the caller leaves."""
+        return cls(on=on, accepted=accepted, delay_s=math.inf)
+
+    @classmethod
+    def drip(
+        cls,
+        piece_bytes: int = 1,
+        every_s: float = 0.1,
+        *,
+        on: Operation = "submit",
+        accepted: bool = True,
+    ) -> Fault:
+        """The right answer, unbearably slowly."""
+        return cls(on=on, accepted=accepted, drip_bytes=piece_bytes, drip_every_s=every_s)
+
+    @classmethod
+    def garbage(
+        cls,
+        body: bytes = b"\xff\xfe{]not json\x00",
+        *,
+        on: Operation = "submit",
+        accepted: bool = False,
+    ) -> Fault:
+        """200 and ``application/json``, but the bytes are no JSON."""
+        return cls.answer(200, body, on=on, accepted=accepted)
+
+    @classmethod
+    def not_http(
+        cls,
+        body: bytes = b"SSH-2.0-OpenSSH_9.6\r\n",
+        *,
+        on: Operation = "submit",
+        accepted: bool = False,
+    ) -> Fault:
+        """Bytes that are not HTTP at all, then the end."""
+        return cls(on=on, accepted=accepted, canned=Canned(200, body), has_no_head=True)
+
+    @classmethod
+    def status_word(cls, word: str, *, on: Operation = "query") -> Fault:
+        """The task as it is, under another status word."""
+        return cls(on=on, twist=Twist.STATUS_WORD, word=word)
+
+    @classmethod
+    def stale(cls, *, on: Operation = "query") -> Fault:
+        """The task as it was at acceptance: a status that goes backwards."""
+        return cls(on=on, twist=Twist.STALE)
+
+    @classmethod
+    def no_videos(cls, *, on: Operation = "query") -> Fault:
+        """If the task has succeeded, an empty list of videos."""
+        return cls(on=on, twist=Twist.NO_VIDEOS)
+
+    @classmethod
+    def other_task(cls) -> Fault:
+        """The query is answered with the right state under another task's id."""
+        return cls(on="query", twist=Twist.OTHER_TASK)
+
+    @classmethod
+    def unknown_task(cls) -> Fault:
+        """The query says there is no such task, as a replica that lags behind would."""
+        return cls(on="query", twist=Twist.UNKNOWN_TASK)
+
+    @classmethod
+    def ignore_range(cls) -> Fault:
+        """The download answers 200 and the whole file, whatever part was asked for."""
+        return cls(on="download", twist=Twist.IGNORE_RANGE)
+
+    @classmethod
+    def changed_etag(cls) -> Fault:
+        """The download has another ETag than before, so ``If-Range`` does not match."""
+        return cls(on="download", twist=Twist.CHANGED_ETAG)
+
+    @classmethod
+    def expired(cls) -> Fault:
+        """The download's address has run out: 403."""
+        return cls.answer(403, "URL has expired", content_type="text/plain", on="download")
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Fault:
+        """``{"fault": "cut_answer", "on": "query", "after_bytes": 9}``: a constructor by name.
+
+        Raises:
+            ValueError: the name or an argument does not fit; the message lists what does.
+        """
+        arguments = {name: value for name, value in given.items() if name != "fault"}
+        name = given.get("fault")
+        if name not in _CONSTRUCTORS:
+            raise ValueError(f"unknown fault {name!r}; known: {', '.join(_CONSTRUCTORS)}")
+        constructor = getattr(cls, name)
+        try:
+            inspect.signature(constructor).bind(**arguments)
+        except TypeError as error:
+            raise ValueError(f"fault {name!r}: {error}") from None
+        if isinstance(arguments.get("body"), str):
+            arguments["body"] = arguments["body"].encode()
+        fault: Fault = constructor(**arguments)
+        return fault
+
+
+_CONSTRUCTORS = tuple(
+    name
+    for name, member in vars(Fault).items()
+    if isinstance(member, classmethod) and not name.startswith("_") and name != "from_json"
+)
+
+
+@define
+class FaultQueues:
+    """The faults still to come, one queue per operation."""
+
+    _queues: dict[str, deque[Fault]] = field(
+        factory=lambda: {operation: deque() for operation in OPERATIONS}, init=False
+    )
+
+    def add(self, fault: Fault, times: int = 1) -> None:
+        if times < 1:
+            raise ValueError(f"times must be at least 1, not {times}")
+        self._queues[fault.on].extend([fault] * times)
+
+    def take(self, operation: str) -> Fault | None:
+        queue = self._queues.get(operation)
+        return queue.popleft() if queue else None
+
+    @property
+    def left(self) -> int:
+        """How many faults wait for a call: 0 at a test's end says all of them happened."""
+        return sum(map(len, self._queues.values()))

@@ -1,0 +1,256 @@
+"""Starting and stopping the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from PIL import Image
+
+from kling_effects_async.emulator.account import Account
+from kling_effects_async.emulator.callbacks import Callbacks
+from kling_effects_async.emulator.clips import Studio, open_studio
+from kling_effects_async.emulator.clock import EmulatedClock
+from kling_effects_async.emulator.control import add_control_routes
+from kling_effects_async.emulator.faults import Fault, FaultQueues
+from kling_effects_async.emulator.ledger import Ledger
+from kling_effects_async.emulator.routes import ACCOUNT, BODY_LIMIT_BYTES, add_routes
+from kling_effects_async.emulator.service import Service
+from kling_effects_async.emulator.settings import (
+    DEFAULT_ACCESS_KEYS,
+    Clips,
+    EmulatorError,
+    RepeatedId,
+    ReplyShape,
+    Settings,
+    TaskSeconds,
+)
+from kling_effects_async.emulator.trouble import CLOSING, troubling
+from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE, refusing, stamp
+from kling_effects_async.scenes import catalogue
+
+if TYPE_CHECKING:
+    from kling_effects_async import EffectsClient
+
+__all__ = ["Emulator"]
+
+# Handlers that wait on purpose are told of the end; whoever is left after this is cancelled.
+_GRACE_S = 1.0
+
+
+class Emulator:
+    """Kling's video-effects service on this machine, as an async context manager.
+
+    May be entered again after it was left: a new service with an empty ledger, where faults that
+    have not happened yet still wait.
+
+    Args:
+        port: 0 takes a free one.
+        speed: how much faster than the event loop's clock the service lives. Faults' delays and
+            the signatures' clock are not touched by it.
+        reply_shape: how ``/kling/v1`` wraps its answers; ``/v1`` always answers flat.
+        slots: the account's limit of unfinished tasks; ``None``: none.
+        task_seconds: emulated seconds per task: fixed, ``(low, high)``, or a function of the scene.
+        refresh_s: how often, in emulated seconds, the gateway looks at its upstream; 0: always.
+        repeated_external_id: refuse a used ``external_task_id``, or make a second, paid task.
+        finds_external_ids: the query takes an ``external_task_id`` too.
+        lists_tasks: there is a list; off, its address answers like an unknown one.
+        bearer_keys: keys both paths take. The first one is what ``client`` uses.
+        access_keys: access key to secret (32 bytes or more), for the tokens ``/v1`` takes.
+        webhook_secret: ``whsec_...``; callbacks are signed when it is set.
+        clips: what the videos show.
+        units: the price of a finished task; ``units_per_scene`` has the exceptions.
+        seed: makes ids and durations the same each time.
+        wall: Unix time; what ``exp`` and ``nbf`` are judged by and the Date header shows.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+        reply_shape: ReplyShape = ReplyShape.FLAT,
+        slots: int | None = None,
+        task_seconds: TaskSeconds = (40.0, 90.0),
+        refresh_s: float = 0.0,
+        repeated_external_id: RepeatedId = RepeatedId.REFUSE,
+        finds_external_ids: bool = True,
+        lists_tasks: bool = True,
+        bearer_keys: Sequence[str] = ("emulator-key",),
+        access_keys: Mapping[str, str] | None = None,
+        webhook_secret: str | None = None,
+        clips: Clips = Clips.PREVIEW,
+        units: str = "2",
+        units_per_scene: Mapping[str, str] | None = None,
+        seed: int | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = Settings(
+            host=host,
+            port=port,
+            speed=speed,
+            reply_shape=reply_shape,
+            slots=slots,
+            task_seconds=task_seconds,
+            refresh_s=refresh_s,
+            repeated_external_id=repeated_external_id,
+            finds_external_ids=finds_external_ids,
+            lists_tasks=lists_tasks,
+            bearer_keys=tuple(bearer_keys),
+            access_keys=DEFAULT_ACCESS_KEYS if access_keys is None else access_keys,
+            webhook_secret=webhook_secret,
+            clips=clips,
+            units=units,
+            units_per_scene=units_per_scene or {},
+            seed=seed,
+            wall=wall,
+        )
+        self._faults = FaultQueues()
+        self._ledger = Ledger()
+        self._requests: Counter[str] = Counter()
+        self._url: str | None = None
+        self._exits: AsyncExitStack | None = None
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port, without a slash at the end.
+
+        Raises:
+            EmulatorError: the emulator is not running.
+        """
+        if self._url is None:
+            raise EmulatorError("the emulator is not running: use `async with Emulator(...)`")
+        return self._url
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was accepted since the emulator was last entered; readable after it was left."""
+        return self._ledger
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Requests by operation: submit, query, list, download, control, other."""
+        return self._requests
+
+    @property
+    def faults_left(self) -> int:
+        """Scripted faults that have not happened yet."""
+        return self._faults.left
+
+    def fail_next(self, fault: Fault, *, times: int = 1) -> None:
+        """Let the next calls of the fault's operation go wrong, after those already scripted."""
+        self._faults.add(fault, times)
+
+    def client(self, *, official: bool = False, **client_options: Any) -> EffectsClient:
+        """A client with the right address and credentials.
+
+        Args:
+            official: speak Kling's own dialect with an access key, not the gateway's.
+            client_options: passed to ``EffectsClient``.
+        """
+        from kling_effects_async import AccessKeys, BearerToken, EffectsClient, Service
+
+        if official:
+            access_key, secret = next(iter(self.settings.access_keys.items()))
+            return EffectsClient(
+                AccessKeys(access_key, secret),
+                service=Service.official(base_url=self.url),
+                **client_options,
+            )
+        return EffectsClient(
+            BearerToken(self.settings.bearer_keys[0]),
+            service=Service.gateway(self.url),
+            **client_options,
+        )
+
+    async def __aenter__(self) -> Emulator:
+        if self._exits is not None:
+            raise EmulatorError("the emulator is running already")
+        async with AsyncExitStack() as exits:
+            await self._start(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        exits, self._exits, self._url = self._exits, None, None
+        if exits is not None:
+            await exits.aclose()
+
+    async def _start(self, exits: AsyncExitStack) -> None:
+        self._ledger = Ledger()
+        self._requests = Counter()
+        clock = EmulatedClock(self.settings.speed, self.settings.wall)
+        studio, image_counts = await asyncio.to_thread(_read_files, self.settings.clips, clock)
+        exits.push_async_callback(studio.close)
+        callbacks = Callbacks(clock, self.settings.webhook_secret)
+        exits.push_async_callback(callbacks.close)
+        listening = exits.enter_context(_listen(self.settings.host, self.settings.port))
+        self._url = _url_of(listening)
+        service = Service(
+            settings=self.settings,
+            clock=clock,
+            ledger=self._ledger,
+            image_counts=image_counts,
+            url=self._url,
+            studio=studio,
+            callbacks=callbacks,
+        )
+        await _serve(self._application(service), listening, exits)
+
+    def _application(self, service: Service) -> web.Application:
+        app = web.Application(middlewares=[troubling, refusing], client_max_size=BODY_LIMIT_BYTES)
+        app[SERVICE] = service
+        app[ACCOUNT] = Account(self.settings.bearer_keys, self.settings.access_keys)
+        app[FAULTS] = self._faults
+        app[REQUESTS] = self._requests
+        app[CLOSING] = asyncio.Event()
+        app.on_response_prepare.append(stamp)
+        add_control_routes(app)
+        add_routes(app)
+        return app
+
+
+def _read_files(clips: Clips, clock: EmulatedClock) -> tuple[Studio, Mapping[str, int]]:
+    Image.preinit()  # Pillow loads its plug-ins at the first picture, which would block the loop.
+    return open_studio(clips, clock), {name: info.images for name, info in catalogue().items()}
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise EmulatorError(
+                f"port {port} of {host} is taken: choose another, or port=0 for a free one"
+            ) from error
+        raise EmulatorError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+
+
+def _url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _serve(app: web.Application, listening: socket.socket, exits: AsyncExitStack) -> None:
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S
+    )
+    await runner.setup()
+    exits.push_async_callback(runner.cleanup)
+    exits.callback(app[CLOSING].set)
+    await web.SockSite(runner, listening).start()

@@ -1,0 +1,133 @@
+"""The emulated service itself: its tasks, its limit, its books. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from attrs import define, evolve, field
+
+from kling_effects_async.emulator.callbacks import Callbacks
+from kling_effects_async.emulator.clips import Studio
+from kling_effects_async.emulator.clock import EmulatedClock
+from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
+from kling_effects_async.emulator.media import sign_of
+from kling_effects_async.emulator.replies import milliseconds
+from kling_effects_async.emulator.settings import RepeatedId, ReplyShape, Settings
+from kling_effects_async.emulator.tasks import Clip, Task, Tasks, TaskView, plan_life, view_of
+from kling_effects_async.emulator.validation import Dialect, Order, RefusedError
+
+__all__ = ["Service"]
+
+
+@define
+class Service:
+    """One account's view of the service. ``image_counts``: every known scene, and 1 or 2."""
+
+    settings: Settings
+    clock: EmulatedClock
+    ledger: Ledger
+    image_counts: Mapping[str, int]
+    url: str
+    _studio: Studio
+    _callbacks: Callbacks
+    _tasks: Tasks = field(factory=Tasks, init=False)
+    _random: random.Random = field(init=False)
+    _url_key: bytes = field(init=False, repr=False)
+    _start_s: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = random.Random(self.settings.seed)
+        self._url_key = self._random.randbytes(32)
+        self._start_s = self.clock.now_s()
+
+    def accept(self, order: Order, *, has_usable_images: bool) -> Task:
+        """Make the task and write it into the books; from here on it is paid.
+
+        Raises:
+            RefusedError: 1201, the external id was used before (a choice: not documented), or
+                1303, no slot is free. Nothing was made then.
+        """
+        self._refuse_repeated(order.external_task_id)
+        now_s = self.clock.now_s()
+        slots = self.settings.slots
+        if slots is not None and self._tasks.unfinished(now_s) >= slots:
+            raise RefusedError(1303)
+        task = self._make(order, now_s, has_usable_images=has_usable_images)
+        self._tasks.add(task)
+        self.ledger.enter(
+            LedgerEntry(
+                task_id=task.task_id,
+                external_task_id=order.external_task_id,
+                effect_scene=order.effect_scene,
+                accepted_at_ms=milliseconds(now_s),
+            )
+        )
+        self._callbacks.watch(task)
+        return task
+
+    def find(self, given_id: str) -> Task | None:
+        """Look a task up: task ids first, then, where the service does that, external ids."""
+        task = self._tasks.get(given_id)
+        if task is None and self.settings.finds_external_ids:
+            return self._tasks.by_external_id(given_id)
+        return task
+
+    def page(self, number: int, size: int) -> list[Task]:
+        return self._tasks.page(number, size)
+
+    def view(self, task: Task, dialect: Dialect) -> TaskView:
+        """The task as this host knows it: a gateway that refreshes its rows lags behind.
+
+        Source: new-api's own poller wakes about every 15 s (controller/task.go, 2025-04).
+        """
+        now_s = self.clock.now_s()
+        if dialect is Dialect.GATEWAY and self.settings.refresh_s:
+            now_s -= (now_s - self._start_s) % self.settings.refresh_s
+        return view_of(task, now_s)
+
+    def shape(self, dialect: Dialect) -> ReplyShape:
+        return self.settings.reply_shape if dialect is Dialect.GATEWAY else ReplyShape.FLAT
+
+    def sign(self, task_id: str) -> str:
+        return sign_of(task_id, self._url_key)
+
+    def new_request_id(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"
+
+    def new_id(self) -> str:
+        """Like the newer ids of the real service: 18 digits, too large for a JavaScript number."""
+        while True:
+            number = str(self._random.randrange(800_000_000_000_000_000, 900_000_000_000_000_000))
+            if number not in self._tasks:
+                return number
+
+    def _refuse_repeated(self, external_task_id: str | None) -> None:
+        if external_task_id is None or self.settings.repeated_external_id is RepeatedId.ACCEPT:
+            return
+        if self._tasks.by_external_id(external_task_id) is not None:
+            raise RefusedError(1201, f"external_task_id '{external_task_id}' already exists")
+
+    def _make(self, order: Order, now_s: float, *, has_usable_images: bool) -> Task:
+        task_id = self.new_id()
+        life = plan_life(
+            now_s, self._task_seconds(order.effect_scene), has_usable_images=has_usable_images
+        )
+        return Task(
+            task_id=task_id,
+            # The pictures have gone to the studio; thousands of tasks must not hold on to them.
+            order=evolve(order, images=()),
+            life=life,
+            clip=self._studio.clip_for(order) if has_usable_images else Clip(),
+            units=self.settings.units_of(order.effect_scene),
+            video_id=self.new_id(),
+            video_url=f"{self.url}/media/{task_id}.mp4?sign={self.sign(task_id)}",
+        )
+
+    def _task_seconds(self, scene: str) -> float:
+        wanted = self.settings.task_seconds
+        if callable(wanted):
+            return wanted(scene)
+        if isinstance(wanted, tuple):
+            return self._random.uniform(*wanted)
+        return wanted

@@ -1,0 +1,180 @@
+"""A task's life, computed from the time when somebody asks; no timer runs for any task.
+
+    accepted --> submitted --starts_s--> processing --ends_s and clip ready--> succeed | failed
+
+Every moment is emulated Unix time. Status words are those of the K1 effects page, 2026-09.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+
+from kling_effects_async.emulator.validation import Order
+
+__all__ = ["UNUSABLE_IMAGE", "Clip", "Life", "Task", "TaskView", "Tasks", "plan_life", "view_of"]
+
+# Source: observed in new-api's pull request 2532 (2025-12): a task accepted with code 0, failed
+# 1.7 s later with exactly this message.
+UNUSABLE_IMAGE = "Image pixel is invalid"
+_REFUSAL_TAKES_S = 1.7
+
+# A choice: no document says how long a task stays "submitted".
+_STARTS_AFTER_SHARE = 0.1
+_STARTS_AFTER_AT_MOST_S = 5.0
+
+
+@define(eq=False)
+class Clip:
+    """A video in the making, perhaps shared by tasks that ordered the same.
+
+    Attributes:
+        ready_s: when it was finished or given up; infinity until then.
+        failure: why there is no video, as the service tells it; empty: there is one.
+    """
+
+    content: bytes = b""
+    failure: str = ""
+    ready_s: float = math.inf
+    _waiting: list[Callable[[], None]] = field(factory=list, init=False)
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Call back once; at once if it is ready already."""
+        if self.ready_s < math.inf:
+            call()
+        else:
+            self._waiting.append(call)
+
+    def finish(self, ready_s: float, *, content: bytes = b"", failure: str = "") -> None:
+        self.content, self.failure, self.ready_s = content, failure, ready_s
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
+
+
+@frozen
+class Life:
+    """The moments planned at acceptance. ``failure``: the message it will fail with, or empty."""
+
+    accepted_s: float
+    starts_s: float
+    ends_s: float
+    failure: str = ""
+
+
+@frozen(kw_only=True, eq=False)
+class Task:
+    """One accepted task."""
+
+    task_id: str
+    order: Order
+    life: Life
+    clip: Clip
+    units: str
+    video_id: str
+    video_url: str
+
+    @property
+    def finished_s(self) -> float:
+        """When it reached its final status; infinity while its clip is in the making."""
+        if self.life.failure:
+            return self.life.ends_s
+        return max(self.life.ends_s, self.clip.ready_s)
+
+    @property
+    def failure(self) -> str:
+        return self.life.failure or self.clip.failure
+
+
+@frozen
+class TaskView:
+    """What the service says of a task at one moment. Faults twist this, never the task.
+
+    Attributes:
+        word: the status word that is written; a fault may make it another than ``status``.
+        changed_s: when the status last changed.
+    """
+
+    task: Task
+    status: str
+    message: str
+    changed_s: float
+    has_video: bool = False
+    word: str = field()
+
+    @word.default
+    def _own_word(self) -> str:
+        return self.status
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in ("succeed", "failed")
+
+
+def plan_life(accepted_s: float, duration_s: float, *, has_usable_images: bool) -> Life:
+    """Lay down a task's moments. Unusable pictures are found out after acceptance, as observed."""
+    if not has_usable_images:
+        ends_s = accepted_s + _REFUSAL_TAKES_S
+        return Life(accepted_s, accepted_s + _REFUSAL_TAKES_S / 2, ends_s, UNUSABLE_IMAGE)
+    starts_s = accepted_s + min(_STARTS_AFTER_AT_MOST_S, duration_s * _STARTS_AFTER_SHARE)
+    return Life(accepted_s, starts_s, accepted_s + duration_s)
+
+
+def view_of(task: Task, moment_s: float) -> TaskView:
+    """What the task looked like at a moment; an earlier one gives an earlier status."""
+    if moment_s < task.life.starts_s:
+        return TaskView(task, "submitted", "", task.life.accepted_s)
+    finished_s = task.finished_s
+    if moment_s < finished_s:
+        return TaskView(task, "processing", "", task.life.starts_s)
+    if task.failure:
+        return TaskView(task, "failed", task.failure, finished_s)
+    return TaskView(task, "succeed", "", finished_s, has_video=True)
+
+
+@define
+class Tasks:
+    """All tasks of the account: found by either id, paged, and counted while unfinished."""
+
+    _by_id: dict[str, Task] = field(factory=dict, init=False)
+    _by_external_id: dict[str, Task] = field(factory=dict, init=False)
+    _in_order: list[Task] = field(factory=list, init=False)
+    _ends: list[tuple[float, str]] = field(factory=list, init=False)
+    _without_clip: set[str] = field(factory=set, init=False)
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._by_id
+
+    def add(self, task: Task) -> None:
+        self._by_id[task.task_id] = task
+        self._in_order.append(task)
+        if task.order.external_task_id is not None:
+            self._by_external_id[task.order.external_task_id] = task
+        heapq.heappush(self._ends, (task.life.ends_s, task.task_id))
+
+    def get(self, task_id: str) -> Task | None:
+        return self._by_id.get(task_id)
+
+    def by_external_id(self, external_task_id: str) -> Task | None:
+        """The newest task of that id: a choice, where repeated ids are accepted."""
+        return self._by_external_id.get(external_task_id)
+
+    def page(self, number: int, size: int) -> list[Task]:
+        """Newest first (a choice: the order is not documented). ``number`` starts at 1."""
+        stop = len(self._in_order) - (number - 1) * size
+        return self._in_order[max(0, stop - size) : max(0, stop)][::-1]
+
+    def unfinished(self, now_s: float) -> int:
+        """How many tasks hold a slot. Amortised O(log n): each task leaves the heap once."""
+        while self._ends and self._ends[0][0] <= now_s:
+            self._leave_heap(heapq.heappop(self._ends)[1])
+        return len(self._ends) + len(self._without_clip)
+
+    def _leave_heap(self, task_id: str) -> None:
+        task = self._by_id[task_id]
+        if task.finished_s == math.inf:
+            self._without_clip.add(task_id)
+            task.clip.when_ready(lambda: self._without_clip.discard(task_id))

@@ -1,0 +1,108 @@
+"""Plain HTTP to an emulator, so that its tests lean on none of the client's code."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from attrs import frozen
+from yarl import URL
+
+import kling_effects_async.emulator
+from kling_effects_async.emulator import Emulator
+
+GATEWAY = "/kling/v1/videos/effects"
+OFFICIAL = "/v1/videos/effects"
+KEY = "Bearer emulator-key"
+
+_PHOTOS = Path(kling_effects_async.emulator.__file__).with_name("photos")
+PICTURE = base64.b64encode((_PHOTOS / "cat.jpg").read_bytes()).decode()
+
+
+@frozen
+class Answer:
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def task(self) -> Any:
+        return self.json["data"]
+
+
+@frozen
+class Caller:
+    """One caller of one of the two paths."""
+
+    session: aiohttp.ClientSession
+    path: str
+    authorization: str | None
+
+    async def ask(self, method: str, url: str | URL, **options: Any) -> Answer:
+        headers = options.pop("headers", {})
+        if self.authorization is not None:
+            headers = {"Authorization": self.authorization} | headers
+        async with self.session.request(method, url, headers=headers, **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def submit(self, order: object = None, **changes: object) -> Answer:
+        wanted = order if order is not None else single(**changes)
+        body = io.BytesIO(json.dumps(wanted).encode())
+        return await self.ask("POST", self.path, data=body)
+
+    async def query(self, given_id: str) -> Answer:
+        return await self.ask("GET", f"{self.path}/{given_id}")
+
+    async def list(self, **parameters: object) -> Answer:
+        return await self.ask("GET", self.path, params=parameters)
+
+    async def new_task_id(self, **changes: object) -> str:
+        answer = await self.submit(**changes)
+        task_id: str = answer.task["task_id"]
+        return task_id
+
+
+@asynccontextmanager
+async def calling(
+    emulator: Emulator, path: str = GATEWAY, authorization: str | None = KEY
+) -> AsyncIterator[Caller]:
+    # A fresh connection each time, because aiohttp repeats a GET on a kept one that was cut.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(emulator.url, connector=connector) as session:
+        yield Caller(session, path, authorization)
+
+
+def single(**changes: object) -> dict[str, object]:
+    """The gateway's example of one picture. ``changes`` are on top, None takes a field away."""
+    given = {"model_name": "kling-v1-6", "image": PICTURE, "duration": "5"}
+    return _changed({"effect_scene": "squish", "input": given}, changes)
+
+
+def dual(**changes: object) -> dict[str, object]:
+    given = {
+        "model_name": "kling-v1-6",
+        "mode": "std",
+        "images": [PICTURE, PICTURE],
+        "duration": "10",
+    }
+    return _changed({"effect_scene": "hug", "input": given}, changes)
+
+
+def with_input(order: dict[str, object], **changes: object) -> dict[str, object]:
+    given = order["input"]
+    assert isinstance(given, dict)
+    return order | {"input": _changed(given, changes)}
+
+
+def _changed(values: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in (values | changes).items() if value is not None}

@@ -1,0 +1,49 @@
+"""Videos made from the caller's picture, in processes that are gone afterwards."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+
+from kling_effects_async.emulator import Clips, Emulator
+from tests.emulator_caller import calling, single, with_input
+
+
+def child_processes() -> set[str]:
+    """The ids of this process's children."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {pid for children in lists for pid in children.read_text().split()}
+
+
+async def test_a_clip_is_rendered_from_the_picture_and_no_process_stays() -> None:
+    before = child_processes()
+    async with (
+        Emulator(clips=Clips.TEST, speed=1e9, slots=1) as emulator,
+        calling(emulator) as caller,
+    ):
+        task_id = await caller.new_task_id()
+        # The time is over, the clip is not ready: the task runs on and holds its slot.
+        assert (await caller.query(task_id)).task["task_status"] == "processing"
+        assert (await caller.submit()).json["code"] == 1303
+        assert child_processes() > before
+        while (task := (await caller.query(task_id)).task)["task_status"] == "processing":
+            pass
+        assert task["task_status"] == "succeed"
+        video = await caller.ask("GET", task["task_result"]["videos"][0]["url"])
+        assert (await caller.submit()).status == 200
+    with av.open(io.BytesIO(video.body)) as opened:
+        stream = opened.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.width > stream.height > 0
+    assert child_processes() == before
+
+
+async def test_nothing_is_rendered_for_an_unusable_picture() -> None:
+    before = child_processes()
+    async with Emulator(clips=Clips.TEST, speed=1e9) as emulator, calling(emulator) as caller:
+        order = with_input(single(), image="AAAA")
+        task_id = (await caller.submit(order)).task["task_id"]
+        assert (await caller.query(task_id)).task["task_status"] == "failed"
+        assert child_processes() == before
