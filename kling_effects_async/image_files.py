@@ -1,0 +1,109 @@
+"""What lies at a path: opened without surprises, and told by its first bytes, not by its name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import IO
+
+from attrs import frozen
+
+from kling_effects_async.effects import image_label
+from kling_effects_async.errors import ImageRejectedError
+
+__all__ = ["ImageFacts", "explain_failure", "kind_of", "mtime_ns", "open_image"]
+
+_MAGIC_BYTES = 256
+_MAGIC = (
+    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
+    (re.compile(rb"GIF8[79]a"), "GIF"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP"),
+    (re.compile(rb"BM.{4}\0{4}", re.DOTALL), "BMP"),
+    (re.compile(rb"II\*\0|MM\0\*"), "TIFF"),
+    (re.compile(rb"....ftyp.{0,24}?avi[fs]", re.DOTALL), "AVIF"),
+    (re.compile(rb"....ftyp(he|mif1|msf1)", re.DOTALL), "HEIC picture"),
+    (re.compile(rb"....ftyp", re.DOTALL), "MP4 or MOV video"),
+    (re.compile(rb"\x1aE\xdf\xa3"), "WebM or MKV video"),
+    (re.compile(rb"%PDF"), "PDF"),
+    (re.compile(rb"\s*<(\?xml|svg|!doctype|html)", re.IGNORECASE), "SVG, XML or HTML text"),
+    (re.compile(rb"\s*data:", re.IGNORECASE), "data: URL"),
+    (re.compile(rb"\s*https?://", re.IGNORECASE), "http URL"),
+    (re.compile(rb"[A-Za-z0-9+/_=\s-]{16,}\Z"), "base64 text"),
+)
+
+
+@frozen(kw_only=True)
+class ImageFacts:
+    """What an image's header tells.
+
+    Attributes:
+        format: "JPEG" or "PNG" for an image that was accepted.
+        is_rotated: EXIF asks viewers to turn or mirror it. Whether Kling does is not documented;
+            ``prepare`` turns it.
+        is_animated: it has more than one frame or page.
+        mtime_ns: with ``size_bytes``, tells whether a file is still the same; ``None`` for bytes.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+    is_rotated: bool = False
+    is_animated: bool = False
+    mtime_ns: int | None = None
+
+
+def open_image(image: Path | bytes) -> BytesIO | BufferedReader:
+    """Open a regular file, or bytes, for reading; never hangs on a pipe.
+
+    Raises:
+        ImageRejectedError: there is nothing that could be an image file; the message says why.
+    """
+    if isinstance(image, bytes):
+        return BytesIO(image)
+    # Without O_NONBLOCK, opening a named pipe waits for its writer. Regular files ignore it.
+    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+    try:
+        descriptor = os.open(image, os.O_RDONLY | flags)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ImageRejectedError(image_label(image), [explain_failure(error)]) from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise ImageRejectedError(image_label(image), [_explain_mode(mode)])
+
+
+def explain_failure(error: OSError | ValueError) -> str:
+    """Why a file cannot be opened or read, in one sentence."""
+    if isinstance(error, FileNotFoundError):
+        return "There is no such file."
+    if isinstance(error, PermissionError):
+        return "We may not read it; change its permissions."
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "It is a symbolic link that leads back to itself."
+    return f"It cannot be opened and read ({getattr(error, 'strerror', None) or error})."
+
+
+def _explain_mode(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "It is a folder; pass the picture inside it."
+    kind = "a named pipe" if stat.S_ISFIFO(mode) else "a device"
+    return f"It is {kind}, not a file; read it yourself and pass the bytes."
+
+
+def kind_of(file: IO[bytes]) -> str | None:
+    """What the first bytes are, such as "JPEG" or "MP4 or MOV video"; ``None`` if not known."""
+    file.seek(0)
+    head = file.read(_MAGIC_BYTES)
+    return next((kind for magic, kind in _MAGIC if magic.match(head)), None)
+
+
+def mtime_ns(file: IO[bytes]) -> int | None:
+    """When the file was last written; ``None`` for bytes."""
+    return None if isinstance(file, BytesIO) else os.fstat(file.fileno()).st_mtime_ns

@@ -1,0 +1,234 @@
+"""What is done with Pillow: reading a header, and mending a picture in small steps.
+
+Imported only when used, because Pillow takes 40 ms to import.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import struct
+from collections.abc import Callable
+from typing import IO, TypeAlias
+
+from PIL import Image, ImageFilter, ImageOps
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base as ExifTag
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from kling_effects_async.image_files import ImageFacts, mtime_ns
+from kling_effects_async.images import ASPECT_MAX, IMAGE_LIMIT_BYTES, SIDE_MIN_PX
+
+__all__ = ["READERS", "UNREADABLE", "mended", "read_facts"]
+
+# The kinds we let Pillow open. By class, because Image.open warns about decompression bombs before
+# anybody can look at the size.
+READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "GIF": GifImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "AVIF": AvifImageFile,
+}
+
+# What damaged pictures make Pillow raise, by fuzzing every reader; warnings, where they are errors.
+UNREADABLE = (
+    ArithmeticError,
+    EOFError,
+    Image.DecompressionBombError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+)
+
+_TURNED = range(2, 9)  # of EXIF's orientations, 1 is upright and others mean nothing
+
+# An effect is a video of at most 1080p; more pixels only cost time. A phone's 8064 x 6048 px can
+# then be decoded at half the size, which costs a JPEG decoder a quarter.
+_SIDE_MAX_PX = 4000
+
+# Nobody sees what 95 loses, and below 80 edges begin to show it. 50 is for what is nothing but
+# noise: 4000 x 4000 random pixels of the eight purest colours then make 9.0 MB.
+_QUALITIES = (95, 88, 80, 50)
+
+# Print colours, sixteen bits and the like: what other readers of pictures take for granted least.
+_UNCOMMON_MODES = ("CMYK", "F", "I", "I;16", "I;16B", "I;16L", "LAB", "YCbCr")
+
+# A colour profile of a camera or screen has some kilobytes; one for print can have megabytes.
+_PROFILE_LIMIT_BYTES = 2**20
+
+_Step: TypeAlias = Callable[[Image.Image, ImageFacts], tuple[Image.Image, str]]
+
+
+def read_facts(file: IO[bytes], kind: str) -> ImageFacts:
+    """Read the header, of one of the kinds in ``READERS``; nothing is decoded.
+
+    Raises one of ``UNREADABLE`` where it is damaged.
+    """
+    picture = _opened(file, kind)
+    return ImageFacts(
+        format=kind,
+        width_px=picture.width,
+        height_px=picture.height,
+        size_bytes=file.seek(0, os.SEEK_END),
+        is_rotated=_is_rotated(picture),
+        is_animated=getattr(picture, "is_animated", False),
+        mtime_ns=mtime_ns(file),
+    )
+
+
+def _opened(file: IO[bytes], kind: str) -> ImageFile:
+    file.seek(0)
+    return READERS[kind](file)
+
+
+def _is_rotated(picture: ImageFile) -> bool:
+    if "exif" not in picture.info:
+        return False  # asking further makes Pillow decode a PNG, to look behind the pixels
+    try:
+        return picture.getexif().get(ExifTag.Orientation) in _TURNED
+    except UNREADABLE:
+        return False  # no viewer turns a picture on damaged EXIF data
+
+
+def mended(file: IO[bytes], facts: ImageFacts, *, is_sound: bool) -> tuple[bytes, tuple[str, ...]]:
+    """An acceptable encoding and what was done for it; the content itself if nothing had to be.
+
+    Pixels are decoded in any case, so that damage shows: as one of ``UNREADABLE``.
+    """
+    picture: Image.Image = _opened(file, facts.format)
+    if is_sound and not facts.is_rotated and picture.mode not in _UNCOMMON_MODES:
+        return _decoded_content(file, picture), ()
+    picture.draft(None, _within_largest(picture.size))
+    profile = _profile(picture)
+    changes = []
+    for step in _STEPS:
+        picture, change = step(picture, facts)
+        changes.append(change)
+    content, change = _encoded(picture, profile)
+    return content, tuple(filter(None, (*changes, change)))
+
+
+def _decoded_content(file: IO[bytes], picture: Image.Image) -> bytes:
+    picture.draft(None, (1, 1))  # an eighth of the size shows a JPEG's damage just as well
+    picture.load()
+    file.seek(0)
+    return file.read()
+
+
+def _profile(picture: Image.Image) -> bytes | None:
+    """The colour profile, where the copy's pixels will still be of that kind."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode not in ("RGB", "RGBA") or not isinstance(profile, bytes):
+        return None
+    return profile if len(profile) <= _PROFILE_LIMIT_BYTES else None
+
+
+def _first_frame(picture: Image.Image, facts: ImageFacts) -> tuple[Image.Image, str]:
+    return picture, "Only its first frame was kept." if facts.is_animated else ""
+
+
+def _upright(picture: Image.Image, facts: ImageFacts) -> tuple[Image.Image, str]:
+    if not facts.is_rotated:
+        return picture, ""
+    return ImageOps.exif_transpose(picture), "It was turned upright, as its EXIF data asks."
+
+
+def _plain(picture: Image.Image, _facts: ImageFacts) -> tuple[Image.Image, str]:
+    if picture.mode == "RGB":
+        return picture, ""
+    if picture.has_transparency_data:
+        return _on_white(picture.convert("RGBA")), "What was transparent became white."
+    eight_bits = _eight_bits(picture) if picture.mode[0] in "IF" else picture
+    change = "Its colours were converted to RGB." if picture.mode in _UNCOMMON_MODES else ""
+    return eight_bits.convert("RGB"), change
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", picture.size, "white")
+    white.alpha_composite(picture)
+    return white.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    low, high = (0, 65535) if picture.mode.startswith("I;16") else _brightness_range(picture)
+    factor = 255 / ((high - low) or 1)
+    wide = picture if picture.mode == "F" else picture.convert("I").convert("F")
+    return wide.point(lambda value: value * factor - low * factor).convert("L")
+
+
+def _brightness_range(picture: Image.Image) -> tuple[float, float]:
+    match picture.getextrema():
+        case (int() | float() as low, int() | float() as high):
+            return low, high
+    return 0, 255
+
+
+def _reduced(picture: Image.Image, facts: ImageFacts) -> tuple[Image.Image, str]:
+    if max(facts.width_px, facts.height_px) <= _SIDE_MAX_PX:
+        return picture, ""
+    size = _within_largest(picture.size)
+    # A gap of 3 is the fast way to reduce that the eye cannot tell from the exact one.
+    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0), (
+        f"It was scaled down to {size[0]} x {size[1]} px."
+    )
+
+
+def _within_largest(size: tuple[int, int]) -> tuple[int, int]:
+    longest = max(*size, _SIDE_MAX_PX)
+    return max(1, size[0] * _SIDE_MAX_PX // longest), max(1, size[1] * _SIDE_MAX_PX // longest)
+
+
+def _filled(picture: Image.Image, _facts: ImageFacts) -> tuple[Image.Image, str]:
+    width, height = picture.size
+    shortest = math.ceil(max(width, height) / ASPECT_MAX)
+    size = max(width, shortest), max(height, shortest)
+    if size == picture.size:
+        return picture, ""
+    canvas = _blurred(picture, size)
+    canvas.paste(picture, ((size[0] - width) // 2, (size[1] - height) // 2))
+    return canvas, f"A blurred copy of it fills the sides, up to {size[0]} x {size[1]} px."
+
+
+def _blurred(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    # At a sixteenth of the size, two pixels blur as thirty-two would, for a 256th of the work.
+    small = max(1, size[0] // 16), max(1, size[1] // 16)
+    cover = ImageOps.fit(picture, small, Image.Resampling.BILINEAR)
+    return cover.filter(ImageFilter.GaussianBlur(2)).resize(size, Image.Resampling.BICUBIC)
+
+
+def _enlarged(picture: Image.Image, _facts: ImageFacts) -> tuple[Image.Image, str]:
+    shortest = min(picture.size)
+    if shortest >= SIDE_MIN_PX:
+        return picture, ""
+    # Rounded up in whole numbers: exact at the limit of the ratio, where a float could cross it.
+    width, height = (-(-side * SIDE_MIN_PX // shortest) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS), (
+        f"It was enlarged to {width} x {height} px."
+    )
+
+
+_STEPS: tuple[_Step, ...] = (_first_frame, _upright, _plain, _reduced, _filled, _enlarged)
+
+
+def _encoded(picture: Image.Image, profile: bytes | None) -> tuple[bytes, str]:
+    for quality in _QUALITIES:
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=quality, icc_profile=profile)
+        if stream.tell() <= IMAGE_LIMIT_BYTES:
+            break
+    return stream.getvalue(), f"It was encoded as a JPEG of quality {quality}."
