@@ -155,7 +155,11 @@ class Session:
                 return await self._receive(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             was_sent = payload is None or payload.has_started
-            trouble = _translated(aiohttp, error, self._service, timeout_s, was_sent)
+            trouble: KlingEffectsError = _translated(
+                aiohttp, error, self._service, timeout_s, was_sent
+            )
+            if payload is not None and payload.rejection is not None:
+                trouble = payload.rejection  # an image changed on the way; nothing whole was sent
         # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
         # so ours must not even remember them as its context.
         raise trouble

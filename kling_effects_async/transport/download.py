@@ -1,0 +1,257 @@
+"""Videos brought home: streamed, resumed where they broke off, and whole before they have a name.
+
+- A download that broke is asked for again from where it broke, and only under the server's own
+  name for that content (its strong ETag). In every other case it begins anew, so that no file is
+  ever made of two.
+- An attempt that brings next to nothing counts against ``attempts``; one that gets on starts the
+  count again.
+- What is not an MP4 from its first box to its last never gets the target's name.
+- The address of a video is signed: what follows ``?`` in it appears nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_numbers
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from attrs import field, frozen
+
+from kling_effects_async.errors import DownloadError, SettingsError
+from kling_effects_async.models import without_query
+from kling_effects_async.transport.addresses import AddressRule
+from kling_effects_async.transport.clock import Clock, Timer, sleep
+from kling_effects_async.transport.file_names import safe_name
+from kling_effects_async.transport.part_file import PartFile, on_disk
+from kling_effects_async.transport.video_reply import TryAgainError, promise_of, resume_headers
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+__all__ = ["Downloader", "Progress", "safe_name"]
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+
+CHUNK_BYTES = 2**18  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
+
+
+@frozen
+class _Order:
+    """What the caller asked for, and how far it is.
+
+    Attributes:
+        address: the url without its signature, for messages and for finding the bytes again.
+    """
+
+    url: str = field(repr=False)
+    address: str
+    overwrite: bool
+    on_progress: Progress | None
+    part: PartFile
+
+    def report(self, total: int | None) -> None:
+        if self.on_progress is not None:
+            self.on_progress(self.part.length_bytes, total)
+
+    def failure(self, trouble: TryAgainError) -> DownloadError:
+        waiting = (
+            f"; it asks to wait {trouble.retry_after_s:.0f} s" if trouble.retry_after_s else ""
+        )
+        length = self.part.length_bytes
+        kept = f"; {self.part.path} keeps {length} bytes for the next call" if length else ""
+        return DownloadError(f"{self.address} did not come whole: {trouble}{waiting}{kept}")
+
+
+class Downloader:
+    """Fetches videos into files, a few at a time.
+
+    Args:
+        allowed_origin: the one origin that may be used without TLS and wherever it leads, such
+            as an emulator's ``http://127.0.0.1:8787``; what follows the port is ignored.
+        parallel: how many downloads move at once; the others wait their turn.
+        slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is asked for
+            again.
+        attempts: how many in a row may fail without getting on.
+        random: a source of numbers in [0, 1), for the pauses between attempts.
+
+    Raises:
+        SettingsError: ``allowed_origin`` is no origin, or nothing could ever be fetched.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        allowed_origin: str | None,
+        parallel: int = 8,
+        slowest_bytes_per_s: int = 1024,
+        slowest_window_s: float = 60.0,
+        attempts: int = 5,
+        random: Callable[[], float] = random_numbers.random,
+    ) -> None:
+        if parallel < 1 or attempts < 1:
+            raise SettingsError("parallel and attempts must be 1 or more")
+        self._clock = clock
+        self._rule = AddressRule(allowed_origin)
+        self._places = asyncio.Semaphore(parallel)
+        self._window_s = slowest_window_s
+        self._window_bytes = max(1, round(slowest_bytes_per_s * slowest_window_s))
+        self._attempts = attempts
+        self._random = random
+        self._session: ClientSession | None = None
+        self._is_closed = False
+
+    async def aclose(self) -> None:
+        """Close the connections; downloads under way end with an error and keep their bytes."""
+        self._is_closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def download(
+        self,
+        url: str,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Path:
+        """Fetch a video into a file and return the file's path.
+
+        What has come stays in ``<target>.part`` when this ends early, by an error, a cancellation
+        or a crash; the next call with the same address and target goes on there.
+
+        Args:
+            target: missing folders are made.
+            overwrite: replace what has the name. A link is replaced, not followed.
+            on_progress: called after each chunk with the bytes so far and the size of the whole
+                (``None``: not told); begins again at 0 where the download has to.
+
+        Raises:
+            VideoExpiredError: the address is no longer valid; ask the task for a fresh one.
+            DownloadError: the name is taken, the disk refuses, the address may not be used, or
+                the video did not come whole.
+        """
+        order = _Order(url, _shown(url), overwrite, on_progress, PartFile(target))
+        await on_disk(order.part.prepare, overwrite=overwrite)
+        failures, best = 0, 0
+        while trouble := await self._attempt(order):
+            failures += 1
+            if order.part.length_bytes >= best + self._window_bytes:
+                failures, best = 0, order.part.length_bytes
+            if failures >= self._attempts or _asks_too_much(trouble):
+                raise order.failure(trouble)
+            await sleep(self._clock, self._pause_s(trouble, failures))
+        return target
+
+    def _pause_s(self, trouble: TryAgainError, failures: int) -> float:
+        own_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 6))
+        return (trouble.retry_after_s or 0.0) + own_s * (0.5 + self._random() / 2)
+
+    async def _attempt(self, order: _Order) -> TryAgainError | None:
+        """One attempt; ``None`` if it did, else why not.
+
+        The reason is returned and not raised: aiohttp's errors, whose text can carry the address,
+        must not become the context of the error that the caller sees.
+        """
+        async with self._places:  # given back for the pause
+            try:
+                await self._fetch(order)
+            except TryAgainError as trouble:
+                return trouble
+        return None
+
+    async def _fetch(self, order: _Order) -> None:
+        part = order.part
+        try:
+            await on_disk(part.open, order.address)
+            if not part.is_whole:
+                await self._receive(order)
+            if flaw := await on_disk(part.flaw):
+                raise TryAgainError(f"what came is no whole video, {flaw}", from_start=True)
+            await on_disk(part.publish, overwrite=order.overwrite)
+        except TryAgainError as trouble:
+            if trouble.from_start:
+                await on_disk(part.discard)
+            raise
+        finally:
+            await on_disk(part.close)
+
+    async def _receive(self, order: _Order) -> None:
+        part = order.part
+        async with self._moving(part), self._asking(order) as response:
+            promise = promise_of(
+                response.status,
+                response.headers,
+                address=order.address,
+                held=part.source,
+                length_bytes=part.length_bytes,
+                now=self._clock.now(),
+            )
+            if promise.start == 0:
+                await on_disk(part.restart, promise.source)
+            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                await on_disk(part.append, chunk)
+                order.report(promise.source.total)
+        _check_size(part.length_bytes, promise.source.total)
+
+    def _asking(self, order: _Order) -> AbstractAsyncContextManager[ClientResponse]:
+        from kling_effects_async.transport.public_web import following, parse
+
+        headers = resume_headers(order.part.source, order.part.length_bytes)
+        return following(self._opened(), parse(order.url), self._rule, headers)
+
+    def _opened(self) -> ClientSession:
+        from kling_effects_async.transport.public_web import open_session
+
+        if self._is_closed:
+            raise RuntimeError("this Downloader is closed")
+        if self._session is None:
+            self._session = open_session(self._rule, read_bufsize=CHUNK_BYTES)
+        return self._session
+
+    @asynccontextmanager
+    async def _moving(self, part: PartFile) -> AsyncIterator[None]:
+        """End the block when a whole window brought too few bytes."""
+        loop = asyncio.get_running_loop()
+        seen_bytes = part.received_bytes
+        timer: Timer
+
+        def look() -> None:
+            nonlocal seen_bytes, timer
+            if part.received_bytes - seen_bytes < self._window_bytes:
+                limit.reschedule(loop.time())
+                return
+            seen_bytes = part.received_bytes
+            timer = self._clock.call_at(self._clock.monotonic() + self._window_s, look)
+
+        timer = self._clock.call_at(self._clock.monotonic() + self._window_s, look)
+        try:
+            async with asyncio.timeout(None) as limit:
+                yield
+        except TimeoutError:
+            raise TryAgainError("it stood still, or nearly so") from None
+        finally:
+            timer.cancel()
+
+
+def _shown(url: str) -> str:
+    try:
+        return without_query(url)
+    except ValueError:
+        raise DownloadError("the video's address is malformed") from None
+
+
+def _asks_too_much(trouble: TryAgainError) -> bool:
+    return (trouble.retry_after_s or 0.0) > LONGEST_RETRY_AFTER_S
+
+
+def _check_size(length_bytes: int, total: int | None) -> None:
+    if total is not None and length_bytes != total:
+        raise TryAgainError(
+            f"{length_bytes} of {total} bytes came", from_start=length_bytes > total
+        )

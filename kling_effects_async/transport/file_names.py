@@ -1,0 +1,35 @@
+"""Names for files, made from ids that a server chose.
+
+Such ids may hold ``../``, differ in case alone, or be called ``NUL``; no two may share a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import quote
+
+__all__ = ["safe_name"]
+
+_LONGEST_STEM = 100  # with digest, suffix and ".part.json" well below the usual 255 bytes
+# Nothing, what reads like an option, and what Windows keeps for devices whatever follows the dot.
+# Source: Microsoft, "Naming Files, Paths, and Namespaces".
+_MISREAD = re.compile(r"(?i)\Z|-|(con|prn|aux|nul|com[0-9]|lpt[0-9])\Z")
+
+
+def safe_name(task_id: str, *, suffix: str = ".mp4") -> str:
+    """A file name for a task's video that no file system misreads, another one for each id.
+
+    An id of lower-case letters, digits, ``_`` and ``-`` stays as it is; any other gets a digest.
+
+    Args:
+        suffix: used as it is; not for a server's words.
+    """
+    stem = quote(task_id, safe="", errors="surrogatepass").replace(".", "%2E").replace("~", "%7E")
+    if _MISREAD.match(stem):
+        stem = f"_{stem}"
+    if stem == task_id.lower() and len(stem) <= _LONGEST_STEM:
+        return stem + suffix
+    # The dot keeps these apart from ids that stayed as they are: those have none.
+    digest = hashlib.sha256(task_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{stem[:_LONGEST_STEM]}.{digest}{suffix}"

@@ -1,0 +1,231 @@
+"""The file that a video grows in before it gets its name.
+
+``clip.mp4.part`` holds the bytes, ``clip.mp4.part.json`` what they are the beginning of, so that a
+later process can go on. The name ``clip.mp4`` appears only once everything is there and on disk.
+
+Its methods wait for the disk: call them through ``on_disk``, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from attrs import asdict, field, frozen
+from attrs.validators import instance_of, optional
+
+from kling_effects_async.errors import DownloadError
+from kling_effects_async.transport.mp4 import flaw_of
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["PartFile", "Source", "on_disk"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# A link in place of our file would send the bytes elsewhere; Windows has no such flag, and asks for
+# special rights to make links. O_BINARY exists on Windows alone.
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+@frozen(kw_only=True)
+class Source:
+    """What the bytes are the beginning of.
+
+    Attributes:
+        address: where they came from, without its signature.
+        etag: the server's strong name for this very content; ``None``: cannot be resumed.
+        total: the size of the whole in bytes; ``None`` if the server did not tell.
+    """
+
+    address: str = field(validator=instance_of(str))
+    etag: str | None = field(default=None, validator=optional(instance_of(str)))
+    total: int | None = field(default=None, validator=optional(instance_of(int)))
+
+
+class PartFile:
+    """The bytes so far of one video.
+
+    Attributes:
+        source: what they are the beginning of; ``None`` while nothing usable is there.
+        length_bytes: how many of them are usable.
+        received_bytes: how many were ever appended through this object; never goes back.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(f"{target.name}.part")
+        self.source: Source | None = None
+        self.length_bytes = 0
+        self.received_bytes = 0
+        self._sidecar = target.with_name(f"{target.name}.part.json")
+        self._descriptor = -1
+
+    @property
+    def is_whole(self) -> bool:
+        """As many bytes as the server announced are there."""
+        return self.source is not None and 0 < self.length_bytes == self.source.total
+
+    def prepare(self, *, overwrite: bool) -> None:
+        """Make the folder, and refuse a taken name before anything is fetched."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        if self.target.is_dir():
+            raise DownloadError(f"{self.target} is a folder; name a file in it")
+        if not overwrite and os.path.lexists(self.target):
+            raise _taken(self.target)
+
+    def open(self, address: str) -> None:
+        """Open the file for this download alone, and see what an earlier one left."""
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o666)
+        self._claim()
+        self.source = self._remembered(address)
+        self.length_bytes = os.fstat(self._descriptor).st_size if self.source else 0
+        os.lseek(self._descriptor, self.length_bytes, os.SEEK_SET)
+
+    def restart(self, source: Source) -> None:
+        """Forget the bytes, and say what comes next. In this order: see ``open`` after a crash."""
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self.length_bytes = 0
+        self.source = source
+        self._sidecar.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY
+        with open(os.open(self._sidecar, flags, 0o666), "w", encoding="utf-8") as file:
+            json.dump(asdict(source), file)
+
+    def append(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            written = os.write(self._descriptor, rest)
+            self.length_bytes += written
+            self.received_bytes += written
+            rest = rest[written:]
+
+    def flaw(self) -> str | None:
+        """Why the bytes are not the whole video; ``None`` if they are."""
+        return flaw_of(self._descriptor, os.fstat(self._descriptor).st_size)
+
+    def publish(self, *, overwrite: bool) -> None:
+        """Give the file its name, for good: it is there after a power cut too."""
+        os.fsync(self._descriptor)
+        if sys.platform == "win32":
+            self.close()  # an open file cannot be renamed there
+        if overwrite:
+            os.replace(self.path, self.target)
+        else:
+            _name_once(self.path, self.target)
+        self._sidecar.unlink(missing_ok=True)
+        _sync_folder(self.target.parent)
+
+    def discard(self) -> None:
+        """Drop bytes that are of no use."""
+        os.ftruncate(self._descriptor, 0)
+        self._sidecar.unlink(missing_ok=True)
+        self.source, self.length_bytes = None, 0
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _claim(self) -> None:
+        facts = os.fstat(self._descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise DownloadError(f"{self.path} is no plain file; remove it")
+        if not _is_locked(self._descriptor):
+            raise DownloadError(f"another download is writing to {self.path}")
+        if not self.path.exists() or not os.path.samestat(facts, self.path.lstat()):
+            raise DownloadError(f"another download has just finished {self.target}")
+        if facts.st_nlink > 1:
+            # A crash between naming the file and dropping its old name: this is finished work.
+            self._leave_as_it_is()
+
+    def _leave_as_it_is(self) -> None:
+        self.close()
+        self.path.unlink()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY
+        self._descriptor = os.open(self.path, flags, 0o666)
+        self._claim()
+
+    def _remembered(self, address: str) -> Source | None:
+        try:
+            with open(os.open(self._sidecar, os.O_RDONLY | _SAFELY), encoding="utf-8") as file:
+                source = Source(**json.load(file))
+        except (OSError, ValueError, TypeError):  # none, a link, cut by a crash, not ours
+            return None
+        return source if source.address == address and source.etag else None
+
+
+async def on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call one of a ``PartFile``'s methods off the loop, and see it through.
+
+    A cancellation waits for the call's end: a thread cannot be stopped, and must not write to a
+    file that is closed under it.
+
+    Raises:
+        DownloadError: from the disk's refusal.
+    """
+    work = asyncio.get_running_loop().run_in_executor(None, lambda: call(*args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DownloadError(f"the video cannot be stored: {error}") from error
+
+
+def _is_locked(descriptor: int) -> bool:
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # some network folders know no locks; one process alone is fine there too
+            return True
+    return True
+
+
+def _name_once(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        raise _taken(target, path) from None
+    except OSError:  # exFAT and some network folders have no hard links
+        _reserve(target)
+        os.replace(path, target)
+        return
+    path.unlink()
+
+
+def _reserve(target: Path) -> None:
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        raise _taken(target) from None
+
+
+def _taken(target: Path, path: Path | None = None) -> DownloadError:
+    kept = f" (the new video is kept as {path})" if path else ""
+    return DownloadError(f"{target} exists already{kept}; pass overwrite=True to replace it")
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return  # a folder cannot be opened there; its journal keeps renames
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

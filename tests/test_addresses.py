@@ -1,0 +1,233 @@
+"""Which addresses a video may come from: the rule, and the resolver that cannot be fooled later."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kling_effects_async.errors import DownloadError, SettingsError
+from kling_effects_async.transport.addresses import AddressRule, is_public
+from kling_effects_async.transport.public_web import CheckedResolver, open_session, parse
+
+EMULATOR = "http://127.0.0.1:8787"
+NOT_PUBLIC = [
+    "0.0.0.0",
+    "10.1.2.3",
+    "100.64.0.1",
+    "127.0.0.1",
+    "169.254.169.254",
+    "172.16.0.1",
+    "192.168.1.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+    "2001:db8::1",
+]
+PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001::1"]
+
+
+class Names(AbstractResolver):
+    """Resolves every name to what the test says, one list after the other."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+            for address in self.answers.pop(0)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def in_6to4(v4: str) -> str:
+    return socket.inet_ntop(socket.AF_INET6, b"\x20\x02" + socket.inet_aton(v4) + bytes(10))
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_an_address_of_this_machine_or_network_is_not_public(address: str) -> None:
+    """Fault 47."""
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_an_address_of_the_open_internet_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("form", ["::ffff:{}", "64:ff9b::{}", "6to4"])
+@pytest.mark.parametrize(
+    ("v4", "expected"), [("127.0.0.1", False), ("169.254.169.254", False), ("8.8.8.8", True)]
+)
+def test_ipv4_inside_ipv6_is_judged_as_where_it_leads(form: str, v4: str, expected: bool) -> None:
+    """Fault 47."""
+    address = in_6to4(v4) if form == "6to4" else form.format(v4)
+    assert is_public(address) is expected
+
+
+@given(st.ip_addresses(v=4).filter(lambda ip: not ip.is_global))
+def test_no_special_ipv4_address_is_public_in_any_disguise(ip: object) -> None:
+    """Fault 47."""
+    disguises = [str(ip), f"::ffff:{ip}", f"64:ff9b::{ip}", in_6to4(str(ip))]
+    assert not any(map(is_public, disguises))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://videos.example/a.mp4",
+        "file:///etc/passwd",
+        "ftp://videos.example/a.mp4",
+        "//videos.example/a.mp4",
+        "https:///a.mp4",
+        "",
+        "https://videos.example:80/a.mp4",
+        "https://videos.example:8443/a.mp4",
+        "https://user:secret@videos.example/a.mp4",
+        "https://@videos.example/a.mp4",
+        "https://127.0.0.1/a.mp4",
+        "https://127.0.0.1./a.mp4",
+        "https://127.1/a.mp4",
+        "https://2130706433/a.mp4",
+        "https://0177.0.0.1/a.mp4",
+        "https://[::1]/a.mp4",
+        "https://[::ffff:169.254.169.254]/a.mp4",
+        "https://[fe80::1%25eth0]/a.mp4",
+        "https://169.254.169.254/latest/meta-data",
+        "http://127.0.0.1:8788/a.mp4",
+        "http://127.0.0.2:8787/a.mp4",
+        "http://user@127.0.0.1:8787/a.mp4",
+        "https://127.0.0.1:8787/a.mp4",
+    ],
+)
+def test_an_address_that_is_not_https_public_and_bare_is_refused(url: str) -> None:
+    """Fault 47."""
+    with pytest.raises(DownloadError):
+        AddressRule(EMULATOR).check(parse(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://videos.example/a.mp4",
+        "HTTPS://Videos.Example:443/a.mp4?Signature=a%2Fb",
+        "https://93.184.216.34/a.mp4",
+        "https://[2606:4700:4700::1111]/a.mp4",
+        "http://127.0.0.1:8787/a.mp4",
+    ],
+)
+def test_public_https_and_the_allowed_origin_pass(url: str) -> None:
+    AddressRule(EMULATOR).check(parse(url))
+
+
+def test_without_an_allowed_origin_loopback_is_refused() -> None:
+    """Fault 47."""
+    with pytest.raises(DownloadError, match="https"):
+        AddressRule(None).check(parse("http://127.0.0.1:8787/a.mp4"))
+
+
+@pytest.mark.parametrize("origin", ["127.0.0.1:8787", "emulator", "http://h:port", "ftp://h"])
+def test_an_allowed_origin_that_is_none_is_a_settings_error(origin: str) -> None:
+    with pytest.raises(SettingsError, match="http://127"):
+        AddressRule(origin)
+
+
+@given(st.text(max_size=40), st.sampled_from(["", "https://", "https://a.example/", "http://["]))
+def test_any_text_is_an_address_or_a_download_error(text: str, start: str) -> None:
+    with suppress(DownloadError):
+        AddressRule(EMULATOR).check(parse(start + text))
+
+
+@pytest.mark.parametrize("query", ["a%2Fb=%2B+c%20d", "Signature=x%3D%3D", "sig=a/b:c,d;e"])
+def test_a_signed_address_is_kept_letter_for_letter(query: str) -> None:
+    assert parse(f"https://videos.example/a%2Fb.mp4?{query}").raw_path_qs == f"/a%2Fb.mp4?{query}"
+
+
+def test_a_line_break_in_an_address_does_not_reach_the_wire() -> None:
+    assert "\n" not in str(parse("https://videos.example/a\r\nX-Injected: 1"))
+
+
+@pytest.mark.parametrize("found", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1"]])
+async def test_a_name_that_leads_inside_is_refused_by_the_resolver(found: list[str]) -> None:
+    """Fault 48."""
+    resolver = CheckedResolver(AddressRule(EMULATOR), Names(found))
+    with pytest.raises(DownloadError, match=r"videos\.example leads to"):
+        await resolver.resolve("videos.example", 443)
+
+
+async def test_a_name_is_judged_each_time_it_is_resolved() -> None:
+    """Fault 48."""
+    resolver = CheckedResolver(AddressRule(None), Names(["8.8.8.8"], ["127.0.0.1"]))
+    assert (await resolver.resolve("videos.example", 443))[0]["host"] == "8.8.8.8"
+    with pytest.raises(DownloadError):
+        await resolver.resolve("videos.example", 443)
+
+
+async def test_the_allowed_origin_may_lead_anywhere_on_its_own_port_only() -> None:
+    """Fault 47."""
+    resolver = CheckedResolver(
+        AddressRule("http://emulator:8787"), Names(["172.17.0.2"], ["172.17.0.2"])
+    )
+    assert (await resolver.resolve("emulator", 8787))[0]["host"] == "172.17.0.2"
+    with pytest.raises(DownloadError):
+        await resolver.resolve("emulator", 443)
+
+
+async def test_the_session_connects_to_what_the_checked_resolver_says() -> None:
+    """Fault 48: no other look-up happens between the check and the connection."""
+    asked: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", note)
+    async with (
+        TestServer(app) as server,
+        open_session(AddressRule(None), read_bufsize=2**16) as session,
+    ):
+        with pytest.raises(DownloadError, match="localhost leads to"):
+            await session.get(f"http://localhost:{server.port}/a.mp4")
+    assert asked == []
+
+
+async def test_the_session_keeps_no_cookies_and_names_no_one() -> None:
+    """Fault 47: what one server sets, or the environment holds, no other server gets."""
+    seen: list[web.Request] = []
+
+    async def set_cookie(request: web.Request) -> web.Response:
+        seen.append(request)
+        return web.Response(headers={"Set-Cookie": "id=1"})
+
+    app = web.Application()
+    app.router.add_get("/", set_cookie)
+    async with TestServer(app) as server:
+        url = server.make_url("/")
+        async with open_session(AddressRule(str(url.origin())), read_bufsize=2**16) as session:
+            for _ in range(2):
+                await (await session.get(url)).read()
+    assert len(seen) == 2
+    assert not any({"Cookie", "Authorization"} & set(request.headers) for request in seen)
