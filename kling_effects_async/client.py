@@ -97,7 +97,7 @@ class EffectsClient:
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.service = service or default_service(credentials)
+        self.service: Service = service or default_service(credentials)
         self._credentials = credentials
         self._poll = poll or PollPolicy()
         self._retry = retry or RetryPolicy()

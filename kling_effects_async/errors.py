@@ -89,7 +89,7 @@ class ImageRejectedError(KlingEffectsError, ValueError):
 
     def __init__(self, image: str, problems: Sequence[str]) -> None:
         self.image = image
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         super().__init__(image, self.problems)
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ _TURNS_TO_SETTLE = 50
 
 class _ManualTimer:
     def __init__(self) -> None:
-        self.is_cancelled = False
+        self.is_cancelled: bool = False
 
     def cancel(self) -> None:
         self.is_cancelled = True

@@ -94,7 +94,7 @@ class Emulator:
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.settings = Settings(
+        self.settings: Settings = Settings(
             host=host,
             port=port,
             speed=speed,

@@ -69,17 +69,17 @@ class Watch:
     )
 
     def __init__(self, task_id: str | None, external_task_id: str | None, now: float) -> None:
-        self.task_id = task_id
-        self.external_task_id = external_task_id
+        self.task_id: str | None = task_id
+        self.external_task_id: str | None = external_task_id
         self.latest: TaskSnapshot | None = None
         self.changes: list[TaskSnapshot] = []
         self.waiters: list[_Waiter] = []
-        self.began_at = now
-        self.next_ask_at = now
-        self.due_at = _NEVER
-        self.is_asking = False
-        self.failures = 0
-        self.trouble_since = now
+        self.began_at: float = now
+        self.next_ask_at: float = now
+        self.due_at: float = _NEVER
+        self.is_asking: bool = False
+        self.failures: int = 0
+        self.trouble_since: float = now
         self.result_missing_since: float | None = None
 
     @property

@@ -1,0 +1,100 @@
+"""Every code block of the README and the docs runs; every table of facts is the code's own."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from kling_effects_async import PollPolicy, TaskStatus
+from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async.waiting.lifecycle import FOLLOWERS
+from tests.conftest import PHOTOS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#]+)")
+
+
+def blocks(page: Path) -> list[str]:
+    return _BLOCK.findall(page.read_text("utf-8"))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the pictures that the documents speak of."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(PHOTOS / "cat.jpg", "cat.jpg")
+    for name, photo in (("ann.png", "astronaut.jpg"), ("ben.png", "coffee.jpg")):
+        Image.open(PHOTOS / photo).save(name)
+    Image.open(PHOTOS / "cat.jpg").resize((90, 60)).save("thumbnail.webp")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_every_python_block_runs(
+    page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any
+) -> None:
+    blockbuster.deactivate()  # documents read a file in the loop now and then, for brevity
+    async with Emulator(speed=600, clips=Clips.STOCK) as emulator:
+        monkeypatch.setenv("KLING_API_KEY", "emulator-key")
+        monkeypatch.setenv("KLING_SERVICE", emulator.url)
+        async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as client:
+            names: dict[str, Any] = {"client": client}
+            for block in blocks(page):
+                await run(block, names, f"{page.name}")
+
+
+async def run(block: str, names: dict[str, Any], where: str) -> None:
+    """Run a block as if typed at a prompt that knows ``await``."""
+    code = compile(block, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    outcome = types.FunctionType(code, names)()
+    if outcome is not None:
+        await outcome
+
+
+def test_the_documents_have_blocks_to_run() -> None:
+    assert sum(len(blocks(page)) for page in PAGES) >= 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    targets = [t for t in _LINK.findall(page.read_text("utf-8")) if "://" not in t]
+    if not (ROOT / "LICENSE").exists():
+        pytest.skip("the documents stand alone here; the files they link to are not beside them")
+    for target in targets:
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_table_of_statuses_is_the_one_in_the_code() -> None:
+    order = list(TaskStatus)
+    rows = [
+        f"| {status} | {', '.join(str(s) for s in order if s in FOLLOWERS[status])} |"
+        for status in order
+    ]
+    assert "\n".join(rows) in (ROOT / "docs" / "guide.md").read_text("utf-8")
+
+
+def test_every_error_in_the_guide_is_public() -> None:
+    text = (ROOT / "docs" / "guide.md").read_text("utf-8")
+    import kling_effects_async
+
+    named = set(re.findall(r"`(\w+Error)`", text))
+    assert named - {"TimeoutError"} <= set(kling_effects_async.__all__)
+
+
+def test_the_readmes_first_blocks_are_one_command_each() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for heading in ("## Try it", "## Run the tests"):
+        block = re.search(r"```sh\n(.*?)```", text[text.index(heading) :], re.DOTALL)
+        assert block is not None
+        assert len(block.group(1).strip().splitlines()) == 1
+
+
