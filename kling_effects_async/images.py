@@ -58,12 +58,12 @@ class PreparedImage:
     """An image that Kling accepts.
 
     Attributes:
-        data: the encoded image; the original content, byte for byte, where that was fine.
+        content: the encoded image; the original, byte for byte, where that was fine.
         changes: one sentence for each thing that was done; empty where nothing had to be.
-        facts: those of ``data``.
+        facts: those of ``content``.
     """
 
-    data: bytes = field(repr=lambda data: f"<{len(data):,} bytes>")
+    content: bytes = field(repr=lambda content: f"<{len(content):,} bytes>")
     changes: tuple[str, ...]
     facts: ImageFacts
 
@@ -116,7 +116,7 @@ def prepare(image: Path | bytes) -> PreparedImage:
         except preparing.UNREADABLE as error:
             problem = f"It is damaged ({error}); take another copy of the picture."
             raise ImageRejectedError(image_label(image), [problem]) from error
-    return PreparedImage(data=content, changes=changes, facts=check_image(content))
+    return PreparedImage(content=content, changes=changes, facts=check_image(content))
 
 
 def _examine(file: IO[bytes]) -> tuple[ImageFacts | None, list[str]]:

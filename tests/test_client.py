@@ -367,7 +367,7 @@ def test_a_client_left_open_in_one_loop_says_what_to_do_in_the_next() -> None:
         client.attach("1")
 
     asyncio.run(use())
-    with pytest.raises(RuntimeError, match="in each asyncio.run use"):
+    with pytest.raises(RuntimeError, match=r"in each asyncio\.run use"):
         asyncio.run(use())
 
 

@@ -302,7 +302,7 @@ def test_a_missing_file_has_no_hash(tmp_path: Path) -> None:
 def test_what_is_fine_stays_as_it_is() -> None:
     content = encoded(gradient(), "PNG", compress_level=1)
     prepared = prepare(content)
-    assert (prepared.data, prepared.changes) == (content, ())
+    assert (prepared.content, prepared.changes) == (content, ())
     assert prepared.facts == check_image(content)
 
 
@@ -310,7 +310,7 @@ def test_what_is_fine_stays_as_it_is() -> None:
 @settings(max_examples=40)
 def test_what_is_prepared_is_accepted(width: int, height: int, kind: str) -> None:
     prepared = prepare(encoded(gradient(width, height), kind))
-    assert check_image(prepared.data) == prepared.facts
+    assert check_image(prepared.content) == prepared.facts
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
@@ -318,7 +318,7 @@ def test_every_kind_of_pixel_becomes_an_acceptable_picture_as_bright_as_before(m
     picture = gradient(280, 300, "L")
     if mode in ("I;16", "I"):
         picture = picture.convert("I").point(lambda value: value * 257).convert(mode)
-    prepared = shown(prepare(encoded(picture.convert(mode), "TIFF")).data).convert("L")
+    prepared = shown(prepare(encoded(picture.convert(mode), "TIFF")).content).convert("L")
     left, right = prepared.getpixel((2, 150)), prepared.getpixel((prepared.width - 3, 150))
     assert isinstance(left, int)
     assert isinstance(right, int)
@@ -352,7 +352,7 @@ def test_a_picture_that_exif_turns_is_turned_for_good(orientation: int) -> None:
 
 
 def test_six_in_exif_means_a_quarter_turn_to_the_right() -> None:
-    prepared = shown(prepare(encoded(gradient(400, 300), exif=turned_by_exif(6))).data)
+    prepared = shown(prepare(encoded(gradient(400, 300), exif=turned_by_exif(6))).content)
     top, bottom = (
         prepared.convert("L").getpixel((150, 5)),
         prepared.convert("L").getpixel((150, 395)),
@@ -365,7 +365,7 @@ def test_six_in_exif_means_a_quarter_turn_to_the_right() -> None:
 def test_nothing_of_a_long_picture_is_cropped() -> None:
     prepared = prepare(encoded(gradient(1200, 300)))
     assert (prepared.facts.width_px, prepared.facts.height_px) == (1200, 480)
-    middle = shown(prepared.data).convert("L").crop((0, 95, 1200, 385)).resize((1200, 1))
+    middle = shown(prepared.content).convert("L").crop((0, 95, 1200, 385)).resize((1200, 1))
     original = gradient(1200, 1, "L")
     assert all(abs(a - b) < 8 for a, b in zip(middle.tobytes(), original.tobytes(), strict=True))
 
@@ -382,7 +382,7 @@ def test_print_colours_and_sixteen_bits_are_converted_even_where_the_rest_is_fin
     content = encoded(gradient(mode=mode), kind)
     prepared = prepare(content)
     assert check_image(content).format == kind
-    assert shown(prepared.data).mode == "RGB"
+    assert shown(prepared.content).mode == "RGB"
     assert "Its colours were converted to RGB." in prepared.changes
 
 
@@ -390,20 +390,20 @@ def test_colours_keep_their_profile_and_print_colours_lose_theirs() -> None:
     profile = b"what these numbers look like"
     bright = prepare(encoded(gradient(), "WebP", icc_profile=profile))
     printed = prepare(encoded(gradient(mode="CMYK"), icc_profile=profile))
-    assert shown(bright.data).info["icc_profile"] == profile
-    assert "icc_profile" not in shown(printed.data).info
+    assert shown(bright.content).info["icc_profile"] == profile
+    assert "icc_profile" not in shown(printed.content).info
 
 
 def test_what_was_transparent_becomes_white() -> None:
     prepared = prepare(encoded(Image.new("RGBA", (300, 200), (0, 0, 0, 0)), "PNG"))
-    assert shown(prepared.data).getpixel((10, 10)) == (255, 255, 255)
+    assert shown(prepared.content).getpixel((10, 10)) == (255, 255, 255)
     assert "What was transparent became white." in prepared.changes
 
 
 def test_of_an_animation_the_first_frame_is_kept() -> None:
     frames = [Image.new("RGB", (300, 300), colour) for colour in ("red", "lime", "blue")]
     prepared = prepare(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    pixel = shown(prepared.data).getpixel((150, 150))
+    pixel = shown(prepared.content).getpixel((150, 150))
     assert isinstance(pixel, tuple)
     assert pixel[0] > 250 > 5 > pixel[1] + pixel[2] - 3
     assert "Only its first frame was kept." in prepared.changes
@@ -438,7 +438,7 @@ def test_a_prepared_copy_tells_nobody_where_the_picture_was_taken() -> None:
     exif = Image.Exif()
     exif[0x010F] = "the camera's maker"
     exif[0x0112] = 6
-    assert b"maker" not in prepare(encoded(gradient(), exif=exif)).data
+    assert b"maker" not in prepare(encoded(gradient(), exif=exif)).content
 
 
 def test_pillow_is_not_imported_before_an_image_is_looked_at() -> None:

@@ -1,0 +1,98 @@
+"""The group of commands, and the one place where errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import rich_click as click
+from click.exceptions import Abort, ClickException, UsageError
+
+from kling_effects_async.cli.emulate import emulate
+from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.fetch import fetch
+from kling_effects_async.cli.run import run
+from kling_effects_async.cli.scenes import scenes
+from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.version import version
+
+__all__ = ["app", "run_app"]
+
+# rich-click makes a line of each paragraph of an epilog.
+_EPILOG = "\n\n".join(["Exit codes:", *(f"{code.value:<4} {code.meaning}" for code in ExitCode)])
+
+# An empty line between paragraphs.
+_LOOK = {"text_paragraph_linebreaks": "\n\n", "padding_helptext_first_line": (0, 0, 1, 0)}
+
+
+class _InOrder(click.RichGroup):
+    """Lists the commands as they were added, the most wanted first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        click.echo(version())
+        context.exit()
+
+
+@click.group(cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.rich_config(help_config=_LOOK)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and end.",
+)
+def app() -> None:
+    """Kling's video effects: a photograph in, a short clip out.
+
+    The key comes from KLING_API_KEY (a gateway's), or from KLING_ACCESS_KEY and KLING_SECRET_KEY
+    (Kling's own); KLING_SERVICE chooses the service. Without a key there, it is the table [kling]
+    of config.toml in your settings folder: api_key, access_key, secret_key, service.
+    """
+
+
+for _command in (run, fetch, scenes, emulate):
+    app.add_command(_command)
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Run one command line; every error becomes lines on stderr and an exit code."""
+    try:
+        app.main(list(arguments), prog_name="kling-effects", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # the outermost edge of the command
+        if os.environ.get("KLING_EFFECTS_DEBUG"):
+            print(_traceback_of(error), file=sys.stderr)
+        code, lines = _end_of(error)
+        for line in lines:
+            say(line)
+        return code
+    return ExitCode.DONE
+
+
+def _traceback_of(error: BaseException) -> str:
+    if isinstance(error, Failure):
+        return error.traceback()
+    return "".join(traceback.format_exception(error))
+
+
+def _end_of(error: BaseException) -> tuple[int, Sequence[str]]:
+    match error:
+        case Failure():
+            return error.code, error.lines
+        case ClickException():
+            command = error.ctx.command_path if isinstance(error, UsageError) and error.ctx else ""
+            see = f"See: {command or 'kling-effects'} --help"
+            return error.exit_code, [f"{error.format_message()} {see}"]
+        case Abort() | KeyboardInterrupt():
+            return ExitCode.INTERRUPTED, ["stopped"]
+    kind = type(error).__name__
+    return ExitCode.FAULT, [f"a fault of this program ({kind}); KLING_EFFECTS_DEBUG=1 shows where"]

@@ -1,0 +1,58 @@
+"""What the command's exit code means: grouped, like the errors, by what can be done next."""
+
+from __future__ import annotations
+
+import enum
+
+from kling_effects_async import errors
+
+__all__ = ["ExitCode", "exit_code_of"]
+
+
+class ExitCode(enum.IntEnum):
+    """An exit code and, in ``meaning``, the sentence about it that ``--help`` shows."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> ExitCode:
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    DONE = 0, "done"
+    FAULT = 1, "a fault of this program"
+    USAGE = 2, "the command line is wrong"
+    SETTINGS = 3, "a key, a setting or a package is missing; nothing was sent"
+    REFUSED_HERE = 4, "the effect, an image or the output was refused; nothing was sent"
+    NO_ANSWER = 5, "no answer from the service, or none that can be read"
+    REFUSED_THERE = 6, "the service said no: key, account, request, content or rate"
+    TASK_FAILED = 7, "the task failed, or ended without a video"
+    TIMED_OUT = 8, "not done within --timeout-s; the task goes on"
+    UNCERTAIN = 9, "the task may exist and be charged: look before submitting again"
+    NOT_SAVED = 10, "the task is done, but its video could not be saved"
+    INTERRUPTED = 130, "stopped by Ctrl-C; a task that was submitted goes on"
+    TERMINATED = 143, "stopped by SIGTERM; a task that was submitted goes on"
+
+
+# The narrowest class that is in the table decides.
+_CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
+    errors.SettingsError: ExitCode.SETTINGS,
+    errors.EffectRejectedError: ExitCode.REFUSED_HERE,
+    errors.ImageRejectedError: ExitCode.REFUSED_HERE,
+    errors.TransportError: ExitCode.NO_ANSWER,
+    errors.SubmissionUncertainError: ExitCode.UNCERTAIN,
+    errors.ReplyError: ExitCode.NO_ANSWER,
+    errors.ApiError: ExitCode.REFUSED_THERE,
+    errors.TaskFailedError: ExitCode.TASK_FAILED,
+    errors.ResultMissingError: ExitCode.TASK_FAILED,
+    errors.TaskTimeoutError: ExitCode.TIMED_OUT,
+    errors.DownloadError: ExitCode.NOT_SAVED,
+    errors.ClientClosedError: ExitCode.FAULT,  # the command itself closes its clients
+    errors.KlingEffectsError: ExitCode.FAULT,
+}
+
+
+def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
+    """Read the table above."""
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)

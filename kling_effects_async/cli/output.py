@@ -1,0 +1,38 @@
+"""What goes to stdout: paths and JSON, for programs to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kling_effects_async.cli.collect import Report
+
+__all__ = ["print_json", "print_line", "print_report"]
+
+
+def print_report(report: Report, *, as_json: bool) -> None:
+    """The path alone, or all that is known."""
+    if as_json:
+        print_json(report.as_json())
+    else:
+        # A file name need not be text in any encoding.
+        print_line(os.fsencode(report.path))
+
+
+def print_json(value: object) -> None:
+    """One JSON value on one line, in ASCII, which no terminal or pipe can garble."""
+    print_line(json.dumps(value))
+
+
+def print_line(line: str | bytes) -> None:
+    """One line, at once; bytes as they are. A reader that has left, like ``head``, is no error."""
+    try:
+        click.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,45 @@
+"""A client of an emulator inside this process, for whoever has no key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from kling_effects_async import EffectsClient, PollPolicy, SettingsError
+from kling_effects_async.emulator import Clips, Emulator, EmulatorError
+
+__all__ = ["NOTICE", "preview_client"]
+
+NOTICE = (
+    "no key found, so this is a preview made on this machine, not Kling's model; for the real "
+    "effect set KLING_API_KEY, or KLING_ACCESS_KEY and KLING_SECRET_KEY"
+)
+
+# Makes nothing of the 40 to 90 s of an emulated task. Drawing its clip takes two to four real
+# seconds, and those alone should be waited for.
+_SPEED = 600
+
+
+@asynccontextmanager
+async def preview_client(clips: Clips, *, timeout_s: float) -> AsyncIterator[EffectsClient]:
+    """A client whose service lives as long as the block.
+
+    Raises:
+        SettingsError: the packages that draw the clips are missing.
+    """
+    poll = PollPolicy(shortest_s=0.1, ceiling_s=0.5, deadline_s=timeout_s)
+    async with AsyncExitStack() as exits:
+        try:
+            emulator = await exits.enter_async_context(Emulator(speed=_SPEED, clips=clips))
+        except EmulatorError as error:
+            raise SettingsError(_missing(error)) from error
+        yield await exits.enter_async_context(emulator.client(poll=poll))
+
+
+def _missing(error: EmulatorError) -> str:
+    if "[emulator]" not in str(error):
+        return str(error)
+    return (
+        'no key found, and a preview needs pip install "kling-effects-async[emulator]"; or set '
+        "KLING_API_KEY, or KLING_ACCESS_KEY and KLING_SECRET_KEY"
+    )

@@ -1,0 +1,79 @@
+"""How a wait is shown: nothing, a line for each change, or one moving line on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from kling_effects_async.cli.talk import one_line, say
+
+__all__ = ["Progress", "shown_progress"]
+
+_REFRESHES_PER_S = 5
+
+
+class Progress(Protocol):
+    """Somebody who is told how it goes."""
+
+    def tell(self, change: str) -> None:
+        """Say that something has changed."""
+
+    def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
+        """Say how far the download has come."""
+
+
+class _Silence:
+    def tell(self, change: str) -> None:
+        """Nobody wants to know."""
+
+    def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
+        """Nobody wants to know."""
+
+
+class _Lines(_Silence):
+    """For logs: a line for each change, and none for a download's bytes."""
+
+    def tell(self, change: str) -> None:
+        say(change)
+
+
+@contextmanager
+def shown_progress(*, is_silent: bool) -> Iterator[Progress]:
+    """The progress for this stderr; a moving line is gone again after the block."""
+    if is_silent:
+        yield _Silence()
+    elif not sys.stderr.isatty():
+        yield _Lines()
+    else:
+        with _moving_line() as progress:
+            yield progress
+
+
+@contextmanager
+def _moving_line() -> Iterator[Progress]:
+    from rich import progress as rich
+    from rich.console import Console
+    from rich.markup import escape
+
+    columns = (
+        rich.SpinnerColumn(),
+        rich.TextColumn("{task.description}"),
+        rich.TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with rich.Progress(
+        *columns, console=console, transient=True, refresh_per_second=_REFRESHES_PER_S
+    ) as bars:
+        line = bars.add_task("", total=None)
+
+        class _MovingLine:
+            def tell(self, change: str) -> None:
+                bars.update(line, description=escape(one_line(change)))
+
+            def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
+                total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
+                self.tell(f"downloading {done_bytes / 1e6:.1f}{total} MB")
+
+        yield _MovingLine()

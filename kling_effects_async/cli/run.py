@@ -1,0 +1,75 @@
+"""The command ``run``: options in, ``run_effect``, output out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from kling_effects_async.cli.options import for_waiting
+from kling_effects_async.cli.output import print_report
+
+__all__ = ["run"]
+
+
+@click.command()
+@click.argument("scene")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE [IMAGE]")
+@click.option("--model-name", metavar="NAME", help="One of the models the service has.")
+@click.option("--mode", metavar="std|pro", help="For scenes with two images.")
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="How long the clip is.",
+)
+@click.option("--external-task-id", metavar="ID", help="Your own id of the task; unique.")
+@click.option(
+    "--prepare", "is_to_prepare", is_flag=True, help="Mend images that Kling would refuse."
+)
+@click.option(
+    "--no-emulator",
+    "may_preview",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Without a key, fail instead of making a preview on this machine.",
+)
+@click.option(
+    "--clips",
+    type=click.Choice(["preview", "test", "stock"]),
+    default="preview",
+    hidden=True,  # for tests that do not look at pictures
+)
+@for_waiting
+def run(
+    scene: str,
+    images: tuple[str, ...],
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run one effect and save its video.
+
+    SCENE is its name (see: kling-effects scenes). Each IMAGE is a JPEG or PNG file, or an http(s)
+    URL; where a scene takes two, the left one comes first. Prints the path of the video.
+
+    Without a key the video is a preview, made on this machine by an emulator, not by Kling's model.
+    """
+    if len(images) > 2:
+        raise click.UsageError(f"An effect takes one or two images, not {len(images)}.")
+    from kling_effects_async.cli.order import Order
+    from kling_effects_async.cli.run_effect import run_effect
+    from kling_effects_async.cli.target import Target
+
+    order = Order(
+        scene=scene,
+        images=images,
+        target=Target.given(output, overwrite=overwrite),
+        is_silent=as_json or quiet,
+        **options,
+    )
+    print_report(run_effect(order), as_json=as_json)

@@ -1,0 +1,68 @@
+"""What is known of the task while it is made, so that whoever ends the command can tell it.
+
+The one value of the command that changes. It is kept outside the event loop, because Ctrl-C can
+end that anywhere.
+"""
+
+from __future__ import annotations
+
+import enum
+import shlex
+
+from attrs import define, field
+
+from kling_effects_async.cli.target import Target
+
+__all__ = ["Stage", "Trail"]
+
+
+class Stage(enum.Enum):
+    """How far the task has come."""
+
+    NOTHING_SENT = "nothing sent"
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+
+
+@define(kw_only=True)
+class Trail:
+    """The trail of one task.
+
+    Attributes:
+        external_task_id: the task's id of our own; ``None`` if it is only known by ``task_id``.
+        scene: what was submitted; ``None`` if this command submits nothing.
+        service: what ``--service`` said, to be said again.
+        is_preview: the task lives in this process alone, and costs nothing.
+        secrets: what must be cut out of every message, whoever wrote it.
+    """
+
+    target: Target
+    task_id: str | None = None
+    external_task_id: str | None = None
+    scene: str | None = None
+    service: str | None = None
+    stage: Stage = Stage.NOTHING_SENT
+    is_preview: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """What the video is called where nobody said it."""
+        task = self.task_id or self.external_task_id or "?"
+        return task if self.scene is None else f"{self.scene}-{task}"
+
+    @property
+    def is_to_be_fetched(self) -> bool:
+        """There may be a paid task, which another command can go on with."""
+        return self.stage is not Stage.NOTHING_SENT and not self.is_preview
+
+    def command(self) -> str:
+        """The command line that goes on from here."""
+        words = ["kling-effects", "fetch", "-o", str(self.target.path(self.name))]
+        words += ["--overwrite"] if self.target.overwrite else []
+        words += ["--service", self.service] if self.service else []
+        if self.task_id is None:
+            words += [f"--external-task-id={self.external_task_id}"]
+        else:  # a dash at its beginning would make it an option
+            words += ["--", self.task_id] if self.task_id.startswith("-") else [self.task_id]
+        return shlex.join(words)

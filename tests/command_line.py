@@ -1,0 +1,78 @@
+"""The command ``kling-effects`` inside this process, as a user without settings would start it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from kling_effects_async.cli import main
+from kling_effects_async.emulator import Emulator
+
+__all__ = ["Ended", "clean_environment", "kling", "kling_at", "python"]
+
+
+@frozen
+class Ended:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_command(self) -> str:
+        """The command line that the last line tells to go on with."""
+        return self.err.splitlines()[-1].rpartition(": kling-effects ")[2]
+
+
+def clean_environment(folder: Path, **environ: str) -> dict[str, str]:
+    """The process's environment with no settings but these; the settings file is in ``folder``."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("KLING_")}
+    home = {"HOME": str(folder / "home"), "XDG_CONFIG_HOME": str(folder / "home" / "config")}
+    return {**ours, **home, **environ}
+
+
+def kling(*arguments: object, folder: Path, **environ: str) -> Ended:
+    """Run one command line in ``folder``; the options of the environment come as keywords."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape") for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        for name in [name for name in os.environ if name.startswith("KLING_")]:
+            patch.delenv(name)
+        for name, value in clean_environment(folder, **environ).items():
+            patch.setenv(name, value)
+        code = main([str(argument) for argument in arguments])
+        sys.stdout.flush()
+    return Ended(code, *(_written(stream) for stream in (out, err)))
+
+
+def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=clean_environment(folder, PYTHONPATH=os.pathsep.join(sys.path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def kling_at(emulator: Emulator, *arguments: object, folder: Path) -> Ended:
+    """Run one command line against an emulator of this loop, with its key in the environment."""
+    environ = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.settings.bearer_keys[0]}
+    return await asyncio.to_thread(kling, *arguments, folder=folder, **environ)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode("utf-8", "surrogateescape")
