@@ -121,7 +121,7 @@ async def test_fetch_takes_the_external_id_too(cat: Path, tmp_path: Path) -> Non
 async def test_fetch_refuses_an_output_that_exists_before_it_asks(tmp_path: Path) -> None:
     (tmp_path / "123.mp4").touch()
     async with emulator() as at:
-        ended = await kling_at(at, "fetch", "123", folder=tmp_path)
+        ended = await kling_at(at, "fetch", "123", "--timeout-s=1", folder=tmp_path)
     assert (ended.code, at.requests.total()) == (ExitCode.REFUSED_HERE, 0)
 
 
