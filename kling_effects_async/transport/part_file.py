@@ -62,6 +62,8 @@ class PartFile:
     """
 
     def __init__(self, target: Path) -> None:
+        if not target.name:
+            raise DownloadError(f"{target} names no file")
         self.target = target
         self.path = target.with_name(f"{target.name}.part")
         self.source: Source | None = None
@@ -69,6 +71,7 @@ class PartFile:
         self.received_bytes = 0
         self._sidecar = target.with_name(f"{target.name}.part.json")
         self._descriptor = -1
+        self._is_ours = False
 
     @property
     def is_whole(self) -> bool:
@@ -129,13 +132,19 @@ class PartFile:
     def discard(self) -> None:
         """Drop bytes that are of no use."""
         os.ftruncate(self._descriptor, 0)
-        self._sidecar.unlink(missing_ok=True)
         self.source, self.length_bytes = None, 0
 
     def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        """Close the file; one without a byte in it is not worth keeping."""
+        if self._descriptor < 0:
+            return
+        if self._is_ours and os.fstat(self._descriptor).st_size == 0:
+            # While it is still ours. Windows lets nobody remove an open file: there it stays.
+            with suppress(PermissionError):
+                self.path.unlink(missing_ok=True)
+                self._sidecar.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor, self._is_ours = -1, False
 
     def _claim(self) -> None:
         facts = os.fstat(self._descriptor)
@@ -144,10 +153,11 @@ class PartFile:
         if not _is_locked(self._descriptor):
             raise DownloadError(f"another download is writing to {self.path}")
         if not self.path.exists() or not os.path.samestat(facts, self.path.lstat()):
-            raise DownloadError(f"another download has just finished {self.target}")
+            raise DownloadError(f"another download has just ended at {self.path}; call again")
         if facts.st_nlink > 1:
             # A crash between naming the file and dropping its old name: this is finished work.
             self._leave_as_it_is()
+        self._is_ours = True
 
     def _leave_as_it_is(self) -> None:
         self.close()
