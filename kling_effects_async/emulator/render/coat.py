@@ -32,6 +32,7 @@ class Coat:
     def __init__(self, picture: Image.Image, subject: Subject) -> None:
         self._pixels = np.asarray(picture, np.float32)
         self._size = picture.size
+        self._places = coordinates(picture.size)
         self._longest_px = LENGTH * min(picture.size)
         rng = np.random.default_rng(7)
         self._matte = np.clip((subject.matte - 0.35) / 0.4, 0, 1)
@@ -65,7 +66,7 @@ class Coat:
 
     def _rooted(self, distance_px: float) -> npt.NDArray[np.int32]:
         """For each pixel the flat index of the root whose hair, that long, ends there."""
-        x, y = coordinates(self._size)
+        x, y = self._places
         width, height = self._size
         from_x = np.clip(x - self._comb[0] * distance_px, 0, width - 1).astype(np.int32)
         droop = 0.25 * distance_px * distance_px / self._longest_px

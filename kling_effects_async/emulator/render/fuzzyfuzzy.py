@@ -17,7 +17,7 @@ __all__ = ["FuzzyFuzzy"]
 
 # Painting fur takes too long for every frame, so it is painted at these lengths and frames between
 # are blended. The first steps are short: that is where growing is seen best.
-STAGES = (0.0, 0.14, 0.3, 0.5, 0.74, 1.0)
+STAGES = (0.0, 0.16, 0.4, 0.7, 1.0)
 
 WIND = 0.011  # how far hair is blown, of the shorter side
 

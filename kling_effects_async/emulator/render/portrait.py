@@ -12,6 +12,7 @@ from attrs import frozen
 from PIL import Image
 
 from kling_effects_async.emulator.render.canvas import Canvas
+from kling_effects_async.emulator.render.fields import Field, coordinates, soft_step
 from kling_effects_async.emulator.render.subject import Subject, find_subject
 
 __all__ = ["Portrait", "Pose", "portray"]
@@ -92,7 +93,7 @@ def portray(picture: Image.Image, size: tuple[int, int], middle_x: float) -> Por
     )
     face_x, face_y = subject.face
     return Portrait(
-        *canvas.layers(picture, subject.matte),
+        *canvas.layers(picture, subject.matte * _bust(subject)),
         face=(face_x + canvas.corner[0], face_y + canvas.corner[1]),
         face_radius=subject.face_radius,
         breadth=_breadth(subject),
@@ -121,6 +122,21 @@ def _breadth(subject: Subject) -> tuple[float, float]:
     found = (float(np.argmax(end)) if end.any() else float(len(end)) for end in ends)
     left, right = (_within(e, 0.9 * subject.face_radius, 2 * subject.face_radius) for e in found)
     return left, right
+
+
+def _bust(subject: Subject) -> Field:
+    """1 in the shape of head and shoulders, 0 beside it: what stands next to a head stays behind.
+
+    Wide below, where arms are; a thing loses only what is far out beside its upper part.
+    """
+    height, width = subject.matte.shape
+    x, y = coordinates((width, height))
+    left, right = _breadth(subject)
+    out = x - subject.face[0]
+    shoulders = 1.3 * np.maximum(y - subject.face[1] - 0.6 * subject.face_radius, 0)
+    beyond = np.abs(out) - shoulders
+    side = np.where(out < 0, left, right)
+    return 1 - soft_step(beyond / side, 1.4, 0.2)
 
 
 def _within(value: float, low: float, high: float) -> float:

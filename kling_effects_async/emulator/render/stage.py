@@ -21,6 +21,8 @@ from kling_effects_async.emulator.render.portrait import Portrait, Pose
 
 __all__ = ["Stage"]
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+
 # Masks are soft, so they are reckoned at a fraction of the frame's width and height.
 SHRINK = 4
 
@@ -37,7 +39,9 @@ class Stage:
     def __init__(self, left: Portrait, right: Portrait, size: tuple[int, int]) -> None:
         self._pair = left, right
         self._size = width, height = size
-        self._x, self._y = (SHRINK * place for place in coordinates(_shrunk(size)))
+        self._whole = 0, 0, SHRINK * -(-width // SHRINK), SHRINK * -(-height // SHRINK)
+        shrunk = self._whole[2] // SHRINK, self._whole[3] // SHRINK
+        self._x, self._y = (SHRINK * place for place in coordinates(shrunk))
         rightness = soft_step(self._x, width / 2, SEAM * width)
         self._halves = 1 - rightness, rightness
         self._white, self._black = (Image.new("RGB", size, tone) for tone in ("white", "black"))
@@ -57,7 +61,7 @@ class Stage:
             mask = self._halves[side] * (1 - released) + subject * released
             if side == 1:
                 self._shade(picture, subject * cut_outs[0] * (SHADOW * released))
-            self._lay(picture, self._pair[side], poses[side], self._full(mask))
+            self._lay(picture, self._pair[side], poses[side], mask)
         return picture
 
     def lit(self, picture: Image.Image, dusk: float, warmth: float) -> Image.Image:
@@ -66,7 +70,7 @@ class Stage:
         return ImageChops.screen(picture, Image.blend(self._black, self._glow, warmth))
 
     def _cut_out(self, portrait: Portrait, pose: Pose) -> Field:
-        shown = portrait.shown(portrait.matte, pose, (0, 0, *self._size), SHRINK)
+        shown = portrait.shown(portrait.matte, pose, self._whole, SHRINK)
         return np.asarray(shown, np.float32) / 255
 
     def _clear_of_left_face(self, poses: tuple[Pose, Pose]) -> Field:
@@ -80,20 +84,25 @@ class Stage:
         return np.maximum(nearer, soft_step(left, 2.1, 0.5))
 
     def _shade(self, picture: Image.Image, strength: Field) -> None:
-        """Darken softly around where the strength is."""
-        blurred = grey(strength).filter(ImageFilter.BoxBlur(self._size[1] / SHRINK / 20))
-        picture.paste(self._black, mask=blurred.resize(self._size, Image.Resampling.BILINEAR))
-
-    def _lay(self, picture: Image.Image, portrait: Portrait, pose: Pose, mask: Image.Image) -> None:
-        """Paste a portrait through the mask; only where the mask has anything."""
-        box = mask.getbbox()
+        """Darken the picture softly around where the strength is."""
+        small = grey(strength).filter(ImageFilter.BoxBlur(self._size[1] / SHRINK / 20))
+        box = small.getbbox()
         if box is not None:
-            picture.paste(portrait.shown(portrait.canvas, pose, box), box, mask.crop(box))
+            mask = _grown(small, box)
+            picture.paste(self._black.crop((0, 0, *mask.size)), _scaled(box), mask)
+
+    def _lay(self, picture: Image.Image, portrait: Portrait, pose: Pose, mask: Field) -> None:
+        """Paste a portrait into the picture, drawn only where the mask lets it through."""
+        small = grey(mask)
+        box = small.getbbox()
+        if box is not None:
+            shown = portrait.shown(portrait.canvas, pose, _scaled(box))
+            picture.paste(shown, _scaled(box), _grown(small, box))
 
     def _merged_backdrops(self) -> Image.Image:
         """Both backgrounds, one passing into the other as widely as both canvases reach."""
-        whole = (0, 0, *self._size)
-        left, right = (p.shown(p.backdrop, p.home, whole) for p in self._pair)
+        frame = (0, 0, *self._size)
+        left, right = (p.shown(p.backdrop, p.home, frame) for p in self._pair)
         width = self._size[0]
         return Image.composite(right, left, self._full(soft_step(self._x, width / 2, 0.48 * width)))
 
@@ -101,8 +110,17 @@ class Stage:
         return tinted(self._full(strength), colour)
 
     def _full(self, field: Field) -> Image.Image:
-        return grey(field).resize(self._size, Image.Resampling.BILINEAR)
+        full = _grown(grey(field), (0, 0, field.shape[1], field.shape[0]))
+        return full.crop((0, 0, *self._size))
 
 
-def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
-    return size[0] // SHRINK, size[1] // SHRINK
+def _scaled(box: Box) -> Box:
+    """A box of the small masks, in the frame's pixels."""
+    left, top, right, bottom = box
+    return SHRINK * left, SHRINK * top, SHRINK * right, SHRINK * bottom
+
+
+def _grown(small: Image.Image, box: Box) -> Image.Image:
+    """What is in a box of a small mask, in the frame's pixels."""
+    size = SHRINK * (box[2] - box[0]), SHRINK * (box[3] - box[1])
+    return small.resize(size, Image.Resampling.BILINEAR, box=box)

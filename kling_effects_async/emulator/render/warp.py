@@ -29,7 +29,7 @@ class Grid:
     ``x`` and ``y`` are the nodes' places in pixels, each of shape (rows + 1, columns + 1).
     """
 
-    def __init__(self, size: tuple[int, int], cell_px: float = 34) -> None:
+    def __init__(self, size: tuple[int, int], cell_px: float = 40) -> None:
         self.size = width, height = size
         columns, rows = max(4, round(width / cell_px)), max(4, round(height / cell_px))
         across = np.rint(np.linspace(0, width, columns + 1)).astype(np.float32)
