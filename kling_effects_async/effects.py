@@ -19,6 +19,7 @@ __all__ = ["DualImageEffect", "Effect", "ImageSource", "SingleImageEffect", "ima
 
 ImageSource: TypeAlias = Path | str | bytes
 
+_URL = re.compile(r"https?://[^/?#]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{64,}")
 
 
@@ -40,7 +41,7 @@ def _is_image(_effect: object, attribute: Attribute[Any], value: object) -> None
         raise TypeError(
             f"{attribute.name} must be a Path, an http(s) URL or bytes, not {type(value).__name__}"
         )
-    if value.startswith(("http://", "https://")):
+    if _URL.match(value):
         return
     raise ImageRejectedError(f"{attribute.name}={value[:40]!r}", [_explain_text(value)])
 

@@ -3,6 +3,8 @@
 KlingEffectsError
 ├── SettingsError              nothing was sent: complete or correct the settings
 ├── EffectRejectedError        nothing was sent: the effect cannot be what was meant
+├── IdempotencyConflictError   nothing was sent: the external id belongs to another effect
+├── BudgetExceededError        nothing was sent: raise the budget, or leave it
 ├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
 ├── ClientClosedError          the client was left while the wait was on: ``attach`` again
 ├── TransportError             no answer
@@ -21,6 +23,11 @@ KlingEffectsError
 │   ├── RateLimitError         too fast: wait, then the same again
 │   │   └── ConcurrencyLimitError   all of the account's slots are taken
 │   └── ServiceError           trouble on the service's side
+├── JournalError               the journal cannot be used; see its class
+│   ├── JournalBusyError       another process has it
+│   ├── JournalDamagedError    moved aside, nothing deleted
+│   ├── JournalFullError       the disk is full or fails: nothing is submitted until it is not
+│   └── JournalVersionError    a newer version of this package wrote it
 ├── TaskFailedError            the task ended in failure
 ├── TaskTimeoutError           the deadline passed; the task goes on (also a ``TimeoutError``)
 ├── ResultMissingError         the task succeeded and names no video
@@ -30,10 +37,13 @@ KlingEffectsError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
+    from decimal import Decimal
+    from pathlib import Path
 
     from kling_effects_async.models import TaskSnapshot
 
@@ -41,13 +51,20 @@ __all__ = [
     "AccountError",
     "ApiError",
     "AuthenticationError",
+    "BudgetExceededError",
     "ClientClosedError",
     "ConcurrencyLimitError",
     "ContentRejectedError",
     "DownloadError",
     "EffectRejectedError",
+    "IdempotencyConflictError",
     "ImageRejectedError",
     "InvalidRequestError",
+    "JournalBusyError",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalFullError",
+    "JournalVersionError",
     "KlingEffectsError",
     "NetworkError",
     "ProxyError",
@@ -68,7 +85,22 @@ __all__ = [
 
 
 class KlingEffectsError(Exception):
-    """The root of every error this package raises on purpose."""
+    """The root of every error this package raises on purpose.
+
+    All of them can be pickled and copied whole, so that an id also leaves a worker process.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(
+    kind: type[KlingEffectsError], args: tuple[Any, ...], members: dict[str, Any]
+) -> KlingEffectsError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(members)
+    return error
 
 
 class SettingsError(KlingEffectsError):
@@ -77,6 +109,39 @@ class SettingsError(KlingEffectsError):
 
 class EffectRejectedError(KlingEffectsError, ValueError):
     """The effect cannot be what was meant (a dual scene with one image); nothing was sent."""
+
+
+class BudgetExceededError(KlingEffectsError):
+    """One more task could cost more than the budget has left; nothing was sent.
+
+    Attributes:
+        limit_units: the budget.
+        spent_units, running_units: what is spent, and what running tasks are likely to cost.
+        expected_units: what this one is likely to cost.
+    """
+
+    def __init__(
+        self,
+        *,
+        scene: str,
+        limit_units: Decimal,
+        spent_units: Decimal,
+        running_units: Decimal,
+        expected_units: Decimal,
+    ) -> None:
+        self.scene = scene
+        self.limit_units = limit_units
+        self.spent_units = spent_units
+        self.running_units = running_units
+        self.expected_units = expected_units
+        super().__init__(scene)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scene!r} is likely to cost {self.expected_units} units, and of the budget of "
+            f"{self.limit_units} units {self.spent_units} are spent and {self.running_units} "
+            "running. Nothing was sent"
+        )
 
 
 class ImageRejectedError(KlingEffectsError, ValueError):
@@ -271,6 +336,7 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         external_task_id: the caller's own id of the task.
         deadline_s: the limit that passed, in seconds.
         latest: the last snapshot seen, if any.
+        trouble: why the last question had no useful answer, if it had none.
     """
 
     def __init__(
@@ -280,7 +346,9 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         external_task_id: str | None,
         deadline_s: float,
         latest: TaskSnapshot | None = None,
+        trouble: Exception | None = None,
     ) -> None:
+        self.trouble = trouble
         self.task_id = task_id
         self.external_task_id = external_task_id
         self.deadline_s = deadline_s
@@ -288,10 +356,11 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         super().__init__(task_id or external_task_id)
 
     def __str__(self) -> str:
-        status = self.latest.raw_status if self.latest else "never seen"
+        heard = f"last status: {self.latest.raw_status}" if self.latest else "nothing was heard"
+        trouble = f"; last trouble: {self.trouble}" if self.trouble else ""
         return (
             f"task {self.task_id or self.external_task_id} did not end within "
-            f"{self.deadline_s:g} s (last status: {status}); it goes on at the service: "
+            f"{self.deadline_s:g} s ({heard}{trouble}); if it exists, it goes on at the service: "
             "attach() to it later"
         )
 
@@ -320,3 +389,84 @@ class DownloadError(KlingEffectsError):
 
 class VideoExpiredError(DownloadError):
     """The video's address is no longer valid; ``refresh()`` the task for a fresh one."""
+
+
+class JournalError(KlingEffectsError):
+    """The journal of paid jobs cannot do what was asked; nothing was written."""
+
+
+class JournalBusyError(JournalError):
+    """Another process owns the journal: wait for its end, or open with ``read_only=True``.
+
+    Attributes:
+        pid: the process that owns it; ``None`` where nobody knows.
+        host: the machine it runs on.
+        since: when it opened the journal.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pid: int | None = None,
+        host: str | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        self.pid = pid
+        self.host = host
+        self.since = since
+        super().__init__(message)
+
+
+class JournalVersionError(JournalError):
+    """The file has another version than this package writes; it was not touched.
+
+    Attributes:
+        ours: the version this package writes.
+        theirs: the version of the file.
+    """
+
+    def __init__(self, message: str, *, ours: int, theirs: int) -> None:
+        self.ours = ours
+        self.theirs = theirs
+        super().__init__(message)
+
+
+class JournalDamagedError(JournalError):
+    """The file is not whole; nothing of it was deleted.
+
+    Attributes:
+        path: where the damaged file is now.
+    """
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class JournalFullError(JournalError):
+    """The disk is full or fails: this was not written, so nothing may be submitted for it.
+
+    What is written already can still be read, and a later write is tried again.
+    """
+
+
+class IdempotencyConflictError(KlingEffectsError):
+    """The external id belongs to a job with other content; nothing was planned or sent.
+
+    Attributes:
+        external_task_id: the id that is taken.
+        differs: what is not the same, such as ``scene`` or ``content``.
+    """
+
+    def __init__(self, *, external_task_id: str, differs: Sequence[str]) -> None:
+        self.external_task_id = external_task_id
+        self.differs = tuple(differs)
+        super().__init__(external_task_id, self.differs)
+
+    def __str__(self) -> str:
+        return (
+            f"external_task_id {self.external_task_id!r} belongs to another job of this account: "
+            f"{' and '.join(self.differs)} differ. Nothing was sent: choose another id, or give "
+            "the effect this id was first used for"
+        )

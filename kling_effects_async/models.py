@@ -44,7 +44,8 @@ def without_query(url: str | None) -> str:
         return "None"
     parts = urlsplit(url)
     hidden = "?..." if parts.query or parts.fragment else ""
-    return repr(f"{parts.scheme}://{parts.hostname or ''}{parts.path}{hidden}")
+    host = parts.netloc.rpartition("@")[2]
+    return repr(f"{parts.scheme}://{host}{parts.path}{hidden}")
 
 
 @frozen(kw_only=True)
@@ -119,9 +120,13 @@ class EffectResult:
 
 @frozen(kw_only=True)
 class TaskPage:
-    """One page of the account's task list, in the service's order (not documented)."""
+    """One page of the account's task list, in the service's order (not documented).
+
+    ``unreadable`` counts the entries that nobody could read; they are not among ``tasks``.
+    """
 
     tasks: tuple[TaskSnapshot, ...]
+    unreadable: int = 0
     page: int
     page_size: int
 

@@ -8,16 +8,27 @@ from attrs import Attribute, field, frozen
 
 from kling_effects_async.errors import SettingsError
 
-__all__ = ["PollPolicy", "RetryPolicy"]
+__all__ = ["PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"]
 
 
-def _positive(_policy: object, attribute: Attribute[Any], value: float) -> None:
-    if not value > 0:
-        raise SettingsError(f"{attribute.name} must be above 0, not {value!r}")
+def _positive(_policy: object, attribute: Attribute[Any], value: Any) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not value > 0:
+        raise SettingsError(f"{attribute.name} must be a number above 0, not {value!r}")
+
+
+def _whole(policy: object, attribute: Attribute[Any], value: Any) -> None:
+    _positive(policy, attribute, value)
+    if not isinstance(value, int):
+        raise SettingsError(f"{attribute.name} must be a whole number, not {value!r}")
 
 
 def _seconds(default: float) -> Any:
     return field(default=default, validator=_positive)
+
+
+def _count(default: int) -> Any:
+    return field(default=default, validator=_whole)
 
 
 @frozen(kw_only=True)
@@ -38,12 +49,12 @@ class PollPolicy:
     """
 
     deadline_s: float = _seconds(3600.0)
-    shortest_s: float = _seconds(1.0)
+    shortest_s: float = _seconds(0.8)
     ceiling_s: float = _seconds(15.0)
     trouble_span_s: float = _seconds(300.0)
     not_found_grace_s: float = _seconds(30.0)
     result_grace_s: float = _seconds(30.0)
-    parallel: int = _seconds(32)
+    parallel: int = _count(32)
 
     def __attrs_post_init__(self) -> None:
         if self.shortest_s > self.ceiling_s:
@@ -66,10 +77,55 @@ class RetryPolicy:
         submit_timeout_s: for one try of a submit, the upload of its images included.
     """
 
-    attempts: int = _seconds(5)
+    attempts: int = _count(5)
     base_s: float = _seconds(0.5)
     cap_s: float = _seconds(20.0)
     span_s: float = _seconds(60.0)
     connect_timeout_s: float = _seconds(10.0)
     answer_timeout_s: float = _seconds(20.0)
     submit_timeout_s: float = _seconds(300.0)
+
+
+@frozen(kw_only=True)
+class SlotPolicy:
+    """How the account's limit of parallel tasks is found out.
+
+    Attributes:
+        start: places to begin with, where none is remembered; a trial account has 5, a standard
+            one 20 (a reseller's figures, 2026).
+        most: never more than this, whatever the service accepts.
+        probe_s: while the account or the key is refused, one submit in so many seconds goes
+            through to see whether a person has acted.
+    """
+
+    start: int = _count(20)
+    most: int = _count(10_000)
+    probe_s: float = _seconds(60.0)
+
+    def __attrs_post_init__(self) -> None:
+        if self.start > self.most:
+            raise SettingsError(f"start ({self.start}) must not be above most ({self.most})")
+
+
+def _is_choice(_policy: object, attribute: Attribute[str], value: str) -> None:
+    if value not in ("raise", "resubmit"):
+        raise SettingsError(f"{attribute.name} must be 'raise' or 'resubmit', not {value!r}")
+
+
+@frozen(kw_only=True)
+class SubmitPolicy:
+    """What to do about a submit whose answer was lost, and how long to hold on.
+
+    Attributes:
+        on_uncertain: ``"raise"`` leaves it to a person; ``"resubmit"`` prefers a second charge to a
+            missing clip.
+        settle_pause_s: between the two lookups that have to find nothing before a job may be sent
+            again.
+        cancel_grace_s: how long a cancelled submit is held until its outcome is written down.
+        pace_patience_s: a service that asks for a longer pause ends the submit at once.
+    """
+
+    on_uncertain: str = field(default="raise", validator=_is_choice)
+    settle_pause_s: float = _seconds(5.0)
+    cancel_grace_s: float = _seconds(10.0)
+    pace_patience_s: float = _seconds(600.0)

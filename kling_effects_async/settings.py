@@ -20,9 +20,10 @@ def _hidden(_secret: str) -> str:
 
 def _is_secret(_credentials: object, attribute: object, value: str) -> None:
     name = getattr(attribute, "name", "secret")
-    if not value or value != value.strip() or not value.isascii() or not value.isprintable():
+    is_bare = value.isascii() and value.isprintable() and not set(value) & set(" \"'")
+    if not value or not is_bare:
         raise SettingsError(
-            f"{name} must be the key alone: not empty, no spaces or line breaks around it"
+            f"{name} must be the key alone: no spaces, quotes, line breaks or 'Bearer' with it"
         )
 
 
@@ -121,5 +122,5 @@ def _service(name: str, credentials: Credentials, variable: str) -> Service:
     if name.startswith(("https://", "http://")):
         return Service.gateway(name)
     raise SettingsError(
-        f"{variable} must be vapi, singapore, beijing or a gateway's base URL, not {name!r}"
+        f"{variable} must be vapi, singapore, beijing or a gateway's base URL; it is none of them"
     )

@@ -76,9 +76,9 @@ def test_no_repr_shows_a_key() -> None:
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_policy_refuses_what_cannot_be(value: int) -> None:
-    with pytest.raises(SettingsError, match="attempts must be above 0"):
+    with pytest.raises(SettingsError, match="attempts must be a number above 0"):
         RetryPolicy(attempts=value)
-    with pytest.raises(SettingsError, match="deadline_s must be above 0"):
+    with pytest.raises(SettingsError, match="deadline_s must be a number above 0"):
         PollPolicy(deadline_s=value)
 
 

@@ -69,8 +69,8 @@ def _status(value: Any, _type: object) -> TaskStatus:
 
 
 def _moment(value: Any, _type: object) -> datetime | None:
-    number = _number(value)
-    if not number:
+    number = value if type(value) is int else _number(value)
+    if not number or number < 0:
         return None  # 0 means "not reached yet"
     try:
         return datetime.fromtimestamp(

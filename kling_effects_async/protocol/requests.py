@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from kling_effects_async.effects import DualImageEffect, Effect, ImageSource
+from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import EffectRejectedError
 from kling_effects_async.protocol.messages import Base64Of, Body, Request
 from kling_effects_async.protocol.services import InputFields, Service
@@ -27,6 +27,8 @@ __all__ = [
 # on the way would make a paid task look unknown; so only what every server leaves alone.
 _EXTERNAL_TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@~=+-]{1,128}")
 
+_URL = re.compile(r"https?://[^/?#]+")
+
 # Source: Kling's effects page, 2026-09.
 PAGE_MAX = 1000
 PAGE_SIZE_MAX = 500
@@ -44,10 +46,14 @@ def build_submit(
     Raises:
         EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
     """
+    if not isinstance(effect, (SingleImageEffect, DualImageEffect)):
+        raise TypeError(
+            f"an effect is a SingleImageEffect or a DualImageEffect, not {type(effect).__name__}"
+        )
     _check_image_count(effect)
     if external_task_id is not None:
         check_external_task_id(external_task_id)
-    if callback_url is not None and not callback_url.startswith(("http://", "https://")):
+    if callback_url is not None and not _URL.match(callback_url):
         raise EffectRejectedError(f"callback_url must be an http(s) URL, not {callback_url[:40]!r}")
     document = {
         "effect_scene": effect.scene,
@@ -114,7 +120,7 @@ def scene_advice(service: Service, scene: str) -> str | None:
 
 
 def _get_one(service: Service, any_id: str, *, what: str) -> Request:
-    if not any_id or any_id in (".", ".."):
+    if any_id in ("", ".", ".."):
         raise EffectRejectedError(f"{what} must be an id, not {any_id!r}")
     path = f"{service.effects_path}/{quote(any_id, safe='')}"
     return Request(method="GET", path=path, is_repeatable=True)

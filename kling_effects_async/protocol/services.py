@@ -63,12 +63,22 @@ def _without_slash(url: str) -> str:
 
 
 def _is_base_url(service: Service, _attribute: Attribute[str], url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"base_url must be an http(s) URL with a host, not {url!r}")
-    if parts.username or parts.query or parts.fragment:
-        raise SettingsError("base_url must be bare: no user name, query or fragment")
-    if parts.scheme == "http" and not (service.allow_plain_http or _is_loopback(parts.hostname)):
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # a port that is none
+        host = None
+    if host is None or parts.scheme not in ("http", "https"):
+        raise SettingsError(
+            "base_url must be an http(s) URL with a host, such as https://gateway.example"
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SettingsError("base_url must be bare: no user name, password, query or fragment")
+    if parts.path.endswith("/videos/effects"):
+        raise SettingsError(
+            "base_url is what comes before /kling/v1/videos/effects: leave that out"
+        )
+    if parts.scheme == "http" and not (service.allow_plain_http or _is_loopback(host)):
         raise SettingsError(
             f"http://{parts.hostname} would carry the key in clear text: use https, "
             "or allow_plain_http=True inside a network you trust"

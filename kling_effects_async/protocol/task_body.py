@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cattrs import BaseValidationError, transform_error
@@ -25,7 +25,7 @@ from kling_effects_async.protocol.envelope import (
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.redaction import redacted
 
-__all__ = ["read_page", "read_snapshot", "read_submitted", "read_task"]
+__all__ = ["read_listed", "read_page", "read_snapshot", "read_submitted", "read_task"]
 
 _UNITS = "final_unit_deduction"
 
@@ -79,16 +79,24 @@ def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
         ApiError: refused.
         ReplyError: unreadable, or no list.
     """
-    document = open_envelope(reply, about_task=False)
-    layers = layers_of(document)
-    entries = layers[-1].get("data")
-    if not isinstance(entries, list):
-        raise ReplyError(
-            f"HTTP {reply.status}: the answer to a list request holds no list",
-            http_status=reply.status,
-        )
-    request_id = request_id_of(reply, layers)
-    return TaskPage(tasks=tuple(_readable(entries, request_id)), page=page, page_size=page_size)
+    entries, request_id = _entries(reply)
+    tasks = tuple(_readable(entries, request_id))
+    unreadable = len(entries) - len(tasks)
+    return TaskPage(tasks=tasks, unreadable=unreadable, page=page, page_size=page_size)
+
+
+def read_listed(reply: Reply, wanted: Container[str]) -> tuple[list[TaskSnapshot], int]:
+    """Of one page of tasks those that are wanted by id, and how many it shows in all.
+
+    A page of 500 of which a few matter costs no more than those few.
+
+    Raises:
+        ApiError: refused.
+        ReplyError: unreadable, or no list.
+    """
+    entries, request_id = _entries(reply)
+    chosen = (e for e in entries if isinstance(e, dict) and str(_first((e,), "task_id")) in wanted)
+    return list(_readable(chosen, request_id)), len(entries)
 
 
 def read_snapshot(
@@ -127,6 +135,17 @@ def read_snapshot(
         ) from None
 
 
+def _entries(reply: Reply) -> tuple[list[object], str | None]:
+    layers = layers_of(open_envelope(reply, about_task=False))
+    entries = layers[-1].get("data")
+    if not isinstance(entries, list):
+        raise ReplyError(
+            f"HTTP {reply.status}: the answer to a list request holds no list",
+            http_status=reply.status,
+        )
+    return entries, request_id_of(reply, layers)
+
+
 def _readable(entries: Iterable[object], request_id: str | None) -> Iterator[TaskSnapshot]:
     for entry in entries:
         if not isinstance(entry, dict):
@@ -145,15 +164,14 @@ def _members(tasks: Sequence[Layer], fallback_id: str | None) -> dict[str, Any]:
     """The members of ``TaskSnapshot`` as the wire spells their values; absent ones left out."""
     inside_out = tasks[::-1]
     word = _status_word(tasks)
-    has_failed = STATUS_WORDS.get(word.lower()) is TaskStatus.FAILED
-    has_succeeded = STATUS_WORDS.get(word.lower()) is TaskStatus.SUCCEEDED
+    status = STATUS_WORDS.get(word.lower())
     members = {
         "task_id": _first(tasks, "task_id") or _first(tasks, "id") or fallback_id,
         "status": word,
         "raw_status": word,
-        "message": redacted(_reason(inside_out)) if has_failed else _progress_note(inside_out),
+        "message": _message(inside_out, status),
         "external_task_id": _external_task_id(inside_out),
-        "videos": _videos(inside_out, has_succeeded=has_succeeded),
+        "videos": _videos(inside_out) if status is TaskStatus.SUCCEEDED else [],
         "created_at": _first(inside_out, "created_at")
         or _first(tasks, "submit_time", "create_time"),
         "updated_at": _first(inside_out, "updated_at")
@@ -199,7 +217,9 @@ def _reason(inside_out: Sequence[Layer]) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _progress_note(inside_out: Sequence[Layer]) -> str:
+def _message(inside_out: Sequence[Layer], status: TaskStatus | None) -> str:
+    if status is TaskStatus.FAILED:
+        return redacted(_reason(inside_out))
     text = _first(inside_out, "task_status_msg")
     return redacted(text) if isinstance(text, str) else ""
 
@@ -212,8 +232,8 @@ def _external_task_id(inside_out: Iterable[Layer]) -> object:
     return _first(inside_out, "external_task_id", "external_id")
 
 
-def _videos(inside_out: Sequence[Layer], *, has_succeeded: bool) -> list[dict[str, Any]]:
-    """The clips, wherever this relative puts them; the last resort comes last."""
+def _videos(inside_out: Sequence[Layer]) -> list[dict[str, Any]]:
+    """A succeeded task's clips, wherever this relative puts them; the last resort comes last."""
     for task in inside_out:
         found = _clips(_member(task.get("task_result"), "videos")) or _clips(task.get("outputs"))
         if found:
@@ -223,8 +243,6 @@ def _videos(inside_out: Sequence[Layer], *, has_succeeded: bool) -> list[dict[st
         for url in (task.get("result_url"), task.get("url"), metadata, task.get("video_url")):
             if _is_url(url):
                 return [{"url": url}]
-    if not has_succeeded:
-        return []
     for task in inside_out:
         if _is_url(task.get("fail_reason")):  # older new-api keeps a success's address here
             return [{"url": task["fail_reason"]}]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attrs import astuple
+
 from kling_effects_async.errors import (
     ApiError,
     AuthenticationError,
+    ClientClosedError,
     KlingEffectsError,
     NetworkError,
     ProxyError,
@@ -71,12 +74,15 @@ class Session:
         self._random = random
         self._http = borrowed
         self._owns_http = borrowed is None
+        self._is_closed = False
         self._clock_offset = timedelta(0)
+        self._secrets = [secret.encode() for secret in astuple(credentials)]
         # The wait for a place is ours, so no limit of a request may count it.
         self._places = asyncio.Semaphore(_CONNECTIONS)
 
     async def aclose(self) -> None:
         """Close the connections, unless the aiohttp session was the caller's."""
+        self._is_closed = True
         if self._owns_http and self._http is not None:
             http, self._http = self._http, None
             await http.close()
@@ -149,6 +155,7 @@ class Session:
                     data=payload,
                     headers=self._headers(),
                     allow_redirects=False,
+                    raise_for_status=False,
                     timeout=aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s),
                 ) as response,
             ):
@@ -165,6 +172,11 @@ class Session:
         raise trouble
 
     def _session(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise ClientClosedError(
+                "this client was closed; `async with client:` opens it again, and attach() finds "
+                "the task"
+            )
         if self._http is None:
             import aiohttp
 
@@ -198,9 +210,17 @@ class Session:
         return Reply(
             status=response.status,
             headers=headers,
-            body=bytes(body),
+            body=_without(bytes(body), self._secrets),
             retry_after_s=retry_after_seconds(headers.get("retry-after"), self._clock.now()),
         )
+
+
+def _without(body: bytes, secrets: Iterable[bytes]) -> bytes:
+    """The body without our own keys: some services repeat them in their messages."""
+    for secret in secrets:
+        if secret in body:
+            body = body.replace(secret, b"...")
+    return body
 
 
 def is_passing(error: Exception) -> bool:
@@ -261,11 +281,15 @@ def _translated(
     where = f"{service.name} ({service.base_url})"
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         return ProxyError(f"the proxy on the way to {where} refused the connection", sent=False)
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TlsError(f"the TLS certificate of {where} is not to be trusted", sent=False)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return TlsError(f"no TLS connection to {where}: is it an https server?", sent=False)
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         reason = type(getattr(error, "os_error", error)).__name__
-        return NetworkError(f"no connection to {where}: {reason}", sent=False)
+        return NetworkError(
+            f"no connection to {where} ({reason}): check the address and the network", sent=False
+        )
     if isinstance(error, TimeoutError):
         return RequestTimeoutError(f"no answer from {where} within {timeout_s:g} s", sent=was_sent)
     return NetworkError(f"the connection to {where} broke: {type(error).__name__}", sent=was_sent)
