@@ -1,57 +1,403 @@
-"""What became of a submit, decided by one table of what was sent and what came back.
+"""Having a job accepted exactly once, whatever happens on the way.
 
-    nothing was sent                             -> NOT_RECEIVED   send again
-    refused before acceptance, passing           -> NOT_ACCEPTED   wait, then send again
-    refused before acceptance, for good          -> REFUSED        tell the caller
-    sent, and no answer or none that can be read -> UNCERTAIN      never send again blindly
+    add to the journal -> wait for a place -> SUBMITTING is durable -> POST -> outcome is durable
 
-A submit costs money and nothing about it is idempotent: Kling documents no key for that.
+``outcome`` says what an answer, or none, means. Where a task may exist, it is looked up by its
+external id. It is sent again only after two lookups some seconds apart found nothing *and* the
+service has just found another task by its external id, so that "not found" means something. In any
+other case the job stays AMBIGUOUS and a person decides, unless the policy prefers a second charge
+to a missing clip.
+
+From the moment SUBMITTING is written until the outcome is, a cancelled caller is held (for a
+bounded time), so that no job is left looking as if nothing had been sent.
 """
 
 from __future__ import annotations
 
-import enum
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from attrs import evolve, frozen
 
 from kling_effects_async.errors import (
+    AccountError,
     ApiError,
+    AuthenticationError,
+    ClientClosedError,
+    ConcurrencyLimitError,
+    EffectRejectedError,
+    ImageRejectedError,
+    JournalError,
     KlingEffectsError,
-    ReplyError,
+    NetworkError,
+    RateLimitError,
     SubmissionUncertainError,
-    TransportError,
+    TaskNotFoundError,
 )
-from kling_effects_async.transport.session import is_passing
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.policy import RetryPolicy, SubmitPolicy
+from kling_effects_async.protocol.messages import Request
+from kling_effects_async.spending.budget import Budget
+from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.job import Job, JobState
+from kling_effects_async.spending.outcome import Outcome, outcome_of
+from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.store import JobStore
+from kling_effects_async.transport.clock import Clock, sleep
 
-__all__ = ["Outcome", "outcome_of", "uncertain"]
+__all__ = ["Submitter", "Wire"]
 
+_log = logging.getLogger(__name__)
 
-class Outcome(enum.Enum):
-    """What a failed submit means for the next step."""
+# Source: Kling's concurrency rules: back off exponentially, from one second.
+_SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S = 1.0, 30.0
 
-    NOT_RECEIVED = "not received"
-    NOT_ACCEPTED = "not accepted"
-    REFUSED = "refused"
-    UNCERTAIN = "uncertain"
-
-
-def outcome_of(error: KlingEffectsError) -> Outcome:
-    """Read the table at the top of this file."""
-    if isinstance(error, TransportError):
-        if error.sent:
-            return Outcome.UNCERTAIN
-        return Outcome.NOT_RECEIVED if is_passing(error) else Outcome.REFUSED
-    if isinstance(error, ReplyError) or (isinstance(error, ApiError) and error.may_be_accepted):
-        return Outcome.UNCERTAIN
-    return Outcome.NOT_ACCEPTED if is_passing(error) else Outcome.REFUSED
+_HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
+_IN_DOUBT = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
 
 
-def uncertain(
-    error: KlingEffectsError, *, scene: str, external_task_id: str
-) -> SubmissionUncertainError:
+@frozen
+class Wire:
+    """What the engine needs of the service.
+
+    Attributes:
+        post: sends the create request once.
+        look_up: asks for a task by its external id, over passing trouble.
+        accepted: told of every task that was accepted, with its place; it gives the place back.
+    """
+
+    post: Callable[[Request], Awaitable[TaskSnapshot]]
+    look_up: Callable[[str], Awaitable[TaskSnapshot]]
+    accepted: Callable[[Job, TaskSnapshot, Place], None]
+
+
+class Submitter:
+    """Submits the jobs of one account at one service."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        store: JobStore,
+        slots: Slots,
+        gate: Gate,
+        budget: Budget,
+        *,
+        submit: SubmitPolicy,
+        retry: RetryPolicy,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._wire = wire
+        self._store = store
+        self._slots = slots
+        self._gate = gate
+        self._budget = budget
+        self._policy = submit
+        self._retry = retry
+        self._clock = clock
+        self._random = random
+        self._turns: dict[str, _Turn] = {}
+        self._attempts: set[asyncio.Future[Job]] = set()
+        self._slot_pause_s = _SLOT_PAUSE_S
+
+    async def submit(self, job: Job, request: Request) -> Job:
+        """Have the job accepted; the job as it stands then, with its task id.
+
+        A job that the account has already is not sent again: it is settled if it is in doubt, and
+        handed back as it is otherwise.
+
+        Raises:
+            IdempotencyConflictError: the external id belongs to another effect.
+            SubmissionUncertainError: the answer was lost and could not be settled.
+            EffectRejectedError: the job was given up by a person.
+            BudgetExceededError: it would cost more than is left.
+            ApiError, TransportError: refused, or surely not received.
+            JournalError: it cannot be written down, so it was not sent.
+        """
+        async with self._turn_of(job.external_task_id):
+            job = await self._store.add(job)
+            if job.state is JobState.ABANDONED:
+                raise EffectRejectedError(
+                    f"job {job.external_task_id!r} was given up: use another external_task_id"
+                )
+            if job.state in _IN_DOUBT:
+                job = await self._held(self._settle(job))
+            if job.state is JobState.REFUSED:
+                job = await self._move(job, JobState.PLANNED, note="asked for again")
+            return job if job.state in _HAS_TASK else await self._send(job, request)
+
+    async def settle(self, job: Job) -> Job:
+        """Find out about a job in doubt: accepted, or back to planned.
+
+        Raises:
+            SubmissionUncertainError: it cannot be found out.
+        """
+        async with self._turn_of(job.external_task_id):
+            job = await self._store.add(job)  # a submit under way may have settled it meanwhile
+            return await self._held(self._settle(job)) if job.state in _IN_DOUBT else job
+
+    async def aclose(self) -> None:
+        """Let nothing new out, and let what is under way come to its outcome, within bounds."""
+        error = ClientClosedError("the client was closed before this was sent; submit it again")
+        self._gate.close(error)
+        self._slots.fail_waiting(error)
+        for attempt in list(self._attempts):
+            await self._seen_out(attempt)
+
+    # -- sending
+
+    async def _send(self, job: Job, request: Request) -> Job:
+        first_try_at = math.inf  # the wait in line does not count
+        tries = 0
+        was_refused_a_place = False
+        while True:
+            self._gate.check()
+            place = await self._slots.take(first_in_line=was_refused_a_place)
+            try:
+                await self._gate.pass_through()
+                await self._budget.reserve(job)
+                first_try_at = min(first_try_at, self._clock.monotonic())
+                job = await self._held(self._try(job, request, place))
+                if job.state in _HAS_TASK:
+                    return job
+                error: KlingEffectsError = _proved_absent(job)
+            except KlingEffectsError as refused:
+                error = refused
+            finally:
+                if not place.is_accepted:
+                    self._budget.release(job)
+                    place.release()
+            tries += not _is_about_pace(error)
+            pause_s = self._pause_before_next(tries, error)
+            elapsed_s = self._clock.monotonic() - first_try_at
+            if not self._may_try_again(error, tries, elapsed_s + pause_s):
+                raise error
+            was_refused_a_place = isinstance(error, ConcurrencyLimitError)
+            await self._gate.rest(pause_s)
+
+    def _may_try_again(self, error: KlingEffectsError, tries: int, elapsed_s: float) -> bool:
+        if outcome_of(error) not in (Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED):
+            return False
+        if _is_about_pace(error):
+            asked_s = getattr(error, "retry_after_s", None) or 0.0
+            return asked_s <= self._policy.pace_patience_s
+        return tries < self._retry.attempts and elapsed_s <= self._retry.span_s
+
+    def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
+        if _is_about_pace(error):
+            return 0.0  # the gate and the line of places keep it
+        drawn = self._random() * min(self._retry.cap_s, self._retry.base_s * 2.0**tries)
+        return drawn + (getattr(error, "retry_after_s", None) or 0.0)
+
+    async def _try(self, job: Job, request: Request, place: Place) -> Job:
+        """One POST, between two durable lines."""
+        job = await self._move(job, JobState.SUBMITTING)
+        try:
+            snapshot = await self._wire.post(request)
+        except asyncio.CancelledError:
+            await self._doubt(job, note="cancelled while it was sent")
+            raise
+        except KlingEffectsError as error:
+            return await self._after_error(job, error, place)
+        self._gate.open()
+        self._slot_pause_s = _SLOT_PAUSE_S
+        return await self._accept(job, snapshot, place)
+
+    async def _after_error(self, job: Job, error: KlingEffectsError, place: Place) -> Job:
+        outcome = outcome_of(error)
+        if outcome is Outcome.UNCERTAIN or outcome is Outcome.DUPLICATE:
+            job = await self._doubt(job, note=str(error))
+            return await self._settle(job, error, place)
+        back_to = JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED
+        await self._move(job, back_to, note=str(error), message=str(error))
+        self._learn(error, place)
+        raise error
+
+    def _learn(self, error: KlingEffectsError, place: Place) -> None:
+        """What a refusal says about all other submits."""
+        if isinstance(error, (AuthenticationError, AccountError)):
+            self._gate.shut(error)
+        elif isinstance(error, ConcurrencyLimitError):
+            self._slots.refuse(place)
+            if not self._slots.running:  # nothing of ours will free a slot: others hold them all
+                self._gate.pause(self._slot_pause_s)
+            self._slot_pause_s = min(_SLOT_PAUSE_CAP_S, self._slot_pause_s * 2)
+        elif isinstance(error, RateLimitError):
+            asked_s = error.retry_after_s if error.retry_after_s is not None else 1.0
+            if asked_s > self._policy.pace_patience_s:
+                self._gate.shut(error)  # nobody else has to wait for that either
+            else:
+                self._gate.pause(asked_s + self._random())
+
+    # -- settling
+
+    async def _settle(
+        self, job: Job, error: KlingEffectsError | None = None, place: Place | None = None
+    ) -> Job:
+        """Look for a task that may exist; the job, accepted, or planned again."""
+        snapshot = await self._found(job)
+        if snapshot is not None:
+            return await self._accept(job, snapshot, place or await self._adopted(job))
+        is_there = _was_called_duplicate(error)
+        is_proved = not is_there and await self._finds_others(job)
+        if is_proved or (self._policy.on_uncertain == "resubmit" and not is_there):
+            await self._move(job, JobState.AMBIGUOUS)
+            note = "the service does not know it" if is_proved else "resubmitted by policy"
+            return await self._move(job, JobState.PLANNED, note=note)
+        await self._doubt(job, message=str(error or "an answer was lost"))
+        raise _uncertain(job, error) from error
+
+    async def _found(self, job: Job) -> TaskSnapshot | None:
+        """Look twice, some seconds apart; ``None`` only if both answers were "unknown"."""
+        for pause_s in (0.0, self._policy.settle_pause_s):
+            await sleep(self._clock, pause_s)
+            try:
+                return await self._wire.look_up(job.external_task_id)
+            except TaskNotFoundError:
+                continue
+            except KlingEffectsError as error:
+                await self._doubt(job, message=f"cannot look it up: {error}")
+                raise _uncertain(job, error) from error
+        return None
+
+    async def _finds_others(self, job: Job) -> bool:
+        """Whether the service finds a task that is known to exist by its external id, now."""
+        known = await self._store.known_task(job.account)
+        if known is None:
+            return False
+        with suppress(KlingEffectsError):
+            snapshot = await self._wire.look_up(known.external_task_id)
+            return known.task_id in (None, snapshot.task_id)
+        return False
+
+    async def _adopted(self, job: Job) -> Place:
+        """A place, and the money, for a task that runs already."""
+        await self._budget.hold(job)
+        return self._slots.adopt()
+
+    async def _doubt(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
+        """Write down that nobody knows whether there is a task."""
+        try:
+            return await self._move(job, JobState.AMBIGUOUS, note=note, message=message)
+        except JournalError as error:
+            # It stays SUBMITTING, which is in doubt as well.
+            _log.error("doubt about job %s cannot be written: %s", job.external_task_id, error)
+            return job
+
+    async def _accept(self, job: Job, snapshot: TaskSnapshot, place: Place) -> Job:
+        place.accept()
+        try:
+            job = await self._move(job, JobState.ACCEPTED, task_id=snapshot.task_id)
+        except JournalError as error:
+            # It is paid and goes on; a restart finds it by its external id.
+            _log.error("task %s cannot be written down: %s", snapshot.task_id, error)
+            job = evolve(job, state=JobState.ACCEPTED, task_id=snapshot.task_id)
+        finally:
+            self._wire.accepted(job, snapshot, place)
+        return job
+
+    # -- inside
+
+    async def _move(
+        self,
+        job: Job,
+        to: JobState,
+        *,
+        note: str = "",
+        message: str | None = None,
+        task_id: str | None = None,
+    ) -> Job:
+        return await self._store.move(
+            job.account,
+            job.external_task_id,
+            to,
+            note=note,
+            message=message,
+            task_id=task_id,
+        )
+
+    async def _held(self, act: Awaitable[Job]) -> Job:
+        """Let it come to its outcome even if the caller is cancelled, within bounds."""
+        running = asyncio.ensure_future(act)
+        self._attempts.add(running)
+        running.add_done_callback(self._attempts.discard)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError as cancelled:
+            await self._seen_out(running)
+            if not running.cancelled() and running.exception() is None:
+                job = running.result()
+                cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
+            raise
+
+    async def _seen_out(self, running: asyncio.Future[Job]) -> None:
+        """Wait for the outcome until the grace is over or the caller is cancelled again.
+
+        A request left under way behind our back could be accepted after it was looked for.
+        """
+        grace_s = self._policy.cancel_grace_s
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({running}, timeout=grace_s)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({running}, timeout=grace_s)  # it writes down that it is in doubt
+        if running.done() and not running.cancelled():
+            running.exception()  # seen; the journal has it
+
+    @asynccontextmanager
+    async def _turn_of(self, external_task_id: str) -> AsyncIterator[None]:
+        """One at a time for each external id: two callers with one id are one job."""
+        turn = self._turns.setdefault(external_task_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[external_task_id]
+
+
+class _Turn:
+    """The lock of one external id, and how many hold it or wait."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+
+
+def _is_about_pace(error: Exception) -> bool:
+    return isinstance(error, RateLimitError)
+
+
+def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:
+    """Whether only this job is refused; a wrong key or an empty account refuse them all."""
+    if isinstance(error, (AuthenticationError, AccountError, ImageRejectedError)):
+        return isinstance(error, ImageRejectedError)
+    return isinstance(error, ApiError) and not error.retryable
+
+
+def _was_called_duplicate(error: KlingEffectsError | None) -> bool:
+    return error is not None and outcome_of(error) is Outcome.DUPLICATE
+
+
+def _proved_absent(job: Job) -> NetworkError:
+    return NetworkError(
+        f"submitting {job.scene!r} brought no answer, and the service does not know the task: "
+        "nothing was accepted",
+        sent=False,
+    )
+
+
+def _uncertain(job: Job, error: KlingEffectsError | None) -> SubmissionUncertainError:
     """The error for a caller who has to look before anything is paid again."""
     return SubmissionUncertainError(
-        f"the answer to submitting {scene!r} was lost ({error}); the task may exist and be "
-        "charged. Nothing was sent again. Before you do, look for it: "
-        f"attach(external_task_id={external_task_id!r})",
-        external_task_id=external_task_id,
-        scene=scene,
+        f"the answer to submitting {job.scene!r} was lost ({error or 'its process died'}) and "
+        "looking for the task did not settle it; it may exist and be charged. Nothing was sent "
+        f"again. Before you do, look for it: attach(external_task_id={job.external_task_id!r})",
+        external_task_id=job.external_task_id,
+        scene=job.scene,
     )

@@ -1,0 +1,196 @@
+"""One account at one service: its jobs, places and budget, put together.
+
+From the acceptance of a task until its end its place is held and its end written down, whether or
+not somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+from attrs import evolve
+
+from kling_effects_async.errors import JournalError
+from kling_effects_async.models import TaskSnapshot, TaskStatus
+from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.protocol.messages import Request
+from kling_effects_async.protocol.services import Service
+from kling_effects_async.settings import AccessKeys, Credentials
+from kling_effects_async.spending.budget import Budget
+from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.job import Job, JobState
+from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.store import JobStore
+from kling_effects_async.spending.submission import Submitter, Wire
+from kling_effects_async.transport.clock import Clock
+from kling_effects_async.waiting.tracker import Tracker
+from kling_effects_async.waiting.watch import Watch
+
+__all__ = ["Account", "account_name"]
+
+_log = logging.getLogger(__name__)
+# What is remembered of an account, and under which name.
+_SLOTS_MEMO = "slots"
+_EXPERIENCE_MEMO = "experience"
+_LIST_MEMO = "list"
+_NO_LIST = "not usable"
+
+
+def account_name(service: Service, credentials: Credentials) -> str:
+    """What the journal calls an account: the host and a digest of the key, never the key."""
+    secret = credentials.access_key if isinstance(credentials, AccessKeys) else credentials.token
+    digest = hashlib.sha256(f"{service.base_url}\n{secret}".encode()).hexdigest()
+    return f"{service.name}-{digest[:12]}"
+
+
+class Account:
+    """Submits jobs and sees them through; made by ``open``."""
+
+    def __init__(self, name: str, store: JobStore, tracker: Tracker, budget: Budget) -> None:
+        self.name = name
+        self.store = store
+        self._tracker = tracker
+        self._budget = budget
+        self._writes: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls,
+        name: str,
+        store: JobStore,
+        tracker: Tracker,
+        *,
+        post: Callable[[Request], Awaitable[TaskSnapshot]],
+        look_up: Callable[[str], Awaitable[TaskSnapshot]],
+        budget_units: Decimal | None,
+        slots: SlotPolicy,
+        submit: SubmitPolicy,
+        retry: RetryPolicy,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> Account:
+        """Take up what is remembered of the account."""
+        budget = Budget(budget_units, store)
+        account = cls(name, store, tracker, budget)
+        remembered = await store.memo(_SLOTS_MEMO, name)
+        tracker.experience.load(await store.memo(_EXPERIENCE_MEMO, name) or "")
+        if await store.memo(_LIST_MEMO, name) == _NO_LIST:
+            tracker.pages.distrust()
+        account.slots = Slots(
+            slots,
+            remembered=int(remembered) if remembered else None,
+            on_learned=account._remember_slots,
+        )
+        gate = Gate(slots, clock, on_stop=account.slots.fail_waiting)
+        account._submitter = Submitter(
+            Wire(post=post, look_up=look_up, accepted=account._see_through),
+            store,
+            account.slots,
+            gate,
+            budget,
+            submit=submit,
+            retry=retry,
+            clock=clock,
+            random=random,
+        )
+        return account
+
+    slots: Slots
+    _submitter: Submitter
+
+    async def submit(self, job: Job, request: Request) -> Watch:
+        """See ``Submitter.submit``; the watch of the accepted task."""
+        return await self.take_up(await self._submitter.submit(job, request))
+
+    async def settle(self, job: Job) -> Job:
+        """See ``Submitter.settle``."""
+        return await self._submitter.settle(job)
+
+    async def take_up(self, job: Job) -> Watch:
+        """The watch of a task that an earlier process had accepted."""
+        watch = self._watch_of(job)
+        if job.state is not JobState.ACCEPTED or _is_followed(watch):
+            return watch
+        await self._budget.hold(job)
+        if not _is_followed(watch):  # by another caller meanwhile
+            place = self.slots.adopt()
+            place.accept()
+            self._tracker.hold(watch, partial(self._ended, job, place))
+        return watch
+
+    async def downloaded(self, job: Job, path: Path) -> None:
+        """Write down where the job's video is."""
+        await self.written()  # its end comes first
+        await self.store.move(
+            job.account, job.external_task_id, JobState.DOWNLOADED, path=str(path)
+        )
+
+    async def aclose(self) -> None:
+        """Let nothing new out; write down every outcome and end, and what was learned."""
+        await self._submitter.aclose()
+        self._write(
+            self.store.set_memo(_EXPERIENCE_MEMO, self.name, self._tracker.experience.dumps())
+        )
+        if not self._tracker.pages.is_usable:
+            self._write(self.store.set_memo(_LIST_MEMO, self.name, _NO_LIST))
+        await self.written()
+
+    async def written(self) -> None:
+        """Return once every end that is known is written down."""
+        while self._writes:
+            await asyncio.gather(*self._writes, return_exceptions=True)
+
+    def _see_through(self, job: Job, snapshot: TaskSnapshot, place: Place) -> None:
+        _log.info(
+            "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
+        )
+        watch = self._watch_of(evolve(job, task_id=snapshot.task_id))
+        self._tracker.learn(watch, snapshot)
+        self._tracker.hold(watch, partial(self._ended, job, place))
+
+    def _watch_of(self, job: Job) -> Watch:
+        return self._tracker.watch(job.task_id, job.external_task_id, scene=job.scene)
+
+    def _ended(self, job: Job, place: Place, final: TaskSnapshot | None) -> None:
+        """The task ended, or (``None``) was not seen to end in time."""
+        if final is not None:
+            self._write(self._write_end(job, final))
+        place.release()
+
+    async def _write_end(self, job: Job, final: TaskSnapshot) -> None:
+        has_succeeded = final.status is TaskStatus.SUCCEEDED
+        await self.store.move(
+            job.account,
+            job.external_task_id,
+            JobState.SUCCEEDED if has_succeeded else JobState.FAILED,
+            message=final.message,
+            units=final.units,
+            result=json.dumps({"videos": [video.url for video in final.videos]}),
+        )
+        self._budget.settle(job, final.units)  # not before: until then it counts as running
+
+    def _remember_slots(self, size: int) -> None:
+        self._write(self.store.set_memo(_SLOTS_MEMO, self.name, str(size)))
+
+    def _write(self, writing: Awaitable[object]) -> None:
+        async def write() -> None:
+            try:
+                await writing
+            except JournalError as error:
+                _log.error("the journal misses something, a restart will ask again: %s", error)
+
+        task = asyncio.create_task(write())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+
+def _is_followed(watch: Watch) -> bool:
+    """Its end is, or will be, written down already."""
+    return watch.is_held or watch.is_over

@@ -1,0 +1,147 @@
+"""The life of a paid job as a table.
+
+    PLANNED ----> SUBMITTING ----> ACCEPTED ----> SUCCEEDED ----> DOWNLOADED (again, as often
+      ^  ^         |   |  |           ^  |                         as it is downloaded)
+      |  |         |   |  |           |  +------> FAILED
+      |  +---------+   |  +-> REFUSED |
+      |                v              |
+      +---------- AMBIGUOUS ----------+
+
+    SUBMITTING -> PLANNED    surely not received, or refused before acceptance: may be sent again
+    SUBMITTING -> AMBIGUOUS  an answer was lost: the service may have the task, and charge for it
+    AMBIGUOUS  -> ACCEPTED   a lookup found the task
+    AMBIGUOUS  -> PLANNED    it is proved that there is none, or a person said to submit again
+    PLANNED    -> REFUSED    an earlier answer already says no to this one
+    REFUSED    -> PLANNED    the same job is asked for again, its cause mended
+    PLANNED, AMBIGUOUS, ACCEPTED, SUCCEEDED -> ABANDONED  a person gave it up
+
+FAILED and ABANDONED are for ever.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+__all__ = ["FOLLOWERS", "OPEN", "PAID", "Job", "JobState", "Transition"]
+
+
+class JobState(enum.Enum):
+    """Where a job stands with us; where its task stands at the service is ``TaskStatus``."""
+
+    PLANNED = "planned"
+    SUBMITTING = "submitting"
+    AMBIGUOUS = "ambiguous"
+    ACCEPTED = "accepted"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DOWNLOADED = "downloaded"
+    ABANDONED = "abandoned"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+FOLLOWERS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
+    {
+        JobState.PLANNED: frozenset({JobState.SUBMITTING, JobState.REFUSED, JobState.ABANDONED}),
+        JobState.SUBMITTING: frozenset(
+            {JobState.PLANNED, JobState.AMBIGUOUS, JobState.ACCEPTED, JobState.REFUSED}
+        ),
+        JobState.AMBIGUOUS: frozenset({JobState.ACCEPTED, JobState.PLANNED, JobState.ABANDONED}),
+        JobState.ACCEPTED: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.ABANDONED}),
+        JobState.SUCCEEDED: frozenset({JobState.DOWNLOADED, JobState.ABANDONED}),
+        JobState.DOWNLOADED: frozenset({JobState.DOWNLOADED}),
+        JobState.REFUSED: frozenset({JobState.PLANNED}),
+        JobState.FAILED: frozenset(),
+        JobState.ABANDONED: frozenset(),
+    }
+)
+
+# May have cost money. SUBMITTING belongs here once its process is dead: whoever resumes it looks
+# before anything else, and makes it ACCEPTED, AMBIGUOUS or PLANNED.
+PAID = frozenset(
+    {
+        JobState.AMBIGUOUS,
+        JobState.ACCEPTED,
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+        JobState.DOWNLOADED,
+    }
+)
+# Work is left, whatever was asked for.
+OPEN = frozenset({JobState.PLANNED, JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.ACCEPTED})
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
+    if moment.utcoffset() is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone: give an aware datetime")
+    return moment.astimezone(UTC)
+
+
+@frozen(kw_only=True)
+class Job:
+    """One effect that is to be paid for at most once, as the journal holds it.
+
+    Attributes:
+        account: an opaque fingerprint of service and credentials; external ids are unique in it.
+        fingerprint: SHA-256 in hex of what must be the same under the same external id: scene,
+            images and options.
+        effect: opaque JSON text from which the effect can be built again.
+        run: the name of the bulk run it belongs to; ``None`` for a single one.
+        download_to: the folder its video was asked for in; ``None`` if it was not.
+        task_id: the service's id; ``None`` until it accepted the job. Never changes after that.
+        message: why it stands where it stands, in the service's words or ours.
+        units: what it finally cost; ``None`` if not told (yet).
+        result: opaque JSON text of what the task made.
+        path: where its video was downloaded to last.
+    """
+
+    account: str
+    external_task_id: str
+    scene: str
+    fingerprint: str
+    effect: str = field(repr=False)  # may hold addresses with a secret in them, as the next two
+    created_at: datetime = field(converter=_utc)
+    callback_url: str | None = field(default=None, repr=False)
+    result: str | None = field(default=None, repr=False)
+    run: str | None = None
+    download_to: str | None = None
+    state: JobState = JobState.PLANNED
+    task_id: str | None = None
+    message: str = ""
+    units: Decimal | None = None
+    path: str | None = None
+    updated_at: datetime = field(converter=_utc)
+
+    @updated_at.default
+    def _as_new(self) -> datetime:
+        return self.created_at
+
+    @property
+    def is_paid(self) -> bool:
+        """It may have cost money; once there is a task, that stays so."""
+        return self.state in PAID or self.task_id is not None
+
+    @property
+    def is_open(self) -> bool:
+        """There is work left for ``resume``."""
+        waits_for_download = self.state is JobState.SUCCEEDED and self.download_to is not None
+        return waits_for_download or self.state in OPEN
+
+
+@frozen
+class Transition:
+    """One step of a job's life: the state it came to, when, and why."""
+
+    state: JobState
+    at: datetime
+    note: str = ""

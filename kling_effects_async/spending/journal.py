@@ -1,0 +1,262 @@
+"""The durable journal of paid jobs: what was awaited here is on the disk.
+
+    async with Journal("effects.db") as journal:
+        await journal.add(job)
+        await journal.move(account, external_task_id, JobState.SUBMITTING)
+        ...  # only now may the first byte leave
+
+The file is an SQLite database that one process owns at a time; others may read it. It may be used
+from several event loops and threads of its process. An await that is cancelled does not take back
+what it wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+from kling_effects_async.errors import JournalError
+from kling_effects_async.spending import records
+from kling_effects_async.spending.job import Job, JobState, Transition
+from kling_effects_async.spending.journal_file import open_for_reading, open_for_writing
+from kling_effects_async.spending.lease import HEARTBEAT_S
+from kling_effects_async.spending.writer import Act, Writer
+
+__all__ = ["Journal"]
+
+T = TypeVar("T")
+
+# So many jobs are in memory at once while all are gone through.
+PAGE_SIZE = 500
+
+
+def _system_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Journal:
+    """The jobs of all accounts in one file, and what became of each.
+
+    Args:
+        path: the file; made, readable for its user alone, if it is not there.
+        clock: tells the time in UTC; called from several threads.
+        read_only: open next to an owner, for listing; every write raises ``JournalError``.
+        start_fresh: begin an empty journal although a damaged one was moved aside.
+        heartbeat_s: how often an owner says that it lives; one on another machine is taken for
+            dead after a minute without.
+    """
+
+    _writer: Writer | None = None
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], datetime] | None = None,
+        read_only: bool = False,
+        start_fresh: bool = False,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._now = clock or _system_now
+        self._is_read_only = read_only
+        self._start_fresh = start_fresh
+        self._heartbeat_s = heartbeat_s
+
+    async def open(self) -> None:
+        """Open the file, check all of it for damage, and own it until ``aclose``.
+
+        Raises:
+            JournalBusyError: another living process owns it, or another journal of this one.
+            JournalDamagedError: it was damaged and is moved aside, now or earlier; look for its
+                jobs in the service's task list, then open with ``start_fresh=True``.
+            JournalVersionError: a newer version of this package wrote it.
+            JournalFullError: there is no room to write that we own it.
+            JournalError: it cannot be opened, or is another program's database.
+            RuntimeError: it is open.
+        """
+        if self._writer is not None:
+            raise RuntimeError("journal is open already")
+        self._writer = self._new_writer()
+        try:
+            await self._writer.start()
+        except BaseException:
+            self._writer = None
+            raise
+
+    async def aclose(self) -> None:
+        """Write everything that waits, give up the file and end the thread; twice is harmless."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
+            await writer.join()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        if self._writer is not None:
+            self._writer.stop()
+            warnings.warn(
+                f"unclosed journal {self._path!r}", ResourceWarning, stacklevel=2, source=self
+            )
+
+    # -- writing
+
+    async def add(self, job: Job) -> Job:
+        """Insert a job as it is, with the first step of its history.
+
+        Returns:
+            The job; where the account has the same one under this external id, the stored one.
+
+        Raises:
+            IdempotencyConflictError: the external id belongs to a job of other scene or content.
+        """
+        return await self._write(lambda connection: records.add(connection, job))
+
+    async def move(
+        self,
+        account: str,
+        external_task_id: str,
+        to: JobState,
+        *,
+        note: str = "",
+        task_id: str | None = None,
+        message: str | None = None,
+        units: Decimal | None = None,
+        result: str | None = None,
+        path: str | None = None,
+    ) -> Job:
+        """Take a job to another state, as the table in ``job`` allows; the job afterwards.
+
+        To the state it is in already is allowed and adds no step to its history. Members that
+        are ``None`` stay as they are; ``note`` is for the history.
+
+        Raises:
+            JournalError: the table does not allow it, there is no such job, or the job has another
+                task id already: then two tasks were accepted, and both may be charged.
+            JournalFullError: the disk is full; nothing may be submitted on the strength of this.
+        """
+        news = {
+            "task_id": task_id,
+            "message": message,
+            "units": None if units is None else str(units),
+            "result": result,
+            "path": path,
+        }
+        change = records.Change(to=to, at=self._now(), note=note, news=news)
+        return await self._write(
+            lambda connection: records.move(connection, account, external_task_id, change)
+        )
+
+    async def set_memo(self, kind: str, key: str, text: str) -> None:
+        """Remember a fact, such as the slots an account was found to have."""
+        await self._write(lambda connection: records.set_memo(connection, kind, key, text))
+
+    # -- reading
+
+    async def get(self, account: str, external_task_id: str) -> Job | None:
+        """The job as it stands; ``None`` if there is none."""
+        return await self._read(
+            lambda connection: records.get(connection, account, external_task_id)
+        )
+
+    async def find(self, name: str) -> list[Job]:
+        """The jobs whose task id or external id this is, of all accounts, oldest first."""
+        return await self._read(lambda connection: records.find(connection, name))
+
+    async def known_task(self, account: str) -> Job | None:
+        """The account's youngest job that has a task; ``None`` if none was ever accepted."""
+        return await self._read(lambda connection: records.known_task(connection, account))
+
+    async def jobs(
+        self,
+        *,
+        account: str | None = None,
+        states: Collection[JobState] | None = None,
+        run: str | None = None,
+    ) -> AsyncIterator[Job]:
+        """Go through the jobs in the order they were added, a page at a time.
+
+        What changes meanwhile may be seen before or after the change; no job comes twice.
+        """
+        chosen = records.Choice(account=account, states=states, run=run)
+        after, page = await self._page(chosen, 0)
+        while page:
+            for job in page:
+                yield job
+            after, page = await self._page(chosen, after)
+
+    async def history(self, account: str, external_task_id: str) -> tuple[Transition, ...]:
+        """Every step of a job's life, oldest first; empty if there is no such job."""
+        return await self._read(
+            lambda connection: records.history(connection, account, external_task_id)
+        )
+
+    async def counts(self, account: str | None = None) -> Mapping[JobState, int]:
+        """How many jobs stand in each state, of one account or of all."""
+        return await self._read(lambda connection: records.counts(connection, account))
+
+    async def units_spent(self, account: str) -> Decimal:
+        """What the account's jobs cost so far, as far as the service told."""
+        return await self._read(lambda connection: records.units_spent(connection, account))
+
+    async def typical_units(self, account: str, scene: str) -> Decimal | None:
+        """What to expect of one more task: the highest cost of the scene's last 20 successes.
+
+        ``None`` before the first success whose cost was told.
+        """
+        return await self._read(
+            lambda connection: records.typical_units(connection, account, scene)
+        )
+
+    async def memo(self, kind: str, key: str) -> str | None:
+        """A remembered fact; ``None`` if there is none."""
+        return await self._read(lambda connection: records.memo(connection, kind, key))
+
+    # -- inside
+
+    async def _page(self, chosen: records.Choice, after: int) -> tuple[int, list[Job]]:
+        return await self._read(
+            lambda connection: records.page(connection, chosen, after=after, size=PAGE_SIZE)
+        )
+
+    async def _write(self, act: Act[T]) -> T:
+        if self._is_read_only:
+            raise JournalError(f"{self._path} is open for reading only")
+        return await self._opened().submit(act, writes=True)
+
+    async def _read(self, act: Act[T]) -> T:
+        return await self._opened().submit(act, writes=False)
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            raise RuntimeError("journal is closed")
+        return self._writer
+
+    def _new_writer(self) -> Writer:
+        if self._is_read_only:
+            return Writer(partial(open_for_reading, self._path, now=self._now), pause_s=None)
+        open_file = partial(
+            open_for_writing,
+            self._path,
+            now=self._now,
+            start_fresh=self._start_fresh,
+            heartbeat_s=self._heartbeat_s,
+        )
+        return Writer(open_file, pause_s=self._heartbeat_s)

@@ -1,0 +1,87 @@
+"""An effect as a job: what is written down of it, and what makes two jobs the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
+from kling_effects_async.spending.job import Job
+
+__all__ = ["effect_of", "image_hashes_of", "planned"]
+
+
+def planned(
+    effect: Effect,
+    *,
+    account: str,
+    external_task_id: str,
+    image_hashes: Sequence[str],
+    now: datetime,
+    callback_url: str | None = None,
+    run: str | None = None,
+    download_to: str | None = None,
+) -> Job:
+    """A job for this effect.
+
+    Args:
+        image_hashes: SHA-256 of each image's content (of its URL where it is one), in hex.
+    """
+    description = {
+        "scene": effect.scene,
+        "options": _options(effect),
+        "images": [
+            _image_note(image) | {"sha256": sha256}
+            for image, sha256 in zip(effect.images, image_hashes, strict=True)
+        ],
+    }
+    sameness = [effect.scene, _options(effect), list(image_hashes)]
+    return Job(
+        account=account,
+        external_task_id=external_task_id,
+        scene=effect.scene,
+        fingerprint=hashlib.sha256(json.dumps(sameness, sort_keys=True).encode()).hexdigest(),
+        effect=json.dumps(description),
+        callback_url=callback_url,
+        run=run,
+        download_to=download_to,
+        created_at=now,
+    )
+
+
+def effect_of(job: Job) -> Effect | None:
+    """The effect again; ``None`` where an image was given as bytes, which are not written down."""
+    description = json.loads(job.effect)
+    images = [_image(note) for note in description["images"]]
+    options = description["options"]
+    match images:
+        case [Path() | str() as image]:
+            return SingleImageEffect(job.scene, image=image, **options)
+        case [Path() | str() as left, Path() | str() as right]:
+            return DualImageEffect(job.scene, left=left, right=right, **options)
+    return None
+
+
+def image_hashes_of(job: Job) -> list[str]:
+    """The hashes of the images as they were when the job was planned."""
+    return [note["sha256"] for note in json.loads(job.effect)["images"]]
+
+
+def _options(effect: Effect) -> dict[str, Any]:
+    names = ["model_name", "duration_s"]
+    names += ["mode"] if isinstance(effect, DualImageEffect) else []
+    return {name: getattr(effect, name) for name in names if getattr(effect, name) is not None}
+
+
+def _image_note(image: ImageSource) -> dict[str, str]:
+    if isinstance(image, Path):
+        return {"path": str(image.absolute())}
+    return {"url": image} if isinstance(image, str) else {}
+
+
+def _image(note: dict[str, str]) -> ImageSource | None:
+    return Path(note["path"]) if "path" in note else note.get("url")

@@ -1,0 +1,273 @@
+"""What is written to and read from the journal's tables; each function is one act.
+
+An act gets the connection and runs on the journal's thread, inside a transaction that somebody else
+commits. It writes with one statement at most, which SQLite itself does or undoes as a whole; so an
+act that fails leaves nothing, and the others of its transaction need no savepoint.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+
+from attrs import frozen
+
+from kling_effects_async.errors import IdempotencyConflictError, JournalError
+from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, Transition
+from kling_effects_async.spending.rows import MEMBERS, STATES, job_of, row_of
+from kling_effects_async.spending.schema import moment_of, us_of
+
+__all__ = [
+    "Change",
+    "Choice",
+    "add",
+    "counts",
+    "find",
+    "get",
+    "history",
+    "known_task",
+    "memo",
+    "move",
+    "page",
+    "set_memo",
+    "typical_units",
+    "units_spent",
+]
+
+_THIS = "external_task_id = ? AND account = ?"
+_TYPICAL_OF = 20
+
+
+@frozen(kw_only=True)
+class Change:
+    """What a move writes.
+
+    Attributes:
+        news: members and their new texts; ``None`` leaves what is held.
+    """
+
+    to: JobState
+    at: datetime
+    note: str = ""
+    news: Mapping[str, str | None] = {}
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What of the news there is."""
+        return {name: text for name, text in self.news.items() if text is not None}
+
+
+# The statements leave out what is None, and have no RETURNING: each None costs Python's sqlite3 a
+# search for an adapter, and RETURNING a temporary table. A trigger writes the history.
+
+
+@cache
+def _insert(names: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(names))
+    return (
+        f"INSERT INTO jobs (steps, note, {', '.join(names)}) VALUES (1, '', {marks}) "
+        "ON CONFLICT DO NOTHING"
+    )
+
+
+@cache
+def _update(names: tuple[str, ...], to: JobState, *, is_step: bool) -> str:
+    """The table of ``job`` is part of the statement; only a refusal has to be looked into."""
+    before = [held for held in JobState if to in FOLLOWERS[held]] if is_step else [to]
+    news = [f"{name} = ?" for name in names]
+    step = [f"state = '{to}'", "steps = steps + 1"] if is_step else []
+    # A task id is never replaced: there would be a second paid task, and nobody to ask for the
+    # first. Its value comes last among the parameters once more.
+    same_task = " AND (task_id IS NULL OR task_id = ?)" if "task_id" in names else ""
+    return (
+        f"UPDATE jobs SET {', '.join(step + news)} WHERE {_THIS} "
+        f"AND state IN ({', '.join(repr(held.value) for held in before)}){same_task}"
+    )
+
+
+def add(connection: sqlite3.Connection, job: Job) -> Job:
+    """Insert the job as it is; the stored one if the same job is there already.
+
+    Raises:
+        IdempotencyConflictError: another job has the external id.
+    """
+    row = {name: value for name, value in row_of(job).items() if value is not None}
+    if connection.execute(_insert(tuple(row)), tuple(row.values())).rowcount == 1:
+        return job
+    return _same(_held(connection, job.account, job.external_task_id), job)
+
+
+def _same(held: Job, asked: Job) -> Job:
+    differs = []
+    if held.scene != asked.scene:
+        differs.append("scene")
+    if held.fingerprint != asked.fingerprint:
+        differs.append("content")
+    if differs:
+        raise IdempotencyConflictError(external_task_id=held.external_task_id, differs=differs)
+    return held
+
+
+def move(
+    connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
+) -> Job:
+    """Take a job to another state, with a step of its history; the job afterwards.
+
+    A move to the state it is in writes what is new and no step, except where the table has it.
+
+    Raises:
+        JournalError: the table does not allow it, there is no such job, or it has another task.
+    """
+    is_moved = _write(connection, account, external_task_id, change, is_step=True) or _write(
+        connection, account, external_task_id, change, is_step=False
+    )
+    held = _held(connection, account, external_task_id)
+    if not is_moved:
+        raise _refusal(held, change)
+    return held
+
+
+def _write(
+    connection: sqlite3.Connection,
+    account: str,
+    external_task_id: str,
+    change: Change,
+    *,
+    is_step: bool,
+) -> bool:
+    row: dict[str, object] = {**change.given, "updated_us": us_of(change.at)}
+    if is_step:
+        row["note"] = change.note
+    same_task = (row["task_id"],) if "task_id" in row else ()
+    values = (*row.values(), external_task_id, account, *same_task)
+    return connection.execute(_update(tuple(row), change.to, is_step=is_step), values).rowcount == 1
+
+
+def _refusal(held: Job, change: Change) -> JournalError:
+    name = repr(held.external_task_id)
+    task_id = change.news.get("task_id")
+    if task_id is not None and held.task_id not in (None, task_id):
+        return JournalError(
+            f"job {name} has task {held.task_id} and cannot get task {task_id} as well: "
+            "both may be charged; look at both"
+        )
+    followers = ", ".join(sorted(map(str, FOLLOWERS[held.state]))) or "nothing"
+    return JournalError(
+        f"job {name} is {held.state} and cannot become {change.to}; "
+        f"after {held.state} comes {followers}"
+    )
+
+
+def _held(connection: sqlite3.Connection, account: str, external_task_id: str) -> Job:
+    job = get(connection, account, external_task_id)
+    if job is None:
+        raise JournalError(f"the journal has no job {external_task_id!r} of this account: add it")
+    return job
+
+
+def get(connection: sqlite3.Connection, account: str, external_task_id: str) -> Job | None:
+    """The job as it stands."""
+    row = connection.execute(
+        f"SELECT {MEMBERS} FROM jobs WHERE {_THIS}", (external_task_id, account)
+    ).fetchone()
+    return None if row is None else job_of(row)
+
+
+def find(connection: sqlite3.Connection, name: str) -> list[Job]:
+    """The jobs with this task id or external id, of any account, oldest first."""
+    rows = connection.execute(
+        f"SELECT {MEMBERS} FROM jobs WHERE external_task_id = ? OR task_id = ? ORDER BY id",
+        (name, name),
+    )
+    return [job_of(row) for row in rows]
+
+
+@frozen(kw_only=True)
+class Choice:
+    """Which jobs to go through; ``None`` is all of them."""
+
+    account: str | None = None
+    states: Collection[JobState] | None = None
+    run: str | None = None
+
+
+def page(
+    connection: sqlite3.Connection, chosen: Choice, *, after: int, size: int
+) -> tuple[int, list[Job]]:
+    """The next ``size`` jobs after row ``after``, and the row to go on after."""
+    words = [state.value for state in (JobState if chosen.states is None else chosen.states)]
+    rows = connection.execute(
+        f"SELECT id, {MEMBERS} FROM jobs WHERE id > ? AND account = coalesce(?, account) "
+        f"AND (? IS NULL OR run = ?) AND state IN ({', '.join('?' * len(words))}) "
+        "ORDER BY id LIMIT ?",
+        (after, chosen.account, chosen.run, chosen.run, *words, size),
+    ).fetchall()
+    return (rows[-1][0] if rows else after), [job_of(row[1:]) for row in rows]
+
+
+def known_task(connection: sqlite3.Connection, account: str) -> Job | None:
+    """The account's youngest job that has a task."""
+    row = connection.execute(
+        f"SELECT {MEMBERS} FROM jobs WHERE account = ? AND task_id IS NOT NULL "
+        "ORDER BY id DESC LIMIT 1",
+        (account,),
+    ).fetchone()
+    return None if row is None else job_of(row)
+
+
+def history(
+    connection: sqlite3.Connection, account: str, external_task_id: str
+) -> tuple[Transition, ...]:
+    """Every step of a job's life, oldest first; empty if there is no such job."""
+    rows = connection.execute(
+        "SELECT t.state, t.at_us, t.note FROM transitions AS t JOIN jobs ON jobs.id = t.job "
+        f"WHERE {_THIS} ORDER BY t.step",
+        (external_task_id, account),
+    )
+    return tuple(Transition(STATES[word], moment_of(at_us), note) for word, at_us, note in rows)
+
+
+def counts(connection: sqlite3.Connection, account: str | None) -> Mapping[JobState, int]:
+    """How many jobs stand where; every state has its number."""
+    rows = connection.execute(
+        "SELECT state, count(*) FROM jobs WHERE account = coalesce(?, account) GROUP BY state",
+        (account,),
+    )
+    return dict.fromkeys(JobState, 0) | {STATES[word]: number for word, number in rows}
+
+
+def units_spent(connection: sqlite3.Connection, account: str) -> Decimal:
+    """What the account's jobs cost so far, exactly; those without a known cost count nothing."""
+    rows = connection.execute(
+        "SELECT units, count(*) FROM jobs WHERE account = ? AND units IS NOT NULL GROUP BY units",
+        (account,),
+    )
+    return sum((Decimal(units) * number for units, number in rows), Decimal(0))
+
+
+def typical_units(connection: sqlite3.Connection, account: str, scene: str) -> Decimal | None:
+    """The highest cost of the scene's last successes: a budget should err on the safe side."""
+    rows = connection.execute(
+        "SELECT units FROM jobs WHERE account = ? AND scene = ? AND units IS NOT NULL "
+        f"AND state IN ('succeeded', 'downloaded') ORDER BY id DESC LIMIT {_TYPICAL_OF}",
+        (account, scene),
+    )
+    return max((Decimal(units) for (units,) in rows), default=None)
+
+
+def memo(connection: sqlite3.Connection, kind: str, key: str) -> str | None:
+    """A remembered fact."""
+    row = connection.execute(
+        "SELECT text FROM memos WHERE kind = ? AND key = ?", (kind, key)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def set_memo(connection: sqlite3.Connection, kind: str, key: str, text: str) -> None:
+    """Remember a fact in place of what was remembered under its name."""
+    connection.execute(
+        "INSERT OR REPLACE INTO memos (kind, key, text) VALUES (?, ?, ?)", (kind, key, text)
+    )

@@ -1,0 +1,64 @@
+"""A job as a row of the journal's table, and back."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from kling_effects_async.spending.job import Job, JobState
+from kling_effects_async.spending.schema import moment_of, us_of
+
+__all__ = ["MEMBERS", "STATES", "Row", "job_of", "row_of"]
+
+# The columns of ``MEMBERS``, in its order.
+Row = tuple[Any, ...]
+
+STATES = {state.value: state for state in JobState}
+MEMBERS = (
+    "account, external_task_id, scene, fingerprint, effect, run, download_to, callback_url, "
+    "state, task_id, message, units, result, path, created_us, updated_us"
+)
+
+
+def row_of(job: Job) -> dict[str, str | int | None]:
+    """What to write for a job, by column; ``None`` where there is nothing."""
+    return {
+        "account": job.account,
+        "external_task_id": job.external_task_id,
+        "scene": job.scene,
+        "fingerprint": job.fingerprint,
+        "effect": job.effect,
+        "run": job.run,
+        "download_to": job.download_to,
+        "callback_url": job.callback_url,
+        "state": job.state.value,
+        "task_id": job.task_id,
+        "message": job.message,
+        "units": None if job.units is None else str(job.units),
+        "result": job.result,
+        "path": job.path,
+        "created_us": us_of(job.created_at),
+        "updated_us": us_of(job.updated_at),
+    }
+
+
+def job_of(row: Row) -> Job:
+    """The job that a row holds."""
+    return Job(
+        account=row[0],
+        external_task_id=row[1],
+        scene=row[2],
+        fingerprint=row[3],
+        effect=row[4],
+        run=row[5],
+        download_to=row[6],
+        callback_url=row[7],
+        state=STATES[row[8]],
+        task_id=row[9],
+        message=row[10],
+        units=None if row[11] is None else Decimal(row[11]),
+        result=row[12],
+        path=row[13],
+        created_at=moment_of(row[14]),
+        updated_at=moment_of(row[15]),
+    )

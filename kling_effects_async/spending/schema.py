@@ -1,0 +1,224 @@
+"""The tables of the journal, and how a file of an older version becomes one of this version.
+
+A migration is a script; the file's ``user_version`` is how many of them it has seen. A script that
+has been released is never edited: add another one.
+
+Times are whole microseconds since 1970 in UTC; units are decimal text, because they are money.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from kling_effects_async.errors import JournalError, JournalVersionError
+
+__all__ = [
+    "MIGRATIONS",
+    "VERSION",
+    "check",
+    "connect",
+    "connect_for_reading",
+    "create",
+    "migrate",
+    "moment_of",
+    "roll_back",
+    "stamp_of",
+    "us_of",
+]
+
+# What tells our files from other programs' databases: "KLFE".
+APPLICATION_ID = 0x4B4C4645
+# STRICT tables. Source: SQLite release notes, 3.37.0 (2021-11-27).
+NEEDED_SQLITE = (3, 37, 0)
+# How long a write waits for another program that holds the database, such as a shell.
+BUSY_TIMEOUT_MS = 5_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY,
+        account TEXT NOT NULL,
+        external_task_id TEXT NOT NULL CHECK (external_task_id <> ''),
+        scene TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        effect TEXT NOT NULL,
+        run TEXT,
+        download_to TEXT,
+        callback_url TEXT,
+        state TEXT NOT NULL,
+        task_id TEXT,
+        message TEXT NOT NULL,
+        units TEXT,
+        result TEXT,
+        path TEXT,
+        created_us INTEGER NOT NULL,
+        updated_us INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        UNIQUE (external_task_id, account)
+    ) STRICT;
+    CREATE INDEX jobs_by_task ON jobs (task_id) WHERE task_id IS NOT NULL;
+    CREATE INDEX jobs_by_cost ON jobs (account, scene, id, units) WHERE units IS NOT NULL;
+    CREATE TABLE transitions (
+        job INTEGER NOT NULL REFERENCES jobs (id),
+        step INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        at_us INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        PRIMARY KEY (job, step)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER first_step AFTER INSERT ON jobs BEGIN
+        INSERT INTO transitions VALUES (new.id, new.steps, new.state, new.updated_us, new.note);
+    END;
+    CREATE TRIGGER next_step AFTER UPDATE OF steps ON jobs BEGIN
+        INSERT INTO transitions VALUES (new.id, new.steps, new.state, new.updated_us, new.note);
+    END;
+    CREATE TABLE memos (
+        kind TEXT NOT NULL,
+        key TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE lease (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        token TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        process TEXT NOT NULL,
+        since_us INTEGER NOT NULL,
+        heartbeat_us INTEGER NOT NULL
+    ) STRICT;
+    """,
+)
+VERSION = len(MIGRATIONS)
+
+
+def create(path: Path) -> None:
+    """Make an empty file that nobody else can read, if there is none; -wal and -shm follow it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def roll_back(path: Path) -> None:
+    """Undo a first opening that was killed before the file had its WAL.
+
+    It leaves a rollback journal, and until that is played back the file cannot be read at all.
+    """
+    if path.with_name(f"{path.name}-journal").exists():
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open for writing; a commit returns when the rows are on the disk."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # NORMAL loses acknowledged rows in a power cut
+        "fullfsync=ON",  # macOS: fsync alone leaves them in the drive's cache
+        "foreign_keys=ON",
+        "cache_size=-64000",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def connect_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing file so that not even a leftover WAL is folded into it."""
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").fetchall()
+    return connection
+
+
+def check(path: Path, *, thoroughly: bool) -> int:
+    """The version of the file, which is ours and not newer; 0 if it is empty.
+
+    Args:
+        thoroughly: read the whole file for damage, too.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged, or no database at all.
+        JournalVersionError: a newer version of this package wrote it.
+        JournalError: it is another program's database.
+    """
+    with closing(connect_for_reading(path)) as connection:
+        version = _version(connection, path)
+        if thoroughly:
+            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if finding != "ok":
+                raise _damage(f"quick_check: {finding}")
+    return version
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    if sqlite3.sqlite_version_info < NEEDED_SQLITE:
+        needed = ".".join(map(str, NEEDED_SQLITE))
+        raise JournalError(
+            f"the journal needs SQLite {needed} or newer, this Python has {sqlite3.sqlite_version}"
+        )
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    is_empty = (application, version, tables) == (0, 0, 0)
+    if application != APPLICATION_ID and not is_empty:
+        raise JournalError(f"{path} is another program's database: choose another file")
+    if version > VERSION:
+        raise JournalVersionError(
+            f"{path} was written by a newer kling-effects-async (journal version {version}, this "
+            f"one knows {VERSION}) and was not touched: upgrade the package",
+            ours=VERSION,
+            theirs=int(version),
+        )
+    return int(version)
+
+
+def _damage(finding: str) -> sqlite3.DatabaseError:
+    """What SQLite itself would raise, had it come upon it."""
+    error = sqlite3.DatabaseError(finding)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path,
+    *,
+    version: int,
+    stamp: str,
+    scripts: Sequence[str] = MIGRATIONS,
+) -> None:
+    """Bring the file up to ``len(scripts)``, each step whole or not at all, after a copy."""
+    if 0 < version < len(scripts):
+        _back_up(connection, path.with_name(f"{path.name}.v{version}-{stamp}"))
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA application_id={APPLICATION_ID}; "
+            f"PRAGMA user_version={number}; COMMIT;"
+        )
+
+
+def _back_up(connection: sqlite3.Connection, copy: Path) -> None:
+    create(copy)
+    connection.execute("VACUUM INTO ?", (str(copy),))
+
+
+def us_of(moment: datetime) -> int:
+    """How the journal stores a moment; exact, and several times as fast as text."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(us: int) -> datetime:
+    """The moment that was stored."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def stamp_of(moment: datetime) -> str:
+    """A moment in UTC as part of a file name."""
+    return moment.strftime("%Y%m%dT%H%M%S.%fZ")

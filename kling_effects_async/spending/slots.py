@@ -1,0 +1,184 @@
+"""How many tasks the account may run at once: found out, because the service says so only by 1303.
+
+A ``Place`` is held from the submit until the task's end. Places are given out in the order in which
+they were asked for.
+
+- Until the first refusal every acceptance adds a place, so nobody waits for a limit that may not
+  exist; what bounds us then is how many submits are without an answer.
+- A refusal shrinks the size to what the account has accepted of us and not ended, or by a quarter
+  where that is no less. Refusals of places that were given out before count once.
+- After that, a run of ends without a refusal (as many as there are places) adds one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kling_effects_async.policy import SlotPolicy
+
+__all__ = ["Place", "Slots"]
+
+_SHRUNK = 0.75
+
+
+class Place:
+    """The right to have one task at the service; give it back with ``release``."""
+
+    __slots__ = ("_slots", "is_accepted", "is_released", "round_number")
+
+    def __init__(self, slots: Slots, round_number: int) -> None:
+        self._slots = slots
+        self.round_number: int = round_number
+        self.is_accepted: bool = False
+        self.is_released: bool = False
+
+    def accept(self) -> None:
+        """The service has the task."""
+        if not self.is_accepted:
+            self.is_accepted = True
+            self._slots.took(self)
+
+    def release(self) -> None:
+        """The task ended, or never came to be. Twice is fine."""
+        if not self.is_released:
+            self.is_released = True
+            self._slots.ended(self)
+
+
+class Slots:
+    """The places of one account at one service.
+
+    Args:
+        remembered: the size that was learned before.
+        on_learned: told of each new size that is worth remembering.
+    """
+
+    def __init__(
+        self,
+        policy: SlotPolicy,
+        *,
+        remembered: int | None = None,
+        on_learned: Callable[[int], None] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._size = min(policy.most, remembered or policy.start)
+        self._has_met_limit = remembered is not None
+        self._on_learned = on_learned
+        self._held = 0
+        self._running = 0
+        self._round = 0
+        self._ends_in_a_row = 0
+        self._line: deque[asyncio.Future[Place]] = deque()
+        self._watchers: set[asyncio.Event] = set()
+
+    @property
+    def size(self) -> int:
+        """How many places there are, as far as is known."""
+        return self._size
+
+    @property
+    def held(self) -> int:
+        """How many places are given out."""
+        return self._held
+
+    @property
+    def running(self) -> int:
+        """How many tasks of ours the service has accepted and not ended."""
+        return self._running
+
+    @contextmanager
+    def watched(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever there may be room for more."""
+        event = asyncio.Event()
+        self._watchers.add(event)
+        try:
+            yield event
+        finally:
+            self._watchers.discard(event)
+
+    async def take(self, *, first_in_line: bool = False) -> Place:
+        """Wait for a place.
+
+        Args:
+            first_in_line: for a job that had its turn and was refused.
+        """
+        if not self._line and self._held < self._size:
+            return self._given()
+        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        if first_in_line:
+            self._line.appendleft(turn)
+        else:
+            self._line.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            self._leave(turn)
+            raise
+
+    def adopt(self) -> Place:
+        """A place for a task that runs already, whether there is one or not."""
+        return self._given()
+
+    def refuse(self, place: Place) -> None:
+        """The service had no slot for this place (1303): shrink, and give the place back."""
+        if place.round_number == self._round:
+            self._round += 1
+            self._ends_in_a_row = 0
+            self._has_met_limit = True
+            smaller = self._running if self._running < self._size else int(self._size * _SHRUNK)
+            self._resize(max(1, smaller))
+        place.release()
+
+    def fail_waiting(self, error: Exception) -> None:
+        """Tell everybody in line that there will be no place."""
+        line, self._line = self._line, deque()
+        for turn in line:
+            if not turn.done():
+                turn.set_exception(copy.copy(error))  # each raises its own
+
+    def took(self, place: Place) -> None:
+        """Called by ``Place.accept``."""
+        self._running += 1
+        if not self._has_met_limit:
+            self._size = min(self._policy.most, self._size + 1)
+            self._serve()
+
+    def ended(self, place: Place) -> None:
+        """Called by ``Place.release``."""
+        self._held -= 1
+        if place.is_accepted:
+            self._running -= 1
+            self._ends_in_a_row += 1
+        if self._has_met_limit and self._ends_in_a_row >= self._size:
+            self._ends_in_a_row = 0
+            self._resize(min(self._policy.most, self._size + 1))
+        self._serve()
+
+    def _resize(self, size: int) -> None:
+        if size != self._size:
+            self._size = size
+            if self._on_learned is not None:
+                self._on_learned(size)
+
+    def _serve(self) -> None:
+        for event in self._watchers:
+            event.set()
+        while self._line and self._held < self._size:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(self._given())
+
+    def _given(self) -> Place:
+        self._held += 1
+        return Place(self, self._round)
+
+    def _leave(self, turn: asyncio.Future[Place]) -> None:
+        """Cancelled while in line, or in the very moment of being served."""
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
+            turn.result().release()
+        elif turn in self._line:
+            self._line.remove(turn)

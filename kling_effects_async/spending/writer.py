@@ -1,0 +1,242 @@
+"""One thread that writes for everybody, so that one trip to the disk serves hundreds of writes.
+
+Whoever wants something done puts an act into the queue and awaits its future. The thread takes all
+that waits (up to a limit), runs it in one transaction, commits, and only then tells the futures:
+what is told is durable. A bad act does not spoil the others, because an act writes with one
+statement at most, and SQLite undoes a failing statement as a whole. Acts that only read take part
+in their turn, so everybody reads what was written before.
+
+A cancelled future changes nothing for its act, and a loop that is gone is not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+
+from kling_effects_async.errors import JournalError
+
+__all__ = ["Act", "File", "Writer"]
+
+T = TypeVar("T")
+Act = Callable[[sqlite3.Connection], T]
+
+# More gains nothing, and the first of a batch waits for the last.
+BATCH_LIMIT = 512
+
+
+class File(Protocol):
+    """An open journal file, which lives on the writer's thread."""
+
+    connection: sqlite3.Connection
+
+    def guard(self) -> None:
+        """Inside the transaction of a batch: raise if nothing may be written any more."""
+
+    def explain(self, error: Exception) -> Exception:
+        """What to tell the caller; the same error if it says enough."""
+
+    def spoils_batch(self, error: Exception) -> bool:
+        """Whether the error is not the act's own, and the next act would meet it too."""
+
+    def close(self) -> None: ...
+
+
+class _Item(Generic[T]):
+    """An act, and who waits for it."""
+
+    __slots__ = ("act", "error", "future", "loop", "value", "writes")
+
+    def __init__(self, act: Act[T], writes: bool) -> None:
+        self.act = act
+        self.writes = writes
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[T] = self.loop.create_future()
+        self.value: T | None = None
+        self.error: Exception | None = None
+
+
+class Writer:
+    """The thread and its queue.
+
+    Args:
+        open_file: runs on the thread, first of all; what it raises is what ``start`` raises.
+        pause_s: the longest time without a call of the file's ``guard``; ``None`` for ever.
+    """
+
+    def __init__(self, open_file: Callable[[], File], *, pause_s: float | None) -> None:
+        self._open_file = open_file
+        self._pause_s = pause_s
+        self._queue: queue.SimpleQueue[_Item[Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._main, name="kling-effects-journal", daemon=True
+        )
+        self._pid = os.getpid()
+        self._is_gone = False
+
+    async def start(self) -> None:
+        """Open the file on the thread; when this is cancelled, the thread closes it again."""
+        opened = self.submit(_nothing, writes=False)
+        self._thread.start()
+        try:
+            await opened
+        except asyncio.CancelledError:
+            self.stop()
+            raise
+
+    def submit(self, act: Act[T], *, writes: bool) -> asyncio.Future[T]:
+        """Have an act done; the future is of the running loop, which may be any.
+
+        Raises:
+            RuntimeError: the thread has ended, or lives in the parent of this forked process.
+        """
+        if os.getpid() != self._pid:
+            raise RuntimeError("the journal belongs to the parent process: open it again here")
+        item = _Item(act, writes)
+        self._queue.put(item)
+        if self._is_gone:  # looked at after the put, as `_abandon` empties the queue after this
+            raise _closed()
+        return item.future
+
+    def stop(self) -> None:
+        """Have the thread end once everything in the queue is done; returns at once."""
+        self._queue.put(None)
+
+    async def join(self) -> None:
+        """Wait for the thread's end."""
+        await asyncio.to_thread(self._thread.join)
+
+    # -- on the thread
+
+    def _main(self) -> None:
+        ending: Exception = _closed()
+        try:
+            file = self._open_file()
+            try:
+                self._serve(file)
+            finally:
+                file.close()
+        except Exception as error:
+            # The outermost edge of the thread: whoever waits is told.
+            ending = error
+        finally:
+            self._abandon(ending)
+
+    def _serve(self, file: File) -> None:
+        is_running = True
+        while is_running:
+            batch, is_running = self._next_batch()
+            if not batch and is_running:
+                self._stay_alive(file)
+            elif any(item.writes for item in batch):
+                _write(file, batch)
+            else:
+                _read(file, batch)
+            _deliver(batch)
+
+    def _next_batch(self) -> tuple[list[_Item[Any]], bool]:
+        """What waits in the queue, empty after a pause; ``False`` at the end of it all."""
+        batch: list[_Item[Any]] = []
+        with suppress(queue.Empty):
+            item = self._queue.get(timeout=self._pause_s)
+            while item is not None:
+                batch.append(item)
+                if len(batch) >= BATCH_LIMIT:
+                    return batch, True
+                item = self._queue.get_nowait()
+            return batch, False
+        return batch, True
+
+    def _stay_alive(self, file: File) -> None:
+        with suppress(sqlite3.Error, JournalError):  # the next write meets it, and tells
+            _transact(file, [])
+
+    def _abandon(self, ending: Exception) -> None:
+        self._is_gone = True
+        batch: list[_Item[Any]] = []
+        with suppress(queue.Empty):
+            while True:
+                item = self._queue.get_nowait()
+                if item is not None:
+                    item.error = ending
+                    batch.append(item)
+        _deliver(batch)
+
+
+def _write(file: File, batch: list[_Item[Any]]) -> None:
+    try:
+        _transact(file, batch)
+    except Exception as error:
+        # Nothing of the batch was written; who only wanted to read can still do so.
+        for item in batch:
+            if item.writes:
+                item.error = file.explain(error)
+        _read(file, [item for item in batch if not item.writes])
+
+
+def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
+    connection = file.connection
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        file.guard()
+        for item in batch:
+            _attempt(file, item)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite ends it itself on some errors of the disk
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _attempt(file: File, item: _Item[Any]) -> None:
+    try:
+        item.value = item.act(file.connection)
+    except Exception as error:
+        # The edge of one act: its caller is told, and the others go on.
+        if file.spoils_batch(error):
+            raise
+        item.error = file.explain(error)
+
+
+def _read(file: File, batch: Iterable[_Item[Any]]) -> None:
+    for item in batch:
+        item.error = None
+        try:
+            item.value = item.act(file.connection)
+        except Exception as error:
+            # As above: the edge of one act.
+            item.error = file.explain(error)
+
+
+def _deliver(batch: Iterable[_Item[Any]]) -> None:
+    """Tell every loop once for the whole batch: waking it is what costs."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Item[Any]]] = {}
+    for item in batch:
+        by_loop.setdefault(item.loop, []).append(item)
+    for loop, items in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits in it
+            loop.call_soon_threadsafe(_settle, items)
+
+
+def _settle(batch: Iterable[_Item[Any]]) -> None:
+    for item in batch:
+        if item.future.done():
+            continue  # cancelled; its act is done all the same
+        if item.error is not None:
+            item.future.set_exception(item.error)
+        else:
+            item.future.set_result(item.value)
+
+
+def _nothing(_connection: sqlite3.Connection) -> None:
+    """The act of waiting for one's turn."""
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("journal is closed")

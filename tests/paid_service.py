@@ -1,0 +1,199 @@
+"""A service in memory that keeps books, and a submitter in front of it.
+
+The books are the truth about money: what the client believes is compared with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from attrs import frozen
+
+from kling_effects_async.errors import (
+    ApiError,
+    ConcurrencyLimitError,
+    InvalidRequestError,
+    KlingEffectsError,
+    NetworkError,
+    TaskNotFoundError,
+)
+from kling_effects_async.models import TaskSnapshot, TaskStatus
+from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.protocol.messages import Request
+from kling_effects_async.spending.budget import Budget
+from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.job import Job, JobState
+from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.store import JobStore, MemoryStore
+from kling_effects_async.spending.submission import Submitter, Wire
+from kling_effects_async.transport.clock import SystemClock
+
+__all__ = ["ACCOUNT", "Bench", "PaidService", "Trouble", "a_job", "lost"]
+
+ACCOUNT = "mine"
+
+
+def a_job(name: str, *, scene: str = "squish", content: str = "a cat") -> Job:
+    """The plan of a job under this external id."""
+    return Job(
+        account=ACCOUNT,
+        external_task_id=name,
+        scene=scene,
+        fingerprint=content,
+        effect="{}",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def request_for(name: str) -> Request:
+    return Request(method="POST", path=f"/{name}", is_repeatable=False)
+
+
+@frozen(kw_only=True)
+class Trouble:
+    """What goes wrong with one POST.
+
+    Attributes:
+        error: what the caller gets; ``None`` for the service's own answer.
+        is_accepted: whether the service does its work first, and charges for it.
+        arrives_after_s, answers_after_s: before and after it does its work, in seconds.
+    """
+
+    error: KlingEffectsError | None = None
+    is_accepted: bool = False
+    arrives_after_s: float = 0.0
+    answers_after_s: float = 0.0
+
+
+def lost(*, is_accepted: bool) -> Trouble:
+    """The connection breaks before the answer."""
+    return Trouble(error=NetworkError("the connection broke"), is_accepted=is_accepted)
+
+
+class PaidService:
+    """One account at a service.
+
+    Attributes:
+        books: the task ids accepted under each external id; a second one is money lost.
+        refuses_used_ids, finds_external_ids: what no document tells about it.
+        answers_lookups: off, nobody answers a lookup.
+        limit: of unfinished tasks; ``None`` for none.
+        script: trouble for the next POSTs, in order.
+    """
+
+    def __init__(self) -> None:
+        self.books: dict[str, list[str]] = {}
+        self.posts: list[str] = []
+        self.lookups: list[str] = []
+        self.unfinished: set[str] = set()
+        self.refuses_used_ids = True
+        self.finds_external_ids = True
+        self.answers_lookups = True
+        self.limit: int | None = None
+        self.script: deque[Trouble] = deque()
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self.books.values()))
+
+    async def post(self, request: Request) -> TaskSnapshot:
+        name = request.path.removeprefix("/")
+        self.posts.append(name)
+        trouble = self.script.popleft() if self.script else Trouble()
+        await asyncio.sleep(trouble.arrives_after_s)
+        if trouble.error is not None and not trouble.is_accepted:
+            raise copy.copy(trouble.error)
+        task_id = self.accept(name)
+        await asyncio.sleep(trouble.answers_after_s)
+        if trouble.error is not None:
+            raise copy.copy(trouble.error)
+        return _snapshot(task_id, name)
+
+    async def look_up(self, name: str) -> TaskSnapshot:
+        self.lookups.append(name)
+        await asyncio.sleep(0)
+        if not self.answers_lookups:
+            raise NetworkError("nobody answers", sent=True)
+        if not self.finds_external_ids or name not in self.books:
+            raise TaskNotFoundError("no such task", code=1203, retryable=True)
+        return _snapshot(self.books[name][-1], name)
+
+    def accept(self, name: str) -> str:
+        """Make a task, and charge for it."""
+        if self.refuses_used_ids and name in self.books:
+            raise InvalidRequestError(f"external_task_id '{name}' already exists", code=1201)
+        if self.limit is not None and len(self.unfinished) >= self.limit:
+            raise ConcurrencyLimitError("parallel task limit", code=1303, retryable=True)
+        task_id = f"t{self.total}"
+        self.books.setdefault(name, []).append(task_id)
+        self.unfinished.add(task_id)
+        return task_id
+
+
+def _snapshot(task_id: str, name: str) -> TaskSnapshot:
+    return TaskSnapshot(
+        task_id=task_id,
+        external_task_id=name,
+        status=TaskStatus.SUBMITTED,
+        raw_status="submitted",
+    )
+
+
+class Bench:
+    """One process: a submitter of its own, the store and the service given to it.
+
+    Attributes:
+        places: of the accepted tasks, by task id.
+    """
+
+    def __init__(
+        self,
+        service: PaidService | None = None,
+        store: JobStore | None = None,
+        *,
+        slots: SlotPolicy | None = None,
+        submit: SubmitPolicy | None = None,
+        retry: RetryPolicy | None = None,
+        budget_units: Decimal | None = None,
+        wire: Wire | None = None,
+    ) -> None:
+        self.service = service or PaidService()
+        self.store: JobStore = store or MemoryStore()
+        self.places: dict[str, Place] = {}
+        policy = slots or SlotPolicy()
+        self.slots = Slots(policy)
+        clock = SystemClock()
+        self.gate = Gate(policy, clock, on_stop=self._stop)
+        self.budget = Budget(budget_units, self.store)
+        self.submitter = Submitter(
+            wire or Wire(self.service.post, self.service.look_up, self.accepted),
+            self.store,
+            self.slots,
+            self.gate,
+            self.budget,
+            submit=submit or SubmitPolicy(),
+            retry=retry or RetryPolicy(),
+            clock=clock,
+            random=lambda: 0.5,
+        )
+
+    def accepted(self, _job: Job, snapshot: TaskSnapshot, place: Place) -> None:
+        self.places[snapshot.task_id] = place
+
+    async def submit(self, name: str) -> Job:
+        return await self.submitter.submit(a_job(name), request_for(name))
+
+    async def state(self, name: str) -> JobState:
+        return (await self.store.add(a_job(name))).state
+
+    def end(self, task_id: str) -> None:
+        """The service ended the task, and we heard of it."""
+        self.service.unfinished.discard(task_id)
+        self.places.pop(task_id).release()
+
+    def _stop(self, reason: ApiError) -> None:
+        self.slots.fail_waiting(reason)

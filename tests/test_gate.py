@@ -1,0 +1,124 @@
+"""The gate before every submit: a pause is kept by all, and one refusal stops all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kling_effects_async.errors import AccountError, ApiError
+from kling_effects_async.policy import SlotPolicy
+from kling_effects_async.spending.gate import Gate
+from kling_effects_async.testing import ManualClock
+
+REASON = AccountError("nothing left", code=1102, request_id="r-1")
+
+
+class Road:
+    """A gate, a clock, and those who went through."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.told: list[ApiError] = []
+        self.passed_at: list[float] = []
+        self.gate = Gate(SlotPolicy(probe_s=60), self.clock, on_stop=self.told.append)
+
+    async def go(self) -> None:
+        await self.gate.pass_through()
+        self.passed_at.append(self.clock.monotonic())
+
+
+async def test_an_open_gate_lets_everybody_through_at_once() -> None:
+    road = Road()
+    await asyncio.gather(*(road.go() for _ in range(5)))
+    assert road.passed_at == [0] * 5
+
+
+async def test_a_pause_is_kept_by_all() -> None:
+    """Fault 13: wait at least as long as asked."""
+    road = Road()
+    road.gate.pause(30)
+    going = asyncio.gather(*(road.go() for _ in range(5)))
+    await road.clock.advance(29)
+    assert road.passed_at == []
+    await road.clock.advance(2)
+    await going
+    assert road.passed_at == [30] * 5
+
+
+async def test_a_pause_that_is_prolonged_meanwhile_is_kept_to_its_new_end() -> None:
+    road = Road()
+    road.gate.pause(10)
+    going = asyncio.ensure_future(road.go())
+    await road.clock.advance(5)
+    road.gate.pause(10)
+    await road.clock.advance(20)
+    await going
+    assert road.passed_at == [15]
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    road = Road()
+    road.gate.pause(30)
+    road.gate.pause(1)
+    going = asyncio.ensure_future(road.go())
+    await road.clock.advance(40)
+    await going
+    assert road.passed_at == [30]
+
+
+async def test_a_shut_gate_gives_everybody_a_copy_of_the_reason() -> None:
+    """Faults 16, 19: one answer stops them all."""
+    road = Road()
+    road.gate.shut(REASON)
+    errors = await asyncio.gather(*(road.go() for _ in range(3)), return_exceptions=True)
+    assert [str(error) for error in errors] == [str(REASON)] * 3
+    assert {type(error) for error in errors} == {AccountError}
+    assert len({id(error) for error in [REASON, *errors]}) == 4
+
+
+async def test_whoever_stands_in_line_is_told_when_the_gate_is_shut() -> None:
+    road = Road()
+    road.gate.shut(REASON)
+    assert road.told == [REASON]
+
+
+async def test_whoever_keeps_a_pause_when_the_gate_is_shut_does_not_pass() -> None:
+    road = Road()
+    road.gate.pause(10)
+    going = asyncio.ensure_future(road.go())
+    await road.clock.advance(5)
+    road.gate.shut(REASON)
+    await road.clock.advance(20)
+    with pytest.raises(AccountError):
+        await going
+    assert road.passed_at == []
+
+
+async def test_nothing_goes_out_until_the_probe_and_then_one_at_a_time() -> None:
+    """Fault 63: one probe at a time."""
+    road = Road()
+    road.gate.shut(REASON)
+    for _ in range(180):
+        await road.clock.advance(1)
+        await asyncio.gather(*(road.go() for _ in range(3)), return_exceptions=True)
+    assert road.passed_at == [60, 120, 180]
+
+
+async def test_a_probe_that_is_refused_shuts_for_the_whole_time_again() -> None:
+    road = Road()
+    road.gate.shut(REASON)
+    await road.clock.advance(90)
+    await road.go()
+    road.gate.shut(REASON)
+    await road.clock.advance(59)
+    with pytest.raises(AccountError):
+        await road.go()
+
+
+async def test_an_acceptance_opens_the_gate_for_all() -> None:
+    road = Road()
+    road.gate.shut(REASON)
+    road.gate.open()
+    await asyncio.gather(*(road.go() for _ in range(5)))
+    assert len(road.passed_at) == 5

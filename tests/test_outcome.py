@@ -1,0 +1,157 @@
+"""What a failed submit means for the next step: the table, row by row."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from kling_effects_async.errors import (
+    AccountError,
+    ApiError,
+    AuthenticationError,
+    BudgetExceededError,
+    ConcurrencyLimitError,
+    ContentRejectedError,
+    ImageRejectedError,
+    InvalidRequestError,
+    JournalError,
+    KlingEffectsError,
+    NetworkError,
+    ProxyError,
+    RateLimitError,
+    ReplyError,
+    RequestTimeoutError,
+    ServiceError,
+    SettingsError,
+    SubmissionUncertainError,
+    TaskNotFoundError,
+    TlsError,
+    TransportError,
+)
+from kling_effects_async.protocol.verdicts import verdict_of
+from kling_effects_async.spending.outcome import Outcome, outcome_of
+
+UNCERTAIN = SubmissionUncertainError("lost", external_task_id="order-42", scene="squish")
+ONE = Decimal(1)
+NO_MONEY = BudgetExceededError(
+    scene="squish", limit_units=ONE, spent_units=ONE, running_units=ONE, expected_units=ONE
+)
+
+ROWS: list[tuple[KlingEffectsError, Outcome]] = [
+    # nothing was sent
+    (TransportError("no answer", sent=False), Outcome.NOT_RECEIVED),
+    (NetworkError("no connection", sent=False), Outcome.NOT_RECEIVED),
+    (RequestTimeoutError("no connection in time", sent=False), Outcome.NOT_RECEIVED),
+    (TlsError("not to be trusted", sent=False), Outcome.REFUSED),
+    (ProxyError("refused", sent=False), Outcome.REFUSED),
+    (ImageRejectedError("a.jpg", ["It changed."]), Outcome.REFUSED),
+    (SettingsError("no key"), Outcome.REFUSED),
+    (JournalError("no room"), Outcome.REFUSED),
+    (NO_MONEY, Outcome.REFUSED),
+    # sent, and no answer or none that can be read
+    (TransportError("no answer"), Outcome.UNCERTAIN),
+    (NetworkError("broke"), Outcome.UNCERTAIN),
+    (RequestTimeoutError("too slow"), Outcome.UNCERTAIN),
+    (TlsError("broke off", sent=True), Outcome.UNCERTAIN),
+    (ProxyError("cut", sent=True), Outcome.UNCERTAIN),
+    (UNCERTAIN, Outcome.UNCERTAIN),
+    (ReplyError("a page", http_status=200), Outcome.UNCERTAIN),
+    (ServiceError("oops", retryable=True, may_be_accepted=True), Outcome.UNCERTAIN),
+    (ApiError("who knows", may_be_accepted=True), Outcome.UNCERTAIN),
+    (InvalidRequestError("external_task_id exists", may_be_accepted=True), Outcome.UNCERTAIN),
+    # refused before acceptance, passing
+    (RateLimitError("too fast", retryable=True), Outcome.NOT_ACCEPTED),
+    (ConcurrencyLimitError("no slot", retryable=True), Outcome.NOT_ACCEPTED),
+    (AuthenticationError("not valid yet", retryable=True), Outcome.NOT_ACCEPTED),
+    (ServiceError("not now", retryable=True), Outcome.NOT_ACCEPTED),
+    # refused before acceptance, for good
+    (ApiError("no"), Outcome.REFUSED),
+    (AuthenticationError("wrong key"), Outcome.REFUSED),
+    (AccountError("nothing left"), Outcome.REFUSED),
+    (ContentRejectedError("risk control"), Outcome.REFUSED),
+    (InvalidRequestError("image is missing"), Outcome.REFUSED),
+    (TaskNotFoundError("no such task"), Outcome.REFUSED),
+]
+
+
+def name_of(row: object) -> str:
+    if isinstance(row, Outcome):
+        return row.value
+    sent = getattr(row, "sent", None)
+    return type(row).__name__ + ("" if sent is None else f" sent={sent}")
+
+
+@pytest.mark.parametrize(("error", "outcome"), ROWS, ids=name_of)
+def test_every_error_has_its_outcome(error: KlingEffectsError, outcome: Outcome) -> None:
+    assert outcome_of(error) is outcome
+
+
+def test_no_error_of_the_tree_is_sent_again_unless_the_table_says_so() -> None:
+    again = {Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED}
+    for error, outcome in ROWS:
+        if outcome in again:
+            assert getattr(error, "sent", False) is False
+            assert getattr(error, "may_be_accepted", False) is False
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "external_task_id 'order-42' already exists",
+        "external task id is duplicated",
+        "External_Id has been used",
+        "the externalTaskId must be unique",
+        "repeated external_task_id",
+        "external_task_id 重复",
+        "external_task_id已存在",
+        "external_task_id 必须唯一",
+        '{"code":1201,"message":"external_task_id order-42 already exists"}',
+    ],
+)
+def test_a_used_external_id_is_told_by_its_words(words: str) -> None:
+    """Fault 21: duplicate external id refused."""
+    assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.DUPLICATE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "external_task_id is too long",
+        "image already exists",
+        "effect_scene is not supported",
+        "",
+    ],
+)
+def test_other_refusals_are_no_used_id(words: str) -> None:
+    assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.REFUSED
+
+
+CODES = {
+    (429, 1303): Outcome.NOT_ACCEPTED,
+    (429, 1302): Outcome.NOT_ACCEPTED,
+    (429, None): Outcome.NOT_ACCEPTED,
+    (429, 1102): Outcome.REFUSED,
+    (401, 1000): Outcome.REFUSED,
+    (401, 1003): Outcome.NOT_ACCEPTED,
+    (403, None): Outcome.REFUSED,
+    (400, 1201): Outcome.REFUSED,
+    (400, 1301): Outcome.REFUSED,
+    (404, None): Outcome.REFUSED,
+    (500, 5000): Outcome.UNCERTAIN,
+    (503, 5001): Outcome.UNCERTAIN,
+    (504, 5002): Outcome.UNCERTAIN,
+    (408, None): Outcome.UNCERTAIN,
+    (502, None): Outcome.UNCERTAIN,
+    (200, 9999): Outcome.UNCERTAIN,
+}
+
+
+@pytest.mark.parametrize(("status", "code"), CODES)
+def test_every_documented_answer_has_its_outcome(status: int, code: int | None) -> None:
+    """Faults 9, 11, 12: by code; uncertain unless the code says "not accepted"."""
+    verdict = verdict_of(status, code, "no", about_task=False)
+    error = verdict.error(
+        "no", retryable=verdict.retryable, may_be_accepted=verdict.may_be_accepted
+    )
+    assert outcome_of(error) is CODES[status, code]

@@ -1,0 +1,383 @@
+"""The account's limit of parallel tasks, found out from what the service accepts and refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kling_effects_async.errors import AccountError
+from kling_effects_async.policy import SlotPolicy
+from kling_effects_async.spending.slots import Place, Slots
+
+
+class Line:
+    """Slots, and who was served in which order."""
+
+    def __init__(self, start: int = 2, *, most: int = 1000, remembered: int | None = None) -> None:
+        self.learned: list[int] = []
+        self.served: list[str] = []
+        self.slots = Slots(
+            SlotPolicy(start=start, most=most),
+            remembered=remembered,
+            on_learned=self.learned.append,
+        )
+
+    async def take(self, name: str = "", *, first_in_line: bool = False) -> Place:
+        place = await self.slots.take(first_in_line=first_in_line)
+        self.served.append(name)
+        return place
+
+    async def takes(self, *names: str, first_in_line: bool = False) -> list[asyncio.Task[Place]]:
+        tasks = [
+            asyncio.create_task(self.take(name, first_in_line=first_in_line)) for name in names
+        ]
+        await turns()
+        return tasks
+
+    async def running(self, number: int) -> list[Place]:
+        """So many tasks, accepted one after the other."""
+        places = []
+        for _ in range(number):
+            place = await self.take()
+            place.accept()
+            places.append(place)
+        return places
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_places_are_given_out_in_the_order_they_were_asked_for() -> None:
+    line = Line(start=1)
+    place = await line.take("first")
+    waiting = await line.takes(*"abcde")
+    for task in waiting:
+        place.release()
+        place = await task
+    assert line.served == ["first", *"abcde"]
+
+
+async def test_a_newcomer_does_not_pass_those_in_line() -> None:
+    line = Line(start=1)
+    place = await line.take("first")
+    await line.takes("a")
+    place.release()  # "a" has it now, but had no turn of the loop yet
+    await line.takes("b")
+    assert line.served == ["first", "a"]
+
+
+async def test_until_the_first_refusal_every_acceptance_adds_a_place() -> None:
+    line = Line(start=2)
+    await line.running(10)
+    assert line.slots.size == 12
+    assert line.slots.running == 10
+
+
+async def test_what_bounds_a_discovery_is_how_many_submits_are_without_an_answer() -> None:
+    line = Line(start=3)
+    waiting = await line.takes(*"abcdef")
+    assert line.served == [*"abc"]
+    (await waiting[0]).accept()
+    await turns()
+    assert line.served == [*"abcd"]
+
+
+async def test_there_are_never_more_places_than_the_policy_allows() -> None:
+    line = Line(start=2, most=4)
+    await line.running(4)
+    await line.takes("a")
+    assert line.slots.size == line.slots.held == 4
+
+
+async def test_a_refusal_shrinks_to_what_runs() -> None:
+    """Fault 15: the slot limiter shrinks."""
+    line = Line(start=10)
+    await line.running(3)
+    line.slots.refuse(await line.take())
+    assert line.slots.size == 3
+    assert line.learned == [3]
+
+
+async def test_refusals_of_places_given_out_before_count_once() -> None:
+    """Fault 15: the slot limiter shrinks."""
+    line = Line(start=10)
+    await line.running(4)
+    for place in [await line.take() for _ in range(5)]:
+        line.slots.refuse(place)
+    assert line.learned == [4]
+
+
+async def test_where_as_many_run_as_there_are_places_a_refusal_takes_a_quarter() -> None:
+    line = Line(start=8, remembered=8)
+    await line.running(8)
+    line.slots.refuse(line.slots.adopt())
+    assert line.slots.size == 6
+
+
+async def test_at_least_one_place_is_left_to_try_with() -> None:
+    line = Line(start=5)
+    for _ in range(3):
+        line.slots.refuse(await line.take())
+    assert line.slots.size == 1
+    assert (await line.take()).is_released is False
+
+
+async def test_a_refused_place_is_given_back() -> None:
+    line = Line(start=5)
+    line.slots.refuse(await line.take())
+    assert line.slots.held == 0
+
+
+async def test_a_job_that_was_refused_stands_in_front_of_the_line() -> None:
+    """Fault 15: the job goes back to the queue."""
+    line = Line(start=1, remembered=1)
+    place = await line.take("first")
+    await line.takes(*"ab")
+    await line.takes("refused", first_in_line=True)
+    place.release()
+    await turns()
+    assert line.served == ["first", "refused"]
+
+
+async def test_after_a_refusal_a_run_of_ends_adds_one_place() -> None:
+    line = Line(start=5)
+    places = await line.running(3)
+    line.slots.refuse(await line.take())
+    for place in places[:2]:
+        place.release()
+    assert line.slots.size == 3
+    places[2].release()
+    assert line.slots.size == 4
+    assert line.learned == [3, 4]
+
+
+async def test_a_refusal_breaks_a_run_of_ends() -> None:
+    line = Line(start=9)
+    places = await line.running(4)
+    line.slots.refuse(await line.take())
+    for place in places[:3]:
+        place.release()
+    line.slots.refuse(line.slots.adopt())  # of a new round: 1 runs
+    places[3].release()
+    assert line.learned == [4, 1, 2]
+
+
+async def test_attempts_that_came_to_nothing_are_no_run_of_ends() -> None:
+    line = Line(remembered=2)
+    for _ in range(10):
+        (await line.take()).release()
+    assert line.learned == []
+
+
+async def test_a_remembered_size_is_kept_to() -> None:
+    line = Line(start=20, remembered=3)
+    await line.running(3)
+    await line.takes("a")
+    assert line.slots.size == line.slots.held == 3
+
+
+async def test_a_remembered_size_is_no_more_than_the_policy_allows() -> None:
+    assert Line(start=2, most=5, remembered=50).slots.size == 5
+
+
+async def test_a_task_that_runs_already_gets_a_place_whether_there_is_one_or_not() -> None:
+    line = Line(start=1, remembered=1)
+    adopted = [line.slots.adopt() for _ in range(3)]
+    waiting = await line.takes("a")
+    for place in adopted[:2]:
+        place.release()
+    await turns()
+    assert not waiting[0].done()
+    adopted[2].release()
+    await waiting[0]
+    assert line.slots.held == 1
+
+
+async def test_a_place_given_back_twice_counts_once() -> None:
+    line = Line()
+    place = await line.take()
+    place.accept()
+    place.accept()
+    place.release()
+    place.release()
+    assert (line.slots.held, line.slots.running) == (0, 0)
+
+
+async def test_whoever_leaves_the_line_takes_no_place_along() -> None:
+    line = Line(start=1)
+    place = await line.take()
+    first, second = await line.takes("a", "b")
+    first.cancel()
+    await turns()
+    place.release()
+    await second
+    assert line.slots.held == 1
+
+
+async def test_whoever_is_cancelled_in_the_moment_of_being_served_gives_the_place_on() -> None:
+    line = Line(start=1)
+    place = await line.take()
+    first, second = await line.takes("a", "b")
+    place.release()  # "a" is served, and has had no turn of the loop yet
+    first.cancel()
+    await turns()
+    assert first.cancelled()
+    await second
+    assert line.slots.held == 1
+
+
+async def test_everybody_in_line_is_told_that_there_will_be_no_place() -> None:
+    line = Line(start=1)
+    place = await line.take()
+    waiting = await line.takes(*"abc")
+    line.slots.fail_waiting(AccountError("nothing left", code=1102))
+    errors = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(error) for error in errors} == {"nothing left (code 1102)"}
+    assert len({id(error) for error in errors}) == 3  # each raises its own
+    assert line.slots.held == 1
+    place.release()
+    await line.take()
+    assert line.slots.held == 1
+
+
+async def test_whoever_was_served_keeps_the_place_when_the_line_is_told() -> None:
+    line = Line(start=1)
+    place = await line.take()
+    (waiting,) = await line.takes("a")
+    place.release()
+    line.slots.fail_waiting(AccountError("nothing left"))
+    assert (await waiting).is_released is False
+
+
+async def test_whoever_looks_is_told_when_there_may_be_room() -> None:
+    line = Line(start=1)
+    with line.slots.watched() as event:
+        place = await line.take()
+        assert not event.is_set()
+        place.release()
+        assert event.is_set()
+
+
+class Crowd:
+    """Takers at every stage, and the places that were given out and not given back."""
+
+    def __init__(self, start: int, remembered: int | None) -> None:
+        self.line = Line(start=start, remembered=remembered)
+        self.waiting: list[asyncio.Task[Place]] = []
+        self.places: list[Place] = []
+
+    def take(self, _pick: int) -> None:
+        self.waiting.append(asyncio.create_task(self.line.take()))
+
+    def take_first(self, _pick: int) -> None:
+        self.waiting.append(asyncio.create_task(self.line.take(first_in_line=True)))
+
+    def cancel(self, pick: int) -> None:
+        if self.waiting:
+            self.waiting[pick % len(self.waiting)].cancel()
+
+    def accept(self, pick: int) -> None:
+        if self.places:
+            self.places[pick % len(self.places)].accept()
+
+    def release(self, pick: int) -> None:
+        if self.places:
+            self.places.pop(pick % len(self.places)).release()
+
+    def refuse(self, pick: int) -> None:
+        attempts = [place for place in self.places if not place.is_accepted]
+        if attempts:
+            place = attempts[pick % len(attempts)]
+            self.places.remove(place)
+            self.line.slots.refuse(place)
+
+    def adopt(self, _pick: int) -> None:
+        self.places.append(self.line.slots.adopt())
+
+    def collect(self) -> None:
+        """Take in what was given out; a place of somebody who was cancelled is nobody's."""
+        done = [task for task in self.waiting if task.done()]
+        self.waiting = [task for task in self.waiting if not task.done()]
+        self.places += [task.result() for task in done if not task.cancelled()]
+
+    def check(self) -> None:
+        slots = self.line.slots
+        assert slots.held == len(self.places)
+        assert slots.running == sum(place.is_accepted for place in self.places)
+        assert slots.size >= 1
+        # Nobody waits while there is a place.
+        assert not self.waiting or slots.held >= slots.size
+
+
+ACTS: dict[str, Callable[[Crowd, int], None]] = {
+    "take": Crowd.take,
+    "take_first": Crowd.take_first,
+    "cancel": Crowd.cancel,
+    "accept": Crowd.accept,
+    "release": Crowd.release,
+    "refuse": Crowd.refuse,
+    "adopt": Crowd.adopt,
+}
+
+
+# After an act the loop may have a turn, or the next act comes in the same moment.
+@given(
+    start=st.integers(1, 4),
+    remembered=st.none() | st.integers(1, 4),
+    acts=st.lists(
+        st.tuples(st.sampled_from(sorted(ACTS)), st.integers(0, 9), st.booleans()), max_size=60
+    ),
+)
+def test_no_order_of_takes_ends_and_cancels_loses_or_doubles_a_place(
+    start: int, remembered: int | None, acts: list[tuple[str, int, bool]]
+) -> None:
+    async def play() -> None:
+        crowd = Crowd(start, remembered)
+        for name, pick, has_turn in acts:
+            ACTS[name](crowd, pick)
+            assert crowd.line.slots.held >= 0
+            if has_turn:
+                await turns()
+                crowd.collect()
+                crowd.check()
+        await turns()
+        crowd.collect()
+        crowd.check()
+        # Nobody starves: as tasks end, everybody in line is served.
+        while crowd.waiting:
+            assert crowd.places
+            crowd.release(0)
+            await turns()
+            crowd.collect()
+        while crowd.places:
+            crowd.release(0)
+        crowd.check()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("limit", [1, 3, 20])
+async def test_a_limit_is_found_and_kept_to_with_few_refusals(limit: int) -> None:
+    """Fault 15: additive increase, multiplicative decrease."""
+    line = Line(start=2)
+    running: list[Place] = []
+    refusals = 0
+    for _ in range(500):
+        if line.slots.held >= line.slots.size:
+            running.pop(0).release()
+            continue
+        place = await line.take()
+        if len(running) < limit:
+            place.accept()
+            running.append(place)
+        else:
+            refusals += 1
+            line.slots.refuse(place)
+    assert limit <= line.slots.size <= limit + 1
+    assert refusals < 500 / limit
