@@ -27,7 +27,8 @@ from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, V
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Tracker, Watch
+from kling_effects_async.waiting.tracker import Questions, Tracker
+from kling_effects_async.waiting.watch import Watch
 
 VIDEO = Video(url="https://v.example/o.mp4")
 Answer = TaskSnapshot | Exception | None
@@ -54,7 +55,7 @@ class Desk:
         self.answers = list(answers)
         self.asked_at: list[float] = []
         self.tracker = Tracker(
-            self.fetch,
+            Questions(self.fetch),
             policy=PollPolicy(**policy),  # type: ignore[arg-type]  # `parallel` is given as an int
             clock=self.clock,
             random=lambda: 0.5,
@@ -399,7 +400,7 @@ async def test_errors_are_delivered_to_waiters_only(desks: Desks) -> None:
             raise AuthenticationError("no")
         return SUCCEEDED
 
-    tracker = Tracker(fetch, policy=PollPolicy(), clock=desk.clock, random=lambda: 0.5)
+    tracker = Tracker(Questions(fetch), policy=PollPolicy(), clock=desk.clock, random=lambda: 0.5)
     good = EffectTask(tracker.watch("good", None), tracker, fetch)
     bad = EffectTask(tracker.watch("bad", None), tracker, fetch)
     done = asyncio.gather(good, bad, return_exceptions=True)

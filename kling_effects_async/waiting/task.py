@@ -7,7 +7,8 @@ from typing import Any
 
 from kling_effects_async.errors import ResultMissingError, TaskFailedError
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus
-from kling_effects_async.waiting.tracker import Tracker, Watch
+from kling_effects_async.waiting.tracker import Tracker
+from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["EffectTask"]
 

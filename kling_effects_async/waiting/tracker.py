@@ -1,10 +1,10 @@
 """One poller coroutine for all tasks of a client.
 
-A ``Watch`` is one task as it is known here. Whoever waits for it puts a ``_Waiter`` on it; while
-there is one, the watch has a due time in the tracker's heap. The poller sleeps until the first due
-time, starts the questions that are due, and never waits for an answer itself, so that a hung
-request holds up nothing but its own task. The end of a wait is a due time like any other: there is
-one timer for everything.
+Whoever waits for a task puts a ``Waiter`` on its ``Watch``, or holds it; while there is somebody,
+the watch has a due time in the tracker's heap. The poller sleeps until the first due time, starts
+the questions that are due, and never waits for an answer itself, so that a hung request holds up
+nothing but its own task. The end of a wait is a due time like any other: there is one timer for
+everything. Where the service lists tasks and more than a few are due, one page answers for all.
 
 What ends a wait without an end of the task: the policy's deadline, a span of trouble without a
 break, an answer that no patience will change, and the closing of the client.
@@ -16,8 +16,13 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from itertools import count
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from attrs import frozen
 
 from kling_effects_async.errors import (
     ApiError,
@@ -28,108 +33,93 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import PollPolicy
+from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import Clock, Timer
 from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.lifecycle import is_change, newer
-from kling_effects_async.waiting.schedule import pause_after_trouble, pause_before_next
+from kling_effects_async.waiting.pages import FEWEST, PAGE_SIZE, Pages
+from kling_effects_async.waiting.schedule import Experience, pause_after_trouble
+from kling_effects_async.waiting.watch import NEVER, Holder, Waiter, Watch
 
-__all__ = ["Tracker", "Watch"]
+__all__ = ["Questions", "Tracker"]
 
 _log = logging.getLogger(__name__)
 
 # The loop was blocked, or the machine slept: waits get back the time in which nobody could ask.
 _SLEPT_S = 30.0
-_NEVER = float("inf")
 # A timer may fire as early as its clock is coarse; what is due this soon is due now.
 _TICK_S = 0.001
+# The heap is looked through for entries that count no more when it has doubled, from this size on.
+_COMPACT_FROM = 256
 
 
-class Watch:
-    """One task as it is known here; made by ``Tracker.watch``.
+Listed: TypeAlias = tuple[Iterable[TaskSnapshot], int]
+"""Those tasks of a page that were wanted, and how many it shows in all."""
+
+
+@frozen
+class Questions:
+    """What a tracker may ask the service; each is sent once and raises what it must.
 
     Attributes:
-        changes: every change seen, oldest first; the last is final once the task has ended.
-        latest: the freshest snapshot, whose addresses and times may be newer than the last change.
+        one: about one task.
+        page: a page of the task list, by number and size, read for these task ids alone.
+        has_list: whether there is a list, as far as the documents say.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "began_at",
-        "changes",
-        "due_at",
-        "external_task_id",
-        "failures",
-        "is_asking",
-        "latest",
-        "next_ask_at",
-        "result_missing_since",
-        "task_id",
-        "trouble_since",
-        "waiters",
-    )
-
-    def __init__(self, task_id: str | None, external_task_id: str | None, now: float) -> None:
-        self.task_id: str | None = task_id
-        self.external_task_id: str | None = external_task_id
-        self.latest: TaskSnapshot | None = None
-        self.changes: list[TaskSnapshot] = []
-        self.waiters: list[_Waiter] = []
-        self.began_at: float = now
-        self.next_ask_at: float = now
-        self.due_at: float = _NEVER
-        self.is_asking: bool = False
-        self.failures: int = 0
-        self.trouble_since: float = now
-        self.result_missing_since: float | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """The last change is final."""
-        return bool(self.changes) and self.changes[-1].is_final
-
-
-class _Waiter:
-    """Somebody who waits for one more change, until a deadline."""
-
-    __slots__ = ("change", "deadline_at")
-
-    def __init__(self, deadline_at: float) -> None:
-        self.change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.deadline_at = deadline_at
+    one: Callable[[Watch], Awaitable[TaskSnapshot]]
+    page: Callable[[int, int, frozenset[str]], Awaitable[Listed]] | None = None
+    has_list: bool | None = None
 
 
 class Tracker:
     """Asks about every task somebody waits for; see the top of this file.
 
     Args:
-        fetch: asks the service about one task, once; raises what it must.
         random: a source of numbers in [0, 1).
     """
 
     def __init__(
         self,
-        fetch: Callable[[Watch], Awaitable[TaskSnapshot]],
+        questions: Questions,
         *,
         policy: PollPolicy,
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
-        self._fetch = fetch
+        self.experience: Experience = Experience()
+        self.pages: Pages = Pages(questions.has_list if questions.page is not None else False)
+        self._ask_for = questions
         self._policy = policy
         self._clock = clock
         self._random = random
+        self._known: WeakValueDictionary[tuple[str, str], Watch] = WeakValueDictionary()
         self._heap: list[tuple[float, int, Watch]] = []
         self._numbers = count()
         self._poller: asyncio.Task[None] | None = None
-        self._queue: deque[Watch] = deque()
-        self._questions: set[asyncio.Task[None]] = set()
+        self._queue: deque[Watch] = deque()  # due
+        self._singles: deque[Watch] = deque()  # due, and no page shows them
+        self._asking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._paused_until = 0.0
+        self._compact_at = _COMPACT_FROM
+        self._is_closed = False
         self._odd_words: set[str] = set()
 
-    def watch(self, task_id: str | None, external_task_id: str | None) -> Watch:
-        """A watch for this task; nothing is asked before somebody waits."""
-        return Watch(task_id, external_task_id, self._clock.monotonic())
+    def watch(self, task_id: str | None, external_task_id: str | None, *, scene: str = "") -> Watch:
+        """The watch of this task, shared by all who ask for it by the same id.
+
+        Nothing is asked before somebody waits.
+        """
+        held = self._known.get(("task", task_id or "")) or self._known.get(
+            ("external", external_task_id or "")
+        )
+        if held is None:
+            held = Watch(task_id, external_task_id, scene, self._clock.monotonic())
+        held.task_id = held.task_id or task_id
+        held.external_task_id = held.external_task_id or external_task_id
+        self._register(held)
+        return held
 
     def deadline(self) -> float:
         """When a wait that begins now has to end."""
@@ -144,13 +134,33 @@ class Tracker:
             ClientClosedError: the tracker was closed.
         """
         while len(watch.changes) <= seen and not watch.is_over:
-            waiter = _Waiter(deadline_at)
-            watch.waiters.append(waiter)
+            if self._is_closed:
+                raise _closed(watch)
+            if not watch.is_wanted:
+                watch.failures = 0  # while nobody asked, there was no trouble either
+                watch.unknown_since = None
+            waiter = Waiter(deadline_at)
+            watch.join(waiter)
             self._plan(watch)
             try:
                 await waiter.change
             finally:
-                watch.waiters.remove(waiter)
+                watch.waiters.discard(waiter)
+
+    def hold(self, watch: Watch, holder: Holder) -> None:
+        """Follow the task to its end even if nobody waits, and tell ``holder`` once.
+
+        Costs no asyncio task and no timer. The policy's deadline holds as for a wait.
+        """
+        if watch.is_over:
+            holder(watch.latest)
+            return
+        if self._is_closed:
+            return
+        if watch.latest is not None:  # just submitted: its answer is the first look
+            watch.next_ask_at = self._clock.monotonic() + self._pause(watch, 0.0)
+        watch.hold(holder, self.deadline())
+        self._plan(watch)
 
     def learn(self, watch: Watch, snapshot: TaskSnapshot) -> TaskSnapshot:
         """Take in what an answer said; what is held afterwards."""
@@ -159,23 +169,28 @@ class Tracker:
             return held  # late or stale
         has_news = is_change(watch.latest, held)
         watch.latest = held
-        watch.task_id = watch.task_id or held.task_id
-        watch.external_task_id = watch.external_task_id or held.external_task_id
+        if watch.task_id is None or watch.external_task_id is None:
+            watch.task_id = watch.task_id or held.task_id
+            watch.external_task_id = watch.external_task_id or held.external_task_id
+            self._register(watch)
         self._warn_once(held)
         if self._is_without_result(watch, held):
             return held
         if has_news or (held.is_final and not watch.is_over):
             watch.changes.append(held)
-            self._wake_waiters(watch, None)
+            watch.wake()
+        if watch.is_over:
+            watch.let_go(held)
         return held
 
     async def aclose(self) -> None:
         """Fail every open wait and leave no task behind."""
-        tasks = [task for task in (self._poller, *self._questions) if task is not None]
+        self._is_closed = True
+        tasks = [task for task in (self._poller, *self._asking) if task is not None]
         for task in tasks:
             task.cancel()
-        for _due, _number, watch in self._heap:
-            self._wake_waiters(watch, _closed(watch))
+        for watch in self._planned():
+            watch.wake(_closed(watch))
         self._heap.clear()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._poller = None
@@ -185,8 +200,9 @@ class Tracker:
     async def _poll(self) -> None:
         while True:
             self._wake.clear()
-            self._start_what_is_due()
-            planned_at = self._heap[0][0] if self._heap else _NEVER
+            self._queue_what_is_due()
+            self._start_questions()
+            planned_at = self._heap[0][0] if self._heap else NEVER
             await self._sleep_until(planned_at)
             slept_s = self._clock.monotonic() - planned_at
             if slept_s > _SLEPT_S:
@@ -194,7 +210,7 @@ class Tracker:
 
     async def _sleep_until(self, when: float) -> None:
         timer: Timer | None = None
-        if when != _NEVER:
+        if when != NEVER:
             timer = self._clock.call_at(when, self._wake.set)
         try:
             await self._wake.wait()
@@ -202,94 +218,197 @@ class Tracker:
             if timer is not None:
                 timer.cancel()
 
-    def _start_what_is_due(self) -> None:
+    def _queue_what_is_due(self) -> None:
         now = self._clock.monotonic() + _TICK_S
         while self._heap and self._heap[0][0] <= now:
             due_at, _number, watch = heapq.heappop(self._heap)
             if due_at != watch.due_at:
                 continue  # planned anew since
-            watch.due_at = _NEVER
-            self._end_overdue_waits(watch, now)
-            if not watch.is_asking and max(watch.next_ask_at, self._paused_until) <= now:
+            watch.due_at = NEVER
+            if watch.deadline_at <= now:
+                watch.give_up(now, partial(self._timeout, watch))
+            if not watch.is_asking and self._ask_at(watch) <= now:
                 watch.is_asking = True
                 self._queue.append(watch)
             self._plan(watch)
-        self._start_questions()
-
-    def _start_questions(self) -> None:
-        while self._queue and len(self._questions) < self._policy.parallel:
-            watch = self._queue.popleft()
-            if not _open_waits(watch):
-                watch.is_asking = False
-                continue
-            question = asyncio.create_task(self._ask(watch))
-            self._questions.add(question)
-            question.add_done_callback(self._questions.discard)
 
     def _plan(self, watch: Watch) -> None:
         """Put the watch into the heap for the next thing that has to happen to it."""
-        deadlines = _open_waits(watch)
-        if not deadlines:
+        if not watch.is_wanted or self._is_closed:
+            watch.due_at = NEVER
             return
-        ask_at = _NEVER if watch.is_asking else max(watch.next_ask_at, self._paused_until)
-        due_at = min(ask_at, *deadlines)
+        ask_at = NEVER if watch.is_asking else self._ask_at(watch)
+        due_at = min(ask_at, watch.deadline_at)
         if due_at != watch.due_at:
             watch.due_at = due_at
             heapq.heappush(self._heap, (due_at, next(self._numbers), watch))
             if self._heap[0][2] is watch:
                 self._wake.set()
+        if len(self._heap) >= self._compact_at:
+            self._compact()
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="kling-effects-poller")
 
+    def _compact(self) -> None:
+        """Drop the entries that were planned anew since; most are deadlines far away."""
+        self._heap = [entry for entry in self._heap if entry[0] == entry[2].due_at]
+        heapq.heapify(self._heap)
+        self._compact_at = 2 * len(self._heap) + _COMPACT_FROM
+
+    def _planned(self) -> set[Watch]:
+        return {watch for _due, _number, watch in self._heap}
+
+    def _ask_at(self, watch: Watch) -> float:
+        # Where pages answer, everybody who is due waits for the next one, to share it.
+        shared_at = self.pages.next_at if self.pages.is_usable else 0.0
+        return max(watch.next_ask_at, self._paused_until, shared_at)
+
+    def _start_questions(self) -> None:
+        if self.pages.is_usable and len(self._queue) >= FEWEST:
+            due, self._queue = self._queue, deque()
+            self._start(self._ask_together(list(due)))
+        while (self._singles or self._queue) and len(self._asking) < self._policy.parallel:
+            watch = (self._singles or self._queue).popleft()
+            if not watch.is_wanted:
+                watch.is_asking = False
+                continue
+            self._start(self._ask(watch))
+
+    def _start(self, question: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(question)
+        self._asking.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, question: asyncio.Task[None]) -> None:
+        self._asking.discard(question)
+        if self._singles or self._queue:
+            self._wake.set()  # only now is there room for the next
+
     async def _ask(self, watch: Watch) -> None:
         try:
-            snapshot = await self._fetch(watch)
+            snapshot = await self._ask_for.one(watch)
         except KlingEffectsError as error:
             self._take_trouble(watch, error)
         except Exception as error:
             # The outermost edge of a question: a fault of ours reaches those who wait.
-            self._wake_waiters(watch, error)
+            watch.wake(error)
         else:
             self._take_answer(watch, snapshot)
         finally:
             watch.is_asking = False
             self._plan(watch)
-            if self._queue:
-                self._wake.set()
+
+    async def _ask_together(self, due: list[Watch]) -> None:
+        """One page for all that are due; what it does not show is asked about singly."""
+        missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
+        singly = [watch for watch in due if watch.task_id is None]
+        now = self._clock.monotonic()
+        self.pages.asked(now, min(now - watch.began_at for watch in due))
+        try:
+            await self._read_pages(missing)
+            self.pages.answered(len(due), len(missing))
+            singly += missing.values()
+            if self.pages.wants_a_check():
+                await self._check(due)
+        except KlingEffectsError as error:
+            self.pages.failed(error)
+            for watch in missing.values():
+                self._take_trouble(watch, error) if self.pages.is_usable else singly.append(watch)
+        finally:
+            for watch in due:
+                watch.is_asking = False
+                self._plan(watch)
+            self._ask_singly(singly)
+
+    def _ask_singly(self, watches: list[Watch]) -> None:
+        for watch in watches:
+            watch.is_asking = True
+            self._singles.append(watch)
+        self._wake.set()
+
+    async def _read_pages(self, missing: dict[str, Watch]) -> None:
+        """Take the tasks off ``missing`` that the list shows, on as many pages as it takes."""
+        assert self._ask_for.page is not None
+        pages = 1 + len(missing) // PAGE_SIZE
+        for number in range(1, pages + 1):
+            wanted = frozenset(missing)
+            listed, shown = await self._ask_for.page(number, PAGE_SIZE, wanted)
+            for snapshot in listed:
+                watch = missing.pop(snapshot.task_id, None)
+                if watch is not None:
+                    self._take_answer(watch, snapshot)
+            if not missing or shown < PAGE_SIZE:
+                return
+
+    async def _check(self, due: list[Watch]) -> None:
+        """Ask about the oldest task that still runs by the page."""
+        running = [watch for watch in due if watch.latest is not None and not watch.is_over]
+        if not running:
+            return
+        oldest = min(running, key=lambda watch: watch.began_at)
+        try:
+            single = await self._ask_for.one(oldest)
+        except KlingEffectsError as error:
+            self._take_trouble(oldest, error)
+            return
+        self.pages.compared(was_behind=single.is_final)
+        self._take_answer(oldest, single)
 
     # -- what an answer, or none, does to a watch
 
     def _take_answer(self, watch: Watch, snapshot: TaskSnapshot) -> None:
         watch.failures = 0
+        watch.unknown_since = None
+        was_over = watch.is_over
         self.learn(watch, snapshot)
         now = self._clock.monotonic()
-        watch.next_ask_at = now + pause_before_next(self._policy, now - watch.began_at)
+        age_s = now - watch.began_at
+        if watch.is_over and not was_over:
+            self._gain_experience(watch, snapshot, age_s)
+        watch.asked_at = now
+        watch.next_ask_at = now + self._pause(watch, age_s)
+
+    def _pause(self, watch: Watch, age_s: float) -> float:
+        return self.experience.pause(self._policy, watch.scene, age_s)
+
+    def _gain_experience(self, watch: Watch, final: TaskSnapshot, age_s: float) -> None:
+        told = (final.created_at, final.updated_at)
+        self.experience.learn(
+            watch.scene,
+            seen_s=age_s,
+            seen_running_s=watch.asked_at - watch.began_at,
+            told_s=(told[1] - told[0]).total_seconds() if told[0] and told[1] else None,
+        )
 
     def _take_trouble(self, watch: Watch, error: KlingEffectsError) -> None:
         now = self._clock.monotonic()
         if watch.failures == 0:
             watch.trouble_since = now
         watch.failures += 1
+        watch.trouble = error
+        if isinstance(error, TaskNotFoundError) and watch.unknown_since is None:
+            watch.unknown_since = now
+        if self._is_hopeless(error, watch, now):
+            watch.failures = 0
+            watch.unknown_since = None
+            watch.next_ask_at = now + self._policy.ceiling_s
+            watch.wake(error)
+            return
         asked_s = getattr(error, "retry_after_s", None)
         pause_s = pause_after_trouble(self._policy, watch.failures, asked_s, self._random)
         watch.next_ask_at = now + pause_s
         if asked_s is not None:
             self._paused_until = max(self._paused_until, watch.next_ask_at)
-        if self._is_hopeless(error, watch, now):
-            watch.failures = 0
-            self._wake_waiters(watch, error)
-        else:
-            _log.info("asking about task %s failed, asking again: %s", _name(watch), error)
+        _log.info("asking about task %s failed, asking again: %s", watch.name, error)
 
     def _is_hopeless(self, error: KlingEffectsError, watch: Watch, now: float) -> bool:
         if not is_passing(error):
             return True
         if isinstance(error, ApiError) and (error.retry_after_s or 0.0) > self._policy.deadline_s:
             return True
-        trouble_s = now - watch.trouble_since
-        if isinstance(error, TaskNotFoundError):
-            return trouble_s >= self._policy.not_found_grace_s
-        return trouble_s >= self._policy.trouble_span_s
+        if isinstance(error, TaskNotFoundError) and watch.unknown_since is not None:
+            return now - watch.unknown_since >= self._policy.not_found_grace_s
+        return now - watch.trouble_since >= self._policy.trouble_span_s
 
     def _is_without_result(self, watch: Watch, held: TaskSnapshot) -> bool:
         """Whether to ask again because the task succeeded and its videos are still to come."""
@@ -300,55 +419,35 @@ class Tracker:
             watch.result_missing_since = now
         return now - watch.result_missing_since < self._policy.result_grace_s
 
-    def _wake_waiters(self, watch: Watch, error: Exception | None) -> None:
-        for waiter in watch.waiters:
-            _settle(waiter, error)
-
-    def _end_overdue_waits(self, watch: Watch, now: float) -> None:
-        for waiter in watch.waiters:
-            if waiter.deadline_at <= now:
-                _settle(waiter, self._timeout(watch))
-
     def _timeout(self, watch: Watch) -> TaskTimeoutError:
         return TaskTimeoutError(
             task_id=watch.task_id,
             external_task_id=watch.external_task_id,
             deadline_s=self._policy.deadline_s,
             latest=watch.latest,
+            trouble=watch.trouble if watch.failures else None,
         )
 
     def _give_back(self, slept_s: float) -> None:
         _log.warning("nothing ran for %.0f s; asking at once, and no wait ends for it", slept_s)
-        for _due, _number, watch in self._heap:
-            for waiter in watch.waiters:
-                waiter.deadline_at += slept_s
+        for watch in self._planned():
+            watch.postpone(slept_s)
+
+    def _register(self, watch: Watch) -> None:
+        if watch.task_id is not None:
+            self._known["task", watch.task_id] = watch
+        if watch.external_task_id is not None:
+            self._known["external", watch.external_task_id] = watch
 
     def _warn_once(self, snapshot: TaskSnapshot) -> None:
         if snapshot.status is TaskStatus.UNKNOWN and snapshot.raw_status not in self._odd_words:
             self._odd_words.add(snapshot.raw_status)
-            _log.warning("unknown task status %r: waiting on", snapshot.raw_status)
-
-
-def _open_waits(watch: Watch) -> list[float]:
-    """The deadlines of those who still wait."""
-    return [waiter.deadline_at for waiter in watch.waiters if not waiter.change.done()]
-
-
-def _settle(waiter: _Waiter, error: Exception | None) -> None:
-    if waiter.change.done():
-        return
-    if error is None:
-        waiter.change.set_result(None)
-    else:
-        waiter.change.set_exception(error)
-
-
-def _name(watch: Watch) -> str:
-    return watch.task_id or watch.external_task_id or "?"
+            word = redacted(snapshot.raw_status)[:80]
+            _log.warning("unknown task status %r: waiting on", word)
 
 
 def _closed(watch: Watch) -> ClientClosedError:
     return ClientClosedError(
-        f"the client was closed while task {_name(watch)} was waited for; "
+        f"the client was closed while task {watch.name} was waited for; "
         "the task goes on at the service: attach() to it with an open client"
     )

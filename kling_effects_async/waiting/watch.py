@@ -1,0 +1,158 @@
+"""One task as it is known here, and those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+
+from kling_effects_async.models import TaskSnapshot
+
+__all__ = ["NEVER", "Holder", "Waiter", "Watch"]
+
+NEVER = float("inf")
+
+Holder: TypeAlias = Callable[[TaskSnapshot | None], None]
+"""Told the final snapshot, or ``None`` if the task was not seen to end in time."""
+
+
+class Watch:
+    """One task; made by ``Tracker.watch``. All times are the tracker's clock's.
+
+    Attributes:
+        scene: what its schedule is learned by; ``""`` where it is not known.
+        changes: every change seen, oldest first; the last is final once the task has ended.
+        latest: the freshest snapshot, whose addresses and times may be newer than the last change.
+        due_at: when the tracker looks at it next; its entry in the heap has the same.
+        next_ask_at: before this nobody asks.
+        asked_at: when an answer came last that was not the end.
+        failures: questions in a row without a useful answer, since ``trouble_since``; the last of
+            them is ``trouble``.
+        unknown_since: since when the service has not known the task.
+        deadline_at: when somebody gives up next, at the earliest; ``NEVER`` if nobody waits.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "asked_at",
+        "began_at",
+        "changes",
+        "deadline_at",
+        "due_at",
+        "external_task_id",
+        "failures",
+        "held_until",
+        "holder",
+        "is_asking",
+        "latest",
+        "next_ask_at",
+        "result_missing_since",
+        "scene",
+        "task_id",
+        "trouble",
+        "trouble_since",
+        "unknown_since",
+        "waiters",
+    )
+
+    def __init__(
+        self, task_id: str | None, external_task_id: str | None, scene: str, now: float
+    ) -> None:
+        self.task_id: str | None = task_id
+        self.external_task_id: str | None = external_task_id
+        self.scene: str = scene
+        self.latest: TaskSnapshot | None = None
+        self.changes: list[TaskSnapshot] = []
+        self.waiters: set[Waiter] = set()
+        self.deadline_at: float = NEVER
+        self.began_at: float = now
+        self.asked_at: float = now
+        self.next_ask_at: float = now
+        self.due_at: float = NEVER
+        self.is_asking: bool = False
+        self.holder: Holder | None = None
+        self.held_until: float = NEVER
+        self.failures: int = 0
+        self.trouble: Exception | None = None
+        self.trouble_since: float = now
+        self.unknown_since: float | None = None
+        self.result_missing_since: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self.task_id or self.external_task_id or "?"
+
+    @property
+    def is_held(self) -> bool:
+        """Somebody wants to be told of the end, without waiting for it."""
+        return self.holder is not None
+
+    @property
+    def is_over(self) -> bool:
+        """The last change is final."""
+        return bool(self.changes) and self.changes[-1].is_final
+
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody waits for it or holds it."""
+        return self.holder is not None or bool(self.waiters)
+
+    def join(self, waiter: Waiter) -> None:
+        """One more who waits."""
+        self.waiters.add(waiter)
+        self.deadline_at = min(self.deadline_at, waiter.deadline_at)
+
+    def hold(self, holder: Holder, until: float) -> None:
+        """Somebody who wants to be told of the end."""
+        self.holder, self.held_until = holder, until
+        self.deadline_at = min(self.deadline_at, until)
+
+    def give_up(self, now: float, error: Callable[[], Exception]) -> None:
+        """End what is overdue."""
+        for waiter in list(self.waiters):
+            if waiter.deadline_at <= now:
+                waiter.settle(error())
+                self.waiters.discard(waiter)
+        if self.held_until <= now:
+            self.let_go(None)
+        left = (waiter.deadline_at for waiter in self.waiters)
+        self.deadline_at = min(self.held_until, min(left, default=NEVER))
+
+    def postpone(self, seconds: float) -> None:
+        """Move every deadline."""
+        for waiter in self.waiters:
+            waiter.deadline_at += seconds
+        self.held_until += seconds
+        self.deadline_at += seconds
+
+    def wake(self, error: Exception | None = None) -> None:
+        """Tell everybody who waits: there is a change, or this error."""
+        waiters, self.waiters = self.waiters, set()
+        for waiter in waiters:
+            waiter.settle(error)
+
+    def let_go(self, final: TaskSnapshot | None) -> None:
+        """Tell who holds it of the end, once."""
+        holder, self.holder, self.held_until = self.holder, None, NEVER
+        if holder is not None:
+            holder(final)
+
+
+class Waiter:
+    """Somebody who waits for one more change, until a deadline."""
+
+    __slots__ = ("change", "deadline_at")
+
+    def __init__(self, deadline_at: float) -> None:
+        self.change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.deadline_at: float = deadline_at
+
+    def settle(self, error: Exception | None) -> None:
+        """End the wait, with an error or with a change; only the first counts."""
+        if self.change.done():
+            return
+        if error is None:
+            self.change.set_result(None)
+        else:
+            self.change.set_exception(error)

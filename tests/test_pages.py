@@ -1,0 +1,183 @@
+"""One page for all that are due, and what happens to a list that cannot be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kling_effects_async import EffectsClient, PollPolicy, SingleImageEffect, TaskStatus
+from kling_effects_async.emulator import Clips, Emulator, Fault
+from kling_effects_async.errors import InvalidRequestError, ServiceError
+from kling_effects_async.models import TaskSnapshot, Video
+from kling_effects_async.testing import ManualClock
+from kling_effects_async.waiting.task import EffectTask
+from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
+from kling_effects_async.waiting.watch import Watch
+
+VIDEO = Video(url="https://v.example/o.mp4")
+
+
+class Service:
+    """Tasks that end at a given age, one by one and on pages, with what can be wrong about lists."""
+
+    def __init__(self, *lengths_s: float) -> None:
+        self.clock = ManualClock()
+        self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
+        self.unlisted: set[str] = set()
+        self.stale_by_s = 0.0
+        self.trouble: Exception | None = None
+        self.pages: list[float] = []
+        self.singles: list[str] = []
+        self.tracker = Tracker(
+            Questions(self.one, self.page),
+            policy=PollPolicy(),
+            clock=self.clock,
+            random=lambda: 0.5,
+        )
+
+    def snapshot(self, task_id: str, age_s: float) -> TaskSnapshot:
+        is_over = age_s >= self.ends_at[task_id]
+        status = TaskStatus.SUCCEEDED if is_over else TaskStatus.PROCESSING
+        videos = (VIDEO,) if is_over else ()
+        return TaskSnapshot(task_id=task_id, status=status, raw_status=status.value, videos=videos)
+
+    async def one(self, watch: Watch) -> TaskSnapshot:
+        self.singles.append(watch.task_id or "")
+        return self.snapshot(watch.task_id or "", self.clock.monotonic())
+
+    async def page(self, number: int, size: int, wanted: frozenset[str]) -> Listed:
+        self.pages.append(self.clock.monotonic())
+        if self.trouble is not None:
+            raise self.trouble
+        shown = [name for name in self.ends_at if name not in self.unlisted]
+        page = shown[(number - 1) * size : number * size]
+        age_s = self.clock.monotonic() - self.stale_by_s
+        return [self.snapshot(name, age_s) for name in page if name in wanted], len(page)
+
+    def waits(self) -> list[asyncio.Future[object]]:
+        tasks = [
+            EffectTask(self.tracker.watch(name, None), self.tracker, self.one)
+            for name in self.ends_at
+        ]
+        return [asyncio.ensure_future(task.result()) for task in tasks]
+
+
+async def finished(service: Service, seconds: float) -> None:
+    waits = service.waits()
+    await service.clock.advance(seconds)
+    assert all(wait.done() and not wait.exception() for wait in waits)
+    await service.tracker.aclose()
+
+
+async def test_many_tasks_cost_pages_and_almost_no_single_questions() -> None:
+    service = Service(*[20 + number / 5 for number in range(100)])
+    await finished(service, 45)
+    assert len(service.pages) <= 55
+    assert len(service.singles) <= 10
+
+
+async def test_pages_keep_a_rhythm_of_about_a_second() -> None:
+    service = Service(*[30.0] * 50)
+    await finished(service, 35)
+    gaps = [b - a for a, b in zip(service.pages, service.pages[1:], strict=False)]
+    assert min(gaps) >= 0.499
+    assert max(gaps) < 3.5  # the pace of the tasks' age, shared by all
+
+
+async def test_a_few_tasks_are_asked_about_singly() -> None:
+    service = Service(3, 3, 3)
+    await finished(service, 5)
+    assert service.pages == []
+
+
+async def test_what_a_page_does_not_show_is_asked_about_singly() -> None:
+    service = Service(*[5.0] * 20)
+    service.unlisted = {"t3"}
+    await finished(service, 8)
+    assert set(service.singles) >= {"t3"}
+    assert service.tracker.pages.is_usable
+
+
+async def test_more_than_one_page_is_read_where_more_tasks_are_due() -> None:
+    service = Service(*[5.0] * 1200)
+    await finished(service, 10)
+    assert len(service.singles) < 100
+
+
+async def test_a_list_that_is_missing_is_asked_once() -> None:
+    service = Service(*[5.0] * 20)
+    service.trouble = InvalidRequestError("no such path", http_status=404)
+    await finished(service, 8)
+    assert len(service.pages) == 1
+
+
+async def test_a_list_in_passing_trouble_is_asked_again() -> None:
+    service = Service(*[5.0] * 20)
+    service.trouble = ServiceError("busy", http_status=503, retryable=True)
+    waits = service.waits()
+    await service.clock.advance(1.5)
+    service.trouble = None
+    await service.clock.advance(8)
+    assert all(wait.done() for wait in waits)
+    assert service.tracker.pages.is_usable
+    await service.tracker.aclose()
+
+
+async def test_a_list_that_shows_nothing_of_ours_is_found_out() -> None:
+    service = Service(*[8.0] * 20)
+    service.unlisted = set(service.ends_at)
+    await finished(service, 12)
+    assert not service.tracker.pages.is_usable
+    assert len(service.pages) <= 3
+
+
+async def test_a_list_that_is_behind_is_found_out_and_ends_are_seen_all_the_same() -> None:
+    service = Service(*[10 + number / 2 for number in range(200)])
+    service.stale_by_s = 1000.0
+    waits = service.waits()
+    await service.clock.advance(200)
+    assert not service.tracker.pages.is_usable
+    assert all(wait.done() for wait in waits)
+    await service.tracker.aclose()
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(clips=Clips.STOCK, task_seconds=(20.0, 40.0), seed=1) as running:
+        yield running
+
+
+async def run_all(client: EffectsClient, number: int) -> None:
+    effects = [
+        SingleImageEffect("squish", image=f"https://img.example/{n}.jpg") for n in range(number)
+    ]
+    async for outcome in client.run_many(effects, run="test"):
+        assert outcome.effect in effects
+
+
+@pytest.mark.looptime
+async def test_a_whole_batch_costs_less_than_two_requests_a_task(emulator: Emulator) -> None:
+    async with emulator.client() as client:
+        await run_all(client, 100)
+    assert emulator.requests["submit"] == 100
+    assert emulator.requests["query"] + emulator.requests["list"] < 90
+
+
+@pytest.mark.looptime
+async def test_a_gateway_without_a_list_is_found_out_by_its_html_page() -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=5.0, lists_tasks=False) as emulator,
+        emulator.client() as client,
+    ):
+        await run_all(client, 30)
+        assert emulator.requests["list"] == 1
+
+
+@pytest.mark.looptime
+async def test_a_page_that_fails_loses_no_task(emulator: Emulator) -> None:
+    async with emulator.client() as client:
+        emulator.fail_next(Fault.answer(503, b"{}", on="list"), times=2)
+        await run_all(client, 30)
+    assert emulator.ledger.total == 30
