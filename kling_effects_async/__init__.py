@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kling_effects_async.client import EffectsClient, TaskListing, UnknownSceneWarning
+    from kling_effects_async.client import EffectsClient, UnknownSceneWarning
     from kling_effects_async.effects import (
         DualImageEffect,
         Effect,
@@ -21,13 +21,20 @@ if TYPE_CHECKING:
         AccountError,
         ApiError,
         AuthenticationError,
+        BudgetExceededError,
         ClientClosedError,
         ConcurrencyLimitError,
         ContentRejectedError,
         DownloadError,
         EffectRejectedError,
+        IdempotencyConflictError,
         ImageRejectedError,
         InvalidRequestError,
+        JournalBusyError,
+        JournalDamagedError,
+        JournalError,
+        JournalFullError,
+        JournalVersionError,
         KlingEffectsError,
         NetworkError,
         ProxyError,
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
         VideoExpiredError,
     )
     from kling_effects_async.images import ImageFacts, PreparedImage, check_image, prepare
+    from kling_effects_async.listing import TaskListing
     from kling_effects_async.models import (
         EffectResult,
         TaskPage,
@@ -53,10 +61,13 @@ if TYPE_CHECKING:
         TaskStatus,
         Video,
     )
-    from kling_effects_async.policy import PollPolicy, RetryPolicy
+    from kling_effects_async.outcomes import Done, Failed, Outcome
+    from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
     from kling_effects_async.protocol.services import Service
     from kling_effects_async.scenes import Scene, SceneInfo, catalogue
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
+    from kling_effects_async.spending.job import Job, JobState, Transition
+    from kling_effects_async.spending.journal import Journal
     from kling_effects_async.waiting.task import EffectTask
 
 __all__ = [
@@ -65,10 +76,12 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "BearerToken",
+    "BudgetExceededError",
     "ClientClosedError",
     "ConcurrencyLimitError",
     "ContentRejectedError",
     "Credentials",
+    "Done",
     "DownloadError",
     "DualImageEffect",
     "Effect",
@@ -76,12 +89,23 @@ __all__ = [
     "EffectResult",
     "EffectTask",
     "EffectsClient",
+    "Failed",
+    "IdempotencyConflictError",
     "ImageFacts",
     "ImageRejectedError",
     "ImageSource",
     "InvalidRequestError",
+    "Job",
+    "JobState",
+    "Journal",
+    "JournalBusyError",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalFullError",
+    "JournalVersionError",
     "KlingEffectsError",
     "NetworkError",
+    "Outcome",
     "PollPolicy",
     "PreparedImage",
     "ProxyError",
@@ -97,7 +121,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SingleImageEffect",
+    "SlotPolicy",
     "SubmissionUncertainError",
+    "SubmitPolicy",
     "TaskFailedError",
     "TaskListing",
     "TaskNotFoundError",
@@ -106,6 +132,7 @@ __all__ = [
     "TaskStatus",
     "TaskTimeoutError",
     "TlsError",
+    "Transition",
     "TransportError",
     "UnknownSceneWarning",
     "Video",
@@ -120,12 +147,16 @@ _HOMES = {
     "effects": ["DualImageEffect", "Effect", "ImageSource", "SingleImageEffect"],
     "scenes": ["Scene", "SceneInfo", "catalogue"],
     "models": ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"],
-    "policy": ["PollPolicy", "RetryPolicy"],
+    "outcomes": ["Done", "Failed", "Outcome"],
+    "policy": ["PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
     "images": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
     "waiting.task": ["EffectTask"],
-    "client": ["EffectsClient", "TaskListing", "UnknownSceneWarning"],
+    "spending.job": ["Job", "JobState", "Transition"],
+    "spending.journal": ["Journal"],
+    "listing": ["TaskListing"],
+    "client": ["EffectsClient", "UnknownSceneWarning"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

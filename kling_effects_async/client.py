@@ -7,60 +7,50 @@ import os
 import random
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from attrs import frozen
-
+from kling_effects_async import bulk
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
-from kling_effects_async.images import check_image
-from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
-from kling_effects_async.policy import PollPolicy, RetryPolicy
-from kling_effects_async.protocol.messages import Reply, Request
+from kling_effects_async.engine import Engine, Options
+from kling_effects_async.errors import SettingsError
+from kling_effects_async.listing import TaskListing
+from kling_effects_async.models import EffectResult, TaskPage, Video
+from kling_effects_async.outcomes import Failed, Outcome
+from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.requests import (
     build_list,
-    build_lookup,
-    build_query,
     build_submit,
     check_external_task_id,
     scene_advice,
 )
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.task_body import read_page, read_submitted, read_task
-from kling_effects_async.settings import Credentials, Settings, default_service
-from kling_effects_async.spending.submission import Outcome, outcome_of, uncertain
-from kling_effects_async.transport.clock import Clock, SystemClock, sleep
-from kling_effects_async.transport.download import Downloader
-from kling_effects_async.transport.session import Session
+from kling_effects_async.resuming import resumed
+from kling_effects_async.settings import (
+    AccessKeys,
+    BearerToken,
+    Credentials,
+    Settings,
+    default_service,
+)
+from kling_effects_async.spending.account import account_name
+from kling_effects_async.spending.store import MemoryStore
+from kling_effects_async.transport.clock import Clock, SystemClock
 from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Tracker, Watch
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["EffectsClient", "TaskListing", "UnknownSceneWarning"]
+    from kling_effects_async.spending.journal import Journal
+
+__all__ = ["EffectsClient", "UnknownSceneWarning"]
 
 
 class UnknownSceneWarning(UserWarning):
     """A scene is in no known list, or no longer in the newest; it was sent all the same."""
-
-
-@frozen
-class _Engine:
-    """What lives in one event loop and ends with it."""
-
-    loop: asyncio.AbstractEventLoop
-    session: Session
-    tracker: Tracker
-    downloader: Downloader
-
-    async def aclose(self) -> None:
-        await self.tracker.aclose()
-        await self.downloader.aclose()
-        await self.session.aclose()
 
 
 class EffectsClient:
@@ -79,8 +69,17 @@ class EffectsClient:
     Args:
         credentials: a ``BearerToken`` or ``AccessKeys``.
         service: whom to ask; by default V-API for a bearer token and Kling for access keys.
+        journal: a file (or an opened ``Journal``) in which every job is written down, so that a
+            crash neither loses a paid task nor pays for it again. Without one the same rules hold
+            for as long as the process lives.
+        account: what the journal calls this account; by default made from the service and the
+            key, so name it yourself if keys are rotated.
+        budget_units: submits that could take the account's jobs past it are refused; everything
+            in the journal counts.
         poll: how patiently to wait for tasks.
         retry: how each request is tried.
+        slots: how the account's limit of parallel tasks is found out.
+        submit: what to do about a submit whose answer was lost.
         session: your own aiohttp session for the API (a proxy, a TLS context); never closed here.
         clock: replaces time, for tests.
         rng: a source of numbers in [0, 1) for pauses, for tests.
@@ -91,20 +90,39 @@ class EffectsClient:
         credentials: Credentials,
         *,
         service: Service | None = None,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        account: str | None = None,
+        budget_units: Decimal | int | str | None = None,
         poll: PollPolicy | None = None,
         retry: RetryPolicy | None = None,
+        slots: SlotPolicy | None = None,
+        submit: SubmitPolicy | None = None,
         session: aiohttp.ClientSession | None = None,
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.service: Service = service or default_service(credentials)
-        self._credentials = credentials
-        self._poll = poll or PollPolicy()
-        self._retry = retry or RetryPolicy()
-        self._borrowed = session
-        self._clock = clock or SystemClock()
-        self._rng = rng
-        self._opened: _Engine | None = None
+        if not isinstance(credentials, (BearerToken, AccessKeys)):
+            raise TypeError(
+                "credentials are a BearerToken(...) or AccessKeys(...), "
+                f"not {type(credentials).__name__}"
+            )
+        service = service or default_service(credentials)
+        self._options = Options(
+            service=service,
+            credentials=credentials,
+            account=account or account_name(service, credentials),
+            journal=journal,
+            store=MemoryStore(),
+            budget_units=None if budget_units is None else Decimal(budget_units),
+            poll=poll or PollPolicy(),
+            retry=retry or RetryPolicy(),
+            slots=slots or SlotPolicy(),
+            submit=submit or SubmitPolicy(),
+            session=session,
+            clock=clock or SystemClock(),
+            random=rng,
+        )
+        self._opened: Engine | None = None
         self._is_closed = False
 
     @classmethod
@@ -122,12 +140,24 @@ class EffectsClient:
         options.setdefault("service", settings.service)
         return cls(settings.credentials, **options)
 
+    @property
+    def service(self) -> Service:
+        """Whom this client asks."""
+        return self._options.service
+
+    @property
+    def account(self) -> str:
+        """What the journal calls the account."""
+        return self._options.account
+
     def __repr__(self) -> str:
         return f"<EffectsClient of {self.service.name}>"
 
     async def __aenter__(self) -> Self:
         self._is_closed = False
-        self._engine()
+        engine = self._engine()
+        if self._options.journal is not None:
+            await engine.account()  # a journal that cannot be used is better known at once
         return self
 
     async def __aexit__(
@@ -145,8 +175,6 @@ class EffectsClient:
         if engine is not None:
             await engine.aclose()
 
-    # -- tasks
-
     async def submit(
         self,
         effect: Effect,
@@ -158,7 +186,9 @@ class EffectsClient:
 
         Every task is submitted with an external id, so that it can be found again; without yours
         it is a random one. The images are checked first. What surely did not arrive, or was
-        refused for now, is sent again; what may have been accepted never is.
+        refused for now, is sent again; where an answer was lost, the task is looked up by its
+        external id. Submitting the same effect under the same external id again gives the same
+        task. If the account's slots are all taken, this waits for one.
 
         Args:
             external_task_id: your id of the task, unique in your account.
@@ -166,23 +196,25 @@ class EffectsClient:
 
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; says what to change.
+            IdempotencyConflictError: the external id belongs to another effect; nothing was sent.
+            BudgetExceededError, JournalError: nothing was sent; says what to do.
             SubmissionUncertainError: the answer was lost; look before you submit again.
             ApiError: refused, nothing was created; see its class for what to do.
             TransportError: nothing arrived, after the usual tries.
         """
         engine = self._engine()
-        external_task_id = external_task_id or f"kea-{uuid.uuid4().hex}"
-        request = build_submit(
-            self.service, effect, external_task_id=external_task_id, callback_url=callback_url
-        )
+        is_named = external_task_id is not None
+        id_or_random = f"kea-{uuid.uuid4().hex}" if external_task_id is None else external_task_id
+        # Built once for its checks alone: what cannot be sent is refused before anything is read.
+        build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))
-        for image in effect.images:
-            if not isinstance(image, str):
-                await asyncio.to_thread(check_image, image)
-        snapshot = await self._submit_once(engine, effect.scene, external_task_id, request)
-        watch = engine.tracker.watch(snapshot.task_id, external_task_id)
-        engine.tracker.learn(watch, snapshot)
-        return self._handle(engine, watch)
+        job = await engine.job(
+            effect,
+            id_or_random,
+            callback_url=callback_url,
+            with_hashes=is_named,
+        )
+        return engine.handle(await engine.submit(job, effect))
 
     async def run(
         self,
@@ -191,11 +223,19 @@ class EffectsClient:
         external_task_id: str | None = None,
         callback_url: str | None = None,
     ) -> EffectResult:
-        """``submit``, then wait for the result; raises what the two of them raise."""
+        """``submit``, then wait for the result; raises what the two of them raise.
+
+        If this is cancelled, the task goes on; its id is in a note of the ``CancelledError`` and in
+        the log. Where you need it for sure, give your own ``external_task_id``.
+        """
         task = await self.submit(
             effect, external_task_id=external_task_id, callback_url=callback_url
         )
-        return await task
+        try:
+            return await task
+        except asyncio.CancelledError as cancelled:
+            cancelled.add_note(f"task {task.id} goes on at the service: attach({task.id!r})")
+            raise
 
     def attach(
         self, task_id: str | None = None, *, external_task_id: str | None = None
@@ -211,7 +251,68 @@ class EffectsClient:
         if external_task_id is not None:
             check_external_task_id(external_task_id)
         engine = self._engine()
-        return self._handle(engine, engine.tracker.watch(task_id, external_task_id))
+        return engine.handle(engine.tracker.watch(task_id, external_task_id))
+
+    async def run_many(
+        self,
+        effects: Iterable[Effect] | AsyncIterable[Effect],
+        *,
+        run: str | None = None,
+        ordered: bool = False,
+        download_to: str | os.PathLike[str] | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Run many effects, as many at once as the account has slots; yield what becomes of each.
+
+        The effects are drawn lazily, a few ahead of the free slots. Each gets an external id made
+        from the run's name, its scene, options and images, so that the same batch run again submits
+        nothing twice, and the same effect twice in one batch is one task. Leaving the iteration
+        cancels what has not been submitted; submitted tasks go on, and a journal knows them.
+
+        Args:
+            run: the run's name; effects of another run are other tasks.
+            ordered: in the order of ``effects`` instead of as they finish.
+            download_to: a folder for the videos, named by their tasks' ids.
+
+        Yields:
+            A ``Done`` or a ``Failed`` for each effect. No error of one effect is raised.
+        """
+        folder = None if download_to is None else Path(download_to)
+        async for outcome in bulk.outcomes(
+            self._engine(), effects, run=run, ordered=ordered, folder=folder
+        ):
+            yield outcome
+
+    async def submit_many(
+        self, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None = None
+    ) -> AsyncIterator[EffectTask | Failed]:
+        """Like ``run_many``, but yields each handle as soon as its task is accepted.
+
+        Yields:
+            An ``EffectTask``, or a ``Failed`` where there is no task.
+        """
+        async for handle in bulk.handles(self._engine(), effects, run=run):
+            yield handle
+
+    async def resume(
+        self, *, download_to: str | os.PathLike[str] | None = None
+    ) -> AsyncIterator[Outcome]:
+        """See through everything the journal holds of this account that is not at its end.
+
+        Jobs that were only planned are submitted, submissions in doubt are settled, accepted
+        tasks are waited for. Yields each as it finishes; a failure is a ``Failed``.
+
+        Args:
+            download_to: a folder for the videos, also of tasks that had succeeded before.
+
+        Raises:
+            SettingsError: the client has no journal.
+            JournalError: the journal cannot be used; says why.
+        """
+        if self._options.journal is None:
+            raise SettingsError("resume() needs a journal: EffectsClient(..., journal='jobs.db')")
+        folder = None if download_to is None else Path(download_to)
+        async for outcome in resumed(self._engine(), folder):
+            yield outcome
 
     def list_tasks(self, *, page: int = 1, page_size: int = 100) -> TaskListing:
         """The account's tasks: ``await`` it for one page, ``async for`` over it for all tasks.
@@ -249,24 +350,13 @@ class EffectsClient:
             DownloadError: it could not be fetched whole, or the file exists already.
             VideoExpiredError: the service no longer keeps it.
         """
-        engine = self._engine()
-
-        async def fetch(url: str) -> Path:
-            return await engine.downloader.download(
-                url, Path(path), overwrite=overwrite, on_progress=on_progress
-            )
-
-        try:
-            return await fetch(video.url)
-        except VideoExpiredError:
-            fresh_url = await self._fresh_url(video)
-            if fresh_url is None:
-                raise
-        return await fetch(fresh_url)
+        return await self._engine().download(
+            video, Path(path), overwrite=overwrite, on_progress=on_progress
+        )
 
     # -- inside
 
-    def _engine(self) -> _Engine:
+    def _engine(self) -> Engine:
         """The parts that live in the running loop, made on first use.
 
         Raises:
@@ -278,8 +368,8 @@ class EffectsClient:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError("an EffectsClient works inside a running event loop only") from None
-        if self._opened is None:
-            self._opened = self._made_engine(loop)
+        if self._opened is None or self._opened.loop.is_closed():
+            self._opened = Engine(self._options)
         elif self._opened.loop is not loop:
             raise RuntimeError(
                 "this client is open in another event loop; in each asyncio.run use "
@@ -287,117 +377,11 @@ class EffectsClient:
             )
         return self._opened
 
-    def _made_engine(self, loop: asyncio.AbstractEventLoop) -> _Engine:
-        session = Session(
-            self.service,
-            self._credentials,
-            retry=self._retry,
-            clock=self._clock,
-            random=self._rng,
-            borrowed=self._borrowed,
-        )
-
-        async def fetch(watch: Watch) -> TaskSnapshot:
-            request, read = self._question(watch)
-            return await session.ask_once(request, read)
-
-        tracker = Tracker(fetch, policy=self._poll, clock=self._clock, random=self._rng)
-        origin = self.service.base_url if self.service.base_url.startswith("http://") else None
-        downloader = Downloader(clock=self._clock, allowed_origin=origin)
-        return _Engine(loop, session, tracker, downloader)
-
-    def _handle(self, engine: _Engine, watch: Watch) -> EffectTask:
-        async def ask(watch: Watch) -> TaskSnapshot:
-            self._engine()  # a handle of a closed client says so
-            return await engine.session.ask(*self._question(watch))
-
-        return EffectTask(watch, engine.tracker, ask)
-
-    def _question(self, watch: Watch) -> tuple[Request, Callable[[Reply], TaskSnapshot]]:
-        if watch.task_id is not None:
-            asked = watch.task_id
-            request = build_query(self.service, asked)
-        else:
-            asked = watch.external_task_id or ""
-            request = build_lookup(self.service, asked)
-        return request, lambda reply: read_task(reply, asked=asked)
-
-    async def _page(self, page: int, page_size: int) -> TaskPage:
-        request = build_list(self.service, page=page, page_size=page_size)
-        return await self._engine().session.ask(
-            request, lambda reply: read_page(reply, page=page, page_size=page_size)
-        )
-
-    async def _fresh_url(self, video: Video) -> str | None:
-        if video.task_id is None:
-            return None
-        snapshot = await self.attach(video.task_id).refresh()
-        same = [fresh for fresh in snapshot.videos if fresh.id == video.id]
-        return same[0].url if same else None
-
-    async def _submit_once(
-        self, engine: _Engine, scene: str, external_task_id: str, request: Request
-    ) -> TaskSnapshot:
-        """Send until accepted, as long as nothing can have been accepted before."""
-        started = self._clock.monotonic()
-        for number in range(self._retry.attempts):
-            try:
-                return await engine.session.ask_once(request, read_submitted)
-            except KlingEffectsError as error:
-                outcome = outcome_of(error)
-                if outcome is Outcome.UNCERTAIN:
-                    raise uncertain(
-                        error, scene=scene, external_task_id=external_task_id
-                    ) from error
-                pause_s = self._pause_before_try(number, error)
-                is_late = self._clock.monotonic() - started + pause_s > self._retry.span_s
-                is_last = number + 1 == self._retry.attempts
-                if outcome is Outcome.REFUSED or is_late or is_last:
-                    raise
-            await sleep(self._clock, pause_s)
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _pause_before_try(self, number: int, error: KlingEffectsError) -> float:
-        asked_s: float = getattr(error, "retry_after_s", None) or 0.0
-        return asked_s + self._rng() * min(self._retry.cap_s, self._retry.base_s * 2.0**number)
-
-
-class TaskListing:
-    """The account's tasks, page by page; made by ``EffectsClient.list_tasks``.
-
-    ``await listing`` is its first page, ``async for snapshot in listing`` runs through the tasks of
-    all pages from there, and ``async for page in listing.pages()`` through the pages. The service
-    documents neither order nor completeness.
-    """
-
-    def __init__(self, fetch: Callable[..., Any], *, page: int, page_size: int) -> None:
-        self._fetch = fetch
-        self._page = page
-        self._page_size = page_size
-
-    def __await__(self) -> Generator[Any, None, TaskPage]:
-        fetched: Generator[Any, None, TaskPage] = self._fetch(
-            self._page, self._page_size
-        ).__await__()
-        return fetched
-
-    async def __aiter__(self) -> AsyncIterator[TaskSnapshot]:
-        async for page in self.pages():
-            for snapshot in page:
-                yield snapshot
-
-    async def pages(self) -> AsyncIterator[TaskPage]:
-        """Every page from the first one asked for, until one is empty."""
-        number = self._page
-        while True:
-            page = await self._fetch(number, self._page_size)
-            if not page.tasks:
-                return
-            yield page
-            number += 1
+    async def _page(self, number: int, size: int) -> TaskPage:
+        return await self._engine().page(number, size)
 
 
 def _warn_of(advice: str | None) -> None:
     if advice is not None:
-        # Four frames up: this function, submit, the coroutine's own frame, the caller.
+        # Up from here: submit, then its caller.
         warnings.warn(advice, UnknownSceneWarning, stacklevel=3)

@@ -35,7 +35,7 @@ from kling_effects_async import (
     TaskTimeoutError,
     UnknownSceneWarning,
 )
-from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
+from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId, ReplyShape
 
 URL = "https://img.example/a.jpg"
 SQUISH = SingleImageEffect("squish", image=URL)
@@ -85,9 +85,18 @@ async def test_attach_by_either_id_finds_the_same_task(client: EffectsClient) ->
     task = await client.submit(SQUISH, external_task_id="order-42")
     by_id = client.attach(task.id)
     by_external_id = client.attach(external_task_id="order-42")
-    assert by_external_id.id is None
     assert (await by_id).video == (await by_external_id).video
-    assert by_external_id.id == task.id
+
+
+async def test_a_task_attached_by_external_id_learns_its_id(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    task = await client.submit(SQUISH, external_task_id="order-42")
+    async with emulator.client() as another:
+        attached = another.attach(external_task_id="order-42")
+        assert attached.id is None
+        await attached
+        assert attached.id == task.id
 
 
 async def test_attach_asks_nothing(client: EffectsClient, emulator: Emulator) -> None:
@@ -252,7 +261,7 @@ SAFE = {
     "1303": Fault.business_code(1303),
     "1302": Fault.business_code(1302),
 }
-UNCERTAIN = {
+LOST = {
     "drop": Fault.cut_after_reading(accepted=True),
     "500": Fault.answer(500, b"{}", accepted=True),
     "502": Fault.html(502, accepted=True),
@@ -276,16 +285,39 @@ async def test_what_was_refused_for_now_is_submitted_again(name: str) -> None:
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("name", UNCERTAIN)
-async def test_what_may_have_been_accepted_is_never_submitted_again(name: str) -> None:
+@pytest.mark.parametrize("name", LOST)
+@pytest.mark.parametrize("rule", RepeatedId)
+async def test_a_lost_answer_is_found_again_and_one_task_is_paid(
+    name: str, rule: RepeatedId
+) -> None:
     """Faults 7, 8, 10, 11, 12: an answer was lost; the server may have the task."""
-    async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
-        emulator.fail_next(UNCERTAIN[name])
+    async with (
+        Emulator(clips=Clips.STOCK, repeated_external_id=rule) as emulator,
+        emulator.client() as client,
+    ):
+        emulator.fail_next(LOST[name])
+        task = await client.submit(SQUISH, external_task_id="order-42")
+        assert (await task).videos
+        assert emulator.ledger.accepted("order-42") == 1
+        assert emulator.requests["submit"] == 1
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", LOST)
+async def test_where_nothing_can_be_looked_up_a_lost_answer_is_told_and_never_sent_again(
+    name: str,
+) -> None:
+    """Faults 7, 8, 10, 11, 12, on a service that does not find tasks by external id."""
+    async with (
+        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
+        emulator.client() as client,
+    ):
+        await client.submit(SQUISH)
+        emulator.fail_next(LOST[name])
         with pytest.raises(SubmissionUncertainError, match="Nothing was sent again") as caught:
             await client.submit(SQUISH, external_task_id="order-42")
         assert caught.value.external_task_id == "order-42"
         assert emulator.ledger.accepted("order-42") == 1
-        assert (await client.attach(external_task_id="order-42")).videos
 
 
 @pytest.mark.looptime
@@ -338,8 +370,10 @@ async def test_a_closed_client_says_how_to_open_it(client: EffectsClient) -> Non
     """Fault 68: closed client."""
     task = await client.submit(SQUISH)
     await client.aclose()
-    for use in (client.submit(SQUISH), task.refresh()):
-        with pytest.raises(RuntimeError, match="async with client"):
+    with pytest.raises(RuntimeError, match="async with client"):
+        await client.submit(SQUISH)
+    for use in (task.refresh(), task.result()):
+        with pytest.raises(ClientClosedError):
             await use
 
 
@@ -349,26 +383,26 @@ def test_one_client_serves_two_asyncio_runs(cat: Path) -> None:
 
     async def once() -> str:
         nonlocal client
-        async with Emulator(clips=Clips.STOCK, speed=600, port=0) as emulator:
-            made = client or emulator.client(poll=PollPolicy(shortest_s=0.05))
-            made.service = Service.gateway(emulator.url)
-            client = made
-            async with made:
-                return (await made.run(SQUISH)).task_id
+        port = 0 if client is None else int(client.service.base_url.rpartition(":")[2])
+        async with Emulator(clips=Clips.STOCK, speed=600, port=port) as emulator:
+            client = client or emulator.client(poll=PollPolicy(shortest_s=0.05))
+            async with client:
+                return (await client.run(SQUISH)).task_id
 
     assert asyncio.run(once()) != asyncio.run(once())
 
 
-def test_a_client_left_open_in_one_loop_says_what_to_do_in_the_next() -> None:
+def test_a_client_open_in_one_loop_says_what_to_do_in_another() -> None:
     """Fault 68: library used from several loops."""
     client = EffectsClient(BearerToken("k"))
 
     async def use() -> None:
         client.attach("1")
 
-    asyncio.run(use())
-    with pytest.raises(RuntimeError, match=r"in each asyncio\.run use"):
-        asyncio.run(use())
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(use())
+        with pytest.raises(RuntimeError, match=r"in each asyncio\.run use"):
+            second.run(use())
 
 
 def test_a_client_outside_of_any_loop_says_so() -> None:

@@ -12,11 +12,11 @@ import kling_effects_async
 
 PACKAGE = Path(kling_effects_async.__file__).parent
 FLOORS = [
-    ("vocabulary", {"errors", "models", "scenes", "effects"}),
+    ("vocabulary", {"errors", "models", "scenes", "effects", "outcomes"}),
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"transport", "images", "image_files", "preparing"}),
     ("engine", {"waiting", "spending"}),
-    ("surface", {"client"}),
+    ("surface", {"flow", "listing", "engine", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),
 ]
 LEVELS = {module: level for level, (_floor, modules) in enumerate(FLOORS) for module in modules}

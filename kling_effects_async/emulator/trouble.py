@@ -58,10 +58,13 @@ async def troubling(request: web.Request, handler: Handler) -> web.StreamRespons
         return _hang_up(request)
     if fault.has_no_head:
         return _write_raw(request, _body_of(response))
-    if fault.cut is not None:
-        return await _cut(request, response, fault)
-    if fault.drip_bytes:
-        return await _drip(request, response, fault)
+    try:
+        if fault.cut is not None:
+            return await _cut(request, response, fault)
+        if fault.drip_bytes:
+            return await _drip(request, response, fault)
+    except ConnectionResetError:  # the caller left first, or died
+        return _hang_up(request)
     return response
 
 

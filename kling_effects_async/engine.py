@@ -1,0 +1,274 @@
+"""What a client needs in one event loop: session, tracker, downloads, the account and its jobs.
+
+Everything here is made in a running loop and ends with ``aclose``; the client itself outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kling_effects_async.effects import Effect
+from kling_effects_async.errors import VideoExpiredError
+from kling_effects_async.images import check_image, image_hash
+from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
+from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.protocol.messages import Request
+from kling_effects_async.protocol.requests import (
+    build_list,
+    build_lookup,
+    build_query,
+    build_submit,
+)
+from kling_effects_async.protocol.services import Service
+from kling_effects_async.protocol.task_body import read_listed, read_page, read_submitted, read_task
+from kling_effects_async.settings import Credentials
+from kling_effects_async.spending.account import Account
+from kling_effects_async.spending.job import Job
+from kling_effects_async.spending.journal import Journal
+from kling_effects_async.spending.plan import planned
+from kling_effects_async.spending.store import JobStore
+from kling_effects_async.transport.clock import Clock
+from kling_effects_async.transport.download import Downloader, Progress
+from kling_effects_async.transport.file_names import safe_name
+from kling_effects_async.transport.session import Session
+from kling_effects_async.waiting.task import EffectTask
+from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
+from kling_effects_async.waiting.watch import Watch
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Engine", "Options"]
+
+
+@frozen(kw_only=True)
+class Options:
+    """The arguments of ``EffectsClient``; its docstring explains them.
+
+    Attributes:
+        store: where jobs are written down if there is no journal.
+    """
+
+    service: Service
+    credentials: Credentials
+    account: str
+    journal: str | os.PathLike[str] | Journal | None
+    store: JobStore
+    budget_units: Decimal | None
+    poll: PollPolicy
+    retry: RetryPolicy
+    slots: SlotPolicy
+    submit: SubmitPolicy
+    session: aiohttp.ClientSession | None
+    clock: Clock
+    random: Callable[[], float]
+
+
+class Engine:
+    """Made by the client in the loop it is used in."""
+
+    def __init__(self, options: Options) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._options = options
+        self._session = Session(
+            options.service,
+            options.credentials,
+            retry=options.retry,
+            clock=options.clock,
+            random=options.random,
+            borrowed=options.session,
+        )
+        self.tracker: Tracker = Tracker(
+            Questions(self._ask_once, self._ask_list, options.service.lists_tasks),
+            policy=options.poll,
+            clock=options.clock,
+            random=options.random,
+        )
+        self._downloader = Downloader(
+            clock=options.clock, allowed_origin=_plain_origin(options.service)
+        )
+        self._account: Account | None = None
+        self._opening = asyncio.Lock()
+        self._exits = AsyncExitStack()
+
+    async def aclose(self) -> None:
+        """Fail every open wait, write down what is to be written, close every connection."""
+        if self._account is not None:
+            await self._account.aclose()
+        await self.tracker.aclose()
+        if self._account is not None:
+            await self._account.written()
+        await self._exits.aclose()
+        await self._downloader.aclose()
+        await self._session.aclose()
+
+    # -- asking
+
+    def handle(self, watch: Watch) -> EffectTask:
+        """The handle of a watched task."""
+        return EffectTask(watch, self.tracker, self._ask)
+
+    async def page(self, number: int, size: int) -> TaskPage:
+        """One page of the account's tasks."""
+        request = build_list(self._options.service, page=number, page_size=size)
+        return await self._session.ask(request, partial(read_page, page=number, page_size=size))
+
+    async def _ask(self, watch: Watch) -> TaskSnapshot:
+        """With the usual tries, for a caller who wants to know now."""
+        asked = watch.task_id or watch.external_task_id or ""
+        return await self._session.ask(self._question(watch), partial(read_task, asked=asked))
+
+    async def _ask_once(self, watch: Watch) -> TaskSnapshot:
+        """Without a second try: the tracker has its own idea of when to ask again."""
+        asked = watch.task_id or watch.external_task_id or ""
+        return await self._session.ask_once(self._question(watch), partial(read_task, asked=asked))
+
+    async def _ask_list(self, number: int, size: int, wanted: frozenset[str]) -> Listed:
+        request = build_list(self._options.service, page=number, page_size=size)
+        return await self._session.ask_once(request, partial(read_listed, wanted=wanted))
+
+    def _question(self, watch: Watch) -> Request:
+        if watch.task_id is not None:
+            return build_query(self._options.service, watch.task_id)
+        return build_lookup(self._options.service, watch.external_task_id or "")
+
+    async def _look_up(self, external_task_id: str) -> TaskSnapshot:
+        request = build_lookup(self._options.service, external_task_id)
+        return await self._session.ask(request, partial(read_task, asked=external_task_id))
+
+    # -- spending
+
+    async def job(
+        self,
+        effect: Effect,
+        external_task_id: str,
+        *,
+        callback_url: str | None = None,
+        with_hashes: bool = True,
+    ) -> Job:
+        """The plan of a job, after a look at its images.
+
+        Args:
+            with_hashes: False where nobody can ask for the same job again.
+
+        Raises:
+            ImageRejectedError: Kling would refuse an image.
+        """
+        with_hashes = with_hashes or self._options.journal is not None
+        return planned(
+            effect,
+            account=self._options.account,
+            external_task_id=external_task_id,
+            image_hashes=await asyncio.to_thread(_checked, effect, with_hashes=with_hashes),
+            callback_url=callback_url,
+            now=self._options.clock.now(),
+        )
+
+    async def submit(self, job: Job, effect: Effect) -> Watch:
+        """Have the job accepted; see ``Submitter.submit``."""
+        request = build_submit(
+            self._options.service,
+            effect,
+            external_task_id=job.external_task_id,
+            callback_url=job.callback_url,
+        )
+        account = await self.account()
+        return await account.submit(job, request)
+
+    async def bring_home(self, job: Job, result: EffectResult, folder: Path) -> Path:
+        """The job's video in a folder, under a name made from its task's id.
+
+        One that is there already is not fetched again.
+        """
+        path = folder / safe_name(result.task_id)
+        if not await asyncio.to_thread(path.exists):
+            await self.download(result.video, path)
+        account = await self.account()
+        await account.downloaded(job, path)
+        return path
+
+    async def download(
+        self,
+        video: Video,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Path:
+        """See ``EffectsClient.download``."""
+
+        async def fetch(url: str) -> Path:
+            return await self._downloader.download(
+                url, path, overwrite=overwrite, on_progress=on_progress
+            )
+
+        try:
+            return await fetch(video.url)
+        except VideoExpiredError:
+            fresh_url = await self._fresh_url(video)
+            if fresh_url is None:
+                raise
+        return await fetch(fresh_url)
+
+    async def _fresh_url(self, video: Video) -> str | None:
+        if video.task_id is None:
+            return None
+        snapshot = await self.handle(self.tracker.watch(video.task_id, None)).refresh()
+        same = [fresh for fresh in snapshot.videos if fresh.id == video.id]
+        return same[0].url if same else None
+
+    async def account(self) -> Account:
+        """The account, with its journal opened at the first call."""
+        async with self._opening:
+            if self._account is None:
+                self._account = await self._opened_account()
+        return self._account
+
+    async def _opened_account(self) -> Account:
+        options = self._options
+        return await Account.open(
+            options.account,
+            await self._store(),
+            self.tracker,
+            post=self._post,
+            look_up=self._look_up,
+            budget_units=options.budget_units,
+            slots=options.slots,
+            submit=options.submit,
+            retry=options.retry,
+            clock=options.clock,
+            random=options.random,
+        )
+
+    async def _post(self, request: Request) -> TaskSnapshot:
+        return await self._session.ask_once(request, read_submitted)
+
+    async def _store(self) -> JobStore:
+        journal = self._options.journal
+        if journal is None:
+            return self._options.store
+        if isinstance(journal, Journal):
+            return journal
+        return await self._exits.enter_async_context(Journal(journal))
+
+
+def _plain_origin(service: Service) -> str | None:
+    """The one origin a video may come from without TLS: an emulator's own."""
+    return service.base_url if service.base_url.startswith("http://") else None
+
+
+def _checked(effect: Effect, *, with_hashes: bool) -> list[str]:
+    """Refuse what Kling would refuse; the images' hashes, or ``""`` where nobody needs them."""
+    for image in effect.images:
+        if isinstance(image, (Path, bytes)):
+            check_image(image)
+    return [image_hash(image) if with_hashes else "" for image in effect.images]

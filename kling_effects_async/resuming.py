@@ -1,0 +1,73 @@
+"""Everything a dead process left behind, seen through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from kling_effects_async.effects import Effect
+from kling_effects_async.engine import Engine
+from kling_effects_async.errors import ImageRejectedError
+from kling_effects_async.flow import flow
+from kling_effects_async.outcomes import Done, Failed, Outcome
+from kling_effects_async.spending.account import Account
+from kling_effects_async.spending.job import OPEN, Job, JobState
+from kling_effects_async.spending.plan import effect_of, image_hashes_of
+from kling_effects_async.waiting.watch import Watch
+
+__all__ = ["resumed"]
+
+_IN_DOUBT = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
+
+
+async def resumed(engine: Engine, folder: Path | None) -> AsyncIterator[Outcome]:
+    """The outcome of every job that is not at its end, as they come."""
+    account = await engine.account()
+    states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
+    left = account.store.jobs(account=account.name, states=states)
+
+    async def see_through(job: Job) -> Outcome:
+        return await _seen_through(engine, account, job, folder)
+
+    def room() -> int:
+        # What waits for a place needs to be no more than what could be served next.
+        return account.slots.held + account.slots.size
+
+    with account.slots.watched() as wake:
+        async for outcome in flow(left, see_through, room=room, wake=wake):
+            yield outcome
+
+
+async def _seen_through(engine: Engine, account: Account, job: Job, folder: Path | None) -> Outcome:
+    effect = effect_of(job)
+    try:
+        watch = await _taken_up(engine, account, job, effect)
+        result = await engine.handle(watch).result()
+        path = None if folder is None else await engine.bring_home(job, result, folder)
+    except Exception as error:  # the job's own edge: delivered as its outcome
+        return Failed(effect=effect, external_task_id=job.external_task_id, error=error)
+    return Done(effect=effect, external_task_id=job.external_task_id, result=result, path=path)
+
+
+async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect | None) -> Watch:
+    """The watch of a job's task; where there is none yet, there is after this."""
+    if job.state in _IN_DOUBT:
+        job = await account.settle(job)
+    if job.state is not JobState.PLANNED:
+        return await account.take_up(job)
+    if effect is None:
+        raise ImageRejectedError(
+            f"job {job.external_task_id}",
+            ["Its image was given as bytes, which the journal does not keep; submit it again."],
+        )
+    await _refuse_changed(engine, job, effect)
+    return await engine.submit(job, effect)
+
+
+async def _refuse_changed(engine: Engine, job: Job, effect: Effect) -> None:
+    now = await engine.job(effect, job.external_task_id)
+    if image_hashes_of(now) != image_hashes_of(job):
+        raise ImageRejectedError(
+            f"job {job.external_task_id}",
+            ["Its image is not the one that was planned; submit it under another id."],
+        )
