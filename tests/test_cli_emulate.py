@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.command_line import clean_environment, kling
@@ -69,22 +70,28 @@ async def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "code"),
+    ("options", "is_accepted"),
     [
-        (["--repeated-external-id=accept"], 0),
-        (["--repeated-external-id=refuse"], 6),
-        (["--reply-shape=wrapped-twice", "--repeated-external-id=accept", "--no-list"], 0),
+        (["--repeated-external-id=accept"], True),
+        (["--repeated-external-id=refuse"], False),
+        (["--reply-shape=wrapped-twice", "--repeated-external-id=accept", "--no-list"], True),
     ],
 )
 async def test_its_options_reach_the_emulator(
-    options: list[str], code: int, cat: Path, tmp_path: Path
+    options: list[str], is_accepted: bool, cat: Path, tmp_path: Path
 ) -> None:
     async with emulating("--speed=1e6", "--json", *options, folder=tmp_path) as (_process, line):
         environ = json.loads(line)["environment"]
         for output in ("a.mp4", "b.mp4"):
             arguments = ["run", "squish", cat, "--external-task-id=same", "-o", output]
             ended = await asyncio.to_thread(kling, *arguments, folder=tmp_path, **environ)
-    assert ended.code == code
+            assert ended.code == 0  # a task that is there already is waited for
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{environ['KLING_SERVICE']}/_emulator/ledger") as reply,
+        ):
+            ledger = await reply.json()
+    assert ledger["total"] == (2 if is_accepted else 1)
 
 
 def test_a_port_that_is_taken_ends_in_one_sentence(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import signal
 import sys
@@ -15,10 +14,12 @@ import pytest
 from kling_effects_async import errors
 from kling_effects_async.cli.exit_codes import ExitCode, exit_code_of
 from kling_effects_async.emulator import Clips, Emulator, Fault
-from tests.command_line import Ended, clean_environment, kling, kling_at
+from tests.command_line import Ended, acceptance, kling, kling_at, lines_until, started
 
 AT_ONCE = 1e6  # tasks take 40 to 90 emulated seconds
 NEVER = 0.001
+# The task that may exist cannot be looked up, and no second try is made.
+NO_LOOK = Fault.json(403, {"code": 1103, "message": "no right to look"}, on="query")
 
 
 def emulator(**options: object) -> Emulator:
@@ -77,6 +78,7 @@ async def test_a_lost_answer_is_9_and_its_last_line_finds_the_paid_task(
 ) -> None:
     async with emulator() as at:
         at.fail_next(Fault.cut_after_reading(accepted=True))
+        at.fail_next(NO_LOOK)
         ended = await kling_at(at, "run", "squish", cat, "-o", "a.mp4", folder=tmp_path)
         assert (ended.code, ended.out) == (ExitCode.UNCERTAIN, "")
         assert at.ledger.entries[0].external_task_id in ended.err  # type: ignore[operator]  # ours
@@ -167,33 +169,14 @@ async def test_stopped_while_submitting_it_says_that_the_task_may_exist(
         process = await started(
             at, "run", "squish", cat, "--external-task-id", "order-42", folder=tmp_path
         )
-        await lines_until(process, "submitting")
+        await acceptance(at)
+        process.send_signal(signal.SIGINT)
+        await lines_until(process, "Ctrl-C again leaves at once")
         process.send_signal(signal.SIGINT)
         _out, err = await process.communicate()
     assert process.returncode == ExitCode.INTERRUPTED
     assert "the task may exist and be charged" in err.decode()
     assert err.decode().splitlines()[-1].endswith("--external-task-id=order-42")
-
-
-async def started(at: Emulator, *arguments: str | Path, folder: Path) -> asyncio.subprocess.Process:
-    environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "emulator-key"}
-    return await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "kling_effects_async", *arguments],
-        cwd=folder,
-        env=clean_environment(folder, PYTHONPATH=os.pathsep.join(sys.path), **environ),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def lines_until(process: asyncio.subprocess.Process, word: str) -> str:
-    assert process.stderr is not None
-    said = ""
-    while word not in said:
-        line = await process.stderr.readline()
-        assert line, said
-        said += line.decode()
-    return said
 
 
 # -- what is never said

@@ -14,6 +14,8 @@ from kling_effects_async.cli.emulate import emulate
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.fetch import fetch
+from kling_effects_async.cli.in_order import InOrder
+from kling_effects_async.cli.jobs import jobs
 from kling_effects_async.cli.run import run
 from kling_effects_async.cli.scenes import scenes
 from kling_effects_async.cli.talk import say
@@ -28,20 +30,13 @@ _EPILOG = "\n\n".join(["Exit codes:", *(f"{code.value:<4} {code.meaning}" for co
 _LOOK = {"text_paragraph_linebreaks": "\n\n", "padding_helptext_first_line": (0, 0, 1, 0)}
 
 
-class _InOrder(click.RichGroup):
-    """Lists the commands as they were added, the most wanted first."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
 def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
     if is_wanted:
         click.echo(version())
         context.exit()
 
 
-@click.group(cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.rich_config(help_config=_LOOK)
 @click.option(
     "--version",
@@ -60,7 +55,7 @@ def app() -> None:
     """
 
 
-for _command in (run, fetch, scenes, emulate):
+for _command in (run, fetch, jobs, scenes, emulate):
     app.add_command(_command)
 
 

@@ -57,6 +57,7 @@ async def collect(
         overwrite=trail.target.overwrite,
         on_progress=progress.show_download,
     )
+    trail.path = path
     return _report(result, path, trail, client.service.name)
 
 

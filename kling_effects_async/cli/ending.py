@@ -8,28 +8,19 @@ from contextlib import contextmanager
 
 from kling_effects_async.cli.exit_codes import ExitCode, exit_code_of
 from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.sentences import sentence
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.errors import (
-    DownloadError,
+    IdempotencyConflictError,
+    JournalError,
     KlingEffectsError,
-    ResultMissingError,
     SubmissionUncertainError,
     TaskFailedError,
     TaskNotFoundError,
-    TaskTimeoutError,
 )
 
 __all__ = ["ending"]
-
-# The library's words for what the command line calls otherwise.
-_WORDS = (
-    ("prepare()", "--prepare"),
-    ("model_name=", "--model-name "),
-    ("duration_s=", "--duration "),
-    ("mode=", "--mode "),
-    ("external_task_id ", "--external-task-id "),
-)
 
 
 @contextmanager
@@ -43,14 +34,20 @@ def ending(trail: Trail) -> Iterator[None]:
     except asyncio.CancelledError as error:  # the loop is over: nobody waits for this any more
         raise Failure(ExitCode.TERMINATED, _stopped(trail)) from error
     except KlingEffectsError as error:
-        raise Failure(exit_code_of(error), _explain(error, trail), trail.secrets) from error
+        raise Failure(_code(error, trail), _explain(error, trail), trail.secrets) from error
+
+
+def _code(error: KlingEffectsError, trail: Trail) -> ExitCode:
+    if _is_in_doubt(error, trail):
+        return ExitCode.UNCERTAIN
+    return exit_code_of(error)
 
 
 def _stopped(trail: Trail) -> list[str]:
     if trail.is_preview:
         return ["stopped"]
     if trail.stage is Stage.NOTHING_SENT:
-        return ["stopped; nothing was sent"]
+        return ["stopped; nothing was sent", *_still_planned(trail)]
     if trail.stage is Stage.SUBMITTING:
         what = "stopped while submitting: the task may exist and be charged"
         return [what, _look_first(trail)]
@@ -59,42 +56,27 @@ def _stopped(trail: Trail) -> list[str]:
 
 
 def _explain(error: KlingEffectsError, trail: Trail) -> list[str]:
-    if isinstance(error, SubmissionUncertainError):
-        return [_uncertain(error), _look_first(trail)]
+    what = sentence(error, task=trail.task_id, is_preview=trail.is_preview)
+    if _is_in_doubt(error, trail):
+        return [what, _look_first(trail)]
     has_more = trail.stage is Stage.ACCEPTED and trail.is_to_be_fetched
-    is_over = isinstance(error, TaskFailedError)
+    # The task that has the id is another one.
+    is_over = isinstance(error, (TaskFailedError, IdempotencyConflictError))
     # A task we have submitted exists, whatever the service says of it now.
     is_unknown = isinstance(error, TaskNotFoundError) and trail.scene is None
     is_worth_it = has_more and not is_over and not is_unknown
-    return [_sentence(error, trail), *([_go_on(trail)] if is_worth_it else [])]
+    return [what, *([_go_on(trail)] if is_worth_it else _still_planned(trail))]
 
 
-def _sentence(error: KlingEffectsError, trail: Trail) -> str:
-    if isinstance(error, TaskTimeoutError):
-        if trail.is_preview:
-            return f"the preview was not done within {error.deadline_s:g} s"
-        task = error.task_id or error.external_task_id
-        if error.latest is None:
-            return f"nothing was heard of task {task} within {error.deadline_s:g} s"
-        return (
-            f"task {task} did not end within {error.deadline_s:g} s "
-            f"(last status: {error.latest.status}); it goes on at the service"
-        )
-    if isinstance(error, ResultMissingError):
-        return f"task {error.snapshot.task_id} succeeded, but the service names no video"
-    if isinstance(error, DownloadError):
-        return f"task {trail.task_id} is done, but its video was not saved: {error}"
-    return _in_our_words(str(error))
-
-
-def _uncertain(error: SubmissionUncertainError) -> str:
-    return (
-        f"the answer to submitting {error.scene!r} was lost ({error.__cause__}); the task may "
-        f"exist and be charged, with the external id {error.external_task_id}"
-    )
+def _is_in_doubt(error: KlingEffectsError, trail: Trail) -> bool:
+    # A journal that fails after the submit cannot say any more what became of it.
+    is_unwritten = isinstance(error, JournalError) and trail.stage is Stage.SUBMITTING
+    return is_unwritten or isinstance(error, SubmissionUncertainError)
 
 
 def _look_first(trail: Trail) -> str:
+    if trail.journal is not None:
+        return f"settle it before you submit again: {trail.settle_command()}"
     return f"look for it before you submit again: {trail.command()}"
 
 
@@ -102,7 +84,8 @@ def _go_on(trail: Trail) -> str:
     return f"go on with: {trail.command()}"
 
 
-def _in_our_words(sentence: str) -> str:
-    for theirs, ours in _WORDS:
-        sentence = sentence.replace(theirs, ours)
-    return sentence
+def _still_planned(trail: Trail) -> list[str]:
+    if not trail.is_planned:
+        return []
+    how = trail.settle_command("--abandon")
+    return [f"it stays planned in the journal; the same command submits it, or give it up: {how}"]

@@ -23,14 +23,15 @@ class ExitCode(enum.IntEnum):
     DONE = 0, "done"
     FAULT = 1, "a fault of this program"
     USAGE = 2, "the command line is wrong"
-    SETTINGS = 3, "a key, a setting or a package is missing; nothing was sent"
-    REFUSED_HERE = 4, "the effect, an image or the output was refused; nothing was sent"
+    SETTINGS = 3, "no key, setting or package, or no usable journal; nothing was sent"
+    REFUSED_HERE = 4, "the effect, an image, an id or the output was refused; nothing was sent"
     NO_ANSWER = 5, "no answer from the service, or none that can be read"
     REFUSED_THERE = 6, "the service said no: key, account, request, content or rate"
-    TASK_FAILED = 7, "the task failed, or ended without a video"
+    TASK_FAILED = 7, "the task, or one of many, failed or ended without a video"
     TIMED_OUT = 8, "not done within --timeout-s; the task goes on"
     UNCERTAIN = 9, "the task may exist and be charged: look before submitting again"
     NOT_SAVED = 10, "the task is done, but its video could not be saved"
+    OVER_BUDGET = 11, "the budget does not allow it; nothing was sent"
     INTERRUPTED = 130, "stopped by Ctrl-C; a task that was submitted goes on"
     TERMINATED = 143, "stopped by SIGTERM; a task that was submitted goes on"
 
@@ -40,6 +41,9 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
     errors.SettingsError: ExitCode.SETTINGS,
     errors.EffectRejectedError: ExitCode.REFUSED_HERE,
     errors.ImageRejectedError: ExitCode.REFUSED_HERE,
+    errors.IdempotencyConflictError: ExitCode.REFUSED_HERE,
+    errors.BudgetExceededError: ExitCode.OVER_BUDGET,
+    errors.JournalError: ExitCode.SETTINGS,
     errors.TransportError: ExitCode.NO_ANSWER,
     errors.SubmissionUncertainError: ExitCode.UNCERTAIN,
     errors.ReplyError: ExitCode.NO_ANSWER,

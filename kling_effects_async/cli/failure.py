@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kling_effects_async.cli.exit_codes import ExitCode
 
-__all__ = ["Failure"]
+__all__ = ["Failure", "without_secrets"]
 
 
 class Failure(Exception):
@@ -22,13 +22,15 @@ class Failure(Exception):
         super().__init__(code)
         self.code = code
         self._secrets = tuple(secrets)
-        self.lines = tuple(self._without_secrets(line) for line in lines)
+        self.lines = tuple(without_secrets(line, secrets) for line in lines)
 
     def traceback(self) -> str:
         """Where it came from; a service's words in it may have repeated a key."""
-        return self._without_secrets("".join(traceback.format_exception(self)))
+        return without_secrets("".join(traceback.format_exception(self)), self._secrets)
 
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "...")
-        return text
+
+def without_secrets(text: str, secrets: Sequence[str]) -> str:
+    """The text without what must not be shown."""
+    for secret in secrets:
+        text = text.replace(secret, "...")
+    return text

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import rich_click as click
 
-__all__ = ["as_json", "for_waiting"]
+__all__ = [
+    "as_json",
+    "budget_units",
+    "for_waiting",
+    "journal",
+    "of_the_group",
+    "resuming",
+    "settling",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,37 +28,98 @@ def _service(_context: click.Context, _option: click.Parameter, name: str | None
     raise click.BadParameter(f"{name!r} is neither vapi, singapore, beijing nor a gateway's URL.")
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _units(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        units = Decimal(text)
+    except InvalidOperation:
+        units = Decimal(-1)
+    if units.is_finite() and units >= 0:
+        return units
+    raise click.BadParameter(f"{text!r} is no number of units, such as 20 or 7.5.")
 
-_FOR_WAITING = (
-    click.option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="Where the video goes: a file, or a folder. By default a new file here.",
-    ),
-    click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
-    click.option(
-        "--service",
-        metavar="NAME",
-        callback=_service,
-        help="vapi, singapore, beijing or a gateway's URL; instead of KLING_SERVICE.",
-    ),
-    click.option(
-        "--timeout-s",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SECONDS",
-        default=3600.0,
-        show_default=True,
-        help="How long to wait for the task to end.",
-    ),
-    as_json,
-    click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+
+def _file(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given == "":  # an unset variable of somebody's script
+        raise click.BadParameter("the name of the file is empty.")
+    return given
+
+
+def _or_the_groups(
+    context: click.Context, option: click.Parameter, given: str | None
+) -> str | None:
+    of_the_group = context.parent.params.get("journal") if context.parent else None
+    return of_the_group if given is None else _file(context, option, given)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_as_json_lines = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, an object a line."
+)
+_JOURNAL_HELP = "The file in which every job is written down."
+journal = click.option(
+    "--journal",
+    metavar="FILE",
+    envvar="KLING_JOURNAL",
+    show_envvar=True,
+    callback=_file,
+    help=_JOURNAL_HELP,
+)
+of_the_group = click.option(
+    "--journal",
+    metavar="FILE",
+    callback=_or_the_groups,
+    help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
+)
+budget_units = click.option(
+    "--budget-units",
+    metavar="N",
+    callback=_units,
+    help="Send nothing that could take the units spent, the journal's included, past N.",
+)
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+_a_service = click.option(
+    "--service",
+    metavar="NAME",
+    callback=_service,
+    help="vapi, singapore, beijing or a gateway's URL; instead of KLING_SERVICE.",
+)
+_timeout_s = click.option(
+    "--timeout-s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    default=3600.0,
+    show_default=True,
+    help="How long to wait for the task to end.",
 )
 
 
-def for_waiting(command: F) -> F:
-    """What a command that waits for a task and saves its video can be told."""
-    for option in reversed(_FOR_WAITING):
-        command = option(command)
-    return command
+def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+# What a command that waits for a task and saves its video can be told.
+for_waiting = _together(
+    (
+        click.option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where the video goes: a file, or a folder. By default a new file here.",
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+        _a_service,
+        _timeout_s,
+        as_json,
+        _quiet,
+    )
+)
+# What ``jobs resume`` and ``jobs settle`` can be told besides the journal.
+resuming = _together((budget_units, _a_service, _timeout_s, _as_json_lines, _quiet))
+settling = _together((_a_service,))

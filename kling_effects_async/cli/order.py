@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from attrs import frozen
@@ -37,10 +38,17 @@ class Order:
     external_task_id: str | None = None
     is_to_prepare: bool = False
     service: str | None = None
+    journal: str | None = None
+    budget_units: Decimal | None = None
     timeout_s: float
     may_preview: bool = True
     clips: str
     is_silent: bool = False
+
+    @property
+    def is_for_real(self) -> bool:
+        """Who writes jobs down or sets a budget does not mean a preview."""
+        return not self.may_preview or self.journal is not None or self.budget_units is not None
 
 
 def effect_of(order: Order) -> Effect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from kling_effects_async.cli.collect import Report
 
-__all__ = ["print_json", "print_line", "print_report"]
+__all__ = ["print_json", "print_json_lines", "print_line", "print_lines", "print_report"]
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
@@ -27,6 +28,16 @@ def print_report(report: Report, *, as_json: bool) -> None:
 def print_json(value: object) -> None:
     """One JSON value on one line, in ASCII, which no terminal or pipe can garble."""
     print_line(json.dumps(value))
+
+
+def print_json_lines(values: Iterable[object]) -> None:
+    """One JSON value on each line."""
+    print_line("\n".join(map(json.dumps, values)))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Text for people, in an encoding that has every letter of it."""
+    print_line("\n".join(lines).encode("utf-8", "backslashreplace"))
 
 
 def print_line(line: str | bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from kling_effects_async.cli.talk import one_line, say
@@ -23,6 +23,9 @@ class Progress(Protocol):
     def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
         """Say how far the download has come."""
 
+    def aside(self) -> AbstractContextManager[object]:
+        """Within the block the screen is free for other lines."""
+
 
 class _Silence:
     def tell(self, change: str) -> None:
@@ -30,6 +33,9 @@ class _Silence:
 
     def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
         """Nobody wants to know."""
+
+    def aside(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 class _Lines(_Silence):
@@ -64,7 +70,11 @@ def _moving_line() -> Iterator[Progress]:
     )
     console = Console(stderr=True)
     with rich.Progress(
-        *columns, console=console, transient=True, refresh_per_second=_REFRESHES_PER_S
+        *columns,
+        console=console,
+        transient=True,
+        refresh_per_second=_REFRESHES_PER_S,
+        redirect_stdout=False,  # to stderr, that is, and stdout may be a file
     ) as bars:
         line = bars.add_task("", total=None)
 
@@ -75,5 +85,11 @@ def _moving_line() -> Iterator[Progress]:
             def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
                 total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
                 self.tell(f"downloading {done_bytes / 1e6:.1f}{total} MB")
+
+            @contextmanager
+            def aside(self) -> Iterator[None]:
+                bars.stop()
+                yield
+                bars.start()
 
         yield _MovingLine()

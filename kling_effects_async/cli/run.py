@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from kling_effects_async.cli.options import for_waiting
+from kling_effects_async.cli.options import budget_units, for_waiting, journal
 from kling_effects_async.cli.output import print_report
 
 __all__ = ["run"]
@@ -42,6 +42,8 @@ __all__ = ["run"]
     default="preview",
     hidden=True,  # for tests that do not look at pictures
 )
+@journal
+@budget_units
 @for_waiting
 def run(
     scene: str,
@@ -58,6 +60,8 @@ def run(
     URL; where a scene takes two, the left one comes first. Prints the path of the video.
 
     Without a key the video is a preview, made on this machine by an emulator, not by Kling's model.
+    With --journal the job outlives this command, and no crash makes it be paid twice: see
+    kling-effects jobs. A journal or a budget needs a key.
     """
     if len(images) > 2:
         raise click.UsageError(f"An effect takes one or two images, not {len(images)}.")

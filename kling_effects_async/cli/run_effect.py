@@ -7,13 +7,14 @@ import os
 import uuid
 from contextlib import AbstractAsyncContextManager
 
-from kling_effects_async import Effect, EffectsClient, PollPolicy, Settings
+from kling_effects_async import Effect, EffectsClient, Journal, PollPolicy, Settings
 from kling_effects_async.cli.account import config_path, find_settings, secrets_of
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.ending import ending
 from kling_effects_async.cli.order import Order, effect_of
 from kling_effects_async.cli.progress import Progress, shown_progress
-from kling_effects_async.cli.signals import ended_by_sigterm
+from kling_effects_async.cli.run_journal import run_journal
+from kling_effects_async.cli.signals import answered_ctrl_c, ended_by_sigterm
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
 
@@ -32,11 +33,13 @@ def run_effect(order: Order) -> Report:
         # Known before anything is sent, so that the task can be found whatever happens to us.
         external_task_id=order.external_task_id or f"kea-{uuid.uuid4().hex}",
         service=order.service,
+        journal=order.journal,
+        is_named=order.external_task_id is not None,
     )
     with ending(trail):
         order.target.check()
         settings = find_settings(
-            os.environ, config_path(), service=order.service, is_required=not order.may_preview
+            os.environ, config_path(), service=order.service, is_required=order.is_for_real
         )
         effect = effect_of(order)
         trail.is_preview = settings is None
@@ -45,8 +48,11 @@ def run_effect(order: Order) -> Report:
 
 
 async def _run(order: Order, effect: Effect, settings: Settings | None, trail: Trail) -> Report:
-    with ended_by_sigterm():
-        async with _client(order, settings) as client:
+    with ended_by_sigterm(), answered_ctrl_c():
+        async with (
+            run_journal(trail, settings) as journal,
+            _client(order, settings, journal) as client,
+        ):
             with shown_progress(is_silent=order.is_silent) as progress:
                 report = await _submit_and_collect(client, effect, trail, progress)
     if not order.is_silent:
@@ -64,10 +70,17 @@ async def _submit_and_collect(
     return await collect(client, task, trail, progress)
 
 
-def _client(order: Order, settings: Settings | None) -> AbstractAsyncContextManager[EffectsClient]:
+def _client(
+    order: Order, settings: Settings | None, journal: Journal | None
+) -> AbstractAsyncContextManager[EffectsClient]:
     if settings is not None:
-        poll = PollPolicy(deadline_s=order.timeout_s)
-        return EffectsClient(settings.credentials, service=settings.service, poll=poll)
+        return EffectsClient(
+            settings.credentials,
+            service=settings.service,
+            journal=journal,
+            budget_units=order.budget_units,
+            poll=PollPolicy(deadline_s=order.timeout_s),
+        )
     from kling_effects_async.cli.preview import NOTICE, preview_client
     from kling_effects_async.emulator import Clips
 

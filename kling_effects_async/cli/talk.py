@@ -19,7 +19,10 @@ _log = logging.getLogger("kling_effects_async")
 
 def one_line(text: str) -> str:
     """The text with line breaks as spaces, and without characters that are not for reading."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    joined = " ".join(text.split())
+    return (
+        joined if joined.isprintable() else "".join(c if c.isprintable() else "?" for c in joined)
+    )
 
 
 def say(text: str) -> None:

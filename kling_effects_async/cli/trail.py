@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import enum
 import shlex
+from pathlib import Path
 
 from attrs import define, field
 
+from kling_effects_async.cli.commands import settle_command
 from kling_effects_async.cli.target import Target
 
 __all__ = ["Stage", "Trail"]
@@ -32,6 +34,10 @@ class Trail:
         external_task_id: the task's id of our own; ``None`` if it is only known by ``task_id``.
         scene: what was submitted; ``None`` if this command submits nothing.
         service: what ``--service`` said, to be said again.
+        journal: what ``--journal`` said; ``None`` if the task is written down nowhere.
+        is_named: the external id is the caller's, who may submit it again.
+        is_planned: nothing was sent, and the journal still means to.
+        path: where the video was saved.
         is_preview: the task lives in this process alone, and costs nothing.
         secrets: what must be cut out of every message, whoever wrote it.
     """
@@ -41,6 +47,10 @@ class Trail:
     external_task_id: str | None = None
     scene: str | None = None
     service: str | None = None
+    journal: str | None = None
+    is_named: bool = False
+    is_planned: bool = False
+    path: Path | None = None
     stage: Stage = Stage.NOTHING_SENT
     is_preview: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -66,3 +76,11 @@ class Trail:
         else:  # a dash at its beginning would make it an option
             words += ["--", self.task_id] if self.task_id.startswith("-") else [self.task_id]
         return shlex.join(words)
+
+    def settle_command(self, how: str | None = None) -> str:
+        """The command line that settles the task's job in the journal."""
+        assert self.journal is not None
+        assert self.external_task_id is not None
+        return settle_command(
+            self.external_task_id, journal=self.journal, service=self.service, how=how
+        )

@@ -1,0 +1,120 @@
+"""``kling-effects jobs resume``: everything a dead process left behind is seen through."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from kling_effects_async import (
+    Done,
+    EffectsClient,
+    Failed,
+    Journal,
+    Outcome,
+    PollPolicy,
+    Settings,
+    SubmissionUncertainError,
+)
+from kling_effects_async.cli.account import config_path, find_settings, secrets_of
+from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failure import Failure, without_secrets
+from kling_effects_async.cli.job_tally import counted
+from kling_effects_async.cli.journal import explained, journal_file
+from kling_effects_async.cli.last_words import last_words
+from kling_effects_async.cli.list_jobs import tally_of
+from kling_effects_async.cli.output import print_json, print_line
+from kling_effects_async.cli.progress import shown_progress
+from kling_effects_async.cli.resumption import Resumption, Wanted, outcome_as_json
+from kling_effects_async.cli.signals import answered_ctrl_c, ended_by_sigterm
+from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.target import Target
+
+__all__ = ["resume_jobs"]
+
+
+def resume_jobs(wanted: Wanted) -> None:
+    """Print a line for each video, or for each job if no video is to be saved.
+
+    Raises:
+        Failure: not all went well, or it was stopped; says how to go on.
+    """
+    secrets: list[str] = []
+    with explained(secrets):
+        place = journal_file(wanted.journal)
+        if wanted.download_to is not None:
+            Target(Path(wanted.download_to), is_folder=True, overwrite=False).check()
+        settings = find_settings(
+            os.environ, config_path(), service=wanted.service, is_required=True
+        )
+        assert settings is not None  # required
+        secrets += secrets_of(settings.credentials)
+        resumption = Resumption()
+        stopped = _run(place, wanted, settings, resumption)
+        # Looked at afresh, however it ended.
+        everything = asyncio.run(tally_of(place))
+    code, lines = last_words(wanted, resumption, everything, stopped)
+    if code is not ExitCode.DONE:
+        raise Failure(code, lines, secrets)
+    for line in () if wanted.is_silent else lines:
+        say(line)
+
+
+def _run(
+    place: Path, wanted: Wanted, settings: Settings, resumption: Resumption
+) -> ExitCode | None:
+    try:
+        asyncio.run(_resume(place, wanted, settings, resumption))
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except asyncio.CancelledError:  # the loop is over: nobody waits for this any more
+        return ExitCode.TERMINATED
+    return None
+
+
+async def _resume(place: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> None:
+    with ended_by_sigterm(), answered_ctrl_c():
+        async with (
+            Journal(place) as journal,
+            EffectsClient(
+                settings.credentials,
+                service=settings.service,
+                journal=journal,
+                budget_units=wanted.budget_units,
+                poll=PollPolicy(deadline_s=wanted.timeout_s),
+            ) as client,
+        ):
+            resumption.account = client.account
+            counts = await journal.counts(client.account)
+            total = sum(counts[state] for state in wanted.states)
+            with shown_progress(is_silent=wanted.is_silent) as progress:
+                progress.tell(f"0 of {counted(total, 'job')}" if total else "nothing is left to do")
+                async for outcome in client.resume(download_to=wanted.download_to):
+                    news = resumption.add(outcome)
+                    with progress.aside():
+                        _tell(outcome, news, wanted, secrets_of(settings.credentials))
+                    progress.tell(_step(outcome, resumption.number, total))
+
+
+def _tell(outcome: Outcome, news: str | None, wanted: Wanted, secrets: tuple[str, ...]) -> None:
+    if wanted.as_json:
+        _print_json(outcome, secrets)
+    elif isinstance(outcome, Done):
+        # A file name need not be text in any encoding.
+        print_line(os.fsencode(outcome.path) if outcome.path else outcome.external_task_id)
+    elif news is not None:
+        say(without_secrets(news, secrets))
+
+
+def _print_json(outcome: Outcome, secrets: tuple[str, ...]) -> None:
+    facts = outcome_as_json(outcome)
+    print_json(
+        {k: without_secrets(v, secrets) if isinstance(v, str) else v for k, v in facts.items()}
+    )
+
+
+def _step(outcome: Outcome, number: int, total: int) -> str:
+    became = "done" if isinstance(outcome, Done) else "failed"
+    if isinstance(outcome, Failed) and isinstance(outcome.error, SubmissionUncertainError):
+        became = "in doubt"
+    return f"{number} of {counted(total, 'job')}: {outcome.external_task_id} {became}"

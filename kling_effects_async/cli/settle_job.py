@@ -1,0 +1,142 @@
+"""``kling-effects jobs settle``: a person decides about one job, or has its task looked up.
+
+Giving up and submitting again touch the file alone; a lookup needs the key of the job's account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from attrs import frozen
+
+from kling_effects_async import Job, JobState, Journal, Settings
+from kling_effects_async.cli.account import config_path, find_settings, secrets_of
+from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.journal import explained, journal_file
+from kling_effects_async.cli.look_up import look_up
+from kling_effects_async.cli.show_job import no_such_job
+from kling_effects_async.cli.talk import say
+from kling_effects_async.spending.account import account_name
+from kling_effects_async.spending.job import FOLLOWERS
+from kling_effects_async.spending.plan import effect_of
+
+__all__ = ["Decision", "settle_job"]
+
+_IN_DOUBT = (JobState.SUBMITTING, JobState.AMBIGUOUS)
+_PERSON = "a person said {}"
+_WHY_NOT = {
+    JobState.PLANNED: "nothing was sent for it yet: kling-effects jobs resume submits it",
+    JobState.ACCEPTED: "its task is known: kling-effects jobs resume waits for it",
+    JobState.SUCCEEDED: "its task is done: kling-effects jobs resume --download-to saves the video",
+    JobState.DOWNLOADED: "its video is saved",
+    JobState.FAILED: "its task ended in failure: run the effect again under another id",
+    JobState.REFUSED: "the service refused it and made no task",
+    JobState.ABANDONED: "it was given up: run the effect again under another id",
+}
+
+
+@frozen(kw_only=True)
+class Decision:
+    """What the command line says about a job; without either decision it is looked up."""
+
+    journal: str | None
+    name: str
+    is_to_resubmit: bool
+    is_to_abandon: bool
+    service: str | None
+
+
+def settle_job(decision: Decision) -> JobState:
+    """Do it; the state the job is in then.
+
+    Raises:
+        Failure: it cannot be done, or the lookup found nothing; says what can be done.
+    """
+    secrets: list[str] = []
+    with explained(secrets):
+        place = journal_file(decision.journal)
+        return asyncio.run(_settle(place, decision, secrets))
+
+
+async def _settle(place: Path, decision: Decision, secrets: list[str]) -> JobState:
+    async with Journal(place) as journal:
+        job = await _the_job(journal, place, decision)
+        if decision.is_to_abandon:
+            return await _abandon(journal, job)
+        if decision.is_to_resubmit:
+            return await _resubmit(journal, job)
+        if job.state not in _IN_DOUBT:
+            raise _refused(job, "settled")
+        settings = _settings(decision.service)
+        secrets += secrets_of(settings.credentials)
+        shown = decision.journal or str(place)
+        return await look_up(journal, job, settings, shown=shown, service=decision.service)
+
+
+async def _the_job(journal: Journal, place: Path, decision: Decision) -> Job:
+    found = await journal.find(decision.name)
+    named = [job for job in found if job.external_task_id == decision.name] or found
+    if not named:
+        raise no_such_job(place, decision.name)
+    if len(named) == 1:
+        return named[0]
+    settings = _settings(decision.service)
+    ours = account_name(settings.service, settings.credentials)
+    for job in named:
+        if job.account == ours:
+            return job
+    accounts = ", ".join(job.account for job in named)
+    what = f"{decision.name} is a job of the accounts {accounts}, and the key is of {ours}"
+    raise Failure(ExitCode.SETTINGS, [f"{what}: set the key and the service of the one meant"])
+
+
+async def _abandon(journal: Journal, job: Job) -> JobState:
+    if JobState.ABANDONED not in FOLLOWERS[job.state] and job.state is not JobState.SUBMITTING:
+        raise _refused(job, "given up")
+    job = await _out_of_submitting(journal, job)
+    if job.is_paid:
+        say(f"{_task(job)} is not stopped by this, and may be charged all the same")
+    return await _move(journal, job, JobState.ABANDONED, _PERSON.format("abandon"))
+
+
+async def _resubmit(journal: Journal, job: Job) -> JobState:
+    if job.state not in (*_IN_DOUBT, JobState.REFUSED):
+        raise _refused(job, "submitted again")
+    if effect_of(job) is None:
+        raise _refused(
+            job, "submitted again", "the journal does not keep an image that was given as bytes"
+        )
+    job = await _out_of_submitting(journal, job)
+    if job.is_paid:
+        say("if its task exists after all, it will be charged twice")
+    return await _move(journal, job, JobState.PLANNED, _PERSON.format("resubmit"))
+
+
+async def _out_of_submitting(journal: Journal, job: Job) -> Job:
+    if job.state is not JobState.SUBMITTING:
+        return job
+    # We own the journal, so who was submitting is dead.
+    note = "its process died while it was sent"
+    return await journal.move(job.account, job.external_task_id, JobState.AMBIGUOUS, note=note)
+
+
+async def _move(journal: Journal, job: Job, to: JobState, note: str) -> JobState:
+    return (await journal.move(job.account, job.external_task_id, to, note=note)).state
+
+
+def _settings(service: str | None) -> Settings:
+    settings = find_settings(os.environ, config_path(), service=service, is_required=True)
+    assert settings is not None  # required
+    return settings
+
+
+def _task(job: Job) -> str:
+    return f"task {job.task_id}" if job.task_id else "its task, if it has one,"
+
+
+def _refused(job: Job, done: str, why: str | None = None) -> Failure:
+    what = f"{job.external_task_id} is {job.state} and cannot be {done}"
+    return Failure(ExitCode.REFUSED_HERE, [f"{what}: {why or _WHY_NOT[job.state]}"])

@@ -1,0 +1,59 @@
+"""``kling-effects jobs show``: one job and its history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from kling_effects_async import Job, JobState, Journal, Transition
+from kling_effects_async.cli.commands import settle_command
+from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.job_text import facts_of, sheet_of
+from kling_effects_async.cli.journal import explained, journal_file
+from kling_effects_async.cli.output import print_json, print_lines
+from kling_effects_async.cli.talk import say
+
+__all__ = ["no_such_job", "show_job"]
+
+_IN_DOUBT = {
+    JobState.AMBIGUOUS: "its task may exist and be charged",
+    JobState.SUBMITTING: "if no process is submitting it",
+}
+
+
+def show_job(given: str | None, name: str, *, as_json: bool) -> None:
+    """Print every job with this external id or task id; accounts may share one.
+
+    Raises:
+        Failure: there is none, or the journal cannot be read.
+    """
+    with explained():
+        place = journal_file(given)
+        found = asyncio.run(_find(place, name))
+    for job, history in found:
+        if as_json:
+            print_json(facts_of(job, history))
+        else:
+            print_lines(sheet_of(job, history))
+        if job.state in _IN_DOUBT:
+            say(f"{_IN_DOUBT[job.state]}, settle it: {_settle(job, given or str(place))}")
+
+
+def no_such_job(place: Path, name: str) -> Failure:
+    """What ends a command that was asked for a job which is not there."""
+    what = f"{place} has no job with the external id or task id {name!r}"
+    return Failure(ExitCode.REFUSED_HERE, [what])
+
+
+async def _find(place: Path, name: str) -> Sequence[tuple[Job, Sequence[Transition]]]:
+    async with Journal(place, read_only=True) as journal:
+        jobs = await journal.find(name)
+        if not jobs:
+            raise no_such_job(place, name)
+        return [(job, await journal.history(job.account, job.external_task_id)) for job in jobs]
+
+
+def _settle(job: Job, shown: str) -> str:
+    return settle_command(job.external_task_id, journal=shown)
