@@ -66,3 +66,17 @@ def wheel(session: nox.Session) -> None:
         shutil.copy(name, elsewhere)
     session.chdir(elsewhere)
     session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill a batch 500 times for each rule about repeated ids; takes about ten minutes."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.crash", "--kills", "500", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Our costs beside plain aiohttp's, on loopback; takes about seven minutes."""
+    session.install(".[cli,emulator,speed]")
+    session.run("python", "-m", "tests.bench", *session.posargs)
