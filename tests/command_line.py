@@ -16,7 +16,16 @@ from attrs import frozen
 from kling_effects_async.cli import main
 from kling_effects_async.emulator import Emulator
 
-__all__ = ["Ended", "clean_environment", "kling", "kling_at", "python"]
+__all__ = [
+    "Ended",
+    "acceptance",
+    "clean_environment",
+    "kling",
+    "kling_at",
+    "lines_until",
+    "python",
+    "started",
+]
 
 
 @frozen
@@ -70,6 +79,35 @@ async def kling_at(emulator: Emulator, *arguments: object, folder: Path) -> Ende
     """Run one command line against an emulator of this loop, with its key in the environment."""
     environ = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.settings.bearer_keys[0]}
     return await asyncio.to_thread(kling, *arguments, folder=folder, **environ)
+
+
+async def started(at: Emulator, *arguments: str | Path, folder: Path) -> asyncio.subprocess.Process:
+    """The same command line as a process of its own, to be met by signals."""
+    environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "emulator-key"}
+    return await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "kling_effects_async", *arguments],
+        cwd=folder,
+        env=clean_environment(folder, PYTHONPATH=os.pathsep.join(sys.path), **environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def lines_until(process: asyncio.subprocess.Process, word: str) -> str:
+    """What the process says until a line has this word."""
+    assert process.stderr is not None
+    said = ""
+    while word not in said:
+        line = await process.stderr.readline()
+        assert line, said
+        said += line.decode()
+    return said
+
+
+async def acceptance(at: Emulator) -> None:
+    """Until the emulator has accepted a task, whatever the caller gets to know of it."""
+    while not at.ledger.total:  # noqa: ASYNC110 - the emulator has no event for it
+        await asyncio.sleep(0)
 
 
 def _written(stream: io.TextIOWrapper) -> str:

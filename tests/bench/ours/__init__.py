@@ -1,0 +1,1 @@
+"""Our side: the public API alone, as a user would write it."""

@@ -1,0 +1,14 @@
+"""The package and its client, imported by a fresh interpreter."""
+
+from __future__ import annotations
+
+from tests.bench.fresh_import import import_figures
+from tests.bench.orders import Figures, Order
+
+__all__ = ["measure"]
+
+
+async def measure(order: Order, _url: str) -> list[Figures]:
+    """``import_ms`` and ``import_cpu_ms``."""
+    statement = "import kling_effects_async; from kling_effects_async import EffectsClient"
+    return [await import_figures(statement, order.count)]
