@@ -33,11 +33,9 @@ from kling_effects_async.protocol.task_body import read_listed, read_page, read_
 from kling_effects_async.settings import Credentials
 from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import Job
-from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock
-from kling_effects_async.transport.download import Downloader, Progress
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.session import Session
 from kling_effects_async.waiting.task import EffectTask
@@ -46,6 +44,9 @@ from kling_effects_async.waiting.watch import Watch
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from kling_effects_async.spending.journal import Journal
+    from kling_effects_async.transport.download import Downloader, Progress
 
 __all__ = ["Engine", "Options"]
 
@@ -93,9 +94,7 @@ class Engine:
             clock=options.clock,
             random=options.random,
         )
-        self._downloader = Downloader(
-            clock=options.clock, allowed_origin=_plain_origin(options.service)
-        )
+        self._downloader: Downloader | None = None
         self._account: Account | None = None
         self._opening = asyncio.Lock()
         self._exits = AsyncExitStack()
@@ -108,7 +107,8 @@ class Engine:
         if self._account is not None:
             await self._account.written()
         await self._exits.aclose()
-        await self._downloader.aclose()
+        if self._downloader is not None:
+            await self._downloader.aclose()
         await self._session.aclose()
 
     # -- asking
@@ -206,8 +206,10 @@ class Engine:
     ) -> Path:
         """See ``EffectsClient.download``."""
 
+        downloader = self._open_downloader()
+
         async def fetch(url: str) -> Path:
-            return await self._downloader.download(
+            return await downloader.download(
                 url, path, overwrite=overwrite, on_progress=on_progress
             )
 
@@ -218,6 +220,15 @@ class Engine:
             if fresh_url is None:
                 raise
         return await fetch(fresh_url)
+
+    def _open_downloader(self) -> Downloader:
+        if self._downloader is None:
+            from kling_effects_async.transport.download import Downloader
+
+            self._downloader = Downloader(
+                clock=self._options.clock, allowed_origin=_plain_origin(self._options.service)
+            )
+        return self._downloader
 
     async def _fresh_url(self, video: Video) -> str | None:
         if video.task_id is None:
@@ -256,8 +267,10 @@ class Engine:
         journal = self._options.journal
         if journal is None:
             return self._options.store
-        if isinstance(journal, Journal):
+        if not isinstance(journal, (str, os.PathLike)):
             return journal
+        from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
+
         return await self._exits.enter_async_context(Journal(journal))
 
 

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,7 +30,10 @@ from kling_effects_async import (
 from kling_effects_async.cli.ending import ending
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.job_tally import JobTally
 from kling_effects_async.cli.jobs import STATES
+from kling_effects_async.cli.last_words import last_words
+from kling_effects_async.cli.resumption import Resumption, Wanted
 from kling_effects_async.cli.target import Target
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.emulator import Clips, Emulator, Fault
@@ -460,7 +464,13 @@ async def test_no_signature_of_an_address_is_shown(db: Path) -> None:
     """Fault 67: a journal holds signed addresses, of images and of videos."""
     await write(db, "order-1", JobState.AMBIGUOUS)
     await write(db, "order-2", JobState.DOWNLOADED)
-    for arguments in ([], ["--json"], ["show", "order-1"], ["show", "order-2", "--json"]):
+    for arguments in (
+        [],
+        ["--json"],
+        ["show", "order-1"],
+        ["show", "order-1", "--json"],
+        ["show", "order-2"],
+    ):
         ended = await jobs(db, *arguments)
         assert ended.code == 0
         assert SECRET not in ended.out + ended.err
@@ -639,6 +649,27 @@ async def test_a_folder_that_cannot_be_one_is_refused_before_anything_is_asked(d
     assert (ended.code, at.requests.total()) == (ExitCode.REFUSED_HERE, 0)
 
 
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [(JobState.AMBIGUOUS, ExitCode.UNCERTAIN), (JobState.PLANNED, ExitCode.TASK_FAILED)],
+)
+def test_a_job_in_doubt_weighs_more_than_failures(state: JobState, code: ExitCode) -> None:
+    wanted = Wanted(
+        journal="effects.db",
+        download_to=None,
+        service=None,
+        timeout_s=1.0,
+        budget_units=None,
+        as_json=False,
+        is_silent=False,
+    )
+    everything = JobTally()
+    everything.counts["gateway-0", state] += 1
+    failed = Counter({ExitCode.TIMED_OUT: 2, ExitCode.NOT_SAVED: 1})
+    resumption = Resumption(account="gateway-0", failed=failed)
+    assert last_words(wanted, resumption, everything, None)[0] is code
+
+
 # -- resume, stopped
 
 
@@ -668,6 +699,21 @@ async def test_a_stopped_wait_leaves_the_journal_right_and_says_how_to_go_on(
     assert last.endswith("kling-effects jobs resume --journal effects.db --download-to 'a b'")
     assert "Traceback" not in err.decode()
     assert (await read(db))["order-1"].state is JobState.ACCEPTED
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+async def test_a_first_ctrl_c_lets_what_was_sent_come_to_its_answer(db: Path) -> None:
+    """Fault 34: once: no new submits, drain."""
+    async with emulator() as at:
+        await write(db, "order-1", JobState.PLANNED, account=account_at(at))
+        at.fail_next(Fault.late(0.3))
+        process = await resuming(at, db)
+        await acceptance(at)
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    job = (await read(db))["order-1"]
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert (job.state, job.task_id) == (JobState.ACCEPTED, at.ledger.entries[0].task_id)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
@@ -716,8 +762,12 @@ async def test_a_lookup_that_finds_nothing_says_what_that_is_worth(db: Path) -> 
         task_id = await submitted(at, "order-2")
         await write(db, "order-2", JobState.ACCEPTED, account=account_at(at), task_id=task_id)
         likely = await jobs_at(at, db, "settle", "order-1")
-    assert (proves_nothing.code, likely.code) == (ExitCode.UNCERTAIN, ExitCode.UNCERTAIN)
+        await submitted(at, "order-3")
+        await write(db, "order-3", JobState.ACCEPTED, account=account_at(at), task_id="another")
+        mixed_up = await jobs_at(at, db, "settle", "order-1")
+    assert {proves_nothing.code, likely.code, mixed_up.code} == {ExitCode.UNCERTAIN}
     assert "which proves nothing" in proves_nothing.err
+    assert "which proves nothing" in mixed_up.err
     assert "most likely order-1 was never accepted" in likely.err
     assert (await read(db))["order-1"].state is JobState.AMBIGUOUS
 
@@ -810,6 +860,15 @@ async def test_an_id_of_two_accounts_means_that_of_the_key(db: Path) -> None:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert (without.code, ended.code) == (ExitCode.SETTINGS, 0)
     assert states == {"vapi-1": JobState.AMBIGUOUS, ours: JobState.ABANDONED}
+
+
+async def test_an_external_id_means_its_own_job_though_it_is_anothers_task_id(db: Path) -> None:
+    await write(db, "order-1", JobState.ACCEPTED, task_id="order-2")
+    await write(db, "order-2", JobState.AMBIGUOUS)
+    ended = await jobs(db, "settle", "order-2", "--abandon")
+    states = {name: job.state for name, job in (await read(db)).items()}
+    assert ended.code == 0
+    assert states == {"order-1": JobState.ACCEPTED, "order-2": JobState.ABANDONED}
 
 
 async def test_a_journal_in_use_cannot_be_settled_meanwhile(db: Path) -> None:

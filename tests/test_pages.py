@@ -75,7 +75,7 @@ async def test_many_tasks_cost_pages_and_almost_no_single_questions() -> None:
     service = Service(*[20 + number / 5 for number in range(100)])
     await finished(service, 45)
     assert len(service.pages) <= 55
-    assert len(service.singles) <= 10
+    assert len(service.singles) <= 20  # the checks, and the last few that are too few for a page
 
 
 async def test_pages_keep_a_rhythm_of_about_a_second() -> None:

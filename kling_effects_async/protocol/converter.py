@@ -11,14 +11,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any
-
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, override
+from typing import TYPE_CHECKING, Any
 
 from kling_effects_async.models import TaskStatus, Video
 
-__all__ = ["STATUS_WORDS", "converter"]
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+__all__ = ["STATUS_WORDS", "converter", "explained"]
 
 # Source: Kling's effects page, 2026-09 (submitted, processing, succeed, failed); new-api's task
 # model (upper case); sibling gateways' query pages (the rest). Compared in lower case.
@@ -43,7 +43,10 @@ _FIRST_MILLISECONDS = 10**11
 
 @cache
 def converter() -> Converter:
-    """The one converter, made at its first use."""
+    """The one converter, made (and cattrs loaded) at its first use."""
+    from cattrs import Converter
+    from cattrs.gen import make_dict_structure_fn, override
+
     made = Converter()
     made.register_structure_hook(str, _text)
     made.register_structure_hook(TaskStatus, _status)
@@ -54,6 +57,13 @@ def converter() -> Converter:
         Video, make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
     )
     return made
+
+
+def explained(error: ExceptionGroup[Exception]) -> list[str]:
+    """What is wrong with each member, in words with the member's place."""
+    from cattrs import transform_error
+
+    return transform_error(error)
 
 
 def _text(value: Any, _type: object) -> str:

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cattrs import BaseValidationError, transform_error
-
 from kling_effects_async.errors import ReplyError
 from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
-from kling_effects_async.protocol.converter import STATUS_WORDS, converter
+from kling_effects_async.protocol.converter import STATUS_WORDS, converter, explained
 from kling_effects_async.protocol.envelope import (
     Layer,
     layers_of,
@@ -126,8 +124,8 @@ def read_snapshot(
         video["task_id"] = members["task_id"]
     try:
         return converter().structure(members, TaskSnapshot)
-    except BaseValidationError as error:
-        faults = "; ".join(transform_error(error))
+    except ExceptionGroup as error:  # cattrs' errors are groups, one for each member
+        faults = "; ".join(explained(error))
         raise ReplyError(
             f"HTTP {status}: the answer's task does not have its shape: {redacted(faults)}",
             http_status=status,

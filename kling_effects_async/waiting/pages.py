@@ -48,7 +48,11 @@ class Pages:
     def asked(self, now: float, youngest_age_s: float) -> None:
         """A page was asked for; the next one keeps the rhythm."""
         self._asked += 1
-        self.next_at = now + min(_LONGEST_S, max(_SHORTEST_S, youngest_age_s * _SHARE_OF_AGE))
+        self.next_at = now + self.pause(youngest_age_s)
+
+    def pause(self, age_s: float) -> float:
+        """Seconds until the next look at a task of this age."""
+        return min(_LONGEST_S, max(_SHORTEST_S, age_s * _SHARE_OF_AGE))
 
     def wants_a_check(self) -> bool:
         """Whether to hold this page against a single answer."""

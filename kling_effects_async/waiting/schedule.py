@@ -28,6 +28,8 @@ _ENOUGH = 8
 _EARLY, _LATE = 0.02, 0.98
 _MARGIN = 0.05
 _LOOKS = 25
+# Third parties plan for six minutes; beyond twice that something is the matter.
+_LONGEST_KNOWN_S = 720.0
 # One late answer is an accident; this many are how the gateway works.
 _STALE_ENOUGH = 3
 _STALE_FROM_S = 2.0
@@ -73,6 +75,16 @@ class Experience:
         else:
             pause_s = (age_s - window[1]) / 2
         return min(policy.ceiling_s, max(shortest_s, pause_s))
+
+    def quiet_s(self, scene: str, age_s: float) -> float:
+        """Seconds in which a running task of this age cannot be expected to end."""
+        window = self._windows.get(scene)
+        return 0.0 if window is None else max(0.0, window[0] - age_s)
+
+    def is_overdue(self, scene: str, age_s: float) -> bool:
+        """It runs far longer than the others did, or than any task is known to."""
+        window = self._windows.get(scene)
+        return age_s > (_LONGEST_KNOWN_S if window is None else 2 * window[1])
 
     def dumps(self) -> str:
         """What is worth remembering, as text."""
