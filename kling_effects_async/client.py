@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kling_effects_async import bulk
 from kling_effects_async.effects import Effect
 from kling_effects_async.engine import Engine, Options
-from kling_effects_async.errors import SettingsError
+from kling_effects_async.errors import KlingEffectsError, SettingsError
 from kling_effects_async.listing import TaskListing
 from kling_effects_async.models import EffectResult, TaskPage, Video
 from kling_effects_async.outcomes import Failed, Outcome
@@ -214,7 +214,12 @@ class EffectsClient:
             callback_url=callback_url,
             with_hashes=is_named,
         )
-        return engine.handle(await engine.submit(job, effect))
+        try:
+            return engine.handle(await engine.submit(job, effect))
+        except KlingEffectsError:
+            if not is_named:
+                await engine.forget(job)  # nobody can ask for it again by its random id
+            raise
 
     async def run(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import VideoExpiredError
+from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
 from kling_effects_async.images import check_image, image_hash
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
@@ -183,6 +183,12 @@ class Engine:
         )
         account = await self.account()
         return await account.submit(job, request)
+
+    async def forget(self, job: Job) -> None:
+        """Give up a job that was only planned; what may have been accepted stays as it is."""
+        account = await self.account()
+        with suppress(KlingEffectsError):
+            await account.forget(job)
 
     async def bring_home(self, job: Job, result: EffectResult, folder: Path) -> Path:
         """The job's video in a folder, under a name made from its task's id.

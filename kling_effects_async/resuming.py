@@ -39,8 +39,9 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncIterator[Outcome]
 
 
 async def _seen_through(engine: Engine, account: Account, job: Job, folder: Path | None) -> Outcome:
-    effect = effect_of(job)
+    effect = None
     try:
+        effect = effect_of(job)
         watch = await _taken_up(engine, account, job, effect)
         result = await engine.handle(watch).result()
         path = None if folder is None else await engine.bring_home(job, result, folder)

@@ -370,6 +370,28 @@ async def test_a_post_that_outlasts_the_grace_is_left_ambiguous() -> None:
     assert bench.slots.held == 0
 
 
+class HungStore(MemoryStore):
+    """A journal on a disk that hangs once the first byte has left."""
+
+    async def move(self, account: str, external_task_id: str, to: JobState, **named: Any) -> Job:
+        if to is not JobState.SUBMITTING:
+            await asyncio.Event().wait()
+        return await super().move(account, external_task_id, to, **named)
+
+
+@pytest.mark.looptime
+async def test_a_disk_that_hangs_does_not_hold_a_cancelled_submit_for_ever() -> None:
+    """Fault 32: bounded."""
+    bench = Bench(store=HungStore(), submit=SubmitPolicy(cancel_grace_s=10))
+    bench.service.script.append(Trouble(answers_after_s=1000))
+    submit = asyncio.ensure_future(bench.submit("a"))
+    await asyncio.sleep(1)
+    submit.cancel()
+    assert await seconds_taken(asyncio.wait([submit])) == pytest.approx(20)
+    assert submit.cancelled()
+    assert await bench.state("a") is JobState.SUBMITTING
+
+
 @pytest.mark.looptime
 async def test_a_second_cancel_ends_the_hold_at_once_and_leaves_it_ambiguous() -> None:
     """Fault 34: twice: leave now, the journal is right."""

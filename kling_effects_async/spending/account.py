@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
@@ -129,8 +130,16 @@ class Account:
         """Write down where the job's video is."""
         await self.written()  # its end comes first
         await self.store.move(
-            job.account, job.external_task_id, JobState.DOWNLOADED, path=str(path)
+            job.account, job.external_task_id, JobState.DOWNLOADED, path=_as_text(path)
         )
+
+    async def forget(self, job: Job) -> None:
+        """Give up a job that was only planned, so that no ``resume`` pays for it later."""
+        held = await self.store.add(job)
+        if held.state is JobState.PLANNED:
+            await self.store.move(
+                job.account, job.external_task_id, JobState.ABANDONED, note="its submit failed"
+            )
 
     async def aclose(self) -> None:
         """Let nothing new out; write down every outcome and end, and what was learned."""
@@ -194,3 +203,8 @@ class Account:
 def _is_followed(watch: Watch) -> bool:
     """Its end is, or will be, written down already."""
     return watch.is_held or watch.is_over
+
+
+def _as_text(path: Path) -> str:
+    """The absolute path; a name that is no text is written with escapes."""
+    return os.path.abspath(path).encode("utf-8", "backslashreplace").decode()

@@ -328,7 +328,8 @@ class Submitter:
             return await asyncio.shield(running)
         except asyncio.CancelledError as cancelled:
             await self._seen_out(running)
-            if not running.cancelled() and running.exception() is None:
+            has_ended = running.done() and not running.cancelled()
+            if has_ended and running.exception() is None:
                 job = running.result()
                 cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
             raise

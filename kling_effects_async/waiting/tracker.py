@@ -371,9 +371,10 @@ class Tracker:
     def _pause(self, watch: Watch, age_s: float) -> float:
         is_shared = self.pages.is_usable and len(self._heap) >= FEWEST
         if is_shared and not self.experience.is_overdue(watch.scene, age_s):
-            # One more task on a page costs nothing, so only what cannot end yet has to wait.
+            # One more task on the next page is free, so only what cannot end yet waits longer.
+            until_next_s = self.pages.next_at - self._clock.monotonic()
             quiet_s = self.experience.quiet_s(watch.scene, age_s)
-            return max(quiet_s, self.pages.pause(age_s))
+            return max(quiet_s, until_next_s if until_next_s > 0 else self.pages.pause(age_s))
         return self.experience.pause(self._policy, watch.scene, age_s)
 
     def _gain_experience(self, watch: Watch, final: TaskSnapshot, age_s: float) -> None:
