@@ -57,7 +57,7 @@ from kling_effects_async.spending.journal import Journal
 __all__ = ["RULES", "Rule", "Tally", "crash"]
 
 JOBS = 30
-# After so many kills at most a batch is left alone: what remains of it are few, and always the same.
+# After so many kills at most a batch is left alone: what remains of it is always the same.
 KILLS_EACH = 12
 TIMEOUT_S = 0.5
 # An unkilled batch takes about two seconds; on a busy machine it may take many more.
@@ -151,11 +151,10 @@ class DoomedJournal(Journal):
         self._death = death
         self._passed: Counter[tuple[JobState, bool]] = Counter()
 
-    async def move(self, account: str, external_task_id: str, to: JobState, **told: Any) -> Job:
+    async def move(self, account: str, external_task_id: str, to: JobState, **told: Any) -> None:
         self._pass(to, is_before=True)
-        job = await super().move(account, external_task_id, to, **told)
+        await super().move(account, external_task_id, to, **told)
         self._pass(to, is_before=False)
-        return job
 
     def _pass(self, state: JobState, *, is_before: bool) -> None:
         self._passed[state, is_before] += 1

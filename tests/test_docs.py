@@ -96,5 +96,3 @@ def test_the_readmes_first_blocks_are_one_command_each() -> None:
         block = re.search(r"```sh\n(.*?)```", text[text.index(heading) :], re.DOTALL)
         assert block is not None
         assert len(block.group(1).strip().splitlines()) == 1
-
-

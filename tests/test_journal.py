@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -74,7 +75,17 @@ async def journal(path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
 async def walk(journal: Journal, *states: JobState, external_task_id: str = "order-42") -> Job:
     held = await journal.add(job(external_task_id))
     for state in states:
-        held = await journal.move(A, external_task_id, state)
+        held = await moved(journal, state, external_task_id)
+    return held
+
+
+async def moved(
+    journal: Journal, to: JobState, external_task_id: str = "order-42", **news: Any
+) -> Job:
+    """Move a job, and read what is held then."""
+    await journal.move(A, external_task_id, to, **news)
+    held = await journal.get(A, external_task_id)
+    assert held is not None
     return held
 
 
@@ -204,24 +215,24 @@ async def test_another_account_may_use_the_same_external_id(journal: Journal) ->
 async def test_a_move_tells_what_is_new_and_when(journal: Journal, clock: ManualClock) -> None:
     await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED)
     clock.jump(60)
-    moved = await journal.move(
-        A, "order-42", JobState.SUCCEEDED, units=Decimal("3.5"), result="{}", message="done"
+    held = await moved(
+        journal, JobState.SUCCEEDED, units=Decimal("3.5"), result="{}", message="done"
     )
-    assert moved == job(
+    assert held == job(
         state=JobState.SUCCEEDED,
         units=Decimal("3.5"),
         result="{}",
         message="done",
         updated_at=NOON + timedelta(seconds=60),
     )
-    assert await journal.get(A, "order-42") == moved
+    assert await journal.get(A, "order-42") == held
 
 
 async def test_a_move_leaves_what_it_does_not_tell(journal: Journal) -> None:
     await walk(journal, JobState.SUBMITTING)
     await journal.move(A, "order-42", JobState.ACCEPTED, task_id="Cm1", message="queued")
-    moved = await journal.move(A, "order-42", JobState.FAILED)
-    assert (moved.task_id, moved.message) == ("Cm1", "queued")
+    held = await moved(journal, JobState.FAILED)
+    assert (held.task_id, held.message) == ("Cm1", "queued")
 
 
 async def test_history_tells_every_step_with_its_time_and_note(
@@ -251,16 +262,16 @@ async def test_a_move_the_table_does_not_have_is_refused_and_changes_nothing(
 
 async def test_a_move_to_where_it_is_adds_news_and_no_step(journal: Journal) -> None:
     await walk(journal, JobState.SUBMITTING)
-    moved = await journal.move(A, "order-42", JobState.SUBMITTING, message="second try")
-    assert moved.message == "second try"
+    held = await moved(journal, JobState.SUBMITTING, message="second try")
+    assert held.message == "second try"
     assert await states_of(journal) == [JobState.PLANNED, JobState.SUBMITTING]
 
 
 async def test_each_download_is_a_step(journal: Journal) -> None:
     await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED, JobState.SUCCEEDED)
     await journal.move(A, "order-42", JobState.DOWNLOADED, path="a.mp4")
-    moved = await journal.move(A, "order-42", JobState.DOWNLOADED, path="b.mp4")
-    assert moved.path == "b.mp4"
+    held = await moved(journal, JobState.DOWNLOADED, path="b.mp4")
+    assert held.path == "b.mp4"
     assert (await states_of(journal))[-2:] == [JobState.DOWNLOADED, JobState.DOWNLOADED]
 
 
@@ -272,7 +283,7 @@ async def test_a_second_task_for_a_job_is_not_written_over_the_first(
     await journal.move(A, "order-42", JobState.ACCEPTED, task_id="Cm1")
     with pytest.raises(JournalError, match=r"has task Cm1 and cannot get task Cm2"):
         await journal.move(A, "order-42", to, task_id="Cm2")
-    held = await journal.move(A, "order-42", to, task_id="Cm1")
+    held = await moved(journal, to, task_id="Cm1")
     assert held.task_id == "Cm1"
 
 
@@ -304,7 +315,7 @@ def test_any_moves_leave_a_history_that_walks_the_table(moves: list[JobState]) -
 
 async def test_a_job_is_found_by_its_task_and_by_its_external_id(journal: Journal) -> None:
     await walk(journal, JobState.SUBMITTING)
-    held = await journal.move(A, "order-42", JobState.ACCEPTED, task_id="Cm1")
+    held = await moved(journal, JobState.ACCEPTED, task_id="Cm1")
     other = await journal.add(job(account="other"))
     assert await journal.find("Cm1") == [held]
     assert await journal.find("order-42") == [held, other]

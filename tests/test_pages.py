@@ -20,7 +20,7 @@ VIDEO = Video(url="https://v.example/o.mp4")
 
 
 class Service:
-    """Tasks that end at a given age, one by one and on pages, with what can be wrong about lists."""
+    """Tasks that end at a given age, singly and on pages, and what can be wrong about lists."""
 
     def __init__(self, *lengths_s: float) -> None:
         self.clock = ManualClock()

@@ -149,12 +149,24 @@ async def test_after_a_refusal_a_run_of_ends_adds_one_place() -> None:
     line = Line(start=5)
     places = await line.running(3)
     line.slots.refuse(await line.take())
+    waiting = await line.takes(*"abcde")
     for place in places[:2]:
         place.release()
     assert line.slots.size == 3
     places[2].release()
     assert line.slots.size == 4
     assert line.learned == [3, 4]
+    line.slots.fail_waiting(TimeoutError())
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_no_place_is_added_while_nobody_waits_for_one() -> None:
+    line = Line(start=5)
+    places = await line.running(3)
+    line.slots.refuse(await line.take())
+    for place in places:
+        place.release()
+    assert line.learned == [3]
 
 
 async def test_a_refusal_breaks_a_run_of_ends() -> None:
@@ -164,8 +176,11 @@ async def test_a_refusal_breaks_a_run_of_ends() -> None:
     for place in places[:3]:
         place.release()
     line.slots.refuse(line.slots.adopt())  # of a new round: 1 runs
+    waiting = await line.takes(*"ab")
     places[3].release()
     assert line.learned == [4, 1, 2]
+    line.slots.fail_waiting(TimeoutError())
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_attempts_that_came_to_nothing_are_no_run_of_ends() -> None:

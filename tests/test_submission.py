@@ -43,7 +43,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
 from kling_effects_async.images import image_hash
-from kling_effects_async.spending.job import Job, JobState
+from kling_effects_async.spending.job import JobState
 from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import MemoryStore
@@ -373,10 +373,10 @@ async def test_a_post_that_outlasts_the_grace_is_left_ambiguous() -> None:
 class HungStore(MemoryStore):
     """A journal on a disk that hangs once the first byte has left."""
 
-    async def move(self, account: str, external_task_id: str, to: JobState, **named: Any) -> Job:
+    async def move(self, account: str, external_task_id: str, to: JobState, **named: Any) -> None:
         if to is not JobState.SUBMITTING:
             await asyncio.Event().wait()
-        return await super().move(account, external_task_id, to, **named)
+        await super().move(account, external_task_id, to, **named)
 
 
 @pytest.mark.looptime
@@ -709,11 +709,11 @@ class FullStore(MemoryStore):
         super().__init__()
         self.room = room
 
-    async def move(self, *given: Any, **named: Any) -> Job:
+    async def move(self, *given: Any, **named: Any) -> None:
         self.room -= 1
         if self.room < 0:
             raise JournalFullError("no room")
-        return await super().move(*given, **named)
+        await super().move(*given, **named)
 
 
 async def test_what_cannot_be_written_down_is_not_sent() -> None:
@@ -798,7 +798,8 @@ async def test_a_job_that_a_person_gave_up_is_not_sent() -> None:
 async def test_a_job_that_was_settled_meanwhile_is_not_settled_again() -> None:
     bench = Bench()
     await bench.store.add(a_job("a"))
-    stale = await bench.store.move(ACCOUNT, "a", JobState.SUBMITTING)
+    await bench.store.move(ACCOUNT, "a", JobState.SUBMITTING)
+    stale = await bench.store.add(a_job("a"))
     bench.service.accept("a")
     first, second = await asyncio.gather(*(bench.submitter.settle(stale) for _ in range(2)))
     assert first.task_id == second.task_id == "t0"

@@ -121,11 +121,11 @@ class _Mortal(MemoryStore):
         self.__dict__.update(store.__dict__)  # the same disk
         self._process = process
 
-    async def move(self, *given: Any, **named: Any) -> Job:
+    async def move(self, *given: Any, **named: Any) -> None:
         self._process.check()
         await asyncio.sleep(0)  # a disk takes a moment
         self._process.check()
-        return await super().move(*given, **named)
+        await super().move(*given, **named)
 
 
 class PaidOnce(RuleBasedStateMachine):

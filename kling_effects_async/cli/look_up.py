@@ -46,14 +46,14 @@ async def look_up(
         finds_others = snapshot is None and await _finds_others(client, journal, job)
     if job.state is JobState.SUBMITTING:
         note = "its process died while it was sent"
-        job = await journal.move(job.account, name, JobState.AMBIGUOUS, note=note)
+        await journal.move(job.account, name, JobState.AMBIGUOUS, note=note)
     if snapshot is not None:
         say(f"found task {snapshot.task_id}: {snapshot.status}")
         say(f"go on with: {resume_command(journal=shown, service=service, download_to='.')}")
-        job = await journal.move(
+        await journal.move(
             job.account, name, JobState.ACCEPTED, note="a lookup found it", task_id=snapshot.task_id
         )
-        return job.state
+        return JobState.ACCEPTED
     raise Failure(ExitCode.UNCERTAIN, [_meaning(name, finds_others), *_ways(name, shown, service)])
 
 

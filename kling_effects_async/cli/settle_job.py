@@ -9,7 +9,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kling_effects_async import Job, JobState, Journal, Settings
 from kling_effects_async.cli.account import config_path, find_settings, secrets_of
@@ -120,11 +120,13 @@ async def _out_of_submitting(journal: Journal, job: Job) -> Job:
         return job
     # We own the journal, so who was submitting is dead.
     note = "its process died while it was sent"
-    return await journal.move(job.account, job.external_task_id, JobState.AMBIGUOUS, note=note)
+    await journal.move(job.account, job.external_task_id, JobState.AMBIGUOUS, note=note)
+    return evolve(job, state=JobState.AMBIGUOUS)
 
 
 async def _move(journal: Journal, job: Job, to: JobState, note: str) -> JobState:
-    return (await journal.move(job.account, job.external_task_id, to, note=note)).state
+    await journal.move(job.account, job.external_task_id, to, note=note)
+    return to
 
 
 def _settings(service: str | None) -> Settings:

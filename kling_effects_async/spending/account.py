@@ -129,9 +129,8 @@ class Account:
     async def downloaded(self, job: Job, path: Path) -> None:
         """Write down where the job's video is."""
         await self.written()  # its end comes first
-        await self.store.move(
-            job.account, job.external_task_id, JobState.DOWNLOADED, path=_as_text(path)
-        )
+        text = await asyncio.to_thread(_as_text, path)
+        await self.store.move(job.account, job.external_task_id, JobState.DOWNLOADED, path=text)
 
     async def forget(self, job: Job) -> None:
         """Give up a job that was only planned, so that no ``resume`` pays for it later."""
@@ -207,4 +206,4 @@ def _is_followed(watch: Watch) -> bool:
 
 def _as_text(path: Path) -> str:
     """The absolute path; a name that is no text is written with escapes."""
-    return os.path.abspath(path).encode("utf-8", "backslashreplace").decode()
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")

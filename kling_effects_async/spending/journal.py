@@ -141,8 +141,8 @@ class Journal:
         units: Decimal | None = None,
         result: str | None = None,
         path: str | None = None,
-    ) -> Job:
-        """Take a job to another state, as the table in ``job`` allows; the job afterwards.
+    ) -> None:
+        """Take a job to another state, as the table in ``job`` allows.
 
         To the state it is in already is allowed and adds no step to its history. Members that
         are ``None`` stay as they are; ``note`` is for the history.
@@ -160,7 +160,7 @@ class Journal:
             "path": path,
         }
         change = records.Change(to=to, at=self._now(), note=note, news=news)
-        return await self._write(
+        await self._write(
             lambda connection: records.move(connection, account, external_task_id, change)
         )
 

@@ -113,8 +113,10 @@ def _same(held: Job, asked: Job) -> Job:
 
 def move(
     connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
-) -> Job:
-    """Take a job to another state, with a step of its history; the job afterwards.
+) -> None:
+    """Take a job to another state, with a step of its history.
+
+    It is not read back: that would cost more than the write itself.
 
     A move to the state it is in writes what is new and no step, except where the table has it.
 
@@ -124,10 +126,8 @@ def move(
     is_moved = _write(connection, account, external_task_id, change, is_step=True) or _write(
         connection, account, external_task_id, change, is_step=False
     )
-    held = _held(connection, account, external_task_id)
     if not is_moved:
-        raise _refusal(held, change)
-    return held
+        raise _refusal(_held(connection, account, external_task_id), change)
 
 
 def _write(

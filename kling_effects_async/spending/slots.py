@@ -153,7 +153,8 @@ class Slots:
         if place.is_accepted:
             self._running -= 1
             self._ends_in_a_row += 1
-        if self._has_met_limit and self._ends_in_a_row >= self._size:
+        # A place more is only worth a try while somebody waits for one.
+        if self._has_met_limit and self._line and self._ends_in_a_row >= self._size:
             self._ends_in_a_row = 0
             self._resize(min(self._policy.most, self._size + 1))
         self._serve()

@@ -38,7 +38,7 @@ class JobStore(Protocol):
         units: Decimal | None = None,
         result: str | None = None,
         path: str | None = None,
-    ) -> Job: ...
+    ) -> None: ...
 
     def jobs(
         self,
@@ -96,7 +96,7 @@ class MemoryStore:
         units: Decimal | None = None,
         result: str | None = None,
         path: str | None = None,
-    ) -> Job:
+    ) -> None:
         held = self._jobs.get((account, external_task_id))
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
@@ -118,7 +118,6 @@ class MemoryStore:
         job = evolve(held, state=to, updated_at=self._now(), **told)  # type: ignore[arg-type]  # the names above are the members
         self._jobs[account, external_task_id] = job
         self._learn(held, job)
-        return job
 
     async def jobs(
         self,

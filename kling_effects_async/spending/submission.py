@@ -310,7 +310,8 @@ class Submitter:
         message: str | None = None,
         task_id: str | None = None,
     ) -> Job:
-        return await self._store.move(
+        """Write it down; the job as it stands then."""
+        await self._store.move(
             job.account,
             job.external_task_id,
             to,
@@ -318,6 +319,7 @@ class Submitter:
             message=message,
             task_id=task_id,
         )
+        return evolve(job, state=to, task_id=task_id or job.task_id, message=message or job.message)
 
     async def _held(self, act: Awaitable[Job]) -> Job:
         """Let it come to its outcome even if the caller is cancelled, within bounds."""

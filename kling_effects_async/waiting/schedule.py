@@ -21,8 +21,10 @@ __all__ = ["Experience", "pause_after_trouble"]
 
 # Cold start: the end of a task is known, on average, 5 % of its length late.
 _SHARE_OF_AGE = 0.1
-_KEPT = 64
+# Enough to hold a whole batch: its last tasks alone would be the slow ones.
+_KEPT = 512
 _ENOUGH = 8
+_REVIEW_EVERY = 16
 # Ends are expected from a little before the 2 % quantile to a little after the 98 % one, and asked
 # for some 25 times in between if the shortest pause allows.
 _EARLY, _LATE = 0.02, 0.98
@@ -32,7 +34,8 @@ _LOOKS = 25
 _LONGEST_KNOWN_S = 720.0
 # One late answer is an accident; this many are how the gateway works.
 _STALE_ENOUGH = 3
-_STALE_FROM_S = 2.0
+# Beyond what gateways are known for (about 15 s), the service's times mean something else.
+_STALE_FROM_S, _STALE_TO_S = 2.0, 20.0
 
 
 class Experience:
@@ -42,6 +45,7 @@ class Experience:
         self._lengths: dict[str, deque[float]] = {}
         self._windows: dict[str, tuple[float, float]] = {}
         self._staleness: deque[float] = deque(maxlen=16)
+        self._learned = 0
 
     def learn(
         self, scene: str, *, seen_s: float, seen_running_s: float, told_s: float | None
@@ -53,13 +57,18 @@ class Experience:
             seen_running_s: its age when it was last seen running.
             told_s: its length by the service's own times.
         """
-        if told_s is not None and seen_running_s - told_s > _STALE_FROM_S:
-            self._staleness.append(seen_running_s - told_s)
+        behind_s = 0.0 if told_s is None else seen_running_s - told_s
+        if _STALE_FROM_S < behind_s <= _STALE_TO_S:
+            self._staleness.append(behind_s)
+        if told_s is None or behind_s > _STALE_TO_S:
+            told_s = (seen_running_s + seen_s) / 2  # its times are of something else
         # The service's clock may be another one; but an end is never later than it was seen.
-        length_s = seen_s if told_s is None else min(told_s, seen_s)
         lengths = self._lengths.setdefault(scene, deque(maxlen=_KEPT))
-        lengths.append(max(length_s, seen_running_s) if told_s is None else length_s)
-        if len(lengths) >= _ENOUGH:
+        lengths.append(min(told_s, seen_s))
+        self._learned += 1
+        if len(lengths) == _ENOUGH or (
+            len(lengths) > _ENOUGH and self._learned % _REVIEW_EVERY == 0
+        ):
             self._windows[scene] = _window(sorted(lengths))
 
     def pause(self, policy: PollPolicy, scene: str, age_s: float) -> float:
