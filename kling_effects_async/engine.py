@@ -78,7 +78,7 @@ class Engine:
     """Made by the client in the loop it is used in."""
 
     def __init__(self, options: Options) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._options = options
         self._session = Session(
             options.service,

@@ -461,7 +461,7 @@ class IdempotencyConflictError(KlingEffectsError):
 
     def __init__(self, *, external_task_id: str, differs: Sequence[str]) -> None:
         self.external_task_id = external_task_id
-        self.differs = tuple(differs)
+        self.differs: tuple[str, ...] = tuple(differs)
         super().__init__(external_task_id, self.differs)
 
     def __str__(self) -> str:

@@ -8,8 +8,8 @@ after each kill compares what the journal says with what the emulator has charge
 are forked from it with everything imported, so that a start takes milliseconds.
 
 A kill comes at a random time, the opening of the journal included, or at a step: before or after
-the n-th move of a job to a state, or some milliseconds later. A batch that ends before the kills
-are used up is followed by another one with a new journal.
+the n-th move of a job to a state, or some milliseconds later. After some kills the batch is left
+alone, and another one with a new journal follows.
 
 What is not proved, because no client can have it: where used ids are accepted, a request that the
 service takes up only after both lookups is paid twice. So the emulator here accepts at once and
@@ -461,13 +461,13 @@ def _see_batch_through(batch: Batch, tally: Tally, kills: int, random: Random) -
     while True:
         for _ in range(random.randint(0, 4)):
             _asked(f"{batch.url}/_emulator/faults", drawn_fault(random))
-        code = _life(batch, drawn_death(random) if tally.kills < last else None)
-        charged = _charged(batch.url)
-        if code != KILLED:
+        death = drawn_death(random) if tally.kills < last else None
+        code, charged = _life(batch, death), _charged(batch.url)
+        if death is None or code != KILLED:
             break
         tally.see_kill(batch, charged)
     if code not in (ALL_SUCCEEDED, SOME_UNCERTAIN):
-        raise RuntimeError(f"a batch that was not killed ended with code {code}")
+        raise RuntimeError(f"a batch that was left alone ended with code {code}")
     tally.see_end(batch, charged)
 
 

@@ -22,7 +22,7 @@ class Failure(Exception):
         super().__init__(code)
         self.code = code
         self._secrets = tuple(secrets)
-        self.lines = tuple(without_secrets(line, secrets) for line in lines)
+        self.lines: tuple[str, ...] = tuple(without_secrets(line, secrets) for line in lines)
 
     def traceback(self) -> str:
         """Where it came from; a service's words in it may have repeated a key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import rich_click as click
 
@@ -19,6 +19,10 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: F, /) -> F: ...
 
 
 def _service(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
@@ -53,12 +57,12 @@ def _or_the_groups(
     return of_the_group if given is None else _file(context, option, given)
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _as_json_lines = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, an object a line."
 )
 _JOURNAL_HELP = "The file in which every job is written down."
-journal = click.option(
+journal: _Decorator = click.option(
     "--journal",
     metavar="FILE",
     envvar="KLING_JOURNAL",
@@ -66,13 +70,13 @@ journal = click.option(
     callback=_file,
     help=_JOURNAL_HELP,
 )
-of_the_group = click.option(
+of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
     callback=_or_the_groups,
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
 )
-budget_units = click.option(
+budget_units: _Decorator = click.option(
     "--budget-units",
     metavar="N",
     callback=_units,
@@ -105,7 +109,7 @@ def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 
 
 # What a command that waits for a task and saves its video can be told.
-for_waiting = _together(
+for_waiting: _Decorator = _together(
     (
         click.option(
             "-o",
@@ -121,5 +125,5 @@ for_waiting = _together(
     )
 )
 # What ``jobs resume`` and ``jobs settle`` can be told besides the journal.
-resuming = _together((budget_units, _a_service, _timeout_s, _as_json_lines, _quiet))
-settling = _together((_a_service,))
+resuming: _Decorator = _together((budget_units, _a_service, _timeout_s, _as_json_lines, _quiet))
+settling: _Decorator = _together((_a_service,))

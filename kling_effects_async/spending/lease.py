@@ -182,7 +182,7 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self.is_held = _lock(self._file)
+            self.is_held: bool = _lock(self._file)
         except BlockingIOError:
             self.release()
             raise

@@ -65,10 +65,10 @@ class PartFile:
         if not target.name:
             raise DownloadError(f"{target} names no file")
         self.target = target
-        self.path = target.with_name(f"{target.name}.part")
+        self.path: Path = target.with_name(f"{target.name}.part")
         self.source: Source | None = None
-        self.length_bytes = 0
-        self.received_bytes = 0
+        self.length_bytes: int = 0
+        self.received_bytes: int = 0
         self._sidecar = target.with_name(f"{target.name}.part.json")
         self._descriptor = -1
         self._is_ours = False

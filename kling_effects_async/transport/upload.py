@@ -79,7 +79,7 @@ class Base64JsonPayload(Payload):
     def __init__(self, pieces: tuple[_Piece, ...]) -> None:
         super().__init__(pieces)
         self._size = sum(map(_encoded_size, pieces))
-        self.has_started = False
+        self.has_started: bool = False
         self.rejection: ImageRejectedError | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:

@@ -39,7 +39,7 @@ class Coat:
         self._spared = _spared(picture, subject)
         self._thick = 0.88 - 0.7 * self._spared
         self._comb = _combed(picture, subject, rng)
-        self.loose = self._matte * (1 - 0.85 * self._spared)
+        self.loose: Field = self._matte * (1 - 0.85 * self._spared)
         self._roots = self._packed(picture, rng)
 
     def grown(self, share: float) -> Image.Image:

@@ -88,18 +88,18 @@ class Together:
 class Hug(Together):
     """Cheek to cheek, rocking gently."""
 
-    apart = 0.8
-    lean = 0.1
-    rocking = 0.03
+    apart: ClassVar[float] = 0.8
+    lean: ClassVar[float] = 0.1
+    rocking: ClassVar[float] = 0.03
 
 
 class Kiss(Together):
     """Face to face in warm light, and hearts that rise."""
 
-    apart = 0.66
-    head_size = 0.24
-    lean = 0.13
-    warmth = 0.38
+    apart: ClassVar[float] = 0.66
+    head_size: ClassVar[float] = 0.24
+    lean: ClassVar[float] = 0.13
+    warmth: ClassVar[float] = 0.38
 
     def __init__(self, left: Image.Image, right: Image.Image, size: tuple[int, int]) -> None:
         super().__init__(left, right, size)
@@ -112,10 +112,10 @@ class Kiss(Together):
 class HeartGesture(Together):
     """Side by side; each draws half of a heart."""
 
-    apart = 1.25
-    head_size = 0.18
-    head_height = 0.4
-    lean = 0.05
+    apart: ClassVar[float] = 1.25
+    head_size: ClassVar[float] = 0.18
+    head_height: ClassVar[float] = 0.4
+    lean: ClassVar[float] = 0.05
 
     def __init__(self, left: Image.Image, right: Image.Image, size: tuple[int, int]) -> None:
         super().__init__(left, right, size)

@@ -34,6 +34,8 @@ class Grid:
         columns, rows = max(4, round(width / cell_px)), max(4, round(height / cell_px))
         across = np.rint(np.linspace(0, width, columns + 1)).astype(np.float32)
         down = np.rint(np.linspace(0, height, rows + 1)).astype(np.float32)
+        self.x: Field
+        self.y: Field
         self.x, self.y = np.meshgrid(across, down)
 
     def warp(self, picture: Image.Image, dx: Field, dy: Field) -> Image.Image:
