@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
-
-from attrs import evolve
 
 from kling_effects_async.effects import Effect
 from kling_effects_async.engine import Engine
 from kling_effects_async.flow import flow, lazily
 from kling_effects_async.outcomes import Done, Failed, Outcome
-from kling_effects_async.spending.job import Job
 from kling_effects_async.waiting.task import EffectTask
 
-__all__ = ["handles", "job_id", "outcomes"]
+__all__ = ["handles", "outcomes"]
 
 # Images that are read and hashed while every place is taken, so that none stays free for that.
 _LOOK_AHEAD = 8
-
-
-def job_id(run: str | None, job: Job) -> str:
-    """The external id of an effect in a run: the same effect in the same run is the same job."""
-    sameness = json.dumps([run, job.scene, job.fingerprint])
-    return f"keb-{hashlib.sha256(sameness.encode()).hexdigest()[:32]}"
 
 
 async def outcomes(
@@ -39,9 +28,19 @@ async def outcomes(
 ) -> AsyncIterator[Outcome]:
     """See ``EffectsClient.run_many``."""
     slots = (await engine.account()).slots
+    target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
 
     async def see_through(effect: Effect) -> Outcome:
-        return await _seen_through(engine, effect, run, folder)
+        external_task_id = ""
+        try:
+            job = await engine.job(effect, run=run, download_to=target)
+            external_task_id = job.external_task_id
+            watch = await engine.submit(job, effect)
+            result = await engine.handle(watch).result()
+            path = None if folder is None else await engine.bring_home(job, result, folder)
+        except Exception as error:  # the effect's own edge: delivered as its outcome
+            return Failed(effect=effect, external_task_id=external_task_id, error=error)
+        return Done(effect=effect, external_task_id=external_task_id, result=result, path=path)
 
     with slots.watched() as wake:
         async for outcome in flow(
@@ -63,7 +62,7 @@ async def handles(
     async def submit(effect: Effect) -> EffectTask | Failed:
         external_task_id = ""
         try:
-            job = await _job(engine, effect, run, None)
+            job = await engine.job(effect, run=run)
             external_task_id = job.external_task_id
             return engine.handle(await engine.submit(job, effect))
         except Exception as error:  # the effect's own edge: delivered as its outcome
@@ -77,25 +76,3 @@ async def handles(
             wake=wake,
         ):
             yield handle
-
-
-async def _seen_through(
-    engine: Engine, effect: Effect, run: str | None, folder: Path | None
-) -> Outcome:
-    external_task_id = ""
-    try:
-        job = await _job(engine, effect, run, folder)
-        external_task_id = job.external_task_id
-        watch = await engine.submit(job, effect)
-        result = await engine.handle(watch).result()
-        path = None if folder is None else await engine.bring_home(job, result, folder)
-    except Exception as error:  # the effect's own edge: delivered as its outcome
-        return Failed(effect=effect, external_task_id=external_task_id, error=error)
-    return Done(effect=effect, external_task_id=external_task_id, result=result, path=path)
-
-
-async def _job(engine: Engine, effect: Effect, run: str | None, folder: Path | None) -> Job:
-    """The effect's job under the id that its content gives it."""
-    unnamed = await engine.job(effect, "unnamed")
-    target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
-    return evolve(unnamed, external_task_id=job_id(run, unnamed), run=run, download_to=target)

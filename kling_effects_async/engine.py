@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from functools import partial
@@ -132,7 +132,9 @@ class Engine:
         asked = watch.task_id or watch.external_task_id or ""
         return await self._session.ask_once(self._question(watch), partial(read_task, asked=asked))
 
-    async def _ask_list(self, number: int, size: int, wanted: frozenset[str]) -> Listed:
+    async def _ask_list(
+        self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
+    ) -> Listed:
         request = build_list(self._options.service, page=number, page_size=size)
         return await self._session.ask_once(request, partial(read_listed, wanted=wanted))
 
@@ -150,26 +152,33 @@ class Engine:
     async def job(
         self,
         effect: Effect,
-        external_task_id: str,
+        external_task_id: str | None = None,
         *,
         callback_url: str | None = None,
+        run: str | None = None,
+        download_to: str | None = None,
         with_hashes: bool = True,
     ) -> Job:
         """The plan of a job, after a look at its images.
 
         Args:
+            external_task_id: by default made from the run and the effect's content.
             with_hashes: False where nobody can ask for the same job again.
 
         Raises:
             ImageRejectedError: Kling would refuse an image.
         """
         with_hashes = with_hashes or self._options.journal is not None
+        look = partial(_checked, effect, with_hashes=with_hashes)
+        is_remote = all(isinstance(image, str) for image in effect.images)
         return planned(
             effect,
             account=self._options.account,
             external_task_id=external_task_id,
-            image_hashes=await asyncio.to_thread(_checked, effect, with_hashes=with_hashes),
+            image_hashes=look() if is_remote else await asyncio.to_thread(look),
             callback_url=callback_url,
+            run=run,
+            download_to=download_to,
             now=self._options.clock.now(),
         )
 
@@ -245,6 +254,8 @@ class Engine:
 
     async def account(self) -> Account:
         """The account, with its journal opened at the first call."""
+        if self._account is not None:
+            return self._account
         async with self._opening:
             if self._account is None:
                 self._account = await self._opened_account()

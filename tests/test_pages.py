@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -47,7 +47,9 @@ class Service:
         self.singles.append(watch.task_id or "")
         return self.snapshot(watch.task_id or "", self.clock.monotonic())
 
-    async def page(self, number: int, size: int, wanted: frozenset[str]) -> Listed:
+    async def page(
+        self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
+    ) -> Listed:
         self.pages.append(self.clock.monotonic())
         if self.trouble is not None:
             raise self.trouble
@@ -104,6 +106,22 @@ async def test_more_than_one_page_is_read_where_more_tasks_are_due() -> None:
     service = Service(*[5.0] * 1200)
     await finished(service, 10)
     assert len(service.singles) < 100
+
+
+async def test_pages_end_where_none_of_ours_are() -> None:
+    service = Service(*[5.0] * 20, *[9.0] * 980, *[5.0] * 500)
+    waits = [
+        asyncio.ensure_future(
+            EffectTask(service.tracker.watch(f"t{n}", None), service.tracker, service.one).result()
+        )
+        for n in range(20)
+    ]
+    service.unlisted = {"t3"}
+    await service.clock.advance(8)
+    assert all(wait.done() for wait in waits)
+    gaps = [b - a for a, b in zip(service.pages, service.pages[1:], strict=False)]
+    assert gaps.count(0.0) == len(service.pages) // 2  # a second page each time, never a third
+    await service.tracker.aclose()
 
 
 async def test_a_list_that_is_missing_is_asked_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +12,16 @@ from hypothesis import strategies as st
 
 from kling_effects_async import errors
 from kling_effects_async.errors import KlingEffectsError, ReplyError, TaskNotFoundError
-from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.redaction import redacted
-from kling_effects_async.protocol.task_body import read_page, read_submitted, read_task
+from kling_effects_async.protocol.task_body import (
+    read_listed,
+    read_page,
+    read_submitted,
+    read_task,
+)
 from tests.samples import body_of, reply_of, samples
 
 TASKS = samples("tasks")
@@ -98,6 +104,53 @@ def test_an_answer_about_another_task_is_never_taken_for_ours() -> None:
     reply = Reply(status=200, headers={"content-type": "application/json"}, body=body)
     with pytest.raises(ReplyError, match="asked for task 2, and the answer is about task 1"):
         read_task(reply, asked="2")
+
+
+RUNNING = {
+    "task_id": "1",
+    "task_status": "processing",
+    "task_status_msg": "",
+    "task_info": {},
+    "created_at": 1_790_000_000_000,
+    "updated_at": 1_790_000_000_250,
+}
+
+
+def listed(*entries: object, wanted: dict[str, TaskSnapshot | None]) -> list[TaskSnapshot]:
+    body = json.dumps({"code": 0, "data": entries}).encode()
+    reply = Reply(status=200, headers={"content-type": "application/json"}, body=body)
+    seen, shown = read_listed(reply, wanted)
+    assert shown == len(entries)
+    return seen
+
+
+def test_of_a_page_only_what_is_wanted_is_read() -> None:
+    (seen,) = listed(RUNNING, RUNNING | {"task_id": "2"}, "no task", wanted={"1": None})
+    assert (seen.task_id, seen.status) == ("1", TaskStatus.PROCESSING)
+
+
+def test_a_page_that_tells_nothing_new_of_a_task_gives_what_is_held() -> None:
+    (held,) = listed(RUNNING, wanted={"1": None})
+    (again,) = listed(RUNNING, wanted={"1": held})
+    assert again is held
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"task_status": "submitted"},
+        {"task_status_msg": "queued behind 3"},
+        {"updated_at": 1_790_000_000_251},
+        {"task_status": "succeed"},
+        {"task_result": {}},
+        {"data": {"task_id": "1", "task_status": "failed"}},
+    ],
+    ids=lambda news: next(iter(news)),
+)
+def test_whatever_is_new_on_a_page_is_read_in_full(news: dict[str, object]) -> None:
+    (held,) = listed(RUNNING, wanted={"1": None})
+    (seen,) = listed(RUNNING | news, wanted={"1": held})
+    assert seen is not held
 
 
 def test_a_redirect_is_not_followed_and_names_only_the_host() -> None:

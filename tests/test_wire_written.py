@@ -83,6 +83,13 @@ def test_text_that_looks_like_json_stays_text() -> None:
     assert filled(build_submit(Service.vapi(), effect).body)["effect_scene"] == 'a"b\\'
 
 
+@pytest.mark.parametrize("code", [0xD800, 0xDFFF])
+def test_a_text_that_is_no_unicode_is_refused(code: int) -> None:
+    effect = SingleImageEffect(f"squish{chr(code)}", image=URL)
+    with pytest.raises(EffectRejectedError, match="not Unicode"):
+        build_submit(Service.vapi(), effect)
+
+
 def test_a_dual_scene_with_one_image_is_refused() -> None:
     with pytest.raises(EffectRejectedError, match="'hug' does not take one image: use Dual"):
         build_submit(Service.vapi(), SingleImageEffect(Scene.HUG, image=URL))

@@ -18,7 +18,7 @@ from kling_effects_async.models import TaskStatus, Video
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["STATUS_WORDS", "converter", "explained"]
+__all__ = ["STATUS_WORDS", "converter", "explained", "moment"]
 
 # Source: Kling's effects page, 2026-09 (submitted, processing, succeed, failed); new-api's task
 # model (upper case); sibling gateways' query pages (the rest). Compared in lower case.
@@ -50,7 +50,7 @@ def converter() -> Converter:
     made = Converter()
     made.register_structure_hook(str, _text)
     made.register_structure_hook(TaskStatus, _status)
-    made.register_structure_hook(datetime | None, _moment)
+    made.register_structure_hook(datetime | None, lambda value, _type: moment(value))
     made.register_structure_hook(Decimal | None, _decimal)
     made.register_structure_hook(float | None, _seconds)
     made.register_structure_hook(
@@ -78,7 +78,8 @@ def _status(value: Any, _type: object) -> TaskStatus:
     return STATUS_WORDS.get(str(value).lower(), TaskStatus.UNKNOWN)
 
 
-def _moment(value: Any, _type: object) -> datetime | None:
+def moment(value: Any) -> datetime | None:
+    """A time on the wire, in Unix seconds or milliseconds; ``None`` if it tells none."""
     number = value if type(value) is int else _number(value)
     if not number or number < 0:
         return None  # 0 means "not reached yet"

@@ -63,9 +63,13 @@ def layers_of(document: Layer) -> tuple[Layer, ...]:
 
 def request_id_of(reply: Reply, layers: tuple[Layer, ...]) -> str | None:
     """The service's id for the request: the outermost in the body, else the gateway's header."""
-    in_body = (layer.get("request_id") for layer in layers)
-    in_headers = (reply.headers.get(name) for name in _REQUEST_ID_HEADERS)
-    return next((str(value) for value in (*in_body, *in_headers) if value), None)
+    for layer in layers:
+        if layer.get("request_id"):
+            return str(layer["request_id"])
+    for name in _REQUEST_ID_HEADERS:
+        if reply.headers.get(name):
+            return reply.headers[name]
+    return None
 
 
 def parse_json(body: bytes) -> object:

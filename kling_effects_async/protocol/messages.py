@@ -50,7 +50,7 @@ class Reply:
     """One answer, whole.
 
     Attributes:
-        headers: with their names in lower case.
+        headers: looked up by their names in lower case; aiohttp's take any.
         retry_after_s: how long the server asks to wait, in seconds, whichever form it came in.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +28,10 @@ __all__ = [
 _EXTERNAL_TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@~=+-]{1,128}")
 
 _URL = re.compile(r"https?://[^/?#]+")
+
+# Stands for an image while the rest of a document is written. A lone surrogate: no text that can be
+# sent as UTF-8 has one.
+_HOLE = "\udfff"
 
 # Source: Kling's effects page, 2026-09.
 PAGE_MAX = 1000
@@ -183,28 +187,18 @@ def _wire_image(image: ImageSource) -> str | Base64Of:
 
 def _body(document: Mapping[str, object]) -> Body:
     """The document as JSON pieces, with each image left as a hole."""
-    pieces: list[bytes | Base64Of] = []
-    for piece in _json_pieces(document):
-        last = pieces[-1] if pieces else None
-        if isinstance(piece, bytes) and isinstance(last, bytes):
-            pieces[-1] = last + piece
-        else:
-            pieces.append(piece)
-    return tuple(pieces)
+    holes: list[Base64Of] = []
 
+    def leave_out(image: Base64Of) -> str:
+        holes.append(image)
+        return _HOLE
 
-def _json_pieces(value: object) -> Iterator[bytes | Base64Of]:
-    if isinstance(value, Base64Of):
-        yield from (b'"', value, b'"')
-    elif isinstance(value, Mapping):
-        for number, (name, member) in enumerate(value.items()):
-            yield f"{',' if number else '{'}{json.dumps(name)}:".encode()
-            yield from _json_pieces(member)
-        yield b"}"
-    elif isinstance(value, list):
-        for number, member in enumerate(value):
-            yield b"," if number else b"["
-            yield from _json_pieces(member)
-        yield b"]"
-    else:
-        yield json.dumps(value, ensure_ascii=False).encode()
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=leave_out).encode
+    try:
+        first, *others = (text.encode() for text in encode(document).split(_HOLE))
+        after = [piece for hole, text in zip(holes, others, strict=True) for piece in (hole, text)]
+    except ValueError:
+        raise EffectRejectedError(
+            "a text of this effect is not Unicode (a lone surrogate): check its scene and addresses"
+        ) from None
+    return (first, *after)

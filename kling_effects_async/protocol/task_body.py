@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kling_effects_async.errors import ReplyError
 from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
-from kling_effects_async.protocol.converter import STATUS_WORDS, converter, explained
+from kling_effects_async.protocol.converter import STATUS_WORDS, converter, explained, moment
 from kling_effects_async.protocol.envelope import (
     Layer,
     layers_of,
@@ -30,6 +30,11 @@ _UNITS = "final_unit_deduction"
 # What makes a layer a task and not an envelope, whose own ``status`` or ``id`` is something else.
 _TASK_MARKS = frozenset(
     {"task_id", "task_status", "task_result", "progress", "resp_data", "video_url", "outputs"}
+)
+
+# What Kling's own page shows of a task that runs; with any other member it is looked at in full.
+_RUNNING_MEMBERS = frozenset(
+    {"task_id", "task_status", "task_status_msg", "task_info", "created_at", "updated_at"}
 )
 
 
@@ -83,18 +88,34 @@ def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
     return TaskPage(tasks=tasks, unreadable=unreadable, page=page, page_size=page_size)
 
 
-def read_listed(reply: Reply, wanted: Container[str]) -> tuple[list[TaskSnapshot], int]:
-    """Of one page of tasks those that are wanted by id, and how many it shows in all.
+def read_listed(
+    reply: Reply, wanted: Mapping[str, TaskSnapshot | None]
+) -> tuple[list[TaskSnapshot], int]:
+    """Of one page of tasks those that are wanted, and how many it shows in all.
 
-    A page of 500 of which a few matter costs no more than those few.
+    A page of 500 of which a few matter costs no more than those few, and a task of which the page
+    tells nothing new is given as the very snapshot that is held.
+
+    Args:
+        wanted: task ids, each with the snapshot that is held of it.
 
     Raises:
         ApiError: refused.
         ReplyError: unreadable, or no list.
     """
     entries, request_id = _entries(reply)
-    chosen = (e for e in entries if isinstance(e, dict) and str(_first((e,), "task_id")) in wanted)
-    return list(_readable(chosen, request_id)), len(entries)
+    seen: list[TaskSnapshot] = []
+    news: list[object] = []
+    for entry in entries:
+        task_id = str(_first((entry,), "task_id")) if isinstance(entry, dict) else ""
+        if task_id not in wanted:
+            continue
+        held = wanted[task_id]
+        if held is not None and _says_the_same(entry, held):
+            seen.append(held)
+        else:
+            news.append(entry)
+    return [*seen, *_readable(news, request_id)], len(entries)
 
 
 def read_snapshot(
@@ -152,6 +173,17 @@ def _readable(entries: Iterable[object], request_id: str | None) -> Iterator[Tas
             yield read_snapshot(layers_of(entry), request_id=request_id)
         except ReplyError:
             continue
+
+
+def _says_the_same(entry: Any, held: TaskSnapshot) -> bool:
+    """A running task in Kling's own form that tells nothing but what is held."""
+    return (
+        not held.is_final
+        and entry.keys() <= _RUNNING_MEMBERS
+        and entry.get("task_status") == held.raw_status
+        and (entry.get("task_status_msg") or "") == held.message
+        and moment(entry.get("updated_at")) == held.updated_at
+    )
 
 
 def _is_task(layer: Layer) -> bool:

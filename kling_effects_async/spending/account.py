@@ -16,8 +16,6 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from attrs import evolve
-
 from kling_effects_async.errors import JournalError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
@@ -159,7 +157,7 @@ class Account:
         _log.info(
             "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
         )
-        watch = self._watch_of(evolve(job, task_id=snapshot.task_id))
+        watch = self._watch_of(job)
         self._tracker.learn(watch, snapshot)
         self._tracker.hold(watch, partial(self._ended, job, place))
 

@@ -15,11 +15,14 @@ from kling_effects_async.spending.job import Job
 __all__ = ["effect_of", "image_hashes_of", "planned"]
 
 
+_ID_DIGITS = 32  # of a digest: 128 bits, so no two jobs of one account meet
+
+
 def planned(
     effect: Effect,
     *,
     account: str,
-    external_task_id: str,
+    external_task_id: str | None,
     image_hashes: Sequence[str],
     now: datetime,
     callback_url: str | None = None,
@@ -29,6 +32,8 @@ def planned(
     """A job for this effect.
 
     Args:
+        external_task_id: by default one that is the same for the same effect in the same run, so
+            that the same batch run again is the same jobs.
         image_hashes: SHA-256 of each image's content (of its URL where it is one), in hex.
     """
     description = {
@@ -39,12 +44,13 @@ def planned(
             for image, sha256 in zip(effect.images, image_hashes, strict=True)
         ],
     }
-    sameness = [effect.scene, _options(effect), list(image_hashes)]
+    fingerprint = _digest([effect.scene, description["options"], list(image_hashes)])
     return Job(
         account=account,
-        external_task_id=external_task_id,
+        external_task_id=external_task_id
+        or f"keb-{_digest([run, effect.scene, fingerprint])[:_ID_DIGITS]}",
         scene=effect.scene,
-        fingerprint=hashlib.sha256(json.dumps(sameness, sort_keys=True).encode()).hexdigest(),
+        fingerprint=fingerprint,
         effect=json.dumps(description),
         callback_url=callback_url,
         run=run,
@@ -69,6 +75,10 @@ def effect_of(job: Job) -> Effect | None:
 def image_hashes_of(job: Job) -> list[str]:
     """The hashes of the images as they were when the job was planned."""
     return [note["sha256"] for note in json.loads(job.effect)["images"]]
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 def _options(effect: Effect) -> dict[str, Any]:

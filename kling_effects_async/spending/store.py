@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import evolve
 
@@ -64,14 +64,14 @@ class MemoryStore:
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
-        self._jobs: dict[tuple[str, str], Job] = {}
-        self._known: dict[str, Job] = {}
+        self._jobs: dict[tuple[str, str], _Remembered] = {}
+        self._known: dict[str, _Remembered] = {}
         self._spent: dict[str, Decimal] = {}
         self._typical: dict[tuple[str, str], Decimal] = {}
         self._memos: dict[tuple[str, str], str] = {}
 
     async def add(self, job: Job) -> Job:
-        held = self._jobs.setdefault((job.account, job.external_task_id), job)
+        held = self._jobs.setdefault((job.account, job.external_task_id), _Remembered(job)).job
         differs = [
             name
             for name, ours, theirs in (
@@ -100,24 +100,28 @@ class MemoryStore:
         held = self._jobs.get((account, external_task_id))
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
-        if task_id is not None and held.task_id not in (None, task_id):
+        if task_id is not None and held.told("task_id") not in (None, task_id):
             raise JournalError(
-                f"job {external_task_id!r} has task {held.task_id} and cannot get task {task_id} "
-                "as well: both may be charged; look at both"
+                f"job {external_task_id!r} has task {held.told('task_id')} and cannot get task "
+                f"{task_id} as well: both may be charged; look at both"
             )
         if to is not held.state and to not in FOLLOWERS[held.state]:
             raise JournalError(f"job {external_task_id!r} cannot go from {held.state} to {to}")
-        told = {
-            "task_id": task_id,
-            "message": message,
-            "units": units,
-            "result": result,
-            "path": path,
-        }
-        told = {name: value for name, value in told.items() if value is not None}
-        job = evolve(held, state=to, updated_at=self._now(), **told)  # type: ignore[arg-type]  # the names above are the members
-        self._jobs[account, external_task_id] = job
-        self._learn(held, job)
+        if units is not None and held.told("units") is None:
+            self._learn_units(held.plan, units)
+        held.take(
+            state=to,
+            updated_at=self._now(),
+            task_id=task_id,
+            message=message,
+            units=units,
+            result=result,
+            path=path,
+        )
+        if held.told("task_id") is not None:
+            self._known[account] = held
+        if to not in OPEN and len(self._jobs) > _ENDED_KEPT:
+            self._forget_oldest()
 
     async def jobs(
         self,
@@ -126,13 +130,14 @@ class MemoryStore:
         states: Collection[JobState] | None = None,
         run: str | None = None,
     ) -> AsyncIterator[Job]:
-        for job in list(self._jobs.values()):
-            is_wanted = account in (None, job.account) and run in (None, job.run)
-            if is_wanted and (states is None or job.state in states):
-                yield job
+        for held in list(self._jobs.values()):
+            is_wanted = account in (None, held.plan.account) and run in (None, held.plan.run)
+            if is_wanted and (states is None or held.state in states):
+                yield held.job
 
     async def known_task(self, account: str) -> Job | None:
-        return self._known.get(account)
+        known = self._known.get(account)
+        return None if known is None else known.job
 
     async def units_spent(self, account: str) -> Decimal:
         return self._spent.get(account, Decimal(0))
@@ -146,18 +151,41 @@ class MemoryStore:
     async def set_memo(self, kind: str, key: str, text: str) -> None:
         self._memos[kind, key] = text
 
-    def _learn(self, before: Job, job: Job) -> None:
-        if job.task_id is not None:
-            self._known[job.account] = job
-        if job.units is not None and before.units is None:
-            self._spent[job.account] = self._spent.get(job.account, Decimal(0)) + job.units
-            key = (job.account, job.scene)
-            self._typical[key] = max(job.units, self._typical.get(key, Decimal(0)))
-        if job.state not in OPEN and len(self._jobs) > _ENDED_KEPT:
-            self._forget_oldest()
+    def _learn_units(self, job: Job, units: Decimal) -> None:
+        self._spent[job.account] = self._spent.get(job.account, Decimal(0)) + units
+        key = (job.account, job.scene)
+        self._typical[key] = max(units, self._typical.get(key, Decimal(0)))
 
     def _forget_oldest(self) -> None:
-        ended = (key for key, job in self._jobs.items() if job.state not in OPEN)
+        ended = (key for key, held in self._jobs.items() if held.state not in OPEN)
         oldest = next(ended, None)
         if oldest is not None:
             del self._jobs[oldest]
+
+
+class _Remembered:
+    """A job as it was planned, and what it has come to since.
+
+    The two are put together only for who asks: most jobs of a batch are never asked for.
+    """
+
+    __slots__ = ("_since", "plan")
+
+    def __init__(self, plan: Job) -> None:
+        self.plan = plan
+        self._since: dict[str, Any] = {}
+
+    @property
+    def job(self) -> Job:
+        return evolve(self.plan, **self._since) if self._since else self.plan
+
+    @property
+    def state(self) -> JobState:
+        state: JobState = self.told("state")
+        return state
+
+    def told(self, name: str) -> Any:
+        return self._since.get(name, getattr(self.plan, name))
+
+    def take(self, **news: Any) -> None:
+        self._since.update((name, value) for name, value in news.items() if value is not None)

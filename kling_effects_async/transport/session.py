@@ -37,6 +37,8 @@ from kling_effects_async.transport.clock import Clock, sleep
 if TYPE_CHECKING:
     import aiohttp
 
+    from kling_effects_async.transport.upload import Base64JsonPayload
+
 __all__ = ["Session", "is_passing"]
 
 T = TypeVar("T")
@@ -132,41 +134,40 @@ class Session:
         return True
 
     async def _send(self, request: Request) -> Reply:
-        async with self._places:
-            return await self._send_now(request)
-
-    async def _send_now(self, request: Request) -> Reply:
         import aiohttp
 
-        from kling_effects_async.transport.upload import payload_for
-
-        http = self._session()
-        payload = await payload_for(request.body) if request.body else None
+        payload: Base64JsonPayload | None = None
         timeout_s = (
             self._retry.answer_timeout_s if request.is_repeatable else self._retry.submit_timeout_s
         )
-        try:
-            async with (
-                asyncio.timeout(timeout_s),
-                http.request(
-                    request.method,
-                    self._service.base_url + request.path,
-                    params=request.query,
-                    data=payload,
-                    headers=self._headers(),
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    timeout=aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s),
-                ) as response,
-            ):
-                return await self._receive(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            was_sent = payload is None or payload.has_started
-            trouble: KlingEffectsError = _translated(
-                aiohttp, error, self._service, timeout_s, was_sent
-            )
-            if payload is not None and payload.rejection is not None:
-                trouble = payload.rejection  # an image changed on the way; nothing whole was sent
+        async with self._places:
+            http = self._session()
+            if request.body:
+                from kling_effects_async.transport.upload import payload_for
+
+                payload = await payload_for(request.body)
+            try:
+                async with (
+                    asyncio.timeout(timeout_s),
+                    http.request(
+                        request.method,
+                        self._service.base_url + request.path,
+                        params=request.query,
+                        data=payload,
+                        headers=self._headers(),
+                        allow_redirects=False,
+                        raise_for_status=False,
+                        timeout=aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s),
+                    ) as response,
+                ):
+                    return await self._receive(response)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                was_sent = payload is None or payload.has_started
+                trouble: KlingEffectsError = _translated(
+                    aiohttp, error, self._service, timeout_s, was_sent
+                )
+                if payload is not None and payload.rejection is not None:
+                    trouble = payload.rejection  # it changed on the way; nothing whole was sent
         # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
         # so ours must not even remember them as its context.
         raise trouble
@@ -198,7 +199,7 @@ class Session:
 
     async def _receive(self, response: aiohttp.ClientResponse) -> Reply:
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             body += chunk
             if len(body) > _REPLY_LIMIT_BYTES:
                 response.close()
@@ -206,12 +207,12 @@ class Session:
                     f"an answer of more than {_REPLY_LIMIT_BYTES:,} bytes; the rest was not read",
                     http_status=response.status,
                 )
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        asked_to_wait = response.headers.get("retry-after")
         return Reply(
             status=response.status,
-            headers=headers,
+            headers=response.headers,
             body=_without(bytes(body), self._secrets),
-            retry_after_s=retry_after_seconds(headers.get("retry-after"), self._clock.now()),
+            retry_after_s=retry_after_seconds(asked_to_wait, self._clock.now()),
         )
 
 

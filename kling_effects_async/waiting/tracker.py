@@ -16,7 +16,7 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
@@ -53,8 +53,9 @@ _TICK_S = 0.001
 _COMPACT_FROM = 256
 
 
-Listed: TypeAlias = tuple[Iterable[TaskSnapshot], int]
-"""Those tasks of a page that were wanted, and how many it shows in all."""
+Listed: TypeAlias = tuple[Sequence[TaskSnapshot], int]
+"""Those tasks of a page that were wanted (what is held of them if that is all it tells), and how
+many it shows in all."""
 
 
 @frozen
@@ -63,12 +64,13 @@ class Questions:
 
     Attributes:
         one: about one task.
-        page: a page of the task list, by number and size, read for these task ids alone.
+        page: a page of the task list, by number and size, read for these task ids alone; with each
+            comes what is held of it.
         has_list: whether there is a list, as far as the documents say.
     """
 
     one: Callable[[Watch], Awaitable[TaskSnapshot]]
-    page: Callable[[int, int, frozenset[str]], Awaitable[Listed]] | None = None
+    page: Callable[[int, int, Mapping[str, TaskSnapshot | None]], Awaitable[Listed]] | None = None
     has_list: bool | None = None
 
 
@@ -164,6 +166,8 @@ class Tracker:
 
     def learn(self, watch: Watch, snapshot: TaskSnapshot) -> TaskSnapshot:
         """Take in what an answer said; what is held afterwards."""
+        if snapshot is watch.latest and not snapshot.is_final:
+            return snapshot  # it told nothing new
         held = newer(watch.latest, snapshot)
         if held is not snapshot:
             return held  # late or stale
@@ -327,17 +331,19 @@ class Tracker:
         self._wake.set()
 
     async def _read_pages(self, missing: dict[str, Watch]) -> None:
-        """Take the tasks off ``missing`` that the list shows, on as many pages as it takes."""
+        """Take the tasks off ``missing`` that the list shows.
+
+        Tasks of one batch stand close together, so the first page without any of them is the last.
+        """
         assert self._ask_for.page is not None
-        pages = 1 + len(missing) // PAGE_SIZE
-        for number in range(1, pages + 1):
-            wanted = frozenset(missing)
+        for number in count(1):
+            wanted = {task_id: watch.latest for task_id, watch in missing.items()}
             listed, shown = await self._ask_for.page(number, PAGE_SIZE, wanted)
             for snapshot in listed:
                 watch = missing.pop(snapshot.task_id, None)
                 if watch is not None:
                     self._take_answer(watch, snapshot)
-            if not missing or shown < PAGE_SIZE:
+            if not (missing and listed) or shown < PAGE_SIZE:
                 return
 
     async def _check(self, due: list[Watch]) -> None:
