@@ -21,7 +21,11 @@ __all__ = ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"]
 
 
 class TaskStatus(enum.Enum):
-    """Where a task stands, in one vocabulary for all services."""
+    """Where a task stands, in one vocabulary for all services.
+
+    Attributes:
+        is_final: no later answer of the service can change it.
+    """
 
     SUBMITTED = "submitted"
     PROCESSING = "processing"
@@ -29,10 +33,8 @@ class TaskStatus(enum.Enum):
     FAILED = "failed"
     UNKNOWN = "unknown"
 
-    @property
-    def is_final(self) -> bool:
-        """No later answer of the service can change it."""
-        return self in (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
+    def __init__(self, word: str) -> None:
+        self.is_final: bool = word in ("succeeded", "failed")
 
     def __str__(self) -> str:
         return self.value

@@ -48,14 +48,14 @@ def converter() -> Converter:
     from cattrs.gen import make_dict_structure_fn, override
 
     made = Converter()
+    video = make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
+    made.register_structure_hook(Video, video)
     made.register_structure_hook(str, _text)
+    made.register_structure_hook(str | None, _optional_text)
     made.register_structure_hook(TaskStatus, _status)
     made.register_structure_hook(datetime | None, lambda value, _type: moment(value))
     made.register_structure_hook(Decimal | None, _decimal)
     made.register_structure_hook(float | None, _seconds)
-    made.register_structure_hook(
-        Video, make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
-    )
     return made
 
 
@@ -72,6 +72,10 @@ def _text(value: Any, _type: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)  # an id beyond 2**53 that a gateway left unquoted keeps every digit
     raise TypeError(f"text expected, not {type(value).__name__}")
+
+
+def _optional_text(value: Any, _type: object) -> str | None:
+    return None if value is None else _text(value, str)
 
 
 def _status(value: Any, _type: object) -> TaskStatus:

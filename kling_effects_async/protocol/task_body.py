@@ -215,22 +215,26 @@ def _first(layers: Iterable[Layer], *names: str) -> Any:
     """The first value that says something; 0 and ``""`` mean "not told" on this wire."""
     for layer in layers:
         for name in names:
-            if layer.get(name) not in (None, "", 0, "0"):
-                return layer[name]
+            value = layer.get(name)
+            if value and value != "0":
+                return value
     return None
 
 
 def _status_word(tasks: Sequence[Layer]) -> str:
-    words = [
-        word
-        for task in tasks
-        for word in (task.get("status"), task.get("task_status"))
-        if isinstance(word, str) and word
-    ]
-    statuses = [(STATUS_WORDS.get(word.lower()), word) for word in words]
-    final = next((word for status, word in statuses if status and status.is_final), None)
-    known = next((word for status, word in reversed(statuses) if status), None)
-    return final or known or (words[-1] if words else "")
+    known = word = ""
+    for task in tasks:
+        for name in ("status", "task_status"):
+            told = task.get(name)
+            if not isinstance(told, str) or not told:
+                continue
+            word = told
+            status = STATUS_WORDS.get(word.lower())
+            if status is not None:
+                known = word
+                if status.is_final:
+                    return word
+    return known or word
 
 
 def _reason(inside_out: Sequence[Layer]) -> str:

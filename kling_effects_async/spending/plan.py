@@ -15,6 +15,7 @@ from kling_effects_async.spending.job import Job
 __all__ = ["effect_of", "image_hashes_of", "planned"]
 
 
+_SORTED = json.JSONEncoder(sort_keys=True)
 _ID_DIGITS = 32  # of a digest: 128 bits, so no two jobs of one account meet
 
 
@@ -78,7 +79,7 @@ def image_hashes_of(job: Job) -> list[str]:
 
 
 def _digest(what: object) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(what).encode()).hexdigest()
 
 
 def _options(effect: Effect) -> dict[str, Any]:

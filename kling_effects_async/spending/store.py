@@ -100,25 +100,25 @@ class MemoryStore:
         held = self._jobs.get((account, external_task_id))
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
-        if task_id is not None and held.told("task_id") not in (None, task_id):
+        if task_id is not None and held.task_id not in (None, task_id):
             raise JournalError(
-                f"job {external_task_id!r} has task {held.told('task_id')} and cannot get task "
-                f"{task_id} as well: both may be charged; look at both"
+                f"job {external_task_id!r} has task {held.task_id} and cannot get task {task_id} "
+                "as well: both may be charged; look at both"
             )
         if to is not held.state and to not in FOLLOWERS[held.state]:
             raise JournalError(f"job {external_task_id!r} cannot go from {held.state} to {to}")
         if units is not None and held.told("units") is None:
             self._learn_units(held.plan, units)
         held.take(
-            state=to,
+            to,
+            task_id,
             updated_at=self._now(),
-            task_id=task_id,
             message=message,
             units=units,
             result=result,
             path=path,
         )
-        if held.told("task_id") is not None:
+        if held.task_id is not None:
             self._known[account] = held
         if to not in OPEN and len(self._jobs) > _ENDED_KEPT:
             self._forget_oldest()
@@ -169,23 +169,24 @@ class _Remembered:
     The two are put together only for who asks: most jobs of a batch are never asked for.
     """
 
-    __slots__ = ("_since", "plan")
+    __slots__ = ("_since", "plan", "state", "task_id")
 
     def __init__(self, plan: Job) -> None:
         self.plan = plan
+        self.state: JobState = plan.state
+        self.task_id: str | None = plan.task_id
         self._since: dict[str, Any] = {}
 
     @property
     def job(self) -> Job:
-        return evolve(self.plan, **self._since) if self._since else self.plan
-
-    @property
-    def state(self) -> JobState:
-        state: JobState = self.told("state")
-        return state
+        if not self._since:
+            return self.plan
+        return evolve(self.plan, state=self.state, task_id=self.task_id, **self._since)
 
     def told(self, name: str) -> Any:
         return self._since.get(name, getattr(self.plan, name))
 
-    def take(self, **news: Any) -> None:
+    def take(self, state: JobState, task_id: str | None, **news: Any) -> None:
+        self.state = state
+        self.task_id = task_id or self.task_id
         self._since.update((name, value) for name, value in news.items() if value is not None)

@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from attrs import evolve, frozen
 
@@ -99,7 +100,7 @@ class Submitter:
         self._retry = retry
         self._clock = clock
         self._random = random
-        self._turns: dict[str, _Turn] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._attempts: set[asyncio.Future[Job]] = set()
         self._slot_pause_s = _SLOT_PAUSE_S
 
@@ -350,26 +351,12 @@ class Submitter:
         if running.done() and not running.cancelled():
             running.exception()  # seen; the journal has it
 
-    @asynccontextmanager
-    async def _turn_of(self, external_task_id: str) -> AsyncIterator[None]:
+    def _turn_of(self, external_task_id: str) -> asyncio.Lock:
         """One at a time for each external id: two callers with one id are one job."""
-        turn = self._turns.setdefault(external_task_id, _Turn())
-        turn.users += 1
-        try:
-            async with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[external_task_id]
-
-
-class _Turn:
-    """The lock of one external id, and how many hold it or wait."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
+        turn = self._turns.get(external_task_id)
+        if turn is None:  # kept for as long as somebody holds it or waits for it
+            self._turns[external_task_id] = turn = asyncio.Lock()
+        return turn
 
 
 def _is_about_pace(error: Exception) -> bool:

@@ -30,8 +30,8 @@ _REVIEW_EVERY = 16
 _EARLY, _LATE = 0.02, 0.98
 _MARGIN = 0.05
 _LOOKS = 25
-# Third parties plan for six minutes; beyond twice that something is the matter.
-_LONGEST_KNOWN_S = 720.0
+# Third parties plan for six minutes.
+_NOTHING_LEARNED = (0.0, 360.0)
 # One late answer is an accident; this many are how the gateway works.
 _STALE_ENOUGH = 3
 # Beyond what gateways are known for (about 15 s), the service's times mean something else.
@@ -85,15 +85,15 @@ class Experience:
             pause_s = (age_s - window[1]) / 2
         return min(policy.ceiling_s, max(shortest_s, pause_s))
 
-    def quiet_s(self, scene: str, age_s: float) -> float:
-        """Seconds in which a running task of this age cannot be expected to end."""
-        window = self._windows.get(scene)
-        return 0.0 if window is None else max(0.0, window[0] - age_s)
+    def quiet_s(self, scene: str, age_s: float) -> float | None:
+        """Seconds in which a running task of this age cannot be expected to end.
 
-    def is_overdue(self, scene: str, age_s: float) -> bool:
-        """It runs far longer than the others did, or than any task is known to."""
-        window = self._windows.get(scene)
-        return age_s > (_LONGEST_KNOWN_S if window is None else 2 * window[1])
+        ``None``: it runs far longer than the others did, or than any task is known to.
+        """
+        earliest_s, latest_s = self._windows.get(scene, _NOTHING_LEARNED)
+        if age_s > 2 * latest_s:
+            return None
+        return earliest_s - age_s if age_s < earliest_s else 0.0
 
     def dumps(self) -> str:
         """What is worth remembering, as text."""

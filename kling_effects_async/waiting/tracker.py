@@ -1,10 +1,10 @@
 """One poller coroutine for all tasks of a client.
 
 Whoever waits for a task puts a ``Waiter`` on its ``Watch``, or holds it; while there is somebody,
-the watch has a due time in the tracker's heap. The poller sleeps until the first due time, starts
-the questions that are due, and never waits for an answer itself, so that a hung request holds up
-nothing but its own task. The end of a wait is a due time like any other: there is one timer for
-everything. Where the service lists tasks and more than a few are due, one page answers for all.
+it is on two agendas: when to ask about it next, and when the patience of a wait ends. The poller
+sleeps until the first of these moments, with one timer for everything, starts the questions that
+are due, and never waits for an answer itself, so that a hung request holds up nothing but its own
+task. Where the service lists tasks and more than a few are due, one page answers for all.
 
 What ends a wait without an end of the task: the policy's deadline, a span of trouble without a
 break, an answer that no patience will change, and the closing of the client.
@@ -13,7 +13,6 @@ break, an answer that no patience will change, and the closing of the client.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,6 +35,7 @@ from kling_effects_async.policy import PollPolicy
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import Clock, Timer
 from kling_effects_async.transport.session import is_passing
+from kling_effects_async.waiting.agenda import Agenda
 from kling_effects_async.waiting.lifecycle import is_change, newer
 from kling_effects_async.waiting.pages import FEWEST, PAGE_SIZE, Pages
 from kling_effects_async.waiting.schedule import Experience, pause_after_trouble
@@ -49,8 +49,6 @@ _log = logging.getLogger(__name__)
 _SLEPT_S = 30.0
 # A timer may fire as early as its clock is coarse; what is due this soon is due now.
 _TICK_S = 0.001
-# The heap is looked through for entries that count no more when it has doubled, from this size on.
-_COMPACT_FROM = 256
 
 
 Listed: TypeAlias = tuple[Sequence[TaskSnapshot], int]
@@ -96,15 +94,15 @@ class Tracker:
         self._clock = clock
         self._random = random
         self._known: WeakValueDictionary[tuple[str, str], Watch] = WeakValueDictionary()
-        self._heap: list[tuple[float, int, Watch]] = []
-        self._numbers = count()
+        self._asks = Agenda()
+        self._ends = Agenda()  # of every wait; has all watches that somebody wants
         self._poller: asyncio.Task[None] | None = None
         self._queue: deque[Watch] = deque()  # due
         self._singles: deque[Watch] = deque()  # due, and no page shows them
         self._asking: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._sleeps_until = NEVER
         self._paused_until = 0.0
-        self._compact_at = _COMPACT_FROM
         self._is_closed = False
         self._odd_words: set[str] = set()
 
@@ -118,9 +116,11 @@ class Tracker:
         )
         if held is None:
             held = Watch(task_id, external_task_id, scene, self._clock.monotonic())
-        held.task_id = held.task_id or task_id
-        held.external_task_id = held.external_task_id or external_task_id
-        self._register(held)
+            self._register(held)
+        elif held.task_id is None or held.external_task_id is None:
+            held.task_id = held.task_id or task_id
+            held.external_task_id = held.external_task_id or external_task_id
+            self._register(held)
         return held
 
     def deadline(self) -> float:
@@ -148,6 +148,8 @@ class Tracker:
                 await waiter.change
             finally:
                 watch.waiters.discard(waiter)
+                if not watch.is_wanted:
+                    self._strike(watch)
 
     def hold(self, watch: Watch, holder: Holder) -> None:
         """Follow the task to its end even if nobody waits, and tell ``holder`` once.
@@ -160,7 +162,8 @@ class Tracker:
         if self._is_closed:
             return
         if watch.latest is not None:  # just submitted: its answer is the first look
-            watch.next_ask_at = self._clock.monotonic() + self._pause(watch, 0.0)
+            now = self._clock.monotonic()
+            watch.next_ask_at = now + self._pause(watch, now)
         watch.hold(holder, self.deadline())
         self._plan(watch)
 
@@ -181,8 +184,7 @@ class Tracker:
         if self._is_without_result(watch, held):
             return held
         if has_news or (held.is_final and not watch.is_over):
-            watch.changes.append(held)
-            watch.wake()
+            watch.change(held)
         if watch.is_over:
             watch.let_go(held)
         return held
@@ -193,9 +195,9 @@ class Tracker:
         tasks = [task for task in (self._poller, *self._asking) if task is not None]
         for task in tasks:
             task.cancel()
-        for watch in self._planned():
+        for watch in self._ends:
             watch.wake(_closed(watch))
-        self._heap.clear()
+            self._strike(watch)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._poller = None
 
@@ -206,9 +208,9 @@ class Tracker:
             self._wake.clear()
             self._queue_what_is_due()
             self._start_questions()
-            planned_at = self._heap[0][0] if self._heap else NEVER
-            await self._sleep_until(planned_at)
-            slept_s = self._clock.monotonic() - planned_at
+            self._sleeps_until = min(self._asks.next_at, self._ends.next_at)
+            await self._sleep_until(self._sleeps_until)
+            slept_s = self._clock.monotonic() - self._sleeps_until
             if slept_s > _SLEPT_S:
                 self._give_back(slept_s)
 
@@ -224,43 +226,36 @@ class Tracker:
 
     def _queue_what_is_due(self) -> None:
         now = self._clock.monotonic() + _TICK_S
-        while self._heap and self._heap[0][0] <= now:
-            due_at, _number, watch = heapq.heappop(self._heap)
-            if due_at != watch.due_at:
-                continue  # planned anew since
-            watch.due_at = NEVER
+        for watch in self._ends.take_due(now):
             if watch.deadline_at <= now:
                 watch.give_up(now, partial(self._timeout, watch))
-            if not watch.is_asking and self._ask_at(watch) <= now:
+            self._plan(watch)
+        for watch in self._asks.take_due(now):
+            if watch.is_wanted and self._ask_at(watch) <= now:
                 watch.is_asking = True
                 self._queue.append(watch)
-            self._plan(watch)
+            else:  # it ended, or a pause for all came, after it was planned
+                self._plan(watch)
 
     def _plan(self, watch: Watch) -> None:
-        """Put the watch into the heap for the next thing that has to happen to it."""
+        """Plan the next question about the watch, unless one is under way, and the waits' end."""
         if not watch.is_wanted or self._is_closed:
-            watch.due_at = NEVER
+            self._strike(watch)
             return
-        ask_at = NEVER if watch.is_asking else self._ask_at(watch)
-        due_at = min(ask_at, watch.deadline_at)
-        if due_at != watch.due_at:
-            watch.due_at = due_at
-            heapq.heappush(self._heap, (due_at, next(self._numbers), watch))
-            if self._heap[0][2] is watch:
-                self._wake.set()
-        if len(self._heap) >= self._compact_at:
-            self._compact()
+        self._ends.plan(watch, watch.deadline_at)
+        next_at = watch.deadline_at
+        if not watch.is_asking:
+            ask_at = self._ask_at(watch)
+            self._asks.plan(watch, ask_at)
+            next_at = min(next_at, ask_at)
+        if next_at < self._sleeps_until:
+            self._wake.set()
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="kling-effects-poller")
 
-    def _compact(self) -> None:
-        """Drop the entries that were planned anew since; most are deadlines far away."""
-        self._heap = [entry for entry in self._heap if entry[0] == entry[2].due_at]
-        heapq.heapify(self._heap)
-        self._compact_at = 2 * len(self._heap) + _COMPACT_FROM
-
-    def _planned(self) -> set[Watch]:
-        return {watch for _due, _number, watch in self._heap}
+    def _strike(self, watch: Watch) -> None:
+        self._asks.strike(watch)
+        self._ends.strike(watch)
 
     def _ask_at(self, watch: Watch) -> float:
         # Where pages answer, everybody who is due waits for the next one, to share it.
@@ -297,7 +292,7 @@ class Tracker:
             # The outermost edge of a question: a fault of ours reaches those who wait.
             watch.wake(error)
         else:
-            self._take_answer(watch, snapshot)
+            self._take_answer(watch, snapshot, self._clock.monotonic())
         finally:
             watch.is_asking = False
             self._plan(watch)
@@ -339,10 +334,11 @@ class Tracker:
         for number in count(1):
             wanted = {task_id: watch.latest for task_id, watch in missing.items()}
             listed, shown = await self._ask_for.page(number, PAGE_SIZE, wanted)
+            now = self._clock.monotonic()
             for snapshot in listed:
                 watch = missing.pop(snapshot.task_id, None)
                 if watch is not None:
-                    self._take_answer(watch, snapshot)
+                    self._take_answer(watch, snapshot, now)
             if not (missing and listed) or shown < PAGE_SIZE:
                 return
 
@@ -358,30 +354,30 @@ class Tracker:
             self._take_trouble(oldest, error)
             return
         self.pages.compared(was_behind=single.is_final)
-        self._take_answer(oldest, single)
+        self._take_answer(oldest, single, self._clock.monotonic())
 
     # -- what an answer, or none, does to a watch
 
-    def _take_answer(self, watch: Watch, snapshot: TaskSnapshot) -> None:
+    def _take_answer(self, watch: Watch, snapshot: TaskSnapshot, now: float) -> None:
         watch.failures = 0
         watch.unknown_since = None
         was_over = watch.is_over
         self.learn(watch, snapshot)
-        now = self._clock.monotonic()
-        age_s = now - watch.began_at
         if watch.is_over and not was_over:
-            self._gain_experience(watch, snapshot, age_s)
+            self._gain_experience(watch, snapshot, now - watch.began_at)
         watch.asked_at = now
-        watch.next_ask_at = now + self._pause(watch, age_s)
+        watch.next_ask_at = now + self._pause(watch, now)
 
-    def _pause(self, watch: Watch, age_s: float) -> float:
-        is_shared = self.pages.is_usable and len(self._heap) >= FEWEST
-        if is_shared and not self.experience.is_overdue(watch.scene, age_s):
-            # One more task on the next page is free, so only what cannot end yet waits longer.
-            until_next_s = self.pages.next_at - self._clock.monotonic()
-            quiet_s = self.experience.quiet_s(watch.scene, age_s)
-            return max(quiet_s, until_next_s if until_next_s > 0 else self.pages.pause(age_s))
-        return self.experience.pause(self._policy, watch.scene, age_s)
+    def _pause(self, watch: Watch, now: float) -> float:
+        age_s = now - watch.began_at
+        if not self.pages.is_usable or len(self._ends) < FEWEST:
+            return self.experience.pause(self._policy, watch.scene, age_s)
+        # One more task on the next page is free, so only what cannot end yet waits longer.
+        quiet_s = self.experience.quiet_s(watch.scene, age_s)
+        if quiet_s is None:
+            return self.experience.pause(self._policy, watch.scene, age_s)
+        until_next_s = self.pages.next_at - now
+        return max(quiet_s, until_next_s if until_next_s > 0 else self.pages.pause(age_s))
 
     def _gain_experience(self, watch: Watch, final: TaskSnapshot, age_s: float) -> None:
         told = (final.created_at, final.updated_at)
@@ -442,7 +438,7 @@ class Tracker:
 
     def _give_back(self, slept_s: float) -> None:
         _log.warning("nothing ran for %.0f s; asking at once, and no wait ends for it", slept_s)
-        for watch in self._planned():
+        for watch in self._ends:
             watch.postpone(slept_s)
 
     def _register(self, watch: Watch) -> None:

@@ -23,7 +23,7 @@ class Watch:
         scene: what its schedule is learned by; ``""`` where it is not known.
         changes: every change seen, oldest first; the last is final once the task has ended.
         latest: the freshest snapshot, whose addresses and times may be newer than the last change.
-        due_at: when the tracker looks at it next; its entry in the heap has the same.
+        is_over: the last change is final.
         next_ask_at: before this nobody asks.
         asked_at: when an answer came last that was not the end.
         failures: questions in a row without a useful answer, since ``trouble_since``; the last of
@@ -38,12 +38,12 @@ class Watch:
         "began_at",
         "changes",
         "deadline_at",
-        "due_at",
         "external_task_id",
         "failures",
         "held_until",
         "holder",
         "is_asking",
+        "is_over",
         "latest",
         "next_ask_at",
         "result_missing_since",
@@ -68,7 +68,7 @@ class Watch:
         self.began_at: float = now
         self.asked_at: float = now
         self.next_ask_at: float = now
-        self.due_at: float = NEVER
+        self.is_over: bool = False
         self.is_asking: bool = False
         self.holder: Holder | None = None
         self.held_until: float = NEVER
@@ -89,14 +89,15 @@ class Watch:
         return self.holder is not None
 
     @property
-    def is_over(self) -> bool:
-        """The last change is final."""
-        return bool(self.changes) and self.changes[-1].is_final
-
-    @property
     def is_wanted(self) -> bool:
         """Somebody waits for it or holds it."""
         return self.holder is not None or bool(self.waiters)
+
+    def change(self, snapshot: TaskSnapshot) -> None:
+        """There is news; whoever waits hears of it."""
+        self.changes.append(snapshot)
+        self.is_over = snapshot.is_final
+        self.wake()
 
     def join(self, waiter: Waiter) -> None:
         """One more who waits."""
