@@ -155,34 +155,39 @@ async def _write_piece(writer: AbstractStreamWriter, piece: _Piece, file: IO[byt
 
 
 async def _write_file(writer: AbstractStreamWriter, image: _FileImage, descriptor: int) -> None:
+    step = bytearray(_STEP_BYTES)
     offset = 0
     while offset < image.size_bytes:
         # The last block always comes from the thread, which looks whether the file has changed.
         is_last = offset + _BLOCK_BYTES >= image.size_bytes
-        content: bytes | bytearray | None = None if is_last else _read_cached(descriptor, offset)
-        if content is None:
-            content = await asyncio.to_thread(_read_block, image, offset)
-        await _write_encoded(writer, content)
-        offset += len(content)
+        if not is_last and _read_cached(descriptor, step, offset):
+            await _write_step(writer, step)
+            offset += _STEP_BYTES
+        else:
+            block = await asyncio.to_thread(_read_block, image, offset)
+            await _write_encoded(writer, block)
+            offset += len(block)
 
 
-async def _write_encoded(writer: AbstractStreamWriter, content: bytes | bytearray) -> None:
+async def _write_encoded(writer: AbstractStreamWriter, content: bytes) -> None:
     view = memoryview(content)
     for offset in range(0, len(content), _STEP_BYTES):
-        await writer.write(_encode(view[offset : offset + _STEP_BYTES]))
-        await asyncio.sleep(0)  # write() returns at once while the socket keeps up
+        await _write_step(writer, view[offset : offset + _STEP_BYTES])
 
 
-def _read_cached(descriptor: int, offset: int) -> bytearray | None:
-    """One step of a file, if that takes no wait."""
+async def _write_step(writer: AbstractStreamWriter, step: bytearray | memoryview) -> None:
+    await writer.write(_encode(step))
+    await asyncio.sleep(0)  # write() returns at once while the socket keeps up
+
+
+def _read_cached(descriptor: int, step: bytearray, offset: int) -> bool:
+    """Fill one step from a file, if that takes no wait."""
     if _NOWAIT is None:
-        return None
-    step = bytearray(_STEP_BYTES)
+        return False
     try:
-        length = os.preadv(descriptor, [step], offset, _NOWAIT)
+        return os.preadv(descriptor, [step], offset, _NOWAIT) == len(step)
     except OSError:  # not in the cache, or the file system cannot tell
-        return None
-    return step if length == _STEP_BYTES else None
+        return False
 
 
 def _read_block(image: _FileImage, offset: int) -> bytes:
@@ -214,13 +219,13 @@ def _refuse_changed(image: _FileImage, file: IO[bytes]) -> None:
         raise ImageRejectedError(image_label(image.path), [problem])
 
 
-def _encoder() -> Callable[[memoryview], bytes]:
+def _encoder() -> Callable[[bytearray | memoryview], bytes]:
     """pybase64 where the extra ``[speed]`` is installed: less than half the CPU time."""
     try:
         import pybase64
     except ImportError:
         return partial(binascii.b2a_base64, newline=False)
-    encode: Callable[[memoryview], bytes] = pybase64.b64encode
+    encode: Callable[[bytearray | memoryview], bytes] = pybase64.b64encode
     return encode
 
 

@@ -12,7 +12,7 @@ from tests.bench.meter import Meter, noting_stalls
 from tests.bench.orders import Figures, Order
 from tests.bench.ours.client import new_client
 from tests.bench.uploaded import check_arrived
-from tests.bench.work import SCENE, image_files, image_url
+from tests.bench.work import SCENE, image_files
 
 __all__ = ["measure"]
 
@@ -21,9 +21,9 @@ async def measure(order: Order, url: str) -> list[Figures]:
     """The figures of submitting, until the last is accepted."""
     # As many places as images, so that both sides have them all under way at once.
     order = evolve(order, slots=order.count)
-    async with new_client(order, url) as client:
-        await client.submit(SingleImageEffect(SCENE, image=image_url(0, 60.0)))
     with image_files(order.count) as files:
+        async with new_client(order, url) as warm:
+            await warm.submit(SingleImageEffect(SCENE, image=files[0]))
         effects = [SingleImageEffect(SCENE, image=file) for file in files]
         await reset(url)
         async with new_client(order, url) as client:

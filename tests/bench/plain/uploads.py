@@ -19,7 +19,7 @@ from tests.bench.meter import Meter, noting_stalls
 from tests.bench.orders import Figures, Order
 from tests.bench.plain.session import new_session
 from tests.bench.uploaded import check_arrived
-from tests.bench.work import IMAGE_BYTES, SCENE, image_files, image_url
+from tests.bench.work import IMAGE_BYTES, SCENE, image_files
 
 __all__ = ["measure"]
 
@@ -29,24 +29,24 @@ _STEP_BYTES = 48 * 1024
 async def measure(order: Order, url: str) -> list[Figures]:
     """The figures of submitting, until the last is accepted."""
     effects = f"{url}/v1/videos/effects"
-    async with new_session() as warm:
-        await _post(warm, effects, json={"input": {"image": image_url(0, 60.0)}})
     with image_files(order.count) as files:
+        async with new_session() as warm:
+            await _post(warm, effects, _ImagePayload(files[0]))
         await reset(url)
         stalls: Figures = {}
         async with new_session() as session:
             with Meter(is_profiled=order.is_profiled) as meter:
                 async with noting_stalls(stalls):
                     await asyncio.gather(
-                        *(_post(session, effects, data=_ImagePayload(file)) for file in files)
+                        *(_post(session, effects, _ImagePayload(file)) for file in files)
                     )
         counted = await facts(url)
         check_arrived(files, counted)
     return [meter.figures | stalls | {"requests": counted["submits"]}]
 
 
-async def _post(session: aiohttp.ClientSession, url: str, **body: object) -> str:
-    async with session.post(url, **body) as response:  # type: ignore[arg-type]  # json= or data=
+async def _post(session: aiohttp.ClientSession, url: str, body: _ImagePayload) -> str:
+    async with session.post(url, data=body) as response:
         answer = json.loads(await response.read())
     task_id: str = answer["data"]["task_id"]
     return task_id
