@@ -7,7 +7,7 @@ import os
 import random
 import uuid
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -258,49 +258,47 @@ class EffectsClient:
         engine = self._engine()
         return engine.handle(engine.tracker.watch(task_id, external_task_id))
 
-    async def run_many(
+    def run_many(
         self,
         effects: Iterable[Effect] | AsyncIterable[Effect],
         *,
         run: str | None = None,
         ordered: bool = False,
         download_to: str | os.PathLike[str] | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """Run many effects, as many at once as the account has slots; yield what becomes of each.
 
         The effects are drawn lazily, a few ahead of the free slots. Each gets an external id made
         from the run's name, its scene, options and images, so that the same batch run again submits
         nothing twice, and the same effect twice in one batch is one task. Leaving the iteration
-        cancels what has not been submitted; submitted tasks go on, and a journal knows them.
+        cancels what has not been submitted; submitted tasks go on, and a journal knows them. To
+        have that done at once after a ``break``, put ``contextlib.aclosing`` around the iterator.
 
         Args:
             run: the run's name; effects of another run are other tasks.
-            ordered: in the order of ``effects`` instead of as they finish.
+            ordered: in the order of ``effects`` instead of as they finish; a slow one holds up the
+                drawing of more.
             download_to: a folder for the videos, named by their tasks' ids.
 
         Yields:
             A ``Done`` or a ``Failed`` for each effect. No error of one effect is raised.
         """
         folder = None if download_to is None else Path(download_to)
-        async for outcome in bulk.outcomes(
-            self._engine(), effects, run=run, ordered=ordered, folder=folder
-        ):
-            yield outcome
+        return bulk.outcomes(self._engine(), effects, run=run, ordered=ordered, folder=folder)
 
-    async def submit_many(
+    def submit_many(
         self, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None = None
-    ) -> AsyncIterator[EffectTask | Failed]:
+    ) -> AsyncGenerator[EffectTask | Failed, None]:
         """Like ``run_many``, but yields each handle as soon as its task is accepted.
 
         Yields:
             An ``EffectTask``, or a ``Failed`` where there is no task.
         """
-        async for handle in bulk.handles(self._engine(), effects, run=run):
-            yield handle
+        return bulk.handles(self._engine(), effects, run=run)
 
-    async def resume(
+    def resume(
         self, *, download_to: str | os.PathLike[str] | None = None
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """See through everything the journal holds of this account that is not at its end.
 
         Jobs that were only planned are submitted, submissions in doubt are settled, accepted
@@ -316,8 +314,7 @@ class EffectsClient:
         if self._options.journal is None:
             raise SettingsError("resume() needs a journal: EffectsClient(..., journal='jobs.db')")
         folder = None if download_to is None else Path(download_to)
-        async for outcome in resumed(self._engine(), folder):
-            yield outcome
+        return resumed(self._engine(), folder)
 
     def list_tasks(self, *, page: int = 1, page_size: int = 100) -> TaskListing:
         """The account's tasks: ``await`` it for one page, ``async for`` over it for all tasks.

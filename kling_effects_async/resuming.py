@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 from kling_effects_async.effects import Effect
@@ -20,7 +21,7 @@ __all__ = ["resumed"]
 _IN_DOUBT = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
 
 
-async def resumed(engine: Engine, folder: Path | None) -> AsyncIterator[Outcome]:
+async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome, None]:
     """The outcome of every job that is not at its end, as they come."""
     account = await engine.account()
     states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
@@ -34,8 +35,9 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncIterator[Outcome]
         return account.slots.held + account.slots.size
 
     with account.slots.watched() as wake:
-        async for outcome in flow(left, see_through, room=room, wake=wake):
-            yield outcome
+        async with aclosing(flow(left, see_through, room=room, wake=wake)) as finished:
+            async for outcome in finished:
+                yield outcome
 
 
 async def _seen_through(engine: Engine, account: Account, job: Job, folder: Path | None) -> Outcome:

@@ -1,0 +1,290 @@
+"""Many effects as one run, on a whole client and emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from kling_effects_async import (
+    Done,
+    DualImageEffect,
+    EffectsClient,
+    EffectTask,
+    Failed,
+    JobState,
+    Journal,
+    SingleImageEffect,
+    SlotPolicy,
+)
+from kling_effects_async.effects import Effect, ImageSource
+from kling_effects_async.emulator import Clips, Emulator, Fault
+from kling_effects_async.errors import ImageRejectedError, TaskFailedError
+
+SLOTS = 5
+LOOK_AHEAD = 8  # what the guide promises
+
+
+def squish(number: int) -> SingleImageEffect:
+    return SingleImageEffect("squish", image=f"https://img.example/{number}.jpg")
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(clips=Clips.STOCK, task_seconds=(5.0, 15.0), slots=SLOTS, seed=1) as one:
+        yield one
+
+
+@pytest.fixture
+async def client(emulator: Emulator) -> AsyncIterator[EffectsClient]:
+    async with emulator.client(slots=SlotPolicy(start=SLOTS, most=SLOTS)) as one:
+        yield one
+
+
+async def ids(client: EffectsClient, effects: Iterable[Effect], run: str | None = "r") -> list[str]:
+    found = []
+    async for outcome in client.run_many(effects, run=run):
+        assert isinstance(outcome, Done), outcome
+        found.append(outcome.result.task_id)
+    return found
+
+
+@pytest.mark.looptime
+async def test_every_effect_has_its_outcome(client: EffectsClient, emulator: Emulator) -> None:
+    assert len(set(await ids(client, map(squish, range(30))))) == 30
+    assert emulator.ledger.total == 30
+
+
+@pytest.mark.looptime
+async def test_as_many_run_as_there_are_slots_and_a_few_wait_ready(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    drawn = 0
+    ahead: list[int] = []
+
+    def effects() -> Iterator[Effect]:
+        nonlocal drawn
+        for number in range(60):
+            drawn += 1
+            ahead.append(drawn - emulator.requests["submit"])
+            yield squish(number)
+
+    began_s = asyncio.get_running_loop().time()
+    await ids(client, effects())
+    took_s = asyncio.get_running_loop().time() - began_s
+    assert emulator.requests["submit"] == 60  # none was refused for want of a slot
+    assert max(ahead) <= SLOTS + LOOK_AHEAD
+    assert took_s < 60 / SLOTS * 12  # tasks take 10 s on average: the slots were never idle
+
+
+@pytest.mark.looptime
+async def test_a_million_effects_are_never_there_at_once(client: EffectsClient) -> None:
+    alive: weakref.WeakSet[Effect] = weakref.WeakSet()
+    most = drawn = 0
+
+    def million() -> Iterator[Effect]:
+        nonlocal most, drawn
+        for number in range(1_000_000):
+            effect = squish(number)
+            alive.add(effect)
+            drawn += 1
+            most = max(most, len(alive))
+            yield effect
+
+    seen = 0
+    async with aclosing(client.run_many(million())) as outcomes:
+        async for _ in outcomes:
+            seen += 1
+            if seen == 100:
+                break
+    assert drawn <= 100 + SLOTS + LOOK_AHEAD
+    assert most <= SLOTS + LOOK_AHEAD + 2  # and the one drawn, and the one looked at
+
+
+@pytest.mark.looptime
+async def test_outcomes_come_in_order_where_that_is_asked_for(client: EffectsClient) -> None:
+    effects = [squish(number) for number in range(20)]
+    seen = [outcome.effect async for outcome in client.run_many(effects, ordered=True)]
+    assert seen == effects
+
+
+@pytest.mark.looptime
+async def test_an_async_iterable_is_as_good(client: EffectsClient) -> None:
+    async def effects() -> AsyncIterator[Effect]:
+        for number in range(7):
+            await asyncio.sleep(1)
+            yield squish(number)
+
+    outcomes = [outcome async for outcome in client.run_many(effects())]
+    assert sum(isinstance(outcome, Done) for outcome in outcomes) == 7
+
+
+@pytest.mark.looptime
+async def test_the_same_batch_again_submits_nothing(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    first = await ids(client, map(squish, range(12)))
+    again = await ids(client, map(squish, range(12)))
+    assert sorted(again) == sorted(first)
+    assert emulator.requests["submit"] == 12
+
+
+@pytest.mark.looptime
+async def test_another_run_is_other_tasks(client: EffectsClient, emulator: Emulator) -> None:
+    for run in ("monday", "tuesday", None):
+        await ids(client, map(squish, range(3)), run)
+    assert emulator.ledger.total == 9
+
+
+@pytest.mark.looptime
+async def test_the_same_effect_twice_is_one_task(client: EffectsClient, emulator: Emulator) -> None:
+    found = await ids(client, [squish(1), squish(2), squish(1)])
+    assert (len(found), len(set(found)), emulator.ledger.total) == (3, 2, 2)
+
+
+@pytest.mark.looptime
+async def test_the_same_picture_under_another_name_is_the_same_effect(
+    client: EffectsClient, emulator: Emulator, tmp_path: Path, cat: Path
+) -> None:
+    copy = tmp_path / "copy.jpg"
+    copy.write_bytes(cat.read_bytes())
+    images: list[ImageSource] = [cat, copy, cat.read_bytes()]
+    await ids(client, [SingleImageEffect("squish", image=image) for image in images])
+    await ids(client, [DualImageEffect("hug", left=cat, right=copy)])
+    assert emulator.ledger.total == 2
+
+
+@pytest.mark.looptime
+async def test_one_failure_sinks_nothing_else(
+    client: EffectsClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    missing = SingleImageEffect("squish", image=tmp_path / "missing.jpg")
+    unknown = DualImageEffect("squish", left="https://a.example/1", right="https://a.example/2")
+    emulator.fail_next(Fault.status_word("failed"))
+    effects: list[Effect] = [squish(0), missing, unknown, *map(squish, range(1, 6))]
+    failures, done = [], 0
+    async for outcome in client.run_many(effects):
+        if isinstance(outcome, Failed):
+            failures.append(outcome)
+        done += isinstance(outcome, Done)
+    assert done == 5
+    kinds = {failure.effect: type(failure.error) for failure in failures}
+    assert kinds[missing] is ImageRejectedError
+    assert TaskFailedError in kinds.values()
+    assert len(kinds) == 3
+
+
+async def test_a_break_leaves_no_half_submitted_job(tmp_path: Path) -> None:
+    """In real time: the journal's thread knows no other."""
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=5.0, slots=SLOTS, speed=100) as emulator,
+        emulator.client(journal=tmp_path / "jobs.db") as client,
+    ):
+        async with aclosing(client.run_many(map(squish, range(1000)), run="r")) as outcomes:
+            async for _ in outcomes:
+                break
+        submitted = emulator.requests["submit"]
+        await asyncio.sleep(0)
+        assert emulator.requests["submit"] == submitted
+    async with Journal(tmp_path / "jobs.db") as journal:
+        states = [job.state async for job in journal.jobs()]
+    assert JobState.SUBMITTING not in states
+    assert (
+        len([state for state in states if state is not JobState.PLANNED]) == emulator.ledger.total
+    )
+
+
+@pytest.mark.looptime
+async def test_a_cancelled_run_leaves_no_task_of_the_loop_behind(client: EffectsClient) -> None:
+    async def consume() -> None:
+        async for _ in client.run_many(map(squish, range(100))):
+            await asyncio.sleep(0)
+
+    consumer = asyncio.create_task(consume())
+    await asyncio.sleep(20)
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+    gc.collect()
+    assert not [task for task in asyncio.all_tasks() if "see_through" in repr(task.get_coro())]
+
+
+@pytest.mark.looptime
+async def test_clips_come_home_under_their_tasks_ids(
+    client: EffectsClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        async for outcome in client.run_many(map(squish, range(6)), download_to=tmp_path):
+            assert isinstance(outcome, Done)
+            assert outcome.path == tmp_path / f"{outcome.result.task_id}.mp4"
+            assert outcome.path.stat().st_size > 1000
+    assert len(list(tmp_path.iterdir())) == 6
+    assert emulator.requests["download"] == 6
+
+
+@pytest.mark.looptime
+async def test_handles_come_as_soon_as_their_tasks_are_accepted(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    tasks = []
+    async for handle in client.submit_many(map(squish, range(SLOTS))):
+        assert isinstance(handle, EffectTask)
+        assert handle.latest is not None
+        assert not handle.latest.is_final
+        tasks.append(handle)
+    results = await asyncio.gather(*tasks)
+    assert len({result.task_id for result in results}) == SLOTS == emulator.ledger.total
+
+
+INTERRUPTED = """
+import asyncio, os, sys
+from kling_effects_async import SingleImageEffect
+from kling_effects_async.emulator import Clips, Emulator
+
+async def main():
+    async with Emulator(clips=Clips.STOCK, task_seconds=4.0, slots=3, speed=20) as emulator:
+        async with emulator.client(journal=sys.argv[1]) as client:
+            effects = (
+                SingleImageEffect("squish", image=f"https://img.example/{number}.jpg")
+                for number in range(1_000_000)
+            )
+            try:
+                async for outcome in client.run_many(effects, run="r"):
+                    print("one is done", flush=True)
+            finally:
+                print("paid", emulator.ledger.total, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
+async def test_ctrl_c_ends_a_run_and_the_journal_knows_what_was_paid(tmp_path: Path) -> None:
+    journal_path = tmp_path / "jobs.db"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        INTERRUPTED,
+        str(journal_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"one is done\n"
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    assert b"KeyboardInterrupt" in err
+    assert b"never" not in err  # no "exception was never retrieved", no "never awaited"
+    paid = int(out.split()[-1])
+    async with Journal(journal_path) as journal:
+        jobs = [job async for job in journal.jobs()]
+    assert len([job for job in jobs if job.task_id is not None]) == paid
+    assert all(job.state is not JobState.SUBMITTING for job in jobs)

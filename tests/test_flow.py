@@ -1,0 +1,135 @@
+"""The flow under bulk runs: lazy, bounded, and clean at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+
+import pytest
+
+from kling_effects_async.flow import flow
+
+pytestmark = pytest.mark.looptime
+
+
+async def slow_square(number: int) -> int:
+    await asyncio.sleep(100 - number)
+    return number * number
+
+
+async def all_of(source: object, *, room: int = 4, ordered: bool = False) -> list[int]:
+    results = flow(source, slow_square, room=lambda: room, wake=asyncio.Event(), ordered=ordered)  # type: ignore[arg-type]  # both kinds of iterable
+    return [result async for result in results]
+
+
+async def test_results_come_as_they_finish() -> None:
+    assert await all_of(range(4)) == [9, 4, 1, 0]
+
+
+async def test_results_come_in_order_where_that_is_asked_for() -> None:
+    assert await all_of(range(10), ordered=True) == [n * n for n in range(10)]
+
+
+async def test_an_async_source_is_as_good() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(6):
+            await asyncio.sleep(1)
+            yield number
+
+    assert sorted(await all_of(numbers())) == [n * n for n in range(6)]
+
+
+async def test_nothing_comes_of_nothing() -> None:
+    assert await all_of([]) == []
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_no_more_is_drawn_than_there_is_room_for(ordered: bool) -> None:
+    drawn = taken = 0
+    ahead: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(60):
+            drawn += 1
+            ahead.append(drawn - taken)
+            yield number
+
+    wake = asyncio.Event()
+    async for _ in flow(numbers(), slow_square, room=lambda: 5, wake=wake, ordered=ordered):
+        taken += 1
+    assert (taken, max(ahead)) == (60, 5)
+
+
+async def test_room_that_opens_later_is_used() -> None:
+    room = 1
+    wake = asyncio.Event()
+    running = most = 0
+
+    async def act(number: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(10)
+        running -= 1
+        return number
+
+    def open_up() -> None:
+        nonlocal room
+        room = 7
+        wake.set()
+
+    asyncio.get_running_loop().call_later(5, open_up)
+    results = [result async for result in flow(range(20), act, room=lambda: room, wake=wake)]
+    assert (len(results), most) == (20, 7)
+
+
+async def test_without_any_room_it_still_gets_on() -> None:
+    assert sorted(await all_of(range(3), room=0)) == [0, 1, 4]
+
+
+async def test_leaving_it_cancels_and_awaits_what_is_under_way() -> None:
+    ended: list[int] = []
+
+    async def act(number: int) -> int:
+        try:
+            await asyncio.sleep(10 * number)
+        finally:
+            await asyncio.sleep(3)  # an end takes its time
+            ended.append(number)
+        return number
+
+    async with aclosing(flow(range(100), act, room=lambda: 6, wake=asyncio.Event())) as results:
+        async for _ in results:
+            break
+    assert sorted(ended) == list(range(6))
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_error_of_the_source_is_raised_and_leaves_nothing_behind() -> None:
+    def broken() -> Iterator[int]:
+        yield from range(3)
+        raise OSError("the folder is gone")
+
+    with pytest.raises(OSError, match="the folder is gone"):
+        await all_of(broken())
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_many_items_take_no_more_memory_than_a_few() -> None:
+    async def act(number: int) -> bytes:
+        await asyncio.sleep(0)
+        return bytes(10_000)
+
+    async def peak_bytes(count: int) -> int:
+        tracemalloc.start()
+        async for _ in flow(range(count), act, room=lambda: 8, wake=asyncio.Event()):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    await peak_bytes(100)
+    assert await peak_bytes(10_000) < await peak_bytes(500) + 50_000

@@ -1,0 +1,132 @@
+"""What waiting costs when there is much of it: requests, memory, timers."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from kling_effects_async import Done, EffectsClient, PollPolicy, SingleImageEffect, TaskStatus
+from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.testing import ManualClock
+from kling_effects_async.transport.clock import Timer
+from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
+from kling_effects_async.waiting.watch import Watch
+
+IN_FLIGHT = 20_000
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+class CountingClock(ManualClock):
+    """Counts the timers that were not called off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_timers = 0
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Counted:  # type: ignore[override]  # cancels as well
+        self.open_timers += 1
+        return Counted(self, super().call_at(when, callback))
+
+
+class Counted:
+    def __init__(self, clock: CountingClock, timer: Timer) -> None:
+        self._clock = clock
+        self._timer = timer
+
+    def cancel(self) -> None:
+        self._clock.open_timers -= 1
+        self._timer.cancel()
+
+
+def running(number: int) -> TaskSnapshot:
+    return TaskSnapshot(
+        task_id=f"86000000000{number:07}",
+        external_task_id=f"keb-{number:032}",
+        status=TaskStatus.PROCESSING,
+        raw_status="processing",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+class Endless:
+    """A service whose tasks run on and on."""
+
+    def __init__(self) -> None:
+        self.tasks = {task.task_id: task for task in map(running, range(IN_FLIGHT))}
+        self.newest_first = list(self.tasks.values())[::-1]
+
+    async def one(self, watch: Watch) -> TaskSnapshot:
+        return self.tasks[watch.task_id or ""]
+
+    async def page(
+        self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
+    ) -> Listed:
+        shown = self.newest_first[(number - 1) * size : number * size]
+        return [task for task in shown if task.task_id in wanted], len(shown)
+
+
+@pytest.mark.parametrize("has_list", [True, False])
+async def test_twenty_thousand_tasks_take_two_kilobytes_each_and_one_timer(has_list: bool) -> None:
+    service, clock = Endless(), CountingClock()
+    tracker = Tracker(
+        Questions(service.one, service.page if has_list else None),
+        policy=PollPolicy(),
+        clock=clock,
+        random=lambda: 0.5,
+    )
+    tracemalloc.start()
+    for task in service.tasks.values():
+        tracker.hold(tracker.watch(task.task_id, task.external_task_id), lambda _final: None)
+    await clock.advance(4)
+    held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 2048 * IN_FLIGHT
+    assert peak_bytes < 2048 * IN_FLIGHT
+    assert clock.open_timers <= 1
+    assert len(asyncio.all_tasks()) < 50
+    await tracker.aclose()
+
+
+async def queries_of_a_batch(client: EffectsClient, emulator: Emulator, run: str) -> int:
+    before = emulator.requests["query"]
+    effects = (SingleImageEffect("squish", image=f"https://img.example/{n}.jpg") for n in range(30))
+    async for outcome in client.run_many(effects, run=run):
+        assert isinstance(outcome, Done)
+    return emulator.requests["query"] - before
+
+
+@pytest.mark.looptime
+async def test_what_one_batch_teaches_makes_the_next_one_cheaper() -> None:
+    async with (
+        Emulator(
+            clips=Clips.STOCK, task_seconds=(60.0, 80.0), lists_tasks=False, seed=1
+        ) as emulator,
+        emulator.client() as client,
+    ):
+        first = await queries_of_a_batch(client, emulator, "first")
+        second = await queries_of_a_batch(client, emulator, "second")
+    assert second < first / 2
+
+
+@pytest.mark.looptime
+async def test_a_gateway_that_looks_every_15_s_is_not_asked_more_often() -> None:
+    async with (
+        Emulator(
+            clips=Clips.STOCK,
+            task_seconds=(60.0, 120.0),
+            refresh_s=15.0,
+            lists_tasks=False,
+            seed=1,
+        ) as emulator,
+        emulator.client() as client,
+    ):
+        first = await queries_of_a_batch(client, emulator, "first")
+        second = await queries_of_a_batch(client, emulator, "second")
+    looks = 1 + 60 / 15 + 1  # one before, one for each refresh while ends are likely, one after
+    assert second <= 30 * looks < first
