@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import uuid
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from decimal import Decimal
@@ -204,7 +203,8 @@ class EffectsClient:
         """
         engine = self._engine()
         is_named = external_task_id is not None
-        id_or_random = f"kea-{uuid.uuid4().hex}" if external_task_id is None else external_task_id
+        random_id = f"kea-{os.urandom(16).hex()}"
+        id_or_random = random_id if external_task_id is None else external_task_id
         # Built once for its checks alone: what cannot be sent is refused before anything is read.
         build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))

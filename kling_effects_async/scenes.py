@@ -7,11 +7,10 @@ was made from them; English names are derived from the scene's id, not the vendo
 
 from __future__ import annotations
 
-import difflib
 import enum
 import json
+import pkgutil
 from collections.abc import Mapping
-from importlib.resources import files
 from types import MappingProxyType
 
 from attrs import field, frozen
@@ -59,8 +58,9 @@ class SceneInfo:
 
 
 def _read() -> Mapping[str, SceneInfo]:
-    text = files(__package__).joinpath("scenes.json").read_text(encoding="utf-8")
-    return MappingProxyType({row["scene"]: SceneInfo(**row) for row in json.loads(text)})
+    # Not importlib.resources, which takes longer to load than everything else here.
+    rows = json.loads(pkgutil.get_data(__package__, "scenes.json") or b"")
+    return MappingProxyType({row["scene"]: SceneInfo(**row) for row in rows})
 
 
 # Read with the import (3 ms), because the first use may be inside an event loop.
@@ -74,4 +74,6 @@ def catalogue() -> Mapping[str, SceneInfo]:
 
 def similar_scenes(name: str) -> list[str]:
     """Up to three known scenes whose names look like this one, for messages."""
+    import difflib
+
     return difflib.get_close_matches(name, catalogue(), n=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -74,6 +73,8 @@ class Settings:
         Raises:
             SettingsError: it is no TOML, or a key is missing; the message names the members.
         """
+        import tomllib  # most settings come from the environment
+
         try:
             table = tomllib.loads(text).get("kling", {})
         except tomllib.TOMLDecodeError:

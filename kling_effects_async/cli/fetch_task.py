@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from attrs import frozen
@@ -11,6 +10,7 @@ from kling_effects_async import EffectsClient, PollPolicy, Settings
 from kling_effects_async.cli.account import config_path, find_settings, secrets_of
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.ending import ending
+from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.progress import shown_progress
 from kling_effects_async.cli.signals import ended_by_sigterm
 from kling_effects_async.cli.talk import say
@@ -52,7 +52,7 @@ def fetch_task(wanted: Wanted) -> Report:
         assert settings is not None  # required
         trail.secrets = secrets_of(settings.credentials)
         trail.stage = Stage.ACCEPTED
-        return asyncio.run(_fetch(wanted, settings, trail))
+        return run(_fetch(wanted, settings, trail))
 
 
 async def _fetch(wanted: Wanted, settings: Settings, trail: Trail) -> Report:

@@ -23,6 +23,7 @@ from kling_effects_async.cli.job_tally import counted
 from kling_effects_async.cli.journal import explained, journal_file
 from kling_effects_async.cli.last_words import last_words
 from kling_effects_async.cli.list_jobs import tally_of
+from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.output import print_json, print_line
 from kling_effects_async.cli.progress import shown_progress
 from kling_effects_async.cli.resumption import Resumption, Wanted, outcome_as_json
@@ -64,7 +65,7 @@ def _run(
     place: Path, wanted: Wanted, settings: Settings, resumption: Resumption
 ) -> ExitCode | None:
     try:
-        asyncio.run(_resume(place, wanted, settings, resumption))
+        run(_resume(place, wanted, settings, resumption))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except asyncio.CancelledError:  # the loop is over: nobody waits for this any more

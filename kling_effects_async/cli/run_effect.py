@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import uuid
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +10,7 @@ from kling_effects_async import Effect, EffectsClient, Journal, PollPolicy, Sett
 from kling_effects_async.cli.account import config_path, find_settings, secrets_of
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.ending import ending
+from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.order import Order, effect_of
 from kling_effects_async.cli.progress import Progress, shown_progress
 from kling_effects_async.cli.run_journal import run_journal
@@ -44,7 +44,7 @@ def run_effect(order: Order) -> Report:
         effect = effect_of(order)
         trail.is_preview = settings is None
         trail.secrets = () if settings is None else secrets_of(settings.credentials)
-        return asyncio.run(_run(order, effect, settings, trail))
+        return run(_run(order, effect, settings, trail))
 
 
 async def _run(order: Order, effect: Effect, settings: Settings | None, trail: Trail) -> Report:

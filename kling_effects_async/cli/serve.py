@@ -9,6 +9,7 @@ from typing import Any
 
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.signals import ended_by_sigterm
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.emulator import Emulator, EmulatorError
@@ -27,7 +28,7 @@ def serve(options: Mapping[str, Any], announce: Callable[[Emulator], None]) -> N
         Failure: it cannot start; says why.
     """
     with plain_talk(), suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(_serve(options, announce))
+        run(_serve(options, announce))
 
 
 async def _serve(options: Mapping[str, Any], announce: Callable[[Emulator], None]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -77,6 +76,8 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
 
 
 def _seconds_until(http_date: str, now: datetime) -> float | None:
+    from email.utils import parsedate_to_datetime  # the rarer form
+
     try:
         moment = parsedate_to_datetime(http_date)
     except ValueError:

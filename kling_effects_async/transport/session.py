@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import astuple
@@ -124,6 +123,8 @@ class Session:
         """Take over the service's time; whether that can change anything."""
         if not isinstance(self._credentials, AccessKeys) or "date" not in reply.headers:
             return False
+        from email.utils import parsedate_to_datetime
+
         try:
             service_now = parsedate_to_datetime(reply.headers["date"])
         except ValueError:

@@ -55,6 +55,7 @@ def _ours(kind: str, count: int, **more: object) -> Order:
 
 _SHORT = _ours("tasks", 200, shortest_s=1.5, longest_s=2.5)
 _LONG = _ours("tasks", 100, shortest_s=20.0, longest_s=40.0)
+_IMPORTS = _ours("imports", 9, batches=2)
 _LONG_UNLISTED = evolve(_LONG, has_list=False, batches=2)
 
 ROWS = (
@@ -104,7 +105,7 @@ ROWS = (
         title="50 submits of 10 MiB at once",
         ours=_ours("uploads", 50),
         bars=(Bar("peak_mb", 20), Bar("stall_ms", 30), Bar("cpu_s", 1.15, is_ratio=True)),
-        repeats=3,
+        repeats=5,
     ),
     Row(
         letter="f",
@@ -115,16 +116,22 @@ ROWS = (
     ),
     Row(
         letter="g",
-        title="import of package and client",
-        ours=_ours("imports", 7),
+        title="import of the package",
+        ours=_IMPORTS,
         bars=(Bar("import_ms", 100),),
+    ),
+    Row(
+        letter="g",
+        title="import of the client",
+        ours=_IMPORTS,
+        batch=1,
     ),
     Row(
         letter="h",
         title="40 downloads of 20 MiB, 8 at once",
         ours=_ours("downloads", 40),
         bars=(Bar("wall_s", 1.1, is_ratio=True),),
-        repeats=3,
+        repeats=5,
     ),
     Row(
         letter="i",

@@ -1,4 +1,4 @@
-"""The package and its client, imported by a fresh interpreter."""
+"""The package alone, and the package with its client, imported by a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ __all__ = ["measure"]
 
 
 async def measure(order: Order, _url: str) -> list[Figures]:
-    """``import_ms`` and ``import_cpu_ms``."""
-    statement = "import kling_effects_async; from kling_effects_async import EffectsClient"
-    return [await import_figures(statement, order.count)]
+    """``import_ms`` and ``import_cpu_ms`` of each."""
+    statements = ("import kling_effects_async", "from kling_effects_async import EffectsClient")
+    return [await import_figures(statement, order.count) for statement in statements]
