@@ -9,7 +9,12 @@ import pytest
 
 from kling_effects_async import EffectsClient, PollPolicy, SingleImageEffect, TaskStatus
 from kling_effects_async.emulator import Clips, Emulator, Fault
-from kling_effects_async.errors import InvalidRequestError, ServiceError
+from kling_effects_async.errors import (
+    ClientClosedError,
+    InvalidRequestError,
+    RequestTimeoutError,
+    ServiceError,
+)
 from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.waiting.task import EffectTask
@@ -26,6 +31,7 @@ class Service:
         self.clock = ManualClock()
         self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
         self.unlisted: set[str] = set()
+        self.hung: set[str | None] = set()
         self.stale_by_s = 0.0
         self.trouble: Exception | None = None
         self.pages: list[float] = []
@@ -45,6 +51,9 @@ class Service:
 
     async def one(self, watch: Watch) -> TaskSnapshot:
         self.singles.append(watch.task_id or "")
+        if watch.task_id in self.hung:
+            self.unlisted.add(watch.task_id or "")
+            await asyncio.Event().wait()
         return self.snapshot(watch.task_id or "", self.clock.monotonic())
 
     async def page(
@@ -129,6 +138,36 @@ async def test_a_list_that_is_missing_is_asked_once() -> None:
     service.trouble = InvalidRequestError("no such path", http_status=404)
     await finished(service, 8)
     assert len(service.pages) == 1
+
+
+async def test_what_a_failed_page_leaves_is_asked_about_once_each() -> None:
+    service = Service(*[5.0] * 20)
+    service.trouble = InvalidRequestError("no such path", http_status=404)
+    waits = service.waits()
+    await service.clock.advance(0.1)
+    assert sorted(service.singles) == sorted(service.ends_at)
+    await service.clock.advance(10)
+    assert all(wait.done() for wait in waits)
+    await service.tracker.aclose()
+
+
+async def test_a_check_that_hangs_holds_up_nobody_else() -> None:
+    service = Service(*[5.0] * 20)
+    service.hung = {"t0"}
+    waits = service.waits()
+    await service.clock.advance(10)
+    assert [wait.done() for wait in waits] == [False] + [True] * 19
+    await service.tracker.aclose()
+    with pytest.raises(ClientClosedError):
+        await waits[0]
+
+
+async def test_a_list_that_hangs_is_not_waited_for_again_and_again() -> None:
+    service = Service(*[5.0] * 20)
+    service.trouble = RequestTimeoutError("no answer within 20 s", sent=True)
+    await finished(service, 30)
+    assert not service.tracker.pages.is_usable
+    assert len(service.pages) == 2
 
 
 async def test_a_list_in_passing_trouble_is_asked_again() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.waiting.schedule import Experience, pause_after_trouble
+from kling_effects_async.waiting.schedule import Experience
+from kling_effects_async.waiting.trouble import pause_after_trouble
 
 POLICY = PollPolicy()
 

@@ -11,6 +11,7 @@ from kling_effects_async.errors import (
     KlingEffectsError,
     RateLimitError,
     ReplyError,
+    RequestTimeoutError,
 )
 
 __all__ = ["FEWEST", "PAGE_SIZE", "Pages"]
@@ -24,6 +25,7 @@ _SHORTEST_S, _LONGEST_S = 0.5, 0.9
 _SHARE_OF_AGE = 0.1
 # How often in a row a page may fail in passing, or lack most of what exists.
 _FAILURES, _GAPS = 8, 3
+_HUNG = 4
 # Every so many pages the oldest of their tasks is asked about singly as well. A task may end in
 # between, so one disagreement proves nothing, and agreements make up for it slowly.
 _CHECK_EVERY = 5
@@ -63,7 +65,8 @@ class Pages:
         if isinstance(error, (InvalidRequestError, ReplyError)):
             self.distrust()  # no such path: an error, or an HTML page
         elif not isinstance(error, RateLimitError):
-            self._failures += 1
+            # A page that never comes holds up everybody who is due for as long as a try may last.
+            self._failures += _HUNG if isinstance(error, RequestTimeoutError) else 1
             self._judge()
 
     def answered(self, asked_for: int, missing: int) -> None:

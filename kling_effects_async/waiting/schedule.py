@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
 
 from kling_effects_async.policy import PollPolicy
 
-__all__ = ["Experience", "pause_after_trouble"]
+__all__ = ["Experience"]
 
 # Cold start: the end of a task is known, on average, 5 % of its length late.
 _SHARE_OF_AGE = 0.1
@@ -127,15 +126,3 @@ def _window(lengths: list[float]) -> tuple[float, float]:
     last = len(lengths) - 1
     early, late = lengths[round(last * _EARLY)], lengths[round(last * _LATE)]
     return early * (1 - _MARGIN), late * (1 + _MARGIN)
-
-
-def pause_after_trouble(
-    policy: PollPolicy, failures: int, asked_s: float | None, random: Callable[[], float]
-) -> float:
-    """Seconds until the next try after ``failures`` questions in a row had no useful answer.
-
-    At least what the service asked for; jitter comes on top of it, never off it.
-    """
-    grown = min(policy.ceiling_s, policy.shortest_s * 2 ** min(failures - 1, 10))
-    drawn = grown * (0.5 + random() / 2)
-    return drawn if asked_s is None else asked_s + random() * policy.shortest_s

@@ -19,27 +19,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
-from weakref import WeakValueDictionary
 
 from attrs import frozen
 
-from kling_effects_async.errors import (
-    ApiError,
-    ClientClosedError,
-    KlingEffectsError,
-    TaskNotFoundError,
-    TaskTimeoutError,
-)
+from kling_effects_async.errors import KlingEffectsError, TaskNotFoundError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import Clock, Timer
-from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.agenda import Agenda
 from kling_effects_async.waiting.lifecycle import is_change, newer
 from kling_effects_async.waiting.pages import FEWEST, PAGE_SIZE, Pages
-from kling_effects_async.waiting.schedule import Experience, pause_after_trouble
-from kling_effects_async.waiting.watch import NEVER, Holder, Waiter, Watch
+from kling_effects_async.waiting.schedule import Experience
+from kling_effects_async.waiting.trouble import (
+    closed,
+    is_hopeless,
+    pause_after_trouble,
+    timed_out,
+)
+from kling_effects_async.waiting.watch import NEVER, Holder, Waiter, Watch, Watches
 
 __all__ = ["Questions", "Tracker"]
 
@@ -93,13 +91,14 @@ class Tracker:
         self._policy = policy
         self._clock = clock
         self._random = random
-        self._known: WeakValueDictionary[tuple[str, str], Watch] = WeakValueDictionary()
+        self._watches = Watches()
         self._asks = Agenda()
         self._ends = Agenda()  # of every wait; has all watches that somebody wants
         self._poller: asyncio.Task[None] | None = None
         self._queue: deque[Watch] = deque()  # due
         self._singles: deque[Watch] = deque()  # due, and no page shows them
         self._asking: set[asyncio.Task[None]] = set()
+        self._checked: Watch | None = None  # asked singly to hold a page against the answer
         self._wake = asyncio.Event()
         self._sleeps_until = NEVER
         self._paused_until = 0.0
@@ -111,16 +110,12 @@ class Tracker:
 
         Nothing is asked before somebody waits.
         """
-        held = self._known.get(("task", task_id or "")) or self._known.get(
-            ("external", external_task_id or "")
-        )
+        held = self._watches.find(task_id, external_task_id)
         if held is None:
             held = Watch(task_id, external_task_id, scene, self._clock.monotonic())
-            self._register(held)
-        elif held.task_id is None or held.external_task_id is None:
-            held.task_id = held.task_id or task_id
-            held.external_task_id = held.external_task_id or external_task_id
-            self._register(held)
+            self._watches.register(held)
+        else:
+            self._watches.complete(held, task_id, external_task_id)
         return held
 
     def deadline(self) -> float:
@@ -137,7 +132,7 @@ class Tracker:
         """
         while len(watch.changes) <= seen and not watch.is_over:
             if self._is_closed:
-                raise _closed(watch)
+                raise closed(watch)
             if not watch.is_wanted:
                 watch.failures = 0  # while nobody asked, there was no trouble either
                 watch.unknown_since = None
@@ -176,10 +171,7 @@ class Tracker:
             return held  # late or stale
         has_news = is_change(watch.latest, held)
         watch.latest = held
-        if watch.task_id is None or watch.external_task_id is None:
-            watch.task_id = watch.task_id or held.task_id
-            watch.external_task_id = watch.external_task_id or held.external_task_id
-            self._register(watch)
+        self._watches.complete(watch, held.task_id, held.external_task_id)
         self._warn_once(held)
         if self._is_without_result(watch, held):
             return held
@@ -196,7 +188,7 @@ class Tracker:
         for task in tasks:
             task.cancel()
         for watch in self._ends:
-            watch.wake(_closed(watch))
+            watch.wake(closed(watch))
             self._strike(watch)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._poller = None
@@ -228,10 +220,10 @@ class Tracker:
         now = self._clock.monotonic() + _TICK_S
         for watch in self._ends.take_due(now):
             if watch.deadline_at <= now:
-                watch.give_up(now, partial(self._timeout, watch))
+                watch.give_up(now, partial(timed_out, watch, self._policy))
             self._plan(watch)
         for watch in self._asks.take_due(now):
-            if watch.is_wanted and self._ask_at(watch) <= now:
+            if watch.is_wanted and not watch.is_asking and self._ask_at(watch) <= now:
                 watch.is_asking = True
                 self._queue.append(watch)
             else:  # it ended, or a pause for all came, after it was planned
@@ -292,38 +284,45 @@ class Tracker:
             # The outermost edge of a question: a fault of ours reaches those who wait.
             watch.wake(error)
         else:
+            if watch is self._checked:
+                self.pages.compared(was_behind=snapshot.is_final)
             self._take_answer(watch, snapshot, self._clock.monotonic())
         finally:
+            if watch is self._checked:
+                self._checked = None
             watch.is_asking = False
             self._plan(watch)
 
     async def _ask_together(self, due: list[Watch]) -> None:
         """One page for all that are due; what it does not show is asked about singly."""
-        missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
-        singly = [watch for watch in due if watch.task_id is None]
         now = self._clock.monotonic()
         self.pages.asked(now, min(now - watch.began_at for watch in due))
+        missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
+        singly = {watch for watch in due if watch.task_id is None}
         try:
             await self._read_pages(missing)
             self.pages.answered(len(due), len(missing))
-            singly += missing.values()
+            singly.update(missing.values())
             if self.pages.wants_a_check():
-                await self._check(due)
+                self._checked = _oldest_running(due)
+                singly.update(filter(None, [self._checked]))
         except KlingEffectsError as error:
             self.pages.failed(error)
+            if self.pages.is_usable:
+                for watch in missing.values():
+                    self._take_trouble(watch, error)
+            else:
+                singly.update(missing.values())
+        except Exception as error:
+            # The outermost edge of a question, as in _ask.
             for watch in missing.values():
-                self._take_trouble(watch, error) if self.pages.is_usable else singly.append(watch)
+                watch.wake(error)
         finally:
             for watch in due:
-                watch.is_asking = False
+                watch.is_asking = watch in singly
                 self._plan(watch)
-            self._ask_singly(singly)
-
-    def _ask_singly(self, watches: list[Watch]) -> None:
-        for watch in watches:
-            watch.is_asking = True
-            self._singles.append(watch)
-        self._wake.set()
+            self._singles += singly
+            self._wake.set()
 
     async def _read_pages(self, missing: dict[str, Watch]) -> None:
         """Take the tasks off ``missing`` that the list shows.
@@ -341,20 +340,6 @@ class Tracker:
                     self._take_answer(watch, snapshot, now)
             if not (missing and listed) or shown < PAGE_SIZE:
                 return
-
-    async def _check(self, due: list[Watch]) -> None:
-        """Ask about the oldest task that still runs by the page."""
-        running = [watch for watch in due if watch.latest is not None and not watch.is_over]
-        if not running:
-            return
-        oldest = min(running, key=lambda watch: watch.began_at)
-        try:
-            single = await self._ask_for.one(oldest)
-        except KlingEffectsError as error:
-            self._take_trouble(oldest, error)
-            return
-        self.pages.compared(was_behind=single.is_final)
-        self._take_answer(oldest, single, self._clock.monotonic())
 
     # -- what an answer, or none, does to a watch
 
@@ -396,7 +381,7 @@ class Tracker:
         watch.trouble = error
         if isinstance(error, TaskNotFoundError) and watch.unknown_since is None:
             watch.unknown_since = now
-        if self._is_hopeless(error, watch, now):
+        if is_hopeless(error, watch, self._policy, now):
             watch.failures = 0
             watch.unknown_since = None
             watch.next_ask_at = now + self._policy.ceiling_s
@@ -409,15 +394,6 @@ class Tracker:
             self._paused_until = max(self._paused_until, watch.next_ask_at)
         _log.info("asking about task %s failed, asking again: %s", watch.name, error)
 
-    def _is_hopeless(self, error: KlingEffectsError, watch: Watch, now: float) -> bool:
-        if not is_passing(error):
-            return True
-        if isinstance(error, ApiError) and (error.retry_after_s or 0.0) > self._policy.deadline_s:
-            return True
-        if isinstance(error, TaskNotFoundError) and watch.unknown_since is not None:
-            return now - watch.unknown_since >= self._policy.not_found_grace_s
-        return now - watch.trouble_since >= self._policy.trouble_span_s
-
     def _is_without_result(self, watch: Watch, held: TaskSnapshot) -> bool:
         """Whether to ask again because the task succeeded and its videos are still to come."""
         if held.status is not TaskStatus.SUCCEEDED or held.videos:
@@ -427,25 +403,10 @@ class Tracker:
             watch.result_missing_since = now
         return now - watch.result_missing_since < self._policy.result_grace_s
 
-    def _timeout(self, watch: Watch) -> TaskTimeoutError:
-        return TaskTimeoutError(
-            task_id=watch.task_id,
-            external_task_id=watch.external_task_id,
-            deadline_s=self._policy.deadline_s,
-            latest=watch.latest,
-            trouble=watch.trouble if watch.failures else None,
-        )
-
     def _give_back(self, slept_s: float) -> None:
         _log.warning("nothing ran for %.0f s; asking at once, and no wait ends for it", slept_s)
         for watch in self._ends:
             watch.postpone(slept_s)
-
-    def _register(self, watch: Watch) -> None:
-        if watch.task_id is not None:
-            self._known["task", watch.task_id] = watch
-        if watch.external_task_id is not None:
-            self._known["external", watch.external_task_id] = watch
 
     def _warn_once(self, snapshot: TaskSnapshot) -> None:
         if snapshot.status is TaskStatus.UNKNOWN and snapshot.raw_status not in self._odd_words:
@@ -454,8 +415,7 @@ class Tracker:
             _log.warning("unknown task status %r: waiting on", word)
 
 
-def _closed(watch: Watch) -> ClientClosedError:
-    return ClientClosedError(
-        f"the client was closed while task {watch.name} was waited for; "
-        "the task goes on at the service: attach() to it with an open client"
-    )
+def _oldest_running(due: list[Watch]) -> Watch | None:
+    """The one of these that still runs by the page and has done so for longest."""
+    running = (watch for watch in due if watch.latest is not None and not watch.is_over)
+    return min(running, key=lambda watch: watch.began_at, default=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 from kling_effects_async.models import TaskSnapshot
 
-__all__ = ["NEVER", "Holder", "Waiter", "Watch"]
+__all__ = ["NEVER", "Holder", "Waiter", "Watch", "Watches"]
 
 NEVER = float("inf")
 
@@ -157,3 +158,31 @@ class Waiter:
             self.change.set_result(None)
         else:
             self.change.set_exception(error)
+
+
+class Watches:
+    """The watches that somebody has, by either id; one that nobody has any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._by_task_id: WeakValueDictionary[str, Watch] = WeakValueDictionary()
+        self._by_external_id: WeakValueDictionary[str, Watch] = WeakValueDictionary()
+
+    def find(self, task_id: str | None, external_task_id: str | None) -> Watch | None:
+        """The watch of a task by what is known of it."""
+        return self._by_task_id.get(task_id or "") or self._by_external_id.get(
+            external_task_id or ""
+        )
+
+    def register(self, watch: Watch) -> None:
+        """Have it found by its ids."""
+        if watch.task_id is not None:
+            self._by_task_id[watch.task_id] = watch
+        if watch.external_task_id is not None:
+            self._by_external_id[watch.external_task_id] = watch
+
+    def complete(self, watch: Watch, task_id: str | None, external_task_id: str | None) -> None:
+        """Add an id that was not known before."""
+        if watch.task_id is None or watch.external_task_id is None:
+            watch.task_id = watch.task_id or task_id
+            watch.external_task_id = watch.external_task_id or external_task_id
+            self.register(watch)

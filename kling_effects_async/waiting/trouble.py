@@ -1,0 +1,63 @@
+"""What a question without a useful answer does to a wait; pure.
+
+It goes on, unless no patience will change the answer, the task has been unknown for longer than
+replicas are late, or the trouble has lasted for too long without a break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kling_effects_async.errors import (
+    ApiError,
+    ClientClosedError,
+    TaskNotFoundError,
+    TaskTimeoutError,
+)
+from kling_effects_async.policy import PollPolicy
+from kling_effects_async.transport.session import is_passing
+from kling_effects_async.waiting.watch import Watch
+
+__all__ = ["closed", "is_hopeless", "pause_after_trouble", "timed_out"]
+
+
+def is_hopeless(error: Exception, watch: Watch, policy: PollPolicy, now: float) -> bool:
+    """Whether waiting on is of no use after this error, the last of those the watch has seen."""
+    if not is_passing(error):
+        return True
+    if isinstance(error, ApiError) and (error.retry_after_s or 0.0) > policy.deadline_s:
+        return True
+    if isinstance(error, TaskNotFoundError) and watch.unknown_since is not None:
+        return now - watch.unknown_since >= policy.not_found_grace_s
+    return now - watch.trouble_since >= policy.trouble_span_s
+
+
+def pause_after_trouble(
+    policy: PollPolicy, failures: int, asked_s: float | None, random: Callable[[], float]
+) -> float:
+    """Seconds until the next try after ``failures`` questions in a row had no useful answer.
+
+    At least what the service asked for; jitter comes on top of it, never off it.
+    """
+    grown = min(policy.ceiling_s, policy.shortest_s * 2 ** min(failures - 1, 10))
+    drawn = grown * (0.5 + random() / 2)
+    return drawn if asked_s is None else asked_s + random() * policy.shortest_s
+
+
+def timed_out(watch: Watch, policy: PollPolicy) -> TaskTimeoutError:
+    """The policy's deadline passed."""
+    return TaskTimeoutError(
+        task_id=watch.task_id,
+        external_task_id=watch.external_task_id,
+        deadline_s=policy.deadline_s,
+        latest=watch.latest,
+        trouble=watch.trouble if watch.failures else None,
+    )
+
+
+def closed(watch: Watch) -> ClientClosedError:
+    """The client was closed meanwhile."""
+    return ClientClosedError(
+        f"the client was closed while task {watch.name} was waited for; "
+        "the task goes on at the service: attach() to it with an open client"
+    )
