@@ -357,6 +357,18 @@ async def test_a_submit_cancelled_in_mid_post_is_the_same_task_when_submitted_ag
 
 
 @pytest.mark.looptime
+async def test_closing_sees_all_attempts_out_at_the_same_time() -> None:
+    """A hundred hung submits keep a service from stopping for one grace, not for a hundred."""
+    bench = Bench(submit=SubmitPolicy(cancel_grace_s=10), slots=SlotPolicy(start=20))
+    bench.service.script.extend([Trouble(answers_after_s=1000)] * 20)
+    submits = [asyncio.ensure_future(bench.submit(f"job-{n}")) for n in range(20)]
+    await asyncio.sleep(1)
+    assert await seconds_taken(bench.submitter.aclose()) == pytest.approx(10)
+    assert {await bench.state(f"job-{n}") for n in range(20)} == {JobState.AMBIGUOUS}
+    await asyncio.gather(*submits, return_exceptions=True)
+
+
+@pytest.mark.looptime
 async def test_a_post_that_outlasts_the_grace_is_left_ambiguous() -> None:
     """Fault 32: bounded, else ambiguous."""
     bench = Bench(submit=SubmitPolicy(cancel_grace_s=10))

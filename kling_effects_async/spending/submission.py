@@ -145,8 +145,7 @@ class Submitter:
         error = ClientClosedError("the client was closed before this was sent; submit it again")
         self._gate.close(error)
         self._slots.fail_waiting(error)
-        for attempt in list(self._attempts):
-            await self._seen_out(attempt)
+        await asyncio.gather(*map(self._seen_out, list(self._attempts)))
 
     # -- sending
 
