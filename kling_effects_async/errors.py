@@ -162,7 +162,7 @@ class ImageRejectedError(KlingEffectsError, ValueError):
 
 
 class ClientClosedError(KlingEffectsError):
-    """The client was left while a wait was on; the task itself goes on at the service."""
+    """The client was left while something was under way; a task goes on at the service."""
 
 
 class TransportError(KlingEffectsError):

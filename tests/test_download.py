@@ -22,7 +22,12 @@ from aiohttp.test_utils import TestServer, unused_port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_effects_async.errors import DownloadError, SettingsError, VideoExpiredError
+from kling_effects_async.errors import (
+    ClientClosedError,
+    DownloadError,
+    SettingsError,
+    VideoExpiredError,
+)
 from kling_effects_async.models import without_query
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
@@ -315,7 +320,7 @@ async def test_a_closed_downloader_says_so(
     downloader: Downloader, server: VideoServer, target: Path
 ) -> None:
     await downloader.aclose()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(ClientClosedError, match="closed"):
         await downloader.download(server.url, target)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import field, frozen
 
-from kling_effects_async.errors import DownloadError, SettingsError
+from kling_effects_async.errors import ClientClosedError, DownloadError, SettingsError
 from kling_effects_async.models import without_query
 from kling_effects_async.transport.addresses import AddressRule
 from kling_effects_async.transport.clock import Clock, Timer, sleep
@@ -209,7 +209,9 @@ class Downloader:
         from kling_effects_async.transport.public_web import open_session
 
         if self._is_closed:
-            raise RuntimeError("this Downloader is closed")
+            raise ClientClosedError(
+                "the client was closed during a download; what came is kept, call download() again"
+            )
         if self._session is None:
             self._session = open_session(self._rule, read_bufsize=CHUNK_BYTES)
         return self._session
