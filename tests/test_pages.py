@@ -97,6 +97,18 @@ async def test_pages_keep_a_rhythm_of_about_a_second() -> None:
     assert max(gaps) < 3.5  # the pace of the tasks' age, shared by all
 
 
+async def test_no_page_is_asked_while_nothing_can_have_ended() -> None:
+    service = Service(*[30.0] * 20)
+    for _ in range(8):
+        service.tracker.experience.learn("", seen_s=30.5, seen_running_s=29.5, told_s=30.0)
+    waits = service.waits()
+    await service.clock.advance(27)
+    assert len(service.pages) == 1  # the first look: it could have ended long ago
+    await service.clock.advance(5)
+    assert all(wait.done() for wait in waits)
+    await service.tracker.aclose()
+
+
 async def test_a_few_tasks_are_asked_about_singly() -> None:
     service = Service(3, 3, 3)
     await finished(service, 5)
