@@ -22,6 +22,7 @@ from kling_effects_async.outcomes import Failed, Outcome
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.requests import (
     build_list,
+    build_query,
     build_submit,
     check_external_task_id,
     scene_advice,
@@ -216,9 +217,9 @@ class EffectsClient:
         )
         try:
             return engine.handle(await engine.submit(job, effect))
-        except KlingEffectsError:
-            if not is_named:
-                await engine.forget(job)  # nobody can ask for it again by its random id
+        except (KlingEffectsError, asyncio.CancelledError):
+            if not is_named:  # nobody can ask for it again by its random id
+                await asyncio.shield(engine.forget(job))
             raise
 
     async def run(
@@ -249,12 +250,14 @@ class EffectsClient:
 
         Raises:
             ValueError: neither or both ids are given.
-            EffectRejectedError: the external id cannot be one of a task.
+            EffectRejectedError: the id cannot be one of a task.
         """
         if (task_id is None) == (external_task_id is None):
             raise ValueError("attach() takes a task_id or an external_task_id, one of the two")
         if external_task_id is not None:
             check_external_task_id(external_task_id)
+        if task_id is not None:
+            build_query(self.service, task_id)
         engine = self._engine()
         return engine.handle(engine.tracker.watch(task_id, external_task_id))
 

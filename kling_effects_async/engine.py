@@ -13,11 +13,12 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
+from kling_effects_async.errors import ClientClosedError, KlingEffectsError, VideoExpiredError
 from kling_effects_async.images import check_image, image_hash
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
@@ -97,10 +98,13 @@ class Engine:
         self._downloader: Downloader | None = None
         self._account: Account | None = None
         self._opening = asyncio.Lock()
+        self._is_closed = False
+        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._exits = AsyncExitStack()
 
     async def aclose(self) -> None:
         """Fail every open wait, write down what is to be written, close every connection."""
+        self._is_closed = True
         if self._account is not None:
             await self._account.aclose()
         await self.tracker.aclose()
@@ -205,8 +209,9 @@ class Engine:
         One that is there already is not fetched again.
         """
         path = folder / safe_name(result.task_id)
-        if not await asyncio.to_thread(path.exists):
-            await self.download(result.video, path)
+        async with self._turns.setdefault(path, asyncio.Lock()):  # the same effect may come twice
+            if not await asyncio.to_thread(path.exists):
+                await self.download(result.video, path)
         account = await self.account()
         await account.downloaded(job, path)
         return path
@@ -253,7 +258,13 @@ class Engine:
         return same[0].url if same else None
 
     async def account(self) -> Account:
-        """The account, with its journal opened at the first call."""
+        """The account, with its journal opened at the first call.
+
+        Raises:
+            ClientClosedError: the client was closed meanwhile.
+        """
+        if self._is_closed:
+            raise ClientClosedError("the client was closed; open it again and call again")
         if self._account is not None:
             return self._account
         async with self._opening:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
-from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["flow"]
 
@@ -24,8 +23,9 @@ async def flow(
 ) -> AsyncGenerator[R, None]:
     """The results of ``act`` over the items, each as soon as it is there.
 
-    An item is drawn only while fewer than ``room()`` are under way or wait to be taken. When the
-    iteration is left, what is under way is cancelled and awaited.
+    An item is drawn only while fewer than ``room()`` are under way or wait to be taken; results
+    come while a slow source is waited for. When the iteration is left, what is under way is
+    cancelled and awaited.
 
     Args:
         room: looked at whenever something finished, and whenever ``wake`` is set.
@@ -34,6 +34,7 @@ async def flow(
     # Not asyncio.wait: it looks at all that run each time one of them finishes.
     line: deque[asyncio.Task[R]] = deque()  # in the order in which they may be taken
     running: set[asyncio.Task[R]] = set()
+    source = _AsyncSource(items, wake) if isinstance(items, AsyncIterable) else _Source(items)
 
     def finished(task: asyncio.Task[R]) -> None:
         running.discard(task)
@@ -41,43 +42,91 @@ async def flow(
             line.append(task)
         wake.set()
 
-    is_exhausted = False
-    async with aclosing(_lazily(items)) as source:
-        try:
-            while True:
-                wake.clear()
-                while not is_exhausted and _unfinished(running, line, ordered) < max(1, room()):
-                    try:
-                        item = await anext(source)
-                    except StopAsyncIteration:
-                        is_exhausted = True
-                        break
-                    task = asyncio.create_task(act(item))
-                    running.add(task)
-                    task.add_done_callback(finished)
-                    if ordered:
-                        line.append(task)
-                if line and line[0].done():
-                    yield line.popleft().result()
-                elif running:
-                    await wake.wait()
-                elif is_exhausted:
-                    return
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, *line, return_exceptions=True)
+    def has_room() -> bool:
+        unfinished = len(line) if ordered else len(running) + len(line)
+        return unfinished < max(1, room())
+
+    try:
+        while True:
+            wake.clear()
+            while has_room() and source.has_next():
+                task = asyncio.create_task(act(source.next()))
+                running.add(task)
+                task.add_done_callback(finished)
+                if ordered:
+                    line.append(task)
+            if line and line[0].done():
+                yield line.popleft().result()
+            elif running or not source.is_exhausted:
+                await wake.wait()
+            else:
+                return
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, *line, source.aclose(), return_exceptions=True)
 
 
-def _unfinished(running: set[Any], line: deque[Any], ordered: bool) -> int:
-    return len(line) if ordered else len(running) + len(line)
+class _Source(Generic[T]):
+    """What is left of an iterable."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._iterator = iter(items)
+        self._drawn: list[T] = []
+        self.is_exhausted: bool = False
+
+    def has_next(self) -> bool:
+        """Whether there is one more now."""
+        if not self._drawn and not self.is_exhausted:
+            for item in self._iterator:
+                self._drawn.append(item)
+                return True
+            self.is_exhausted = True
+        return bool(self._drawn)
+
+    def next(self) -> T:
+        """The one that ``has_next`` found."""
+        return self._drawn.pop()
+
+    async def aclose(self) -> None:
+        """Draw no more."""
 
 
-async def _lazily(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """One kind of iterator for both kinds of iterable."""
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
+class _AsyncSource(Generic[T]):
+    """What is left of an async iterable; sets ``wake`` when there is more to know of it."""
+
+    def __init__(self, items: AsyncIterable[T], wake: asyncio.Event) -> None:
+        self._iterator = aiter(items)
+        self._wake = wake
+        self._drawing: asyncio.Task[list[T]] | None = None
+        self.is_exhausted: bool = False
+
+    def has_next(self) -> bool:
+        """Whether there is one more now; if not, it is waited for meanwhile."""
+        if self.is_exhausted:
+            return False
+        if self._drawing is None:
+            self._drawing = asyncio.create_task(self._draw())
+            self._drawing.add_done_callback(lambda _: self._wake.set())
+        if not self._drawing.done():
+            return False
+        self.is_exhausted = not self._drawing.result()
+        return not self.is_exhausted
+
+    def next(self) -> T:
+        """The one that ``has_next`` found."""
+        assert self._drawing is not None
+        drawn, self._drawing = self._drawing.result(), None
+        return drawn[0]
+
+    async def aclose(self) -> None:
+        """Draw no more."""
+        if self._drawing is not None:
+            self._drawing.cancel()
+            await asyncio.wait([self._drawing])
+
+    async def _draw(self) -> list[T]:
+        """One item, or none at the end."""
+        async for item in self._iterator:
+            return [item]
+        return []

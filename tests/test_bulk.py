@@ -27,7 +27,12 @@ from kling_effects_async import (
 )
 from kling_effects_async.effects import Effect, ImageSource
 from kling_effects_async.emulator import Clips, Emulator, Fault
-from kling_effects_async.errors import ImageRejectedError, TaskFailedError
+from kling_effects_async.errors import (
+    ClientClosedError,
+    ImageRejectedError,
+    SubmissionUncertainError,
+    TaskFailedError,
+)
 
 SLOTS = 5
 LOOK_AHEAD = 8  # what the guide promises
@@ -228,6 +233,77 @@ async def test_clips_come_home_under_their_tasks_ids(
             assert outcome.path.stat().st_size > 1000
     assert len(list(tmp_path.iterdir())) == 6
     assert emulator.requests["download"] == 6
+
+
+@pytest.mark.looptime
+async def test_the_same_effect_twice_is_downloaded_once(
+    client: EffectsClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    effects = [squish(1), squish(1), squish(2), squish(1)]
+    outcomes = [outcome async for outcome in client.run_many(effects, download_to=tmp_path)]
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    assert emulator.requests["download"] == 2
+
+
+@pytest.mark.looptime
+async def test_running_a_finished_batch_again_teaches_nothing_wrong() -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=60.0, lists_tasks=False, seed=1) as emulator,
+        emulator.client() as client,
+    ):
+        await ids(client, map(squish, range(20)))
+        for _ in range(30):
+            await ids(client, map(squish, range(20)))
+        before = emulator.requests["query"]
+        await ids(client, map(squish, range(20)), "another")
+    assert emulator.requests["query"] - before <= 20 * 8
+
+
+@pytest.mark.looptime
+async def test_a_run_that_is_begun_after_its_client_was_closed_opens_nothing(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    client = emulator.client(journal=tmp_path / "jobs.db")
+    outcomes = client.run_many(map(squish, range(3)))
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await anext(outcomes)
+    assert not (tmp_path / "jobs.db").exists()
+
+
+@pytest.mark.looptime
+async def test_closing_the_client_is_no_cancellation_of_whoever_submits(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    emulator.fail_next(Fault.silence(on="submit"), times=5)
+    outcomes = client.run_many(map(squish, range(3)))
+    first = asyncio.ensure_future(anext(outcomes))
+    await asyncio.sleep(2)
+    await client.aclose()
+    outcome = await first
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, SubmissionUncertainError)
+    await outcomes.aclose()
+
+
+async def test_a_cancelled_submit_in_line_is_not_paid_for_by_a_resume(tmp_path: Path) -> None:
+    """Nobody can ask again for a job whose id was random."""
+    slots = SlotPolicy(start=1, most=1)
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=3.0, speed=20, slots=1) as emulator,
+        Journal(tmp_path / "jobs.db") as journal,
+    ):
+        async with emulator.client(journal=journal, slots=slots) as client:
+            first = await client.submit(squish(1))
+            second = asyncio.ensure_future(client.run(squish(2)))
+            while not [job async for job in journal.jobs(states=[JobState.PLANNED])]:
+                pass
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+            await first
+        async with emulator.client(journal=journal) as client:
+            assert [outcome async for outcome in client.resume()] == []
+        assert emulator.ledger.total == 1
 
 
 @pytest.mark.looptime

@@ -41,6 +41,44 @@ async def test_an_async_source_is_as_good() -> None:
     assert sorted(await all_of(numbers())) == [n * n for n in range(6)]
 
 
+async def test_results_come_while_the_source_is_waited_for() -> None:
+    """A source that is fed with the results, such as a queue, must not wait for itself."""
+    queue: asyncio.Queue[int | None] = asyncio.Queue()
+    queue.put_nowait(0)
+
+    async def numbers() -> AsyncIterator[int]:
+        while (number := await queue.get()) is not None:
+            yield number
+
+    seen = []
+    async for result in flow(numbers(), slow_square, room=lambda: 4, wake=asyncio.Event()):
+        seen.append(result)
+        queue.put_nowait(None if len(seen) == 5 else len(seen))
+    assert seen == [0, 1, 4, 9, 16]
+
+
+async def test_leaving_it_while_the_source_is_waited_for_leaves_nothing_behind() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(10_000)
+
+    wake = asyncio.Event()
+    async with aclosing(flow(numbers(), slow_square, room=lambda: 4, wake=wake)) as results:
+        async for _ in results:
+            break
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_an_error_of_an_async_source_is_raised() -> None:
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise OSError("the queue is gone")
+
+    with pytest.raises(OSError, match="the queue is gone"):
+        await all_of(broken())
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_nothing_comes_of_nothing() -> None:
     assert await all_of([]) == []
 

@@ -10,13 +10,18 @@ import pytest
 from kling_effects_async import EffectsClient, PollPolicy, SingleImageEffect, TaskStatus
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import (
+    AccountError,
+    AuthenticationError,
     ClientClosedError,
     InvalidRequestError,
+    RateLimitError,
+    ReplyError,
     RequestTimeoutError,
     ServiceError,
 )
 from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.testing import ManualClock
+from kling_effects_async.transport.clock import sleep
 from kling_effects_async.waiting.task import EffectTask
 from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
@@ -32,7 +37,7 @@ class Service:
         self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
         self.unlisted: set[str] = set()
         self.hung: set[str | None] = set()
-        self.stale_by_s = 0.0
+        self.stale_by_s = self.single_takes_s = 0.0
         self.trouble: Exception | None = None
         self.pages: list[float] = []
         self.singles: list[str] = []
@@ -54,6 +59,7 @@ class Service:
         if watch.task_id in self.hung:
             self.unlisted.add(watch.task_id or "")
             await asyncio.Event().wait()
+        await sleep(self.clock, self.single_takes_s)
         return self.snapshot(watch.task_id or "", self.clock.monotonic())
 
     async def page(
@@ -160,6 +166,79 @@ async def test_what_a_failed_page_leaves_is_asked_about_once_each() -> None:
     assert sorted(service.singles) == sorted(service.ends_at)
     await service.clock.advance(10)
     assert all(wait.done() for wait in waits)
+    await service.tracker.aclose()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("no right to this path", http_status=403, code=1103),
+        AccountError("no right to a list", http_status=403),
+        ValueError("a fault of ours"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_list_that_is_refused_ends_no_wait(error: Exception) -> None:
+    service = Service(*[5.0] * 20)
+    await service.clock.advance(1)
+    service.trouble = error
+    await finished(service, 12)
+
+
+async def test_a_list_that_is_always_throttled_is_found_out() -> None:
+    service = Service(*[20.0] * 10)
+    service.trouble = RateLimitError("slowly", http_status=429, retry_after_s=2.0, retryable=True)
+    await finished(service, 90)
+    assert not service.tracker.pages.is_usable
+
+
+async def test_one_garbled_page_does_not_turn_the_list_off() -> None:
+    service = Service(*[20.0] * 20)
+    waits = service.waits()
+    await service.clock.advance(5)
+    service.trouble = ReplyError("HTTP 200 with text/html instead of JSON")
+    await service.clock.advance(1)
+    service.trouble = None
+    await service.clock.advance(20)
+    assert all(wait.done() for wait in waits)
+    assert service.tracker.pages.is_usable
+    await service.tracker.aclose()
+
+
+async def test_a_list_that_was_left_alone_gets_another_chance() -> None:
+    service = Service(*[3000.0] * 20)
+    service.trouble = InvalidRequestError("no such path", http_status=404)
+    waits = service.waits()
+    await service.clock.advance(500)
+    assert len(service.pages) == 1
+    service.trouble = None
+    await service.clock.advance(200)
+    assert len(service.pages) > 1
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
+
+
+async def test_a_stale_list_is_found_out_while_the_oldest_task_really_runs() -> None:
+    service = Service(3000.0, *[20.0 + number for number in range(20)])
+    service.stale_by_s = 1000.0
+    waits = service.waits()
+    service.tracker.watch("t0", None).began_at = -0.5
+    await service.clock.advance(200)
+    assert [wait.done() for wait in waits] == [False] + [True] * 20
+    waits[0].cancel()
+    await service.tracker.aclose()
+
+
+async def test_nobody_is_queued_twice_while_single_answers_are_slow() -> None:
+    service = Service(*[60.0] * 200)
+    service.unlisted = {f"t{number}" for number in range(40)}
+    service.single_takes_s = 20.0
+    waits = service.waits()
+    await service.clock.advance(50)
+    assert len(service.singles) <= 40 * 3 + 20
+    for wait in waits:
+        wait.cancel()
     await service.tracker.aclose()
 
 

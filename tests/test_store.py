@@ -189,7 +189,19 @@ async def test_the_memory_forgets_the_oldest_ended_jobs_and_never_an_open_one() 
     for number in range(10_010):
         await bring(store, f"{number}", *TO_THE_END, units="1")
     names = [job.external_task_id async for job in store.jobs()]
-    assert len(names) == 10_000
+    assert len(names) == 10_001
     assert names[0] == "open"
     assert names[-1] == "10009"
     assert await store.units_spent(ACCOUNT) == 10_010
+
+
+async def test_the_memory_forgets_no_job_whose_video_is_still_to_come() -> None:
+    store = MemoryStore()
+    waits = evolve(a_job("waits"), download_to="clips")
+    await store.add(waits)
+    for state in TO_THE_END:
+        await store.move(ACCOUNT, "waits", state)
+    for number in range(10_010):
+        await bring(store, f"{number}", *TO_THE_END)
+    await store.move(ACCOUNT, "waits", JobState.DOWNLOADED, path="clips/waits.mp4")
+    assert (await store.add(waits)).state is JobState.DOWNLOADED

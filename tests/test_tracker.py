@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from kling_effects_async import BearerToken, EffectsClient, Service
 from kling_effects_async.errors import (
     AuthenticationError,
     ClientClosedError,
+    EffectRejectedError,
     KlingEffectsError,
     NetworkError,
     RateLimitError,
@@ -332,6 +335,38 @@ async def test_a_machine_that_slept_ends_no_wait(desks: Desks) -> None:
     desk.clock.jump(7200)
     await desk.clock.advance(0)
     assert (await waiting).task_id == "t1"
+
+
+async def test_time_given_back_is_not_lost_at_the_next_change(desks: Desks) -> None:
+    desk = desks(SUBMITTED, deadline_s=600)
+    waiting = asyncio.ensure_future(desk.task().result())
+    await desk.clock.advance(10)
+    desk.answers = [PROCESSING]
+    desk.clock.jump(7200)
+    await desk.clock.advance(300)
+    assert not waiting.done()
+    desk.answers = [SUCCEEDED]
+    await desk.clock.advance(60)
+    assert (await waiting).task_id == "t1"
+
+
+async def test_watches_that_ended_are_forgotten(desks: Desks) -> None:
+    desk = desks(SUCCEEDED)
+    watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+    for number in range(1000):
+        watch = desk.tracker.watch(f"t{number}", None)
+        desk.tracker.hold(watch, lambda _final: None)
+        watches.add(watch)
+    del watch
+    await desk.clock.advance(60)
+    gc.collect()
+    assert len(watches) < 300  # the agendas may hold a few entries that count no more
+
+
+async def test_an_id_of_no_task_is_refused_before_it_is_asked_for() -> None:
+    async with EffectsClient(BearerToken("k"), service=Service.gateway("https://a.example")) as one:
+        with pytest.raises(EffectRejectedError, match="task_id must be an id"):
+            one.attach("")
 
 
 async def test_closing_fails_every_open_wait_with_a_clear_error(desks: Desks) -> None:

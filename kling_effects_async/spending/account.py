@@ -57,6 +57,7 @@ class Account:
         self.store = store
         self._tracker = tracker
         self._budget = budget
+        self._list_memo = ""
         self._writes: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -80,8 +81,9 @@ class Account:
         account = cls(name, store, tracker, budget)
         remembered = await store.memo(_SLOTS_MEMO, name)
         tracker.experience.load(await store.memo(_EXPERIENCE_MEMO, name) or "")
-        if await store.memo(_LIST_MEMO, name) == _NO_LIST:
-            tracker.pages.distrust()
+        account._list_memo = await store.memo(_LIST_MEMO, name) or ""
+        if account._list_memo == _NO_LIST:
+            tracker.pages.rest(clock.monotonic())
         account.slots = Slots(
             slots,
             remembered=int(remembered) if remembered else None,
@@ -144,8 +146,10 @@ class Account:
         self._write(
             self.store.set_memo(_EXPERIENCE_MEMO, self.name, self._tracker.experience.dumps())
         )
-        if not self._tracker.pages.is_usable:
-            self._write(self.store.set_memo(_LIST_MEMO, self.name, _NO_LIST))
+        pages = self._tracker.pages
+        list_memo = "" if pages.is_usable or pages.has_worked else _NO_LIST
+        if list_memo != self._list_memo:
+            self._write(self.store.set_memo(_LIST_MEMO, self.name, list_memo))
         await self.written()
 
     async def written(self) -> None:

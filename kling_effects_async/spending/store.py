@@ -65,6 +65,7 @@ class MemoryStore:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._jobs: dict[tuple[str, str], _Remembered] = {}
+        self._ended: dict[tuple[str, str], None] = {}  # oldest first
         self._known: dict[str, _Remembered] = {}
         self._spent: dict[str, Decimal] = {}
         self._typical: dict[tuple[str, str], Decimal] = {}
@@ -120,7 +121,8 @@ class MemoryStore:
         )
         if held.task_id is not None:
             self._known[account] = held
-        if to not in OPEN and len(self._jobs) > _ENDED_KEPT:
+        if held.has_ended:
+            self._ended[account, external_task_id] = None
             self._forget_oldest()
 
     async def jobs(
@@ -157,9 +159,9 @@ class MemoryStore:
         self._typical[key] = max(units, self._typical.get(key, Decimal(0)))
 
     def _forget_oldest(self) -> None:
-        ended = (key for key, held in self._jobs.items() if held.state not in OPEN)
-        oldest = next(ended, None)
-        if oldest is not None:
+        while len(self._ended) > _ENDED_KEPT:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
             del self._jobs[oldest]
 
 
@@ -176,6 +178,12 @@ class _Remembered:
         self.state: JobState = plan.state
         self.task_id: str | None = plan.task_id
         self._since: dict[str, Any] = {}
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing is left to be done, a download that was asked for included."""
+        waits_for_download = self.state is JobState.SUCCEEDED and self.plan.download_to is not None
+        return self.state not in OPEN and not waits_for_download
 
     @property
     def job(self) -> Job:

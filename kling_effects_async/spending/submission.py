@@ -125,7 +125,7 @@ class Submitter:
                     f"job {job.external_task_id!r} was given up: use another external_task_id"
                 )
             if job.state in _IN_DOUBT:
-                job = await self._held(self._settle(job))
+                job = await self._held(job, self._settle(job))
             if job.state is JobState.REFUSED:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
             return job if job.state in _HAS_TASK else await self._send(job, request)
@@ -138,7 +138,7 @@ class Submitter:
         """
         async with self._turn_of(job.external_task_id):
             job = await self._store.add(job)  # a submit under way may have settled it meanwhile
-            return await self._held(self._settle(job)) if job.state in _IN_DOUBT else job
+            return await self._held(job, self._settle(job)) if job.state in _IN_DOUBT else job
 
     async def aclose(self) -> None:
         """Let nothing new out, and let what is under way come to its outcome, within bounds."""
@@ -160,7 +160,7 @@ class Submitter:
                 await self._gate.pass_through()
                 await self._budget.reserve(job)
                 first_try_at = min(first_try_at, self._clock.monotonic())
-                job = await self._held(self._try(job, request, place))
+                job = await self._held(job, self._try(job, request, place))
                 if job.state in _HAS_TASK:
                     return job
                 error: KlingEffectsError = _proved_absent(job)
@@ -321,14 +321,20 @@ class Submitter:
         )
         return evolve(job, state=to, task_id=task_id or job.task_id, message=message or job.message)
 
-    async def _held(self, act: Awaitable[Job]) -> Job:
-        """Let it come to its outcome even if the caller is cancelled, within bounds."""
+    async def _held(self, job: Job, act: Awaitable[Job]) -> Job:
+        """Let it come to its outcome even if the caller is cancelled, within bounds.
+
+        Raises:
+            SubmissionUncertainError: the client was closed before the outcome was known.
+        """
         running = asyncio.ensure_future(act)
         self._attempts.add(running)
         running.add_done_callback(self._attempts.discard)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError as cancelled:
+            if running.cancelled():  # by aclose, and not by whoever waits here
+                raise _uncertain(job, ClientClosedError("the client was closed")) from None
             await self._seen_out(running)
             has_ended = running.done() and not running.cancelled()
             if has_ended and running.exception() is None:

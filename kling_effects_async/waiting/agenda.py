@@ -39,13 +39,12 @@ class Agenda:
             return
         self._planned[watch] = at
         heapq.heappush(self._heap, (at, next(self._numbers), watch))
-        if len(self._heap) > 2 * len(self._planned) + _STALE_ALLOWED:
-            self._heap = [entry for entry in self._heap if self._planned.get(entry[2]) == entry[0]]
-            heapq.heapify(self._heap)
+        self._compact()
 
     def strike(self, watch: Watch) -> None:
         """Do not look at it."""
         self._planned.pop(watch, None)
+        self._compact()
 
     def take_due(self, now: float) -> Iterator[Watch]:
         """Strike off and hand out every watch whose moment has come."""
@@ -55,7 +54,7 @@ class Agenda:
                 del self._planned[watch]
                 yield watch
 
-    def clear(self) -> None:
-        """Strike everything off."""
-        self._planned.clear()
-        self._heap.clear()
+    def _compact(self) -> None:
+        if len(self._heap) > 2 * len(self._planned) + _STALE_ALLOWED:
+            self._heap = [entry for entry in self._heap if self._planned.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)

@@ -1,18 +1,19 @@
 """Asking about many tasks with one page, where the service lists tasks and its list can be trusted.
 
 No document promises that a list is complete, fresh or there at all. So it is found out: a list that
-fails for good, does not have tasks that exist, or is behind single answers is not asked again.
+cannot be had, does not have tasks that exist, or is behind single answers is left alone for a
+while, and for longer each time.
 """
 
 from __future__ import annotations
 
 from kling_effects_async.errors import (
-    InvalidRequestError,
     KlingEffectsError,
     RateLimitError,
     ReplyError,
     RequestTimeoutError,
 )
+from kling_effects_async.transport.session import is_passing
 
 __all__ = ["FEWEST", "PAGE_SIZE", "Pages"]
 
@@ -23,13 +24,17 @@ PAGE_SIZE = 500  # the most that Kling's page allows. Source: effects page, 2026
 # The rhythm of pages: a part of the age of the youngest due task, within these bounds.
 _SHORTEST_S, _LONGEST_S = 0.5, 0.9
 _SHARE_OF_AGE = 0.1
-# How often in a row a page may fail in passing, or lack most of what exists.
-_FAILURES, _GAPS = 8, 3
-_HUNG = 4
-# Every so many pages the oldest of their tasks is asked about singly as well. A task may end in
-# between, so one disagreement proves nothing, and agreements make up for it slowly.
+# How much may be wrong in a row before the list is left alone.
+_FAILURES, _GAPS = 8.0, 3
+# What failures count: a page that never comes holds up everybody who is due, a refused or garbled
+# one is no passing trouble, and a limit of rate is mostly the account's. A single answer where no
+# page could be had proves that it is the list's own trouble.
+_HUNG, _REFUSED, _PASSING, _THROTTLED, _ALONE = 4.0, 3.0, 1.0, 0.5, 2.0
+# Every so many pages one of their tasks is asked about singly as well. A task may end in between,
+# so one disagreement proves nothing, and agreements make up for it slowly.
 _CHECK_EVERY = 5
 _BEHIND, _MADE_UP = 2.0, 0.25
+_FIRST_REST_S = 600.0
 
 
 class Pages:
@@ -37,12 +42,20 @@ class Pages:
 
     Args:
         has_list: by the documents; ``None`` where they do not say.
+
+    Attributes:
+        is_usable: the next page is worth asking for.
+        has_worked: there was a page; without one, a refusal means that there is no list.
     """
 
     def __init__(self, has_list: bool | None) -> None:
         self.is_usable: bool = has_list is not False
+        self.has_worked: bool = False
         self.next_at: float = 0.0
-        self._failures = 0
+        self._may_exist = has_list is not False
+        self._rests_until = 0.0
+        self._rest_s = _FIRST_REST_S
+        self._failures = 0.0
         self._gaps = 0
         self._behind = 0.0
         self._asked = 0
@@ -60,30 +73,49 @@ class Pages:
         """Whether to hold this page against a single answer."""
         return self._asked % _CHECK_EVERY == 1
 
-    def failed(self, error: KlingEffectsError) -> None:
+    def failed(self, error: KlingEffectsError, now: float) -> None:
         """A page could not be had."""
-        if isinstance(error, (InvalidRequestError, ReplyError)):
-            self.distrust()  # no such path: an error, or an HTML page
-        elif not isinstance(error, RateLimitError):
-            # A page that never comes holds up everybody who is due for as long as a try may last.
-            self._failures += _HUNG if isinstance(error, RequestTimeoutError) else 1
-            self._judge()
+        is_refusal = isinstance(error, ReplyError) or not is_passing(error)
+        if is_refusal and not self.has_worked:
+            self.rest(now)  # no such path, or no right to it
+            return
+        if isinstance(error, RequestTimeoutError):
+            self._failures += _HUNG
+        elif isinstance(error, RateLimitError):
+            self._failures += _THROTTLED
+        else:
+            self._failures += _REFUSED if is_refusal else _PASSING
+        self._judge(now)
 
-    def answered(self, asked_for: int, missing: int) -> None:
+    def answered(self, asked_for: int, missing: int, now: float) -> None:
         """A page came, and had all but ``missing`` of the tasks that exist."""
-        self._failures = 0
+        self.has_worked = True
+        self._failures = 0.0
         self._gaps = self._gaps + 1 if missing * 2 > asked_for else 0
-        self._judge()
+        self._judge(now)
 
-    def compared(self, *, was_behind: bool) -> None:
+    def compared(self, *, was_behind: bool, now: float) -> None:
         """A task that runs by the page was asked about singly; has it ended?"""
         self._behind = self._behind + 1 if was_behind else max(0.0, self._behind - _MADE_UP)
-        self._judge()
+        self._judge(now)
 
-    def _judge(self) -> None:
-        if self._failures >= _FAILURES or self._gaps >= _GAPS or self._behind >= _BEHIND:
-            self.distrust()
+    def did_without(self, now: float) -> None:
+        """A task was asked about singly with success where a page had just failed."""
+        if self._failures:
+            self._failures += _ALONE
+            self._judge(now)
 
-    def distrust(self) -> None:
-        """Never ask this list again."""
+    def rest(self, now: float) -> None:
+        """Leave the list alone."""
         self.is_usable = False
+        self._rests_until, self._rest_s = now + self._rest_s, 2 * self._rest_s
+
+    def wake_up(self, now: float) -> None:
+        """Give the list another chance once it has rested."""
+        if self._may_exist and not self.is_usable and now >= self._rests_until:
+            self.is_usable, self.has_worked = True, False
+            self._failures, self._gaps, self._behind = 0.0, 0, 0.0
+
+    def _judge(self, now: float) -> None:
+        if self._failures >= _FAILURES or self._gaps >= _GAPS or self._behind >= _BEHIND:
+            self.rest(now)

@@ -22,11 +22,12 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from kling_effects_async.errors import KlingEffectsError, TaskNotFoundError
+from kling_effects_async.errors import KlingEffectsError, RateLimitError, TaskNotFoundError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import Clock, Timer
+from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.agenda import Agenda
 from kling_effects_async.waiting.lifecycle import is_change, newer
 from kling_effects_async.waiting.pages import FEWEST, PAGE_SIZE, Pages
@@ -99,8 +100,11 @@ class Tracker:
         self._singles: deque[Watch] = deque()  # due, and no page shows them
         self._asking: set[asyncio.Task[None]] = set()
         self._checked: Watch | None = None  # asked singly to hold a page against the answer
+        self._probe: Watch | None = None  # asked singly to see whether only pages fail
+        self._checks = 0
         self._wake = asyncio.Event()
         self._sleeps_until = NEVER
+        self._lost_s = 0.0  # in which nothing ran, in all
         self._paused_until = 0.0
         self._is_closed = False
         self._odd_words: set[str] = set()
@@ -119,14 +123,17 @@ class Tracker:
         return held
 
     def deadline(self) -> float:
-        """When a wait that begins now has to end."""
-        return self._clock.monotonic() + self._policy.deadline_s
+        """When a wait that begins now has to end, for ``change_after``.
+
+        Counted without the time in which nobody could ask, also what of that is still to come.
+        """
+        return self._clock.monotonic() - self._lost_s + self._policy.deadline_s
 
     async def change_after(self, watch: Watch, seen: int, deadline_at: float) -> None:
         """Return once more than ``seen`` changes are known, or the task is over.
 
         Raises:
-            TaskTimeoutError: ``deadline_at`` passed.
+            TaskTimeoutError: ``deadline_at``, one of ``deadline()``, passed.
             KlingEffectsError: asking failed for longer than the policy allows, or for good.
             ClientClosedError: the tracker was closed.
         """
@@ -136,7 +143,7 @@ class Tracker:
             if not watch.is_wanted:
                 watch.failures = 0  # while nobody asked, there was no trouble either
                 watch.unknown_since = None
-            waiter = Waiter(deadline_at)
+            waiter = Waiter(deadline_at + self._lost_s)
             watch.join(waiter)
             self._plan(watch)
             try:
@@ -157,9 +164,10 @@ class Tracker:
         if self._is_closed:
             return
         if watch.latest is not None:  # just submitted: its answer is the first look
+            watch.is_whole = True
             now = self._clock.monotonic()
             watch.next_ask_at = now + self._pause(watch, now)
-        watch.hold(holder, self.deadline())
+        watch.hold(holder, self.deadline() + self._lost_s)
         self._plan(watch)
 
     def learn(self, watch: Watch, snapshot: TaskSnapshot) -> TaskSnapshot:
@@ -218,6 +226,7 @@ class Tracker:
 
     def _queue_what_is_due(self) -> None:
         now = self._clock.monotonic() + _TICK_S
+        self.pages.wake_up(now)
         for watch in self._ends.take_due(now):
             if watch.deadline_at <= now:
                 watch.give_up(now, partial(timed_out, watch, self._policy))
@@ -284,12 +293,15 @@ class Tracker:
             # The outermost edge of a question: a fault of ours reaches those who wait.
             watch.wake(error)
         else:
+            now = self._clock.monotonic()
             if watch is self._checked:
-                self.pages.compared(was_behind=snapshot.is_final)
-            self._take_answer(watch, snapshot, self._clock.monotonic())
+                self.pages.compared(was_behind=snapshot.is_final, now=now)
+            elif watch is self._probe:
+                self.pages.did_without(now)
+            self._take_answer(watch, snapshot, now)
         finally:
-            if watch is self._checked:
-                self._checked = None
+            self._checked = None if watch is self._checked else self._checked
+            self._probe = None if watch is self._probe else self._probe
             watch.is_asking = False
             self._plan(watch)
 
@@ -301,28 +313,40 @@ class Tracker:
         singly = {watch for watch in due if watch.task_id is None}
         try:
             await self._read_pages(missing)
-            self.pages.answered(len(due), len(missing))
+            self.pages.answered(len(due), len(missing), self._clock.monotonic())
             singly.update(missing.values())
-            if self.pages.wants_a_check():
-                self._checked = _oldest_running(due)
+            if self.pages.wants_a_check() and self._checked is None:
+                self._checked = self._one_to_check(due)
                 singly.update(filter(None, [self._checked]))
         except KlingEffectsError as error:
-            self.pages.failed(error)
-            if self.pages.is_usable:
+            self.pages.failed(error, self._clock.monotonic())
+            if self.pages.is_usable and is_passing(error):
                 for watch in missing.values():
                     self._take_trouble(watch, error)
+                if not isinstance(error, RateLimitError) and self._probe is None:
+                    self._probe = next(iter(missing.values()), None)
+                    singly.update(filter(None, [self._probe]))
             else:
                 singly.update(missing.values())
         except Exception as error:
-            # The outermost edge of a question, as in _ask.
-            for watch in missing.values():
-                watch.wake(error)
+            # The outermost edge of a question: a fault of ours must not keep anybody waiting.
+            _log.error("a page could not be read, asking singly: %s", type(error).__name__)
+            self.pages.rest(self._clock.monotonic())
+            singly.update(missing.values())
         finally:
             for watch in due:
                 watch.is_asking = watch in singly
                 self._plan(watch)
             self._singles += singly
             self._wake.set()
+
+    def _one_to_check(self, due: list[Watch]) -> Watch | None:
+        """One that runs by the page: now the oldest, now the next of the others."""
+        running = [watch for watch in due if watch.latest is not None and not watch.is_over]
+        running.sort(key=lambda watch: watch.began_at)
+        turn, is_oldest = divmod(self._checks, 2)
+        self._checks += 1
+        return running[0 if is_oldest else turn % len(running)] if running else None
 
     async def _read_pages(self, missing: dict[str, Watch]) -> None:
         """Take the tasks off ``missing`` that the list shows.
@@ -365,6 +389,9 @@ class Tracker:
         return max(quiet_s, until_next_s if until_next_s > 0 else self.pages.pause(age_s))
 
     def _gain_experience(self, watch: Watch, final: TaskSnapshot, age_s: float) -> None:
+        """Learn from a task that was followed from its beginning."""
+        if not watch.is_whole:
+            return
         told = (final.created_at, final.updated_at)
         self.experience.learn(
             watch.scene,
@@ -405,6 +432,7 @@ class Tracker:
 
     def _give_back(self, slept_s: float) -> None:
         _log.warning("nothing ran for %.0f s; asking at once, and no wait ends for it", slept_s)
+        self._lost_s += slept_s
         for watch in self._ends:
             watch.postpone(slept_s)
 
@@ -413,9 +441,3 @@ class Tracker:
             self._odd_words.add(snapshot.raw_status)
             word = redacted(snapshot.raw_status)[:80]
             _log.warning("unknown task status %r: waiting on", word)
-
-
-def _oldest_running(due: list[Watch]) -> Watch | None:
-    """The one of these that still runs by the page and has done so for longest."""
-    running = (watch for watch in due if watch.latest is not None and not watch.is_over)
-    return min(running, key=lambda watch: watch.began_at, default=None)

@@ -25,6 +25,7 @@ class Watch:
         changes: every change seen, oldest first; the last is final once the task has ended.
         latest: the freshest snapshot, whose addresses and times may be newer than the last change.
         is_over: the last change is final.
+        is_whole: it was followed from its submit on, so its age is the task's.
         next_ask_at: before this nobody asks.
         asked_at: when an answer came last that was not the end.
         failures: questions in a row without a useful answer, since ``trouble_since``; the last of
@@ -45,6 +46,7 @@ class Watch:
         "holder",
         "is_asking",
         "is_over",
+        "is_whole",
         "latest",
         "next_ask_at",
         "result_missing_since",
@@ -70,6 +72,7 @@ class Watch:
         self.asked_at: float = now
         self.next_ask_at: float = now
         self.is_over: bool = False
+        self.is_whole: bool = False
         self.is_asking: bool = False
         self.holder: Holder | None = None
         self.held_until: float = NEVER
