@@ -71,7 +71,7 @@ class EffectsClient:
         service: whom to ask; by default V-API for a bearer token and Kling for access keys.
         journal: a file (or an opened ``Journal``) in which every job is written down, so that a
             crash neither loses a paid task nor pays for it again. Without one the same rules hold
-            for as long as the process lives.
+            while the client lives, for all open jobs and the last 10,000 that ended.
         account: what the journal calls this account; by default made from the service and the
             key, so name it yourself if keys are rotated.
         budget_units: submits that could take the account's jobs past it are refused; everything

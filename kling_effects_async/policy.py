@@ -49,7 +49,7 @@ class PollPolicy:
     """
 
     deadline_s: float = _seconds(3600.0)
-    shortest_s: float = _seconds(0.8)
+    shortest_s: float = _seconds(0.9)
     ceiling_s: float = _seconds(15.0)
     trouble_span_s: float = _seconds(300.0)
     not_found_grace_s: float = _seconds(30.0)

@@ -103,6 +103,20 @@ async def test_pages_keep_a_rhythm_of_about_a_second() -> None:
     assert max(gaps) < 3.5  # the pace of the tasks' age, shared by all
 
 
+async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_once() -> None:
+    service = Service(*[60.0] * 4)
+    waits = service.waits()
+    await service.clock.advance(10)
+    waits.pop().cancel()  # now they are too few for a page
+    service.tracker.pages.next_at = service.clock.monotonic() + 1e-15
+    before = len(service.singles)
+    await service.clock.advance(10)
+    assert len(service.singles) - before <= 3 * 12
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
+
+
 async def test_no_page_is_asked_while_nothing_can_have_ended() -> None:
     service = Service(*[30.0] * 20)
     for _ in range(8):

@@ -1,6 +1,7 @@
 """Where jobs are written down: what the engine needs of a journal, and one that only remembers.
 
-Without a journal the same rules hold for as long as the process lives.
+Without a journal the same rules hold while the client lives, for all open jobs and the last 10,000
+that ended.
 """
 
 from __future__ import annotations

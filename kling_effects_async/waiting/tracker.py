@@ -385,8 +385,10 @@ class Tracker:
         quiet_s = self.experience.quiet_s(watch.scene, age_s)
         if quiet_s is None:
             return self.experience.pause(self._policy, watch.scene, age_s)
+        rhythm_s = self.pages.pause(age_s)
         until_next_s = self.pages.next_at - now
-        return max(quiet_s, until_next_s if until_next_s > 0 else self.pages.pause(age_s))
+        # The next page, unless that is past, or so near that it would be asked for this alone.
+        return max(quiet_s, until_next_s if until_next_s > rhythm_s / 2 else rhythm_s)
 
     def _gain_experience(self, watch: Watch, final: TaskSnapshot, age_s: float) -> None:
         """Learn from a task that was followed from its beginning."""
