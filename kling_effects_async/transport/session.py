@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 from attrs import astuple
 
@@ -136,8 +137,10 @@ class Session:
 
     async def _send(self, request: Request) -> Reply:
         import aiohttp
+        import yarl
 
         payload: Base64JsonPayload | None = None
+        timeouts = aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s)
         timeout_s = (
             self._retry.answer_timeout_s if request.is_repeatable else self._retry.submit_timeout_s
         )
@@ -152,13 +155,13 @@ class Session:
                     asyncio.timeout(timeout_s),
                     http.request(
                         request.method,
-                        self._service.base_url + request.path,
-                        params=request.query,
+                        # Quoted already: yarl need not look at every character of it.
+                        yarl.URL(self._address_of(request), encoded=True),
                         data=payload,
                         headers=self._headers(),
                         allow_redirects=False,
                         raise_for_status=False,
-                        timeout=aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s),
+                        timeout=timeouts,
                     ) as response,
                 ):
                     return await self._receive(response)
@@ -189,6 +192,10 @@ class Session:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._http
+
+    def _address_of(self, request: Request) -> str:
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        return f"{self._service.base_url}{request.path}{query}"
 
     def _headers(self) -> dict[str, str]:
         now = self._clock.now() + self._clock_offset
