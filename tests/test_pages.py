@@ -244,6 +244,20 @@ async def test_a_stale_list_is_found_out_while_the_oldest_task_really_runs() -> 
     await service.tracker.aclose()
 
 
+async def test_a_check_that_nobody_waits_for_any_more_is_not_the_last() -> None:
+    service = Service(*[3000.0] * 20)
+    waits = service.waits()
+    first = service.tracker.watch("t0", None)
+    service.tracker._checked = first
+    service.tracker._singles.append(first)
+    waits[0].cancel()
+    await service.clock.advance(20)
+    assert len(service.singles) > 1
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
+
+
 async def test_nobody_is_queued_twice_while_single_answers_are_slow() -> None:
     service = Service(*[60.0] * 200)
     service.unlisted = {f"t{number}" for number in range(40)}

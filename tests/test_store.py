@@ -205,3 +205,12 @@ async def test_the_memory_forgets_no_job_whose_video_is_still_to_come() -> None:
         await bring(store, f"{number}", *TO_THE_END)
     await store.move(ACCOUNT, "waits", JobState.DOWNLOADED, path="clips/waits.mp4")
     assert (await store.add(waits)).state is JobState.DOWNLOADED
+
+
+async def test_the_memory_forgets_no_job_that_was_asked_for_again() -> None:
+    store = MemoryStore()
+    await bring(store, "again", JobState.SUBMITTING, JobState.REFUSED, JobState.PLANNED)
+    for number in range(10_010):
+        await bring(store, f"{number}", *TO_THE_END)
+    await store.move(ACCOUNT, "again", JobState.SUBMITTING)
+    assert (await store.add(a_job("again"))).state is JobState.SUBMITTING

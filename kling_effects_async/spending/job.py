@@ -28,7 +28,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-__all__ = ["FOLLOWERS", "OPEN", "PAID", "Job", "JobState", "Transition"]
+__all__ = ["FOLLOWERS", "OPEN", "PAID", "Job", "JobState", "Transition", "has_work_left"]
 
 
 class JobState(enum.Enum):
@@ -77,6 +77,12 @@ PAID = frozenset(
 )
 # Work is left, whatever was asked for.
 OPEN = frozenset({JobState.PLANNED, JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.ACCEPTED})
+
+
+def has_work_left(state: JobState, download_to: str | None) -> bool:
+    """Whether something is to be done for a job, a download that was asked for included."""
+    waits_for_download = state is JobState.SUCCEEDED and download_to is not None
+    return waits_for_download or state in OPEN
 
 
 def _utc(moment: datetime) -> datetime:
@@ -134,8 +140,7 @@ class Job:
     @property
     def is_open(self) -> bool:
         """There is work left for ``resume``."""
-        waits_for_download = self.state is JobState.SUCCEEDED and self.download_to is not None
-        return waits_for_download or self.state in OPEN
+        return has_work_left(self.state, self.download_to)
 
 
 @frozen

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from attrs import evolve
 
 from kling_effects_async.errors import IdempotencyConflictError, JournalError
-from kling_effects_async.spending.job import FOLLOWERS, OPEN, Job, JobState
+from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, has_work_left
 
 __all__ = ["JobStore", "MemoryStore"]
 
@@ -122,7 +122,8 @@ class MemoryStore:
         )
         if held.task_id is not None:
             self._known[account] = held
-        if held.has_ended:
+        self._ended.pop((account, external_task_id), None)  # it may be asked for again
+        if not has_work_left(to, held.plan.download_to):
             self._ended[account, external_task_id] = None
             self._forget_oldest()
 
@@ -179,12 +180,6 @@ class _Remembered:
         self.state: JobState = plan.state
         self.task_id: str | None = plan.task_id
         self._since: dict[str, Any] = {}
-
-    @property
-    def has_ended(self) -> bool:
-        """Nothing is left to be done, a download that was asked for included."""
-        waits_for_download = self.state is JobState.SUCCEEDED and self.plan.download_to is not None
-        return self.state not in OPEN and not waits_for_download
 
     @property
     def job(self) -> Job:

@@ -333,7 +333,9 @@ class Submitter:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError as cancelled:
-            if running.cancelled():  # by aclose, and not by whoever waits here
+            caller = asyncio.current_task()
+            is_cancelled = caller is not None and caller.cancelling() > 0
+            if running.cancelled() and not is_cancelled:  # but by aclose
                 raise _uncertain(job, ClientClosedError("the client was closed")) from None
             await self._seen_out(running)
             has_ended = running.done() and not running.cancelled()
@@ -358,10 +360,7 @@ class Submitter:
 
     def _turn_of(self, external_task_id: str) -> asyncio.Lock:
         """One at a time for each external id: two callers with one id are one job."""
-        turn = self._turns.get(external_task_id)
-        if turn is None:  # kept for as long as somebody holds it or waits for it
-            self._turns[external_task_id] = turn = asyncio.Lock()
-        return turn
+        return self._turns.setdefault(external_task_id, asyncio.Lock())
 
 
 def _is_about_pace(error: Exception) -> bool:

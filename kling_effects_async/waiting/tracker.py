@@ -269,10 +269,10 @@ class Tracker:
             self._start(self._ask_together(list(due)))
         while (self._singles or self._queue) and len(self._asking) < self._policy.parallel:
             watch = (self._singles or self._queue).popleft()
-            if not watch.is_wanted:
-                watch.is_asking = False
-                continue
-            self._start(self._ask(watch))
+            if watch.is_wanted:
+                self._start(self._ask(watch))
+            else:
+                self._asked(watch)
 
     def _start(self, question: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(question)
@@ -300,10 +300,14 @@ class Tracker:
                 self.pages.did_without(now)
             self._take_answer(watch, snapshot, now)
         finally:
-            self._checked = None if watch is self._checked else self._checked
-            self._probe = None if watch is self._probe else self._probe
-            watch.is_asking = False
-            self._plan(watch)
+            self._asked(watch)
+
+    def _asked(self, watch: Watch) -> None:
+        """It had its turn, with or without an answer."""
+        self._checked = None if watch is self._checked else self._checked
+        self._probe = None if watch is self._probe else self._probe
+        watch.is_asking = False
+        self._plan(watch)
 
     async def _ask_together(self, due: list[Watch]) -> None:
         """One page for all that are due; what it does not show is asked about singly."""
