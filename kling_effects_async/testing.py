@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from kling_effects_async.transport.clock import Timer
+
 __all__ = ["ManualClock"]
 
 # Enough loop turns for what a due call started (a request through several coroutines) to come to
@@ -45,7 +47,7 @@ class ManualClock:
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._elapsed_s)
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> _ManualTimer:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         timer = _ManualTimer()
         heapq.heappush(self._timers, (when, next(self._numbers), timer, callback))
         return timer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from kling_effects_async.errors import AccountError, ApiError
 from kling_effects_async.policy import SlotPolicy
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.testing import ManualClock
+from kling_effects_async.transport.clock import Timer
 
 REASON = AccountError("nothing left", code=1102, request_id="r-1")
 
@@ -55,6 +57,25 @@ async def test_a_pause_that_is_prolonged_meanwhile_is_kept_to_its_new_end() -> N
     await road.clock.advance(20)
     await going
     assert road.passed_at == [15]
+
+
+async def test_a_timer_that_fires_a_little_early_ends_the_pause_all_the_same() -> None:
+    """Waiting again for the rest, on a clock too coarse to tell it, would never end."""
+    early_s = 1e-9
+    timers: list[float] = []
+
+    class EarlyClock(ManualClock):
+        def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+            timers.append(when)
+            assert len(timers) < 10, "it waits again and again"
+            return super().call_at(when - early_s, callback)
+
+    gate = Gate(SlotPolicy(), clock := EarlyClock(), on_stop=lambda _: None)
+    gate.pause(10)
+    passing = asyncio.ensure_future(gate.pass_through())
+    await clock.advance(10 - early_s)
+    await passing
+    assert timers == [10]
 
 
 async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:

@@ -15,7 +15,7 @@ from functools import partial
 
 from kling_effects_async.errors import ApiError, KlingEffectsError
 from kling_effects_async.policy import SlotPolicy
-from kling_effects_async.transport.clock import Clock
+from kling_effects_async.transport.clock import TICK_S, Clock
 
 __all__ = ["Gate"]
 
@@ -48,7 +48,7 @@ class Gate:
         while True:
             self.check()
             pause_s = self._paused_until - self._clock.monotonic()
-            if pause_s <= 0:
+            if pause_s <= TICK_S:
                 break
             await self.rest(pause_s)
         if self._reason is not None:

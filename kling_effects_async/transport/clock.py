@@ -11,7 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "Timer", "sleep"]
+__all__ = ["TICK_S", "Clock", "SystemClock", "Timer", "sleep"]
+
+# A timer may fire as early as its clock is coarse, so what is due this soon is due now. Whoever
+# waited again for the rest would, on a coarse clock, wait again for ever.
+TICK_S = 0.001
 
 
 class Timer(Protocol):

@@ -26,7 +26,7 @@ from kling_effects_async.errors import KlingEffectsError, RateLimitError, TaskNo
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.protocol.redaction import redacted
-from kling_effects_async.transport.clock import Clock, Timer
+from kling_effects_async.transport.clock import TICK_S, Clock, Timer
 from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.agenda import Agenda
 from kling_effects_async.waiting.lifecycle import is_change, newer
@@ -46,9 +46,6 @@ _log = logging.getLogger(__name__)
 
 # The loop was blocked, or the machine slept: waits get back the time in which nobody could ask.
 _SLEPT_S = 30.0
-# A timer may fire as early as its clock is coarse; what is due this soon is due now.
-_TICK_S = 0.001
-
 
 Listed: TypeAlias = tuple[Sequence[TaskSnapshot], int]
 """Those tasks of a page that were wanted (what is held of them if that is all it tells), and how
@@ -225,7 +222,7 @@ class Tracker:
                 timer.cancel()
 
     def _queue_what_is_due(self) -> None:
-        now = self._clock.monotonic() + _TICK_S
+        now = self._clock.monotonic() + TICK_S
         self.pages.wake_up(now)
         for watch in self._ends.take_due(now):
             if watch.deadline_at <= now:
