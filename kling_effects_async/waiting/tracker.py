@@ -4,7 +4,8 @@ Whoever waits for a task puts a ``Waiter`` on its ``Watch``, or holds it; while 
 it is on two agendas: when to ask about it next, and when the patience of a wait ends. The poller
 sleeps until the first of these moments, with one timer for everything, starts the questions that
 are due, and never waits for an answer itself, so that a hung request holds up nothing but its own
-task. Where the service lists tasks and more than a few are due, one page answers for all.
+task. Where the service lists tasks and more than a few are due, one page answers for all; who can
+end any time now stands in a row for the next page, and costs nothing more until it comes.
 
 What ends a wait without an end of the task: the policy's deadline, a span of trouble without a
 break, an answer that no patience will change, and the closing of the client.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
@@ -91,6 +92,7 @@ class Tracker:
         self._random = random
         self._watches = Watches()
         self._asks = Agenda()
+        self._row: dict[Watch, None] = {}  # they wait for the next page, and are on no agenda
         self._ends = Agenda()  # of every wait; has all watches that somebody wants
         self._poller: asyncio.Task[None] | None = None
         self._queue: deque[Watch] = deque()  # due
@@ -205,7 +207,7 @@ class Tracker:
             self._wake.clear()
             self._queue_what_is_due()
             self._start_questions()
-            self._sleeps_until = min(self._asks.next_at, self._ends.next_at)
+            self._sleeps_until = min(self._asks.next_at, self._ends.next_at, self._row_at())
             await self._sleep_until(self._sleeps_until)
             slept_s = self._clock.monotonic() - self._sleeps_until
             if slept_s > _SLEPT_S:
@@ -234,6 +236,23 @@ class Tracker:
                 self._queue.append(watch)
             else:  # it ended, or a pause for all came, after it was planned
                 self._plan(watch)
+        if not self.pages.is_usable:
+            self._dissolve_row(now)
+        elif self._row_at() <= now:
+            row, self._row = self._row, {}
+            for watch in row:
+                if watch.is_wanted:
+                    watch.is_asking = True
+                    self._queue.append(watch)
+
+    def _row_at(self) -> float:
+        """When the row's turn comes."""
+        return max(self.pages.next_at, self._paused_until) if self._row else NEVER
+
+    def _dissolve_row(self, now: float) -> None:
+        row, self._row = self._row, {}
+        for watch in row:
+            self._plan_after_answer(watch, now)
 
     def _plan(self, watch: Watch) -> None:
         """Plan the next question about the watch, unless one is under way, and the waits' end."""
@@ -242,7 +261,7 @@ class Tracker:
             return
         self._ends.plan(watch, watch.deadline_at)
         next_at = watch.deadline_at
-        if not watch.is_asking:
+        if not watch.is_asking and watch not in self._row:
             ask_at = self._ask_at(watch)
             self._asks.plan(watch, ask_at)
             next_at = min(next_at, ask_at)
@@ -252,6 +271,7 @@ class Tracker:
             self._poller = asyncio.create_task(self._poll(), name="kling-effects-poller")
 
     def _strike(self, watch: Watch) -> None:
+        self._row.pop(watch, None)
         self._asks.strike(watch)
         self._ends.strike(watch)
 
@@ -296,6 +316,7 @@ class Tracker:
             elif watch is self._probe:
                 self.pages.did_without(now)
             self._take_answer(watch, snapshot, now)
+            watch.next_ask_at = now + self._pause(watch, now)
         finally:
             self._asked(watch)
 
@@ -335,11 +356,26 @@ class Tracker:
             self.pages.rest(self._clock.monotonic())
             singly.update(missing.values())
         finally:
-            for watch in due:
-                watch.is_asking = watch in singly
-                self._plan(watch)
+            self._line_up([watch for watch in due if watch not in singly])
             self._singles += singly
             self._wake.set()
+
+    def _line_up(self, watches: Iterable[Watch]) -> None:
+        """After a page: who can end before the next one waits for it."""
+        now = self._clock.monotonic()
+        is_shared = self._is_shared()
+        for watch in watches:
+            watch.is_asking = False
+            if watch.failures:
+                self._plan(watch)
+            elif (
+                is_shared
+                and watch.is_wanted
+                and self.experience.quiet_s(watch.scene, now - watch.began_at) == 0.0
+            ):
+                self._row[watch] = None
+            else:
+                self._plan_after_answer(watch, now)
 
     def _one_to_check(self, due: list[Watch]) -> Watch | None:
         """One that runs by the page: now the oldest, now the next of the others."""
@@ -376,11 +412,18 @@ class Tracker:
         if watch.is_over and not was_over:
             self._gain_experience(watch, snapshot, now - watch.began_at)
         watch.asked_at = now
+
+    def _plan_after_answer(self, watch: Watch, now: float) -> None:
         watch.next_ask_at = now + self._pause(watch, now)
+        self._plan(watch)
+
+    def _is_shared(self) -> bool:
+        """Whether pages are asked for: they can be had, and enough is waited for."""
+        return self.pages.is_usable and len(self._ends) >= FEWEST
 
     def _pause(self, watch: Watch, now: float) -> float:
         age_s = now - watch.began_at
-        if not self.pages.is_usable or len(self._ends) < FEWEST:
+        if not self._is_shared():
             return self.experience.pause(self._policy, watch.scene, age_s)
         # One more task on the next page is free, so only what cannot end yet waits longer.
         quiet_s = self.experience.quiet_s(watch.scene, age_s)
