@@ -107,7 +107,7 @@ def read_listed(
     seen: list[TaskSnapshot] = []
     news: list[object] = []
     for entry in entries:
-        task_id = str(_first((entry,), "task_id")) if isinstance(entry, dict) else ""
+        task_id = str(entry.get("task_id")) if isinstance(entry, dict) else ""
         if task_id not in wanted:
             continue
         held = wanted[task_id]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 from attrs import evolve
 
@@ -109,17 +109,14 @@ class MemoryStore:
             )
         if to is not held.state and to not in FOLLOWERS[held.state]:
             raise JournalError(f"job {external_task_id!r} cannot go from {held.state} to {to}")
-        if units is not None and held.told("units") is None:
+        if units is not None and held.units is None:
             self._learn_units(held.plan, units)
-        held.take(
-            to,
-            task_id,
-            updated_at=self._now(),
-            message=message,
-            units=units,
-            result=result,
-            path=path,
-        )
+        held.state, held.updated_at = to, self._now()
+        held.task_id = held.task_id if task_id is None else task_id
+        held.message = held.message if message is None else message
+        held.units = held.units if units is None else units
+        held.result = held.result if result is None else result
+        held.path = held.path if path is None else path
         if held.task_id is not None:
             self._known[account] = held
         self._ended.pop((account, external_task_id), None)  # it may be asked for again
@@ -173,24 +170,29 @@ class _Remembered:
     The two are put together only for who asks: most jobs of a batch are never asked for.
     """
 
-    __slots__ = ("_since", "plan", "state", "task_id")
+    __slots__ = ("message", "path", "plan", "result", "state", "task_id", "units", "updated_at")
 
     def __init__(self, plan: Job) -> None:
         self.plan = plan
         self.state: JobState = plan.state
         self.task_id: str | None = plan.task_id
-        self._since: dict[str, Any] = {}
+        self.message: str = plan.message
+        self.units: Decimal | None = plan.units
+        self.result: str | None = plan.result
+        self.path: str | None = plan.path
+        self.updated_at: datetime = plan.updated_at
 
     @property
     def job(self) -> Job:
-        if not self._since:
+        if self.updated_at is self.plan.updated_at:
             return self.plan
-        return evolve(self.plan, state=self.state, task_id=self.task_id, **self._since)
-
-    def told(self, name: str) -> Any:
-        return self._since.get(name, getattr(self.plan, name))
-
-    def take(self, state: JobState, task_id: str | None, **news: Any) -> None:
-        self.state = state
-        self.task_id = task_id or self.task_id
-        self._since.update((name, value) for name, value in news.items() if value is not None)
+        return evolve(
+            self.plan,
+            state=self.state,
+            task_id=self.task_id,
+            message=self.message,
+            units=self.units,
+            result=self.result,
+            path=self.path,
+            updated_at=self.updated_at,
+        )

@@ -194,7 +194,7 @@ class Submitter:
 
     async def _try(self, job: Job, request: Request, place: Place) -> Job:
         """One POST, between two durable lines."""
-        job = await self._move(job, JobState.SUBMITTING)
+        await self._store.move(job.account, job.external_task_id, JobState.SUBMITTING)
         try:
             snapshot = await self._wire.post(request)
         except asyncio.CancelledError:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from datetime import timedelta
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -36,6 +37,7 @@ from kling_effects_async.transport.clock import Clock, sleep
 
 if TYPE_CHECKING:
     import aiohttp
+    import yarl
 
     from kling_effects_async.transport.upload import Base64JsonPayload
 
@@ -137,10 +139,8 @@ class Session:
 
     async def _send(self, request: Request) -> Reply:
         import aiohttp
-        import yarl
 
         payload: Base64JsonPayload | None = None
-        timeouts = aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s)
         timeout_s = (
             self._retry.answer_timeout_s if request.is_repeatable else self._retry.submit_timeout_s
         )
@@ -155,13 +155,12 @@ class Session:
                     asyncio.timeout(timeout_s),
                     http.request(
                         request.method,
-                        # Quoted already: yarl need not look at every character of it.
-                        yarl.URL(self._address_of(request), encoded=True),
+                        _url(self._address_of(request)),
                         data=payload,
                         headers=self._headers(),
                         allow_redirects=False,
                         raise_for_status=False,
-                        timeout=timeouts,
+                        timeout=self._connect_timeout,
                     ) as response,
                 ):
                     return await self._receive(response)
@@ -175,6 +174,12 @@ class Session:
         # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
         # so ours must not even remember them as its context.
         raise trouble
+
+    @cached_property
+    def _connect_timeout(self) -> aiohttp.ClientTimeout:
+        import aiohttp
+
+        return aiohttp.ClientTimeout(sock_connect=self._retry.connect_timeout_s)
 
     def _session(self) -> aiohttp.ClientSession:
         if self._is_closed:
@@ -222,6 +227,15 @@ class Session:
             body=_without(bytes(body), self._secrets),
             retry_after_s=retry_after_seconds(asked_to_wait, self._clock.now()),
         )
+
+
+# A URL remembers the parts it was taken into, so the few that are asked for again and again are
+# kept. Quoted already: yarl need not look at every character.
+@lru_cache(maxsize=256)
+def _url(address: str) -> yarl.URL:
+    import yarl
+
+    return yarl.URL(address, encoded=True)
 
 
 def _without(body: bytes, secrets: Iterable[bytes]) -> bytes:

@@ -171,8 +171,6 @@ class Tracker:
 
     def learn(self, watch: Watch, snapshot: TaskSnapshot) -> TaskSnapshot:
         """Take in what an answer said; what is held afterwards."""
-        if snapshot is watch.latest and not snapshot.is_final:
-            return snapshot  # it told nothing new
         held = newer(watch.latest, snapshot)
         if held is not snapshot:
             return held  # late or stale
@@ -397,7 +395,11 @@ class Tracker:
             now = self._clock.monotonic()
             for snapshot in listed:
                 watch = missing.pop(snapshot.task_id, None)
-                if watch is not None:
+                if watch is None:
+                    continue
+                if snapshot is watch.latest:
+                    watch.answered(now)
+                else:
                     self._take_answer(watch, snapshot, now)
             if not (missing and listed) or shown < PAGE_SIZE:
                 return
@@ -405,13 +407,11 @@ class Tracker:
     # -- what an answer, or none, does to a watch
 
     def _take_answer(self, watch: Watch, snapshot: TaskSnapshot, now: float) -> None:
-        watch.failures = 0
-        watch.unknown_since = None
         was_over = watch.is_over
         self.learn(watch, snapshot)
         if watch.is_over and not was_over:
             self._gain_experience(watch, snapshot, now - watch.began_at)
-        watch.asked_at = now
+        watch.answered(now)
 
     def _plan_after_answer(self, watch: Watch, now: float) -> None:
         watch.next_ask_at = now + self._pause(watch, now)

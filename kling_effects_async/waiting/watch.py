@@ -27,7 +27,7 @@ class Watch:
         is_over: the last change is final.
         is_whole: it was followed from its submit on, so its age is the task's.
         next_ask_at: before this nobody asks.
-        asked_at: when an answer came last that was not the end.
+        asked_at: when an answer came last.
         failures: questions in a row without a useful answer, since ``trouble_since``; the last of
             them is ``trouble``.
         unknown_since: since when the service has not known the task.
@@ -102,6 +102,12 @@ class Watch:
         self.changes.append(snapshot)
         self.is_over = snapshot.is_final
         self.wake()
+
+    def answered(self, now: float) -> None:
+        """The service told how it stands."""
+        self.asked_at = now
+        self.failures = 0
+        self.unknown_since = None
 
     def join(self, waiter: Waiter) -> None:
         """One more who waits."""
