@@ -39,16 +39,16 @@ async def outcomes(
         nonlocal fetching
         external_task_id = ""
         try:
-            job = await engine.job(effect, run=run, download_to=target)
-            external_task_id = job.external_task_id
-            watch = await engine.submit(job, effect)
+            plan = await engine.plan(effect, run=run, download_to=target)
+            external_task_id = plan.job.external_task_id
+            watch = await engine.submit(plan)
             result = await engine.handle(watch).result()
             path = None
             if folder is not None:
                 fetching += 1
                 wake.set()
                 try:
-                    path = await engine.bring_home(job, result, folder)
+                    path = await engine.bring_home(plan.job, result, folder)
                 finally:
                     fetching -= 1
         except Exception as error:  # the effect's own edge: delivered as its outcome
@@ -75,9 +75,9 @@ async def handles(
     async def submit(effect: Effect) -> EffectTask | Failed:
         external_task_id = ""
         try:
-            job = await engine.job(effect, run=run)
-            external_task_id = job.external_task_id
-            return engine.handle(await engine.submit(job, effect))
+            plan = await engine.plan(effect, run=run)
+            external_task_id = plan.job.external_task_id
+            return engine.handle(await engine.submit(plan))
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
 

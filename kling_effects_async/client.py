@@ -209,17 +209,17 @@ class EffectsClient:
         # Built once for its checks alone: what cannot be sent is refused before anything is read.
         build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))
-        job = await engine.job(
+        plan = await engine.plan(
             effect,
             id_or_random,
             callback_url=callback_url,
             with_hashes=is_named,
         )
         try:
-            return engine.handle(await engine.submit(job, effect))
+            return engine.handle(await engine.submit(plan))
         except (KlingEffectsError, asyncio.CancelledError):
             if not is_named:  # nobody can ask for it again by its random id
-                await asyncio.shield(engine.forget(job))
+                await asyncio.shield(engine.forget(plan.job))
             raise
 
     async def run(

@@ -22,7 +22,7 @@ from kling_effects_async.errors import ClientClosedError, KlingEffectsError, Vid
 from kling_effects_async.images import check_image, image_hash
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
-from kling_effects_async.protocol.messages import Request
+from kling_effects_async.protocol.messages import FileState, Request
 from kling_effects_async.protocol.requests import (
     build_list,
     build_lookup,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from kling_effects_async.spending.journal import Journal
     from kling_effects_async.transport.download import Downloader, Progress
 
-__all__ = ["Engine", "Options"]
+__all__ = ["Engine", "Options", "Plan"]
 
 
 @frozen(kw_only=True)
@@ -73,6 +73,15 @@ class Options:
     session: aiohttp.ClientSession | None
     clock: Clock
     random: Callable[[], float]
+
+
+@frozen
+class Plan:
+    """An effect that is to be paid for, as its job, and what its image files were at that time."""
+
+    effect: Effect
+    job: Job
+    files: Mapping[Path, FileState]
 
 
 class Engine:
@@ -153,7 +162,7 @@ class Engine:
 
     # -- spending
 
-    async def job(
+    async def plan(
         self,
         effect: Effect,
         external_task_id: str | None = None,
@@ -162,8 +171,8 @@ class Engine:
         run: str | None = None,
         download_to: str | None = None,
         with_hashes: bool = True,
-    ) -> Job:
-        """The plan of a job, after a look at its images.
+    ) -> Plan:
+        """What is to be paid for, after a look at its images.
 
         Args:
             external_task_id: by default made from the run and the effect's content.
@@ -173,29 +182,36 @@ class Engine:
             ImageRejectedError: Kling would refuse an image.
         """
         with_hashes = with_hashes or self._options.journal is not None
-        look = partial(_checked, effect, with_hashes=with_hashes)
+        look = partial(_looked_at, effect, with_hashes=with_hashes)
         is_remote = all(isinstance(image, str) for image in effect.images)
-        return planned(
+        image_hashes, files = look() if is_remote else await asyncio.to_thread(look)
+        job = planned(
             effect,
             account=self._options.account,
             external_task_id=external_task_id,
-            image_hashes=look() if is_remote else await asyncio.to_thread(look),
+            image_hashes=image_hashes,
             callback_url=callback_url,
             run=run,
             download_to=download_to,
             now=self._options.clock.now(),
         )
+        return Plan(effect, job, files)
 
-    async def submit(self, job: Job, effect: Effect) -> Watch:
-        """Have the job accepted; see ``Submitter.submit``."""
+    async def submit(self, plan: Plan) -> Watch:
+        """Have the job accepted; see ``Submitter.submit``.
+
+        Raises:
+            ImageRejectedError: also where an image file is not what it was when it was planned.
+        """
         request = build_submit(
             self._options.service,
-            effect,
-            external_task_id=job.external_task_id,
-            callback_url=job.callback_url,
+            plan.effect,
+            external_task_id=plan.job.external_task_id,
+            callback_url=plan.job.callback_url,
+            files=plan.files,
         )
         account = await self.account()
-        return await account.submit(job, request)
+        return await account.submit(plan.job, request)
 
     async def forget(self, job: Job) -> None:
         """Give up a job that was only planned; what may have been accepted stays as it is."""
@@ -307,9 +323,14 @@ def _plain_origin(service: Service) -> str | None:
     return service.base_url if service.base_url.startswith("http://") else None
 
 
-def _checked(effect: Effect, *, with_hashes: bool) -> list[str]:
-    """Refuse what Kling would refuse; the images' hashes, or ``""`` where nobody needs them."""
+def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
+    """Refuse what Kling would refuse; the images' hashes (``""`` where nobody needs them), and what
+    the files were."""
+    files = {}
     for image in effect.images:
-        if isinstance(image, (Path, bytes)):
-            check_image(image)
-    return [image_hash(image) if with_hashes else "" for image in effect.images]
+        if isinstance(image, str):
+            continue
+        facts = check_image(image)
+        if isinstance(image, Path):
+            files[image] = FileState(facts.size_bytes, facts.mtime_ns)
+    return [image_hash(image) if with_hashes else "" for image in effect.images], files

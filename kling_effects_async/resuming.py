@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
+from attrs import evolve
+
 from kling_effects_async.effects import Effect
-from kling_effects_async.engine import Engine
+from kling_effects_async.engine import Engine, Plan
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.flow import flow
 from kling_effects_async.outcomes import Done, Failed, Outcome
@@ -63,13 +65,13 @@ async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect |
             f"job {job.external_task_id}",
             ["Its image was given as bytes, which the journal does not keep; submit it again."],
         )
-    await _refuse_changed(engine, job, effect)
-    return await engine.submit(job, effect)
+    plan = await engine.plan(effect, job.external_task_id)
+    _refuse_changed(job, plan)
+    return await engine.submit(evolve(plan, job=job))
 
 
-async def _refuse_changed(engine: Engine, job: Job, effect: Effect) -> None:
-    now = await engine.job(effect, job.external_task_id)
-    if image_hashes_of(now) != image_hashes_of(job):
+def _refuse_changed(job: Job, now: Plan) -> None:
+    if image_hashes_of(now.job) != image_hashes_of(job):
         raise ImageRejectedError(
             f"job {job.external_task_id}",
             ["Its image is not the one that was planned; submit it under another id."],

@@ -69,6 +69,30 @@ async def test_every_effect_has_its_outcome(client: EffectsClient, emulator: Emu
 
 
 @pytest.mark.looptime
+async def test_an_image_that_changes_while_its_job_waits_for_a_place_is_not_sent(
+    emulator: Emulator, tmp_path: Path, cat: Path, astronaut: Path
+) -> None:
+    """Fault 56: its job, and its id, are those of the image as it was."""
+    image = tmp_path / "image.jpg"
+    image.write_bytes(cat.read_bytes())
+    one_place = SlotPolicy(start=1, most=1)
+    async with (
+        Journal(tmp_path / "jobs.db") as journal,
+        emulator.client(journal=journal, slots=one_place) as client,
+    ):
+        first = await client.submit(squish(0))
+        effect = SingleImageEffect("squish", image=image)
+        second = asyncio.create_task(client.submit(effect, external_task_id="second"))
+        while await journal.get(client.account, "second") is None:
+            pass
+        image.write_bytes(astronaut.read_bytes())
+        await first
+        with pytest.raises(ImageRejectedError, match="changed"):
+            await second
+    assert emulator.ledger.total == 1
+
+
+@pytest.mark.looptime
 async def test_as_many_run_as_there_are_slots_and_a_few_wait_ready(
     client: EffectsClient, emulator: Emulator
 ) -> None:

@@ -26,8 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kling_effects_async.errors import ImageRejectedError
-from kling_effects_async.protocol.messages import Base64Of, Body
-from kling_effects_async.transport.upload import Base64JsonPayload, payload_for
+from kling_effects_async.protocol.messages import Base64Of, Body, FileState
+from kling_effects_async.transport.upload import Base64JsonPayload
 
 KIB = 1024
 # More than the sockets of a loopback connection hold, so that a server that does not read holds up
@@ -67,7 +67,7 @@ async def sent(body: Body) -> tuple[bytes, Any]:
     """The body and the headers as a server got them."""
     received = Received()
     async with serving(received.read) as url:
-        assert await post(url, await payload_for(body)) == 200
+        assert await post(url, Base64JsonPayload(body)) == 200
     return received.bodies[0], received.headers[0]
 
 
@@ -75,8 +75,15 @@ def body_of(*images: Path | bytes) -> Body:
     """A JSON document with a member before the images and one after them."""
     pieces: list[bytes | Base64Of] = [b'{"effect_scene":"hug","images":["']
     for number, image in enumerate(images):
-        pieces += [b'","'] * (number > 0) + [Base64Of(image)]
+        pieces += [b'","'] * (number > 0) + [hole_of(image)]
     return (*pieces, b'"],"external_task_id":"\xc3\xa4"}')
+
+
+def hole_of(image: Path | bytes) -> Base64Of:
+    if isinstance(image, bytes):
+        return Base64Of(image)
+    found = image.stat()
+    return Base64Of(image, FileState(found.st_size, found.st_mtime_ns))
 
 
 def expected(*images: bytes) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def test_without_a_page_cache_and_the_speed_extra_the_same_arrives(tmp_path: Pat
 
 
 async def test_the_body_is_never_one_string() -> None:
-    payload = await payload_for(body_of(b"xyz"))
+    payload = Base64JsonPayload(body_of(b"xyz"))
     with pytest.raises(TypeError):
         payload.decode()
     with pytest.raises(TypeError):
@@ -175,7 +182,7 @@ async def test_after_a_cut_connection_the_whole_body_is_sent_again(tmp_path: Pat
         return web.Response()
 
     async with serving(cut_once) as url:
-        payload = await payload_for(body_of(path))
+        payload = Base64JsonPayload(body_of(path))
         with pytest.raises(aiohttp.ClientError):
             await post(url, payload)
         assert payload.rejection is None
@@ -194,7 +201,7 @@ async def test_a_redirect_gets_the_whole_body_again(tmp_path: Path) -> None:
         return web.Response(status=307, headers={"Location": "/there"})
 
     async with serving(move) as url:
-        assert await post(url, await payload_for(body_of(path))) == 200
+        assert await post(url, Base64JsonPayload(body_of(path))) == 200
     first, second = received.bodies
     assert first == second
 
@@ -239,7 +246,7 @@ async def test_a_file_that_changed_before_the_first_byte_is_not_sent(
         return web.Response()
 
     async with serving(note) as url:
-        payload = await payload_for(body_of(b"xyz", path))
+        payload = Base64JsonPayload(body_of(b"xyz", path))
         change(path)
         with pytest.raises(aiohttp.ClientConnectionError):
             await post(url, payload)
@@ -261,7 +268,7 @@ async def test_of_a_file_that_changes_meanwhile_the_server_never_gets_a_whole_bo
         return await received.read(request)
 
     async with serving(change_then_read) as url:
-        payload = await payload_for(body_of(path))
+        payload = Base64JsonPayload(body_of(path))
         with pytest.raises(aiohttp.ClientConnectionError):
             await post(url, payload)
     assert isinstance(payload.rejection, ImageRejectedError)
@@ -270,13 +277,13 @@ async def test_of_a_file_that_changes_meanwhile_the_server_never_gets_a_whole_bo
     assert received.bodies == []
 
 
-async def test_a_missing_file_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(ImageRejectedError, match="no such file"):
-        await payload_for(body_of(tmp_path / "gone.jpg"))
+def test_a_file_that_nobody_looked_at_cannot_be_sent(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="nobody has looked"):
+        Base64JsonPayload((Base64Of(image_file(tmp_path)),))
 
 
 async def test_without_a_connection_nothing_has_started() -> None:
-    payload = await payload_for(body_of(b"xyz"))
+    payload = Base64JsonPayload(body_of(b"xyz"))
     with pytest.raises(aiohttp.ClientConnectorError):
         await post(f"http://127.0.0.1:{unused_port()}/", payload)
     assert not payload.has_started
@@ -292,7 +299,7 @@ async def test_20_mb_are_sent_in_less_than_3_mb_of_memory(tmp_path: Path) -> Non
         return web.Response()
 
     async with serving(swallow) as url:
-        payload = await payload_for(body_of(image_file(tmp_path)))
+        payload = Base64JsonPayload(body_of(image_file(tmp_path)))
         tracemalloc.start()
         try:
             assert await post(url, payload) == 200
@@ -328,7 +335,7 @@ class FastWriter(AbstractStreamWriter):
 async def test_others_get_a_turn_after_every_48_kib(tmp_path: Path, is_file: bool) -> None:
     steps = 100
     path = image_file(tmp_path, steps * 48 * KIB)
-    payload = await payload_for(body_of(path if is_file else path.read_bytes()))
+    payload = Base64JsonPayload(body_of(path if is_file else path.read_bytes()))
     writing = asyncio.create_task(payload.write(writer := FastWriter()))
     turns = 0
     while not writing.done():
@@ -347,7 +354,7 @@ async def test_a_cancelled_upload_leaves_no_file_open(tmp_path: Path) -> None:
         return web.Response()
 
     async with serving(stall) as url:
-        upload = asyncio.create_task(post(url, await payload_for(body_of(image_file(tmp_path)))))
+        upload = asyncio.create_task(post(url, Base64JsonPayload(body_of(image_file(tmp_path)))))
         await has_arrived.wait()
         upload.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -358,7 +365,7 @@ async def test_a_cancelled_upload_leaves_no_file_open(tmp_path: Path) -> None:
 async def test_an_upload_that_is_cancelled_while_it_opens_leaves_no_file_open(
     tmp_path: Path,
 ) -> None:
-    payload = await payload_for(body_of(image_file(tmp_path, 100_000)))
+    payload = Base64JsonPayload(body_of(image_file(tmp_path, 100_000)))
     writing = asyncio.create_task(payload.write(FastWriter()))
     await asyncio.sleep(0)
     writing.cancel()
@@ -379,7 +386,7 @@ async def test_an_answer_before_the_end_of_the_body_is_seen_and_makes_no_noise(
         return web.Response(status=413)
 
     async with serving(refuse) as url:
-        assert await post(url, await payload_for(body_of(image_file(tmp_path)))) == 413
+        assert await post(url, Base64JsonPayload(body_of(image_file(tmp_path)))) == 413
     gc.collect()
     await asyncio.sleep(0)
     assert noise == []

@@ -14,14 +14,27 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["Base64Of", "Body", "Reply", "Request", "retry_after_seconds"]
+__all__ = ["Base64Of", "Body", "FileState", "Reply", "Request", "retry_after_seconds"]
+
+
+@frozen
+class FileState:
+    """What a file was when it was looked at; what is sent must still be that."""
+
+    size_bytes: int
+    mtime_ns: int | None
 
 
 @frozen
 class Base64Of:
-    """A place in a body where the base64 form of an image goes, without prefix or line breaks."""
+    """A place in a body where the base64 form of an image goes, without prefix or line breaks.
+
+    Attributes:
+        state: of an image file; without it, it cannot be sent.
+    """
 
     image: Path | bytes = field(repr=lambda image: f"<{type(image).__name__}>")
+    state: FileState | None = None
 
 
 Body: TypeAlias = tuple[bytes | Base64Of, ...]

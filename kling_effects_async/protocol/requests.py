@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import EffectRejectedError
-from kling_effects_async.protocol.messages import Base64Of, Body, Request
+from kling_effects_async.protocol.messages import Base64Of, Body, FileState, Request
 from kling_effects_async.protocol.services import InputFields, Service
 from kling_effects_async.scenes import catalogue, similar_scenes
 
@@ -44,8 +46,12 @@ def build_submit(
     *,
     external_task_id: str | None = None,
     callback_url: str | None = None,
+    files: Mapping[Path, FileState] = MappingProxyType({}),
 ) -> Request:
     """The request that creates (and charges for) one task.
+
+    Args:
+        files: what the image files were when they were looked at; needed only to send it.
 
     Raises:
         EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
@@ -61,7 +67,7 @@ def build_submit(
         raise EffectRejectedError(f"callback_url must be an http(s) URL, not {callback_url[:40]!r}")
     document = {
         "effect_scene": effect.scene,
-        "input": _input(service, effect),
+        "input": _input(service, effect, files),
         "callback_url": callback_url,
         "external_task_id": external_task_id,
     }
@@ -142,10 +148,10 @@ def _check_image_count(effect: Effect) -> None:
     raise EffectRejectedError(f"scene {effect.scene!r} does not take {wrong}: use {right}")
 
 
-def _input(service: Service, effect: Effect) -> dict[str, object]:
+def _input(service: Service, effect: Effect, files: Mapping[Path, FileState]) -> dict[str, object]:
     is_dual = isinstance(effect, DualImageEffect)
     fields = service.dialect.dual if is_dual else service.dialect.single
-    images = [_wire_image(image) for image in effect.images]
+    images = [_wire_image(image, files) for image in effect.images]
     members = {
         "model_name": _choose(service, "model_name", effect.model_name, fields.model_names),
         "mode": _mode(service, effect, fields),
@@ -181,8 +187,10 @@ def _choose(service: Service, name: str, asked: Any, allowed: tuple[Any, ...]) -
     )
 
 
-def _wire_image(image: ImageSource) -> str | Base64Of:
-    return image if isinstance(image, str) else Base64Of(image)
+def _wire_image(image: ImageSource, files: Mapping[Path, FileState]) -> str | Base64Of:
+    if isinstance(image, str):
+        return image
+    return Base64Of(image, files.get(image) if isinstance(image, Path) else None)
 
 
 def _body(document: Mapping[str, object]) -> Body:

@@ -141,7 +141,7 @@ def read_snapshot(
             f"HTTP {status}: the answer names no task", http_status=status, request_id=request_id
         )
     members["request_id"] = request_id
-    for video in members["videos"]:
+    for video in members.get("videos", ()):
         video["task_id"] = members["task_id"]
     try:
         return converter().structure(members, TaskSnapshot)
@@ -201,7 +201,7 @@ def _members(tasks: Sequence[Layer], fallback_id: str | None) -> dict[str, Any]:
         "raw_status": word,
         "message": _message(inside_out, status),
         "external_task_id": _external_task_id(inside_out),
-        "videos": _videos(inside_out) if status is TaskStatus.SUCCEEDED else [],
+        "videos": (status is TaskStatus.SUCCEEDED and _videos(inside_out)) or None,
         "created_at": _first(inside_out, "created_at")
         or _first(tasks, "submit_time", "create_time"),
         "updated_at": _first(inside_out, "updated_at")

@@ -147,9 +147,9 @@ class Session:
         async with self._places:
             http = self._session()
             if request.body:
-                from kling_effects_async.transport.upload import payload_for
+                from kling_effects_async.transport.upload import Base64JsonPayload
 
-                payload = await payload_for(request.body)
+                payload = Base64JsonPayload(request.body)
             try:
                 async with (
                     asyncio.timeout(timeout_s),

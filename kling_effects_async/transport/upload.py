@@ -14,18 +14,17 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, NoReturn, TypeAlias
+from typing import IO, NoReturn
 
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
-from attrs import frozen
 
 from kling_effects_async.effects import image_label
 from kling_effects_async.errors import ImageRejectedError
-from kling_effects_async.image_files import explain_failure, mtime_ns, open_image
-from kling_effects_async.protocol.messages import Base64Of, Body
+from kling_effects_async.image_files import explain_failure, open_image
+from kling_effects_async.protocol.messages import Base64Of, Body, FileState
 
-__all__ = ["Base64JsonPayload", "payload_for"]
+__all__ = ["Base64JsonPayload"]
 
 # To encode and send 48 KiB takes 0.2 ms, so with 50 uploads at once a turn of the loop takes 10 ms.
 # Whole groups of three bytes: only the last step of an image may end in "=".
@@ -38,31 +37,8 @@ _BLOCK_BYTES = 4 * _STEP_BYTES
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
 
-@frozen
-class _FileImage:
-    """A file as it was when the body was made; what is sent must still be that."""
-
-    path: Path
-    size_bytes: int
-    mtime_ns: int | None
-
-
-_Piece: TypeAlias = bytes | _FileImage | Base64Of
-
-
-async def payload_for(body: Body) -> Base64JsonPayload:
-    """Measure the files of a body, off the loop; for every attempt, or once for all.
-
-    Raises:
-        ImageRejectedError: a file cannot be opened.
-    """
-    if any(isinstance(piece, Base64Of) and isinstance(piece.image, Path) for piece in body):
-        return Base64JsonPayload(await asyncio.to_thread(_measured, body))
-    return Base64JsonPayload(body)
-
-
 class Base64JsonPayload(Payload):
-    """A JSON document of known length, for aiohttp to send; made by ``payload_for``.
+    """A JSON document of known length, for aiohttp to send.
 
     aiohttp wraps what goes wrong while it writes, so ask here:
 
@@ -74,11 +50,11 @@ class Base64JsonPayload(Payload):
 
     _default_content_type = "application/json"
     _autoclose = True  # nothing is held open between writes
-    _value: tuple[_Piece, ...]
+    _value: Body
 
-    def __init__(self, pieces: tuple[_Piece, ...]) -> None:
-        super().__init__(pieces)
-        self._size = sum(map(_encoded_size, pieces))
+    def __init__(self, body: Body) -> None:
+        super().__init__(body)
+        self._size = sum(map(_encoded_size, body))
         self.has_started: bool = False
         self.rejection: ImageRejectedError | None = None
 
@@ -104,37 +80,26 @@ class Base64JsonPayload(Payload):
             raise
 
 
-def _measured(body: Body) -> tuple[_Piece, ...]:
-    return tuple(_measured_piece(piece) for piece in body)
+def _encoded_size(piece: bytes | Base64Of) -> int:
+    if isinstance(piece, bytes):
+        return len(piece)
+    size_bytes = len(piece.image) if isinstance(piece.image, bytes) else _state(piece).size_bytes
+    return 4 * -(-size_bytes // 3)
 
 
-def _measured_piece(piece: bytes | Base64Of) -> _Piece:
-    if isinstance(piece, bytes) or isinstance(piece.image, bytes):
-        return piece
-    with open_image(piece.image) as file:
-        return _measured_file(piece.image, file)
+def _state(piece: Base64Of) -> FileState:
+    if piece.state is None:
+        raise TypeError(f"nobody has looked at the file of {piece!r}")
+    return piece.state
 
 
-def _measured_file(path: Path, file: IO[bytes]) -> _FileImage:
-    return _FileImage(path, file.seek(0, os.SEEK_END), mtime_ns(file))
-
-
-def _encoded_size(piece: _Piece) -> int:
-    match piece:
-        case bytes():
-            return len(piece)
-        case Base64Of(image=bytes() as image):
-            return 4 * -(-len(image) // 3)
-        case _FileImage(size_bytes=size_bytes):
-            return 4 * -(-size_bytes // 3)
-    raise TypeError(f"{piece!r} was not measured; make the payload with payload_for()")
-
-
-async def _opened(piece: _Piece, stack: AsyncExitStack) -> IO[bytes] | None:
+async def _opened(piece: bytes | Base64Of, stack: AsyncExitStack) -> IO[bytes] | None:
     """Open a file, and let ``stack`` close it, also where the wait for the thread is cancelled."""
-    if not isinstance(piece, _FileImage):
+    if isinstance(piece, bytes) or isinstance(piece.image, bytes):
         return None
-    opening = asyncio.get_running_loop().run_in_executor(None, _open_unchanged, piece)
+    opening = asyncio.get_running_loop().run_in_executor(
+        None, _open_unchanged, piece.image, _state(piece)
+    )
     stack.callback(opening.add_done_callback, _close_opened)
     return await asyncio.shield(opening)
 
@@ -144,27 +109,31 @@ def _close_opened(opening: asyncio.Future[IO[bytes]]) -> None:
         opening.result().close()
 
 
-async def _write_piece(writer: AbstractStreamWriter, piece: _Piece, file: IO[bytes] | None) -> None:
-    match piece:
-        case bytes():
-            await writer.write(piece)
-        case Base64Of(image=bytes() as image):
-            await _write_encoded(writer, image)
-        case _FileImage() if file is not None:
-            await _write_file(writer, piece, file.fileno())
+async def _write_piece(
+    writer: AbstractStreamWriter, piece: bytes | Base64Of, file: IO[bytes] | None
+) -> None:
+    if isinstance(piece, bytes):
+        await writer.write(piece)
+    elif isinstance(piece.image, bytes):
+        await _write_encoded(writer, piece.image)
+    elif file is not None:
+        await _write_file(writer, piece.image, _state(piece), file.fileno())
 
 
-async def _write_file(writer: AbstractStreamWriter, image: _FileImage, descriptor: int) -> None:
-    step = bytearray(_STEP_BYTES)
+async def _write_file(
+    writer: AbstractStreamWriter, path: Path, state: FileState, descriptor: int
+) -> None:
+    buffer = memoryview(bytearray(_STEP_BYTES))
     offset = 0
-    while offset < image.size_bytes:
-        # The last block always comes from the thread, which looks whether the file has changed.
-        is_last = offset + _BLOCK_BYTES >= image.size_bytes
-        if not is_last and _read_cached(descriptor, step, offset):
+    while offset < state.size_bytes:
+        step = buffer[: state.size_bytes - offset]
+        if _read_cached(descriptor, step, offset):
+            offset += len(step)
+            if offset == state.size_bytes:
+                _refuse_changed(path, state, descriptor)
             await _write_step(writer, step)
-            offset += _STEP_BYTES
         else:
-            block = await asyncio.to_thread(_read_block, image, offset)
+            block = await asyncio.to_thread(_read_block, path, state, offset)
             await _write_encoded(writer, block)
             offset += len(block)
 
@@ -175,12 +144,12 @@ async def _write_encoded(writer: AbstractStreamWriter, content: bytes) -> None:
         await _write_step(writer, view[offset : offset + _STEP_BYTES])
 
 
-async def _write_step(writer: AbstractStreamWriter, step: bytearray | memoryview) -> None:
+async def _write_step(writer: AbstractStreamWriter, step: memoryview) -> None:
     await writer.write(_encode(step))
     await asyncio.sleep(0)  # write() returns at once while the socket keeps up
 
 
-def _read_cached(descriptor: int, step: bytearray, offset: int) -> bool:
+def _read_cached(descriptor: int, step: memoryview, offset: int) -> bool:
     """Fill one step from a file, if that takes no wait."""
     if _NOWAIT is None:
         return False
@@ -190,42 +159,45 @@ def _read_cached(descriptor: int, step: bytearray, offset: int) -> bool:
         return False
 
 
-def _read_block(image: _FileImage, offset: int) -> bytes:
+def _read_block(path: Path, state: FileState, offset: int) -> bytes:
     """One block of a file that is still what it was; opened anew, so that nobody shares it."""
-    wanted = min(_BLOCK_BYTES, image.size_bytes - offset)
-    with open_image(image.path) as file:
+    wanted = min(_BLOCK_BYTES, state.size_bytes - offset)
+    with open_image(path) as file:
         try:
             file.seek(offset)
             block = file.read(wanted)
         except OSError as error:
-            raise ImageRejectedError(image_label(image.path), [explain_failure(error)]) from error
-        _refuse_changed(image, file)
+            raise ImageRejectedError(image_label(path), [explain_failure(error)]) from error
+        _refuse_changed(path, state, file.fileno())
     return block
 
 
-def _open_unchanged(image: _FileImage) -> IO[bytes]:
-    file = open_image(image.path)
+def _open_unchanged(path: Path, state: FileState) -> IO[bytes]:
+    file = open_image(path)
     try:
-        _refuse_changed(image, file)
+        _refuse_changed(path, state, file.fileno())
     except ImageRejectedError:
         file.close()
         raise
     return file
 
 
-def _refuse_changed(image: _FileImage, file: IO[bytes]) -> None:
-    if image != _measured_file(image.path, file):
-        problem = "It changed while it was being sent; submit it again once it is complete."
-        raise ImageRejectedError(image_label(image.path), [problem])
+def _refuse_changed(path: Path, state: FileState, descriptor: int) -> None:
+    """Cheap enough for the loop where the content came from the cache: then this does, too."""
+    found = os.fstat(descriptor)
+    is_gone = found.st_nlink == 0  # deleted, or another file took its name
+    if is_gone or state != FileState(found.st_size, found.st_mtime_ns):
+        problem = "It changed after it was looked at; submit it again once it is complete."
+        raise ImageRejectedError(image_label(path), [problem])
 
 
-def _encoder() -> Callable[[bytearray | memoryview], bytes]:
+def _encoder() -> Callable[[memoryview], bytes]:
     """pybase64 where the extra ``[speed]`` is installed: less than half the CPU time."""
     try:
         import pybase64
     except ImportError:
         return partial(binascii.b2a_base64, newline=False)
-    encode: Callable[[bytearray | memoryview], bytes] = pybase64.b64encode
+    encode: Callable[[memoryview], bytes] = pybase64.b64encode
     return encode
 
 

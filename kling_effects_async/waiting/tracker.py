@@ -368,7 +368,7 @@ class Tracker:
                 self._plan(watch)
             elif (
                 is_shared
-                and watch.is_wanted
+                and not watch.is_over
                 and self.experience.quiet_s(watch.scene, now - watch.began_at) == 0.0
             ):
                 self._row[watch] = None
