@@ -123,15 +123,17 @@ async def _write_piece(
 async def _write_file(
     writer: AbstractStreamWriter, path: Path, state: FileState, descriptor: int
 ) -> None:
-    buffer = memoryview(bytearray(_STEP_BYTES))
+    step = memoryview(bytearray(_STEP_BYTES))
     offset = 0
-    while offset < state.size_bytes:
-        step = buffer[: state.size_bytes - offset]
+    while left := state.size_bytes - offset:
+        if left < _STEP_BYTES:
+            step = step[:left]
         if _read_cached(descriptor, step, offset):
             offset += len(step)
             if offset == state.size_bytes:
                 _refuse_changed(path, state, descriptor)
-            await _write_step(writer, step)
+            await writer.write(_encode(step))
+            await asyncio.sleep(0)  # write() returns at once while the socket keeps up
         else:
             block = await asyncio.to_thread(_read_block, path, state, offset)
             await _write_encoded(writer, block)
@@ -141,12 +143,8 @@ async def _write_file(
 async def _write_encoded(writer: AbstractStreamWriter, content: bytes) -> None:
     view = memoryview(content)
     for offset in range(0, len(content), _STEP_BYTES):
-        await _write_step(writer, view[offset : offset + _STEP_BYTES])
-
-
-async def _write_step(writer: AbstractStreamWriter, step: memoryview) -> None:
-    await writer.write(_encode(step))
-    await asyncio.sleep(0)  # write() returns at once while the socket keeps up
+        await writer.write(_encode(view[offset : offset + _STEP_BYTES]))
+        await asyncio.sleep(0)
 
 
 def _read_cached(descriptor: int, step: memoryview, offset: int) -> bool:
