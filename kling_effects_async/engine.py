@@ -39,8 +39,9 @@ from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.session import Session
+from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
+from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from kling_effects_async.errors import (
 from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import sleep
+from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
+from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
 
 VIDEO = Video(url="https://v.example/o.mp4")
@@ -37,7 +38,7 @@ class Service:
         self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
         self.unlisted: set[str] = set()
         self.hung: set[str | None] = set()
-        self.stale_by_s = self.single_takes_s = 0.0
+        self.stale_by_s = self.single_takes_s = self.page_takes_s = 0.0
         self.trouble: Exception | None = None
         self.pages: list[float] = []
         self.singles: list[str] = []
@@ -66,6 +67,7 @@ class Service:
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
     ) -> Listed:
         self.pages.append(self.clock.monotonic())
+        await sleep(self.clock, self.page_takes_s)
         if self.trouble is not None:
             raise self.trouble
         shown = [name for name in self.ends_at if name not in self.unlisted]
@@ -101,6 +103,51 @@ async def test_pages_keep_a_rhythm_of_about_a_second() -> None:
     gaps = [b - a for a, b in zip(service.pages, service.pages[1:], strict=False)]
     assert min(gaps) >= 0.499
     assert max(gaps) < 3.5  # the pace of the tasks' age, shared by all
+
+
+async def test_pages_end_with_the_last_who_waits() -> None:
+    service = Service(*[60.0] * 50)
+    waits = service.waits()
+    await service.clock.advance(10)
+    for wait in waits:
+        wait.cancel()
+    await service.clock.settle()
+    before = len(service.pages) + len(service.singles)
+    await service.clock.advance(100)
+    assert len(service.pages) + len(service.singles) == before
+    await service.tracker.aclose()
+
+
+async def test_whoever_waits_again_is_on_the_next_page() -> None:
+    service = Service(*[30.0] * 50)
+    waits = service.waits()
+    await service.clock.advance(10)
+    waits[0].cancel()
+    await service.clock.settle()
+    waits[0] = service.waits()[0]
+    await service.clock.advance(22)
+    assert all(wait.done() for wait in waits)
+    assert len(service.singles) <= 10  # the checks
+    await service.tracker.aclose()
+
+
+async def test_a_page_that_takes_longer_than_the_rhythm_is_waited_for() -> None:
+    service = Service(*[30.0] * 50)
+    service.page_takes_s = 4.0
+    await finished(service, 45)
+    assert len(service.pages) <= 14
+
+
+async def test_those_who_stood_in_line_for_a_page_are_asked_singly_when_the_list_goes() -> None:
+    service = Service(*[40.0] * 50)
+    waits = service.waits()
+    await service.clock.advance(10)
+    before = len(service.pages)
+    service.trouble = AuthenticationError("lists are not for you any more", code=1103)
+    await service.clock.advance(36)
+    assert all(wait.done() and not wait.exception() for wait in waits)
+    assert len(service.pages) - before <= 3
+    await service.tracker.aclose()
 
 
 async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_once() -> None:
@@ -248,7 +295,7 @@ async def test_a_check_that_nobody_waits_for_any_more_is_not_the_last() -> None:
     service = Service(*[3000.0] * 20)
     waits = service.waits()
     first = service.tracker.watch("t0", None)
-    service.tracker._checked = first
+    service.tracker._rounds._checked = first
     service.tracker._singles.append(first)
     waits[0].cancel()
     await service.clock.advance(20)

@@ -14,7 +14,8 @@ from kling_effects_async.emulator import Clips, Emulator
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.waiting.tracker import Listed, Questions, Tracker
+from kling_effects_async.waiting.rounds import Listed
+from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
 
 IN_FLIGHT = 20_000

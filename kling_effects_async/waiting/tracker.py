@@ -16,22 +16,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from itertools import count
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import frozen
 
-from kling_effects_async.errors import KlingEffectsError, RateLimitError, TaskNotFoundError
+from kling_effects_async.errors import KlingEffectsError, TaskNotFoundError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import TICK_S, Clock, Timer
-from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.agenda import Agenda
 from kling_effects_async.waiting.lifecycle import is_change, newer
-from kling_effects_async.waiting.pages import FEWEST, PAGE_SIZE, Pages
+from kling_effects_async.waiting.pages import FEWEST, Pages
+from kling_effects_async.waiting.rounds import AskPage, Rounds
 from kling_effects_async.waiting.schedule import Experience
 from kling_effects_async.waiting.trouble import (
     closed,
@@ -48,10 +47,6 @@ _log = logging.getLogger(__name__)
 # The loop was blocked, or the machine slept: waits get back the time in which nobody could ask.
 _SLEPT_S = 30.0
 
-Listed: TypeAlias = tuple[Sequence[TaskSnapshot], int]
-"""Those tasks of a page that were wanted (what is held of them if that is all it tells), and how
-many it shows in all."""
-
 
 @frozen
 class Questions:
@@ -59,13 +54,12 @@ class Questions:
 
     Attributes:
         one: about one task.
-        page: a page of the task list, by number and size, read for these task ids alone; with each
-            comes what is held of it.
+        page: a page of the task list.
         has_list: whether there is a list, as far as the documents say.
     """
 
     one: Callable[[Watch], Awaitable[TaskSnapshot]]
-    page: Callable[[int, int, Mapping[str, TaskSnapshot | None]], Awaitable[Listed]] | None = None
+    page: AskPage | None = None
     has_list: bool | None = None
 
 
@@ -86,21 +80,25 @@ class Tracker:
     ) -> None:
         self.experience: Experience = Experience()
         self.pages: Pages = Pages(questions.has_list if questions.page is not None else False)
-        self._ask_for = questions
+        self._ask_one = questions.one
+        self._rounds = Rounds(
+            questions.page,
+            self.pages,
+            clock,
+            take_answer=self._take_answer,
+            take_trouble=self._take_trouble,
+        )
         self._policy = policy
         self._clock = clock
         self._random = random
         self._watches = Watches()
         self._asks = Agenda()
-        self._row: dict[Watch, None] = {}  # they wait for the next page, and are on no agenda
+        self._row: dict[Watch, None] = {}  # they wait for the next page instead
         self._ends = Agenda()  # of every wait; has all watches that somebody wants
         self._poller: asyncio.Task[None] | None = None
         self._queue: deque[Watch] = deque()  # due
         self._singles: deque[Watch] = deque()  # due, and no page shows them
         self._asking: set[asyncio.Task[None]] = set()
-        self._checked: Watch | None = None  # asked singly to hold a page against the answer
-        self._probe: Watch | None = None  # asked singly to see whether only pages fail
-        self._checks = 0
         self._wake = asyncio.Event()
         self._sleeps_until = NEVER
         self._lost_s = 0.0  # in which nothing ran, in all
@@ -239,9 +237,8 @@ class Tracker:
         elif self._row_at() <= now:
             row, self._row = self._row, {}
             for watch in row:
-                if watch.is_wanted:
-                    watch.is_asking = True
-                    self._queue.append(watch)
+                watch.is_asking = True
+            self._queue += row
 
     def _row_at(self) -> float:
         """When the row's turn comes."""
@@ -301,7 +298,7 @@ class Tracker:
 
     async def _ask(self, watch: Watch) -> None:
         try:
-            snapshot = await self._ask_for.one(watch)
+            snapshot = await self._ask_one(watch)
         except KlingEffectsError as error:
             self._take_trouble(watch, error)
         except Exception as error:
@@ -309,10 +306,7 @@ class Tracker:
             watch.wake(error)
         else:
             now = self._clock.monotonic()
-            if watch is self._checked:
-                self.pages.compared(was_behind=snapshot.is_final, now=now)
-            elif watch is self._probe:
-                self.pages.did_without(now)
+            self._rounds.answered_singly(watch, snapshot, now)
             self._take_answer(watch, snapshot, now)
             watch.next_ask_at = now + self._pause(watch, now)
         finally:
@@ -320,43 +314,15 @@ class Tracker:
 
     def _asked(self, watch: Watch) -> None:
         """It had its turn, with or without an answer."""
-        self._checked = None if watch is self._checked else self._checked
-        self._probe = None if watch is self._probe else self._probe
+        self._rounds.asked_singly(watch)
         watch.is_asking = False
         self._plan(watch)
 
     async def _ask_together(self, due: list[Watch]) -> None:
-        """One page for all that are due; what it does not show is asked about singly."""
-        now = self._clock.monotonic()
-        self.pages.asked(now, min(now - watch.began_at for watch in due))
-        missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
-        singly = {watch for watch in due if watch.task_id is None}
-        try:
-            await self._read_pages(missing)
-            self.pages.answered(len(due), len(missing), self._clock.monotonic())
-            singly.update(missing.values())
-            if self.pages.wants_a_check() and self._checked is None:
-                self._checked = self._one_to_check(due)
-                singly.update(filter(None, [self._checked]))
-        except KlingEffectsError as error:
-            self.pages.failed(error, self._clock.monotonic())
-            if self.pages.is_usable and is_passing(error):
-                for watch in missing.values():
-                    self._take_trouble(watch, error)
-                if not isinstance(error, RateLimitError) and self._probe is None:
-                    self._probe = next(iter(missing.values()), None)
-                    singly.update(filter(None, [self._probe]))
-            else:
-                singly.update(missing.values())
-        except Exception as error:
-            # The outermost edge of a question: a fault of ours must not keep anybody waiting.
-            _log.error("a page could not be read, asking singly: %s", type(error).__name__)
-            self.pages.rest(self._clock.monotonic())
-            singly.update(missing.values())
-        finally:
-            self._line_up([watch for watch in due if watch not in singly])
-            self._singles += singly
-            self._wake.set()
+        singly = await self._rounds.ask(due)
+        self._line_up(watch for watch in due if watch not in singly)
+        self._singles += singly
+        self._wake.set()
 
     def _line_up(self, watches: Iterable[Watch]) -> None:
         """After a page: who can end before the next one waits for it."""
@@ -374,35 +340,6 @@ class Tracker:
                 self._row[watch] = None
             else:
                 self._plan_after_answer(watch, now)
-
-    def _one_to_check(self, due: list[Watch]) -> Watch | None:
-        """One that runs by the page: now the oldest, now the next of the others."""
-        running = [watch for watch in due if watch.latest is not None and not watch.is_over]
-        running.sort(key=lambda watch: watch.began_at)
-        turn, is_oldest = divmod(self._checks, 2)
-        self._checks += 1
-        return running[0 if is_oldest else turn % len(running)] if running else None
-
-    async def _read_pages(self, missing: dict[str, Watch]) -> None:
-        """Take the tasks off ``missing`` that the list shows.
-
-        Tasks of one batch stand close together, so the first page without any of them is the last.
-        """
-        assert self._ask_for.page is not None
-        for number in count(1):
-            wanted = {task_id: watch.latest for task_id, watch in missing.items()}
-            listed, shown = await self._ask_for.page(number, PAGE_SIZE, wanted)
-            now = self._clock.monotonic()
-            for snapshot in listed:
-                watch = missing.pop(snapshot.task_id, None)
-                if watch is None:
-                    continue
-                if snapshot is watch.latest:
-                    watch.answered(now)
-                else:
-                    self._take_answer(watch, snapshot, now)
-            if not (missing and listed) or shown < PAGE_SIZE:
-                return
 
     # -- what an answer, or none, does to a watch
 

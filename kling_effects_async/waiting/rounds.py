@@ -1,0 +1,134 @@
+"""One page for everybody who is due, and the single answers that pages are held against.
+
+What a page does not show is asked about singly. So is, now and then, a task that runs by the page,
+because a list may be stale, and one task where a page could not be had, because only then is it
+seen whether the list alone is in trouble.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import count
+from typing import TypeAlias
+
+from kling_effects_async.errors import KlingEffectsError, RateLimitError
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.transport.clock import Clock
+from kling_effects_async.transport.session import is_passing
+from kling_effects_async.waiting.pages import PAGE_SIZE, Pages
+from kling_effects_async.waiting.watch import Watch
+
+__all__ = ["AskPage", "Listed", "Rounds"]
+
+_log = logging.getLogger(__name__)
+
+Listed: TypeAlias = tuple[Sequence[TaskSnapshot], int]
+"""Those tasks of a page that were wanted (what is held of them if that is all it tells), and how
+many it shows in all."""
+
+AskPage: TypeAlias = Callable[[int, int, Mapping[str, TaskSnapshot | None]], Awaitable[Listed]]
+"""Asks for a page by number and size, read for these task ids alone; with each comes what is held
+of it."""
+
+
+class Rounds:
+    """Asks with pages.
+
+    Args:
+        take_answer: told what a page says about a task, and when it came.
+        take_trouble: told why a task could not be asked about.
+    """
+
+    def __init__(
+        self,
+        ask_page: AskPage | None,
+        pages: Pages,
+        clock: Clock,
+        *,
+        take_answer: Callable[[Watch, TaskSnapshot, float], None],
+        take_trouble: Callable[[Watch, KlingEffectsError], None],
+    ) -> None:
+        self._ask_page = ask_page
+        self._pages = pages
+        self._clock = clock
+        self._take_answer = take_answer
+        self._take_trouble = take_trouble
+        self._checks = 0
+        self._checked: Watch | None = None  # asked singly to hold a page against the answer
+        self._probe: Watch | None = None  # asked singly to see whether only pages fail
+
+    async def ask(self, due: Sequence[Watch]) -> set[Watch]:
+        """Ask about all of them together; those that have to be asked about singly."""
+        now = self._clock.monotonic()
+        self._pages.asked(now, min(now - watch.began_at for watch in due))
+        missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
+        without_id = {watch for watch in due if watch.task_id is None}
+        try:
+            await self._read(missing)
+        except KlingEffectsError as error:
+            return without_id | self._after_failure(missing.values(), error)
+        except Exception as error:
+            # The outermost edge of a question: a fault of ours must not keep anybody waiting.
+            _log.error("a page could not be read, asking singly: %s", type(error).__name__)
+            self._pages.rest(self._clock.monotonic())
+            return without_id | set(missing.values())
+        self._pages.answered(len(due), len(missing), self._clock.monotonic())
+        return without_id | set(missing.values()) | self._to_check(due)
+
+    def answered_singly(self, watch: Watch, snapshot: TaskSnapshot, now: float) -> None:
+        """What the answer says about pages, if it was one of those that were asked for that."""
+        if watch is self._checked:
+            self._pages.compared(was_behind=snapshot.is_final, now=now)
+        elif watch is self._probe:
+            self._pages.did_without(now)
+
+    def asked_singly(self, watch: Watch) -> None:
+        """It had its turn, with or without an answer."""
+        self._checked = None if watch is self._checked else self._checked
+        self._probe = None if watch is self._probe else self._probe
+
+    async def _read(self, missing: dict[str, Watch]) -> None:
+        """Take the tasks off ``missing`` that the list shows.
+
+        Tasks of one batch stand close together, so the first page without any of them is the last.
+        """
+        assert self._ask_page is not None
+        for number in count(1):
+            wanted = {task_id: watch.latest for task_id, watch in missing.items()}
+            listed, shown = await self._ask_page(number, PAGE_SIZE, wanted)
+            now = self._clock.monotonic()
+            for snapshot in listed:
+                watch = missing.pop(snapshot.task_id, None)
+                if watch is None:
+                    continue
+                if snapshot is watch.latest:
+                    watch.answered(now)
+                else:
+                    self._take_answer(watch, snapshot, now)
+            if not (missing and listed) or shown < PAGE_SIZE:
+                return
+
+    def _after_failure(self, missing: Collection[Watch], error: KlingEffectsError) -> set[Watch]:
+        self._pages.failed(error, self._clock.monotonic())
+        if not (self._pages.is_usable and is_passing(error)):
+            return set(missing)
+        for watch in missing:
+            self._take_trouble(watch, error)
+        if not isinstance(error, RateLimitError) and self._probe is None:
+            self._probe = next(iter(missing), None)
+            return set(filter(None, [self._probe]))
+        return set()
+
+    def _to_check(self, due: Iterable[Watch]) -> set[Watch]:
+        """One that runs by the page: now the oldest, now the next of the others."""
+        if not self._pages.wants_a_check() or self._checked is not None:
+            return set()
+        running = [watch for watch in due if watch.latest is not None and not watch.is_over]
+        if not running:
+            return set()
+        running.sort(key=lambda watch: watch.began_at)
+        turn, is_oldest = divmod(self._checks, 2)
+        self._checks += 1
+        self._checked = running[0 if is_oldest else turn % len(running)]
+        return {self._checked}
