@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kling_effects_async.models import TaskStatus, Video
@@ -87,6 +87,11 @@ def moment(value: Any) -> datetime | None:
     number = value if type(value) is int else _number(value)
     if not number or number < 0:
         return None  # 0 means "not reached yet"
+    return _utc(number)
+
+
+@lru_cache(maxsize=1024)  # page after page tells the same times of the tasks that run
+def _utc(number: int | Decimal) -> datetime | None:
     try:
         return datetime.fromtimestamp(
             float(number / 1000 if number >= _FIRST_MILLISECONDS else number), UTC
