@@ -40,6 +40,7 @@ class Service:
         self.hung: set[str | None] = set()
         self.stale_by_s = self.single_takes_s = self.page_takes_s = 0.0
         self.trouble: Exception | None = None
+        self.single_trouble: Exception | None = None
         self.pages: list[float] = []
         self.singles: list[str] = []
         self.tracker = Tracker(
@@ -61,6 +62,8 @@ class Service:
             self.unlisted.add(watch.task_id or "")
             await asyncio.Event().wait()
         await sleep(self.clock, self.single_takes_s)
+        if self.single_trouble is not None:
+            raise self.single_trouble
         return self.snapshot(watch.task_id or "", self.clock.monotonic())
 
     async def page(
@@ -115,6 +118,53 @@ async def test_pages_end_with_the_last_who_waits() -> None:
     before = len(service.pages) + len(service.singles)
     await service.clock.advance(100)
     assert len(service.pages) + len(service.singles) == before
+    await service.tracker.aclose()
+
+
+async def test_a_pause_that_the_service_asks_for_is_kept_by_the_row() -> None:
+    """Fault 13."""
+    service = Service(*[60.0] * 50)
+    waits = service.waits()
+    await service.clock.advance(10)
+    service.trouble = RateLimitError("slower", retryable=True, retry_after_s=30)
+    await service.clock.advance(1)
+    service.trouble = None
+    asked = len(service.pages) + len(service.singles)
+    await service.clock.advance(28)
+    assert len(service.pages) + len(service.singles) == asked
+    await service.clock.advance(40)
+    assert all(wait.done() for wait in waits)
+    await service.tracker.aclose()
+
+
+async def test_a_pause_holds_back_what_was_due_already() -> None:
+    """Fault 13."""
+    service = Service(*[60.0] * 200)
+    service.unlisted = set(service.ends_at)
+    service.single_trouble = RateLimitError("slower", retryable=True, retry_after_s=60)
+    waits = service.waits()
+    await service.clock.advance(50)
+    assert len(service.singles) <= PollPolicy().parallel
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
+
+
+async def test_those_who_are_seen_to_end_while_they_stand_in_the_row_count_no_more() -> None:
+    """Or the one that is left would be asked about as often as pages are asked for."""
+    service = Service(*[300.0] * 20)
+    tasks = [service.tracker.watch(name, None) for name in service.ends_at]
+    ends: list[TaskSnapshot | None] = []
+    for task in tasks:
+        service.tracker.hold(task, ends.append)
+    await service.clock.advance(10)
+    for task in tasks[1:]:
+        service.tracker.learn(task, service.snapshot(task.task_id or "", 300.0))
+    pages, singles = len(service.pages), len(service.singles)
+    await service.clock.advance(280)
+    assert len(ends) == 19
+    assert len(service.pages) - pages <= 1
+    assert len(service.singles) - singles <= 60
     await service.tracker.aclose()
 
 

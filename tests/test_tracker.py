@@ -445,3 +445,12 @@ async def test_errors_are_delivered_to_waiters_only(desks: Desks) -> None:
     assert isinstance(error, KlingEffectsError)
     await tracker.aclose()
     gc.collect()  # an exception nobody fetched would be reported here
+
+
+async def test_a_fault_of_ours_about_a_held_task_is_not_met_again_at_once() -> None:
+    desk = Desk(RuntimeError("Session is closed"))
+    desk.tracker.hold(watch := desk.tracker.watch("t1", None), lambda _final: None)
+    await desk.clock.advance(60)
+    assert watch.is_held
+    assert len(desk.asked_at) <= 1 + 60 / PollPolicy().ceiling_s
+    await desk.tracker.aclose()

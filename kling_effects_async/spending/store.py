@@ -111,6 +111,7 @@ class MemoryStore:
             raise JournalError(f"job {external_task_id!r} cannot go from {held.state} to {to}")
         if units is not None and held.units is None:
             self._learn_units(held.plan, units)
+        held.has_moved = True
         held.state, held.updated_at = to, self._now()
         held.task_id = held.task_id if task_id is None else task_id
         held.message = held.message if message is None else message
@@ -170,10 +171,21 @@ class _Remembered:
     The two are put together only for who asks: most jobs of a batch are never asked for.
     """
 
-    __slots__ = ("message", "path", "plan", "result", "state", "task_id", "units", "updated_at")
+    __slots__ = (
+        "has_moved",
+        "message",
+        "path",
+        "plan",
+        "result",
+        "state",
+        "task_id",
+        "units",
+        "updated_at",
+    )
 
     def __init__(self, plan: Job) -> None:
         self.plan = plan
+        self.has_moved: bool = False
         self.state: JobState = plan.state
         self.task_id: str | None = plan.task_id
         self.message: str = plan.message
@@ -184,7 +196,7 @@ class _Remembered:
 
     @property
     def job(self) -> Job:
-        if self.updated_at is self.plan.updated_at:
+        if not self.has_moved:
             return self.plan
         return evolve(
             self.plan,

@@ -167,6 +167,10 @@ def _read_block(path: Path, state: FileState, offset: int) -> bytes:
         except OSError as error:
             raise ImageRejectedError(image_label(path), [explain_failure(error)]) from error
         _refuse_changed(path, state, file.fileno())
+    if len(block) < wanted:
+        raise ImageRejectedError(
+            image_label(path), ["It is shorter than its file system says; copy it elsewhere."]
+        )
     return block
 
 
@@ -185,7 +189,7 @@ def _refuse_changed(path: Path, state: FileState, descriptor: int) -> None:
     found = os.fstat(descriptor)
     is_gone = found.st_nlink == 0  # deleted, or another file took its name
     if is_gone or state != FileState(found.st_size, found.st_mtime_ns):
-        problem = "It changed after it was looked at; submit it again once it is complete."
+        problem = "It changed after it was looked at; submit it again once nobody writes to it."
         raise ImageRejectedError(image_label(path), [problem])
 
 

@@ -63,18 +63,19 @@ class Rounds:
         now = self._clock.monotonic()
         self._pages.asked(now, min(now - watch.began_at for watch in due))
         missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
-        without_id = {watch for watch in due if watch.task_id is None}
+        # Without an id, or known by both ids apart: a page's entry is told to one watch alone.
+        others = {watch for watch in due if missing.get(watch.task_id or "") is not watch}
         try:
             await self._read(missing)
         except KlingEffectsError as error:
-            return without_id | self._after_failure(missing.values(), error)
+            return others | self._after_failure(missing.values(), error)
         except Exception as error:
             # The outermost edge of a question: a fault of ours must not keep anybody waiting.
             _log.error("a page could not be read, asking singly: %s", type(error).__name__)
             self._pages.rest(self._clock.monotonic())
-            return without_id | set(missing.values())
+            return others | set(missing.values())
         self._pages.answered(len(due), len(missing), self._clock.monotonic())
-        return without_id | set(missing.values()) | self._to_check(due)
+        return others | set(missing.values()) | self._to_check(due)
 
     def answered_singly(self, watch: Watch, snapshot: TaskSnapshot, now: float) -> None:
         """What the answer says about pages, if it was one of those that were asked for that."""

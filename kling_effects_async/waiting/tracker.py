@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
@@ -65,6 +65,9 @@ class Questions:
 
 class Tracker:
     """Asks about every task somebody waits for; see the top of this file.
+
+    A watch that somebody wants is in just one place: on the agenda of questions, in the row for the
+    next page, due and queued, or being asked about (``is_asking`` covers these two).
 
     Args:
         random: a source of numbers in [0, 1).
@@ -203,7 +206,9 @@ class Tracker:
             self._wake.clear()
             self._queue_what_is_due()
             self._start_questions()
-            self._sleeps_until = min(self._asks.next_at, self._ends.next_at, self._row_at())
+            self._sleeps_until = min(
+                self._asks.next_at, self._ends.next_at, self._row_at(), self._held_back_until()
+            )
             await self._sleep_until(self._sleeps_until)
             slept_s = self._clock.monotonic() - self._sleeps_until
             if slept_s > _SLEPT_S:
@@ -227,27 +232,35 @@ class Tracker:
                 watch.give_up(now, partial(timed_out, watch, self._policy))
             self._plan(watch)
         for watch in self._asks.take_due(now):
-            if watch.is_wanted and not watch.is_asking and self._ask_at(watch) <= now:
-                watch.is_asking = True
-                self._queue.append(watch)
-            else:  # it ended, or a pause for all came, after it was planned
-                self._plan(watch)
-        if not self.pages.is_usable:
-            self._dissolve_row(now)
-        elif self._row_at() <= now:
-            row, self._row = self._row, {}
-            for watch in row:
-                watch.is_asking = True
-            self._queue += row
+            self._queue_or_plan(watch, is_due=not watch.is_asking and self._ask_at(watch) <= now)
+        self._move_row(now)
+
+    def _queue_or_plan(self, watch: Watch, *, is_due: bool = True) -> None:
+        if is_due and watch.is_wanted:
+            watch.is_asking = True
+            self._queue.append(watch)
+        else:  # it ended, or a pause for all came, after it was planned
+            self._plan(watch)
+
+    def _move_row(self, now: float) -> None:
+        """Let the row have its turn, or plan everybody in it anew where there are no more pages."""
+        if self.pages.is_usable and self._row_at() > now:
+            return
+        row, self._row = self._row, {}
+        for watch in row:
+            if self.pages.is_usable:
+                self._queue_or_plan(watch)
+            else:
+                self._plan_after_answer(watch, now)
 
     def _row_at(self) -> float:
         """When the row's turn comes."""
-        return max(self.pages.next_at, self._paused_until) if self._row else NEVER
+        return self.pages.next_at if self._row else NEVER
 
-    def _dissolve_row(self, now: float) -> None:
-        row, self._row = self._row, {}
-        for watch in row:
-            self._plan_after_answer(watch, now)
+    def _held_back_until(self) -> float:
+        """When questions that are due may be started; ``NEVER`` if none is held back."""
+        is_paused = self._paused_until > self._clock.monotonic() + TICK_S
+        return self._paused_until if is_paused and (self._singles or self._queue) else NEVER
 
     def _plan(self, watch: Watch) -> None:
         """Plan the next question about the watch, unless one is under way, and the waits' end."""
@@ -276,6 +289,8 @@ class Tracker:
         return max(watch.next_ask_at, self._paused_until, shared_at)
 
     def _start_questions(self) -> None:
+        if self._held_back_until() != NEVER:
+            return  # they were due before the service asked for a pause
         if self.pages.is_usable and len(self._queue) >= FEWEST:
             due, self._queue = self._queue, deque()
             self._start(self._ask_together(list(due)))
@@ -286,7 +301,7 @@ class Tracker:
             else:
                 self._asked(watch)
 
-    def _start(self, question: Any) -> None:
+    def _start(self, question: Coroutine[Any, Any, None]) -> None:
         task: asyncio.Task[None] = asyncio.create_task(question)
         self._asking.add(task)
         task.add_done_callback(self._answered)
@@ -303,6 +318,7 @@ class Tracker:
             self._take_trouble(watch, error)
         except Exception as error:
             # The outermost edge of a question: a fault of ours reaches those who wait.
+            watch.next_ask_at = self._clock.monotonic() + self._policy.ceiling_s
             watch.wake(error)
         else:
             now = self._clock.monotonic()
@@ -379,7 +395,7 @@ class Tracker:
         self.experience.learn(
             watch.scene,
             seen_s=age_s,
-            seen_running_s=watch.asked_at - watch.began_at,
+            seen_running_s=watch.answered_at - watch.began_at,
             told_s=(told[1] - told[0]).total_seconds() if told[0] and told[1] else None,
         )
 

@@ -27,7 +27,7 @@ class Watch:
         is_over: the last change is final.
         is_whole: it was followed from its submit on, so its age is the task's.
         next_ask_at: before this nobody asks.
-        asked_at: when an answer came last.
+        answered_at: when an answer came last.
         failures: questions in a row without a useful answer, since ``trouble_since``; the last of
             them is ``trouble``.
         unknown_since: since when the service has not known the task.
@@ -36,7 +36,7 @@ class Watch:
 
     __slots__ = (
         "__weakref__",
-        "asked_at",
+        "answered_at",
         "began_at",
         "changes",
         "deadline_at",
@@ -69,7 +69,7 @@ class Watch:
         self.waiters: set[Waiter] = set()
         self.deadline_at: float = NEVER
         self.began_at: float = now
-        self.asked_at: float = now
+        self.answered_at: float = now
         self.next_ask_at: float = now
         self.is_over: bool = False
         self.is_whole: bool = False
@@ -105,7 +105,7 @@ class Watch:
 
     def answered(self, now: float) -> None:
         """The service told how it stands."""
-        self.asked_at = now
+        self.answered_at = now
         self.failures = 0
         self.unknown_since = None
 
