@@ -325,8 +325,10 @@ def _plain_origin(service: Service) -> str | None:
 
 
 def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
-    """Refuse what Kling would refuse; the images' hashes (``""`` where nobody needs them), and what
-    the files were."""
+    """Refuse what Kling would refuse; the images' hashes, and what the files were.
+
+    A hash is ``""`` where nobody needs it.
+    """
     files = {}
     for image in effect.images:
         if isinstance(image, str):

@@ -168,6 +168,20 @@ async def test_those_who_are_seen_to_end_while_they_stand_in_the_row_count_no_mo
     await service.tracker.aclose()
 
 
+async def test_a_task_that_is_known_apart_by_both_its_ids_costs_no_more() -> None:
+    service = Service(*[60.0] * 10)
+    waits = service.waits()
+    twin = service.tracker.watch(None, "order-3")
+    twin.task_id = "t3"  # as its first answer told
+    task = EffectTask(twin, service.tracker, service.one)
+    waits.append(asyncio.ensure_future(task.result()))
+    await service.clock.advance(50)
+    assert service.singles.count("t3") <= 5  # the checks
+    await service.clock.advance(15)
+    assert all(wait.done() and not wait.exception() for wait in waits)
+    await service.tracker.aclose()
+
+
 async def test_whoever_waits_again_is_on_the_next_page() -> None:
     service = Service(*[30.0] * 50)
     waits = service.waits()

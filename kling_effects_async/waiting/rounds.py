@@ -8,8 +8,8 @@ seen whether the list alone is in trouble.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from itertools import count
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import chain, count
 from typing import TypeAlias
 
 from kling_effects_async.errors import KlingEffectsError, RateLimitError
@@ -30,6 +30,9 @@ many it shows in all."""
 AskPage: TypeAlias = Callable[[int, int, Mapping[str, TaskSnapshot | None]], Awaitable[Listed]]
 """Asks for a page by number and size, read for these task ids alone; with each comes what is held
 of it."""
+
+_ByTaskId: TypeAlias = dict[str, list[Watch]]
+"""Mostly one each; two where a task was attached to by either id before both were known."""
 
 
 class Rounds:
@@ -62,20 +65,20 @@ class Rounds:
         """Ask about all of them together; those that have to be asked about singly."""
         now = self._clock.monotonic()
         self._pages.asked(now, min(now - watch.began_at for watch in due))
-        missing = {watch.task_id: watch for watch in due if watch.task_id is not None}
-        # Without an id, or known by both ids apart: a page's entry is told to one watch alone.
-        others = {watch for watch in due if missing.get(watch.task_id or "") is not watch}
+        missing = _by_task_id(due)
+        without_id = {watch for watch in due if watch.task_id is None}
         try:
             await self._read(missing)
         except KlingEffectsError as error:
-            return others | self._after_failure(missing.values(), error)
+            return without_id | self._after_failure(_all_in(missing), error)
         except Exception as error:
             # The outermost edge of a question: a fault of ours must not keep anybody waiting.
             _log.error("a page could not be read, asking singly: %s", type(error).__name__)
             self._pages.rest(self._clock.monotonic())
-            return others | set(missing.values())
-        self._pages.answered(len(due), len(missing), self._clock.monotonic())
-        return others | set(missing.values()) | self._to_check(due)
+            return without_id | _all_in(missing)
+        unseen = _all_in(missing)
+        self._pages.answered(len(due), len(unseen), self._clock.monotonic())
+        return without_id | unseen | self._to_check(due)
 
     def answered_singly(self, watch: Watch, snapshot: TaskSnapshot, now: float) -> None:
         """What the answer says about pages, if it was one of those that were asked for that."""
@@ -89,37 +92,35 @@ class Rounds:
         self._checked = None if watch is self._checked else self._checked
         self._probe = None if watch is self._probe else self._probe
 
-    async def _read(self, missing: dict[str, Watch]) -> None:
+    async def _read(self, missing: _ByTaskId) -> None:
         """Take the tasks off ``missing`` that the list shows.
 
         Tasks of one batch stand close together, so the first page without any of them is the last.
         """
         assert self._ask_page is not None
         for number in count(1):
-            wanted = {task_id: watch.latest for task_id, watch in missing.items()}
+            wanted = {task_id: watches[0].latest for task_id, watches in missing.items()}
             listed, shown = await self._ask_page(number, PAGE_SIZE, wanted)
             now = self._clock.monotonic()
             for snapshot in listed:
-                watch = missing.pop(snapshot.task_id, None)
-                if watch is None:
-                    continue
-                if snapshot is watch.latest:
-                    watch.answered(now)
-                else:
-                    self._take_answer(watch, snapshot, now)
+                for watch in missing.pop(snapshot.task_id, ()):
+                    if snapshot is watch.latest:
+                        watch.answered(now)
+                    else:
+                        self._take_answer(watch, snapshot, now)
             if not (missing and listed) or shown < PAGE_SIZE:
                 return
 
-    def _after_failure(self, missing: Collection[Watch], error: KlingEffectsError) -> set[Watch]:
+    def _after_failure(self, missing: set[Watch], error: KlingEffectsError) -> set[Watch]:
         self._pages.failed(error, self._clock.monotonic())
         if not (self._pages.is_usable and is_passing(error)):
-            return set(missing)
+            return missing
         for watch in missing:
             self._take_trouble(watch, error)
-        if not isinstance(error, RateLimitError) and self._probe is None:
-            self._probe = next(iter(missing), None)
-            return set(filter(None, [self._probe]))
-        return set()
+        if not missing or isinstance(error, RateLimitError) or self._probe is not None:
+            return set()
+        self._probe = min(missing, key=lambda watch: watch.began_at)
+        return {self._probe}
 
     def _to_check(self, due: Iterable[Watch]) -> set[Watch]:
         """One that runs by the page: now the oldest, now the next of the others."""
@@ -133,3 +134,15 @@ class Rounds:
         self._checks += 1
         self._checked = running[0 if is_oldest else turn % len(running)]
         return {self._checked}
+
+
+def _by_task_id(watches: Iterable[Watch]) -> _ByTaskId:
+    found: _ByTaskId = {}
+    for watch in watches:
+        if watch.task_id is not None:
+            found.setdefault(watch.task_id, []).append(watch)
+    return found
+
+
+def _all_in(watches: _ByTaskId) -> set[Watch]:
+    return set(chain.from_iterable(watches.values()))

@@ -239,7 +239,7 @@ class Tracker:
         if is_due and watch.is_wanted:
             watch.is_asking = True
             self._queue.append(watch)
-        else:  # it ended, or a pause for all came, after it was planned
+        else:  # it ended, or a page was asked for, after it was planned
             self._plan(watch)
 
     def _move_row(self, now: float) -> None:
@@ -286,11 +286,11 @@ class Tracker:
     def _ask_at(self, watch: Watch) -> float:
         # Where pages answer, everybody who is due waits for the next one, to share it.
         shared_at = self.pages.next_at if self.pages.is_usable else 0.0
-        return max(watch.next_ask_at, self._paused_until, shared_at)
+        return max(watch.next_ask_at, shared_at)
 
     def _start_questions(self) -> None:
         if self._held_back_until() != NEVER:
-            return  # they were due before the service asked for a pause
+            return  # the service asked for a pause, and they wait for its end together
         if self.pages.is_usable and len(self._queue) >= FEWEST:
             due, self._queue = self._queue, deque()
             self._start(self._ask_together(list(due)))
