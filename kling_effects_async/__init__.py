@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SingleImageEffect,
     )
     from kling_effects_async.errors import (
+        AccountChangedError,
         AccountError,
         ApiError,
         AuthenticationError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         ContentRejectedError,
         DownloadError,
         EffectRejectedError,
+        ExternalIdTakenError,
         IdempotencyConflictError,
         ImageRejectedError,
         InvalidRequestError,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         ReplyError,
         RequestTimeoutError,
         ResultMissingError,
+        Scope,
         ServiceError,
         SettingsError,
         SubmissionUncertainError,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessKeys",
+    "AccountChangedError",
     "AccountError",
     "ApiError",
     "AuthenticationError",
@@ -89,6 +93,7 @@ __all__ = [
     "EffectResult",
     "EffectTask",
     "EffectsClient",
+    "ExternalIdTakenError",
     "Failed",
     "IdempotencyConflictError",
     "ImageFacts",
@@ -116,6 +121,7 @@ __all__ = [
     "RetryPolicy",
     "Scene",
     "SceneInfo",
+    "Scope",
     "Service",
     "ServiceError",
     "Settings",

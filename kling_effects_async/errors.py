@@ -4,6 +4,8 @@ KlingEffectsError
 ├── SettingsError              nothing was sent: complete or correct the settings
 ├── EffectRejectedError        nothing was sent: the effect cannot be what was meant
 ├── IdempotencyConflictError   nothing was sent: the external id belongs to another effect
+│   └── ExternalIdTakenError   the service has a task under this id that nobody here submitted
+├── AccountChangedError        nothing was sent: the journal holds this job under another account
 ├── BudgetExceededError        nothing was sent: raise the budget, or leave it
 ├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
 ├── ClientClosedError          the client was left while the wait was on: ``attach`` again
@@ -37,7 +39,8 @@ KlingEffectsError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import enum
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from kling_effects_async.models import TaskSnapshot
 
 __all__ = [
+    "AccountChangedError",
     "AccountError",
     "ApiError",
     "AuthenticationError",
@@ -57,6 +61,7 @@ __all__ = [
     "ContentRejectedError",
     "DownloadError",
     "EffectRejectedError",
+    "ExternalIdTakenError",
     "IdempotencyConflictError",
     "ImageRejectedError",
     "InvalidRequestError",
@@ -72,6 +77,7 @@ __all__ = [
     "ReplyError",
     "RequestTimeoutError",
     "ResultMissingError",
+    "Scope",
     "ServiceError",
     "SettingsError",
     "SubmissionUncertainError",
@@ -84,11 +90,38 @@ __all__ = [
 ]
 
 
+class Scope(enum.Enum):
+    """Whom an error concerns, and so what else would meet it now.
+
+    Attributes:
+        JOB: this effect or task alone.
+        ACCOUNT: every submit of the account, until a person acts.
+        PACE: every submit of the account, for a while.
+    """
+
+    JOB = "job"
+    ACCOUNT = "account"
+    PACE = "pace"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class KlingEffectsError(Exception):
     """The root of every error this package raises on purpose.
 
     All of them can be pickled and copied whole, so that an id also leaves a worker process.
+
+    Attributes:
+        retryable: whether the same call can succeed later without anybody doing anything.
+        retry_after_s: how long the service asks to wait before it, in seconds; ``None`` if it
+            does not ask, or asks for no time at all.
+        scope: whom the error concerns.
     """
+
+    retryable: bool = False
+    retry_after_s: float | None = None
+    scope: Scope = Scope.JOB
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revived, (type(self), self.args, self.__dict__)
@@ -173,6 +206,8 @@ class TransportError(KlingEffectsError):
             ``False`` is it certain that a submit created no task.
     """
 
+    retryable = True
+
     def __init__(self, message: str, *, sent: bool = True) -> None:
         self.sent = sent
         super().__init__(message)
@@ -189,9 +224,13 @@ class RequestTimeoutError(TransportError, TimeoutError):
 class TlsError(TransportError):
     """The server's certificate is not to be trusted; the connection is never made without one."""
 
+    retryable = False
+
 
 class ProxyError(TransportError):
     """The proxy between us and the service refused the connection."""
+
+    retryable = False
 
 
 class SubmissionUncertainError(TransportError):
@@ -205,6 +244,8 @@ class SubmissionUncertainError(TransportError):
         scene: the scene it was submitted for.
     """
 
+    retryable = False  # a person looks first
+
     def __init__(self, message: str, *, external_task_id: str, scene: str) -> None:
         self.external_task_id = external_task_id
         self.scene = scene
@@ -217,13 +258,22 @@ class ReplyError(KlingEffectsError):
     Attributes:
         http_status: the answer's status.
         request_id: the service's id for the request, for its support.
+        may_be_accepted: whether a submit answered like this can have created a task all the same.
     """
 
-    retryable: ClassVar[bool] = True
+    retryable = True
 
     def __init__(
-        self, message: str, *, http_status: int | None = None, request_id: str | None = None
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        may_be_accepted: bool = True,
+        scope: Scope = Scope.JOB,
     ) -> None:
+        self.scope = scope
+        self.may_be_accepted = may_be_accepted
         self.http_status = http_status
         self.request_id = request_id
         super().__init__(message)
@@ -237,9 +287,7 @@ class ApiError(KlingEffectsError):
         code: the business code, a number with Kling, a word with some gateways.
         message: the service's own words.
         request_id: the service's id for the request, for its support.
-        retryable: whether the same request can succeed later without anybody doing anything.
         may_be_accepted: whether a submit answered like this can have created a task all the same.
-        retry_after_s: how long the service asks to wait, in seconds.
     """
 
     def __init__(
@@ -252,8 +300,11 @@ class ApiError(KlingEffectsError):
         retryable: bool = False,
         may_be_accepted: bool = False,
         retry_after_s: float | None = None,
+        scope: Scope | None = None,
         advice: str = "",
     ) -> None:
+        if scope is not None:
+            self.scope = scope
         self.message = message
         self.http_status = http_status
         self.code = code
@@ -282,9 +333,13 @@ class ApiError(KlingEffectsError):
 class AuthenticationError(ApiError):
     """The key or token is missing, wrong, not valid yet, or expired."""
 
+    scope = Scope.ACCOUNT
+
 
 class AccountError(ApiError):
     """The account is blocked, has nothing left, or lacks the right; a person has to act."""
+
+    scope = Scope.ACCOUNT
 
 
 class InvalidRequestError(ApiError):
@@ -301,6 +356,8 @@ class ContentRejectedError(ApiError):
 
 class RateLimitError(ApiError):
     """Requests come too fast; the same request is fine after a pause."""
+
+    scope = Scope.PACE
 
 
 class ConcurrencyLimitError(RateLimitError):
@@ -469,4 +526,57 @@ class IdempotencyConflictError(KlingEffectsError):
             f"external_task_id {self.external_task_id!r} belongs to another job of this account: "
             f"{' and '.join(self.differs)} differ. Nothing was sent: choose another id, or give "
             "the effect this id was first used for"
+        )
+
+
+class ExternalIdTakenError(IdempotencyConflictError):
+    """The service has a task under this external id, and nobody here submitted it.
+
+    It may be another program's, or one whose journal is lost. It is not adopted, because its clip
+    need not be of these images. ``attach(task_id)`` gets it all the same, and
+    ``SubmitPolicy(on_taken="adopt")`` takes such tasks for one's own.
+
+    Attributes:
+        task_id: the task that has the id; ``None`` where the service does not find it by the id.
+    """
+
+    def __init__(self, *, external_task_id: str, task_id: str | None) -> None:
+        super().__init__(external_task_id=external_task_id, differs=("origin",))
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        task = f"task {self.task_id}" if self.task_id else "a task that it does not show"
+        return (
+            f"external_task_id {self.external_task_id!r} is taken: the service has {task} under "
+            "it, which was not submitted from here. Nothing was created and nothing charged: "
+            "choose another id; or, if that task is the one you mean, attach() to it, or submit "
+            'with SubmitPolicy(on_taken="adopt")'
+        )
+
+
+class AccountChangedError(KlingEffectsError):
+    """The journal holds this job under another account of the same service; nothing was sent.
+
+    A rotated key looks like a new account unless the account has a name of its own.
+
+    Attributes:
+        external_task_id: the id of the job.
+        account: the account of the present key.
+        other_account: the account that the journal holds the job under.
+    """
+
+    scope = Scope.ACCOUNT
+
+    def __init__(self, *, external_task_id: str, account: str, other_account: str) -> None:
+        self.external_task_id = external_task_id
+        self.account = account
+        self.other_account = other_account
+        super().__init__(external_task_id)
+
+    def __str__(self) -> str:
+        return (
+            f"the journal holds job {self.external_task_id!r} under the account "
+            f"{self.other_account!r}, and the present key is of {self.account!r}. Nothing was "
+            f"sent. If both are one account with a new key, pass account={self.other_account!r}, "
+            "or let Journal.adopt() take its jobs over; otherwise use another external_task_id"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -29,6 +30,15 @@ def _seconds(default: float) -> Any:
 
 def _count(default: int) -> Any:
     return field(default=default, validator=_whole)
+
+
+def backoff_s(
+    failures: int, asked_s: float | None, rng: Callable[[], float], *, base_s: float, cap_s: float
+) -> float:
+    """The one backoff formula; see ``RetryPolicy.pause_s``."""
+    grown_s = min(cap_s, base_s * 2.0 ** min(failures - 1, 30))
+    drawn_s = grown_s * (0.5 + rng() / 2)
+    return drawn_s if asked_s is None else asked_s + drawn_s
 
 
 @frozen(kw_only=True)
@@ -69,7 +79,7 @@ class RetryPolicy:
 
     Attributes:
         attempts: tries in all, for requests that may be repeated.
-        base_s, cap_s: the first pause at most, doubled up to the cap; each is drawn from 0 to it.
+        base_s, cap_s: the first pause, doubled for each further one, up to the cap.
         span_s: no new try starts later than this after the first. A pause the server asks for
             that would go beyond it ends the tries at once.
         connect_timeout_s: for the connection alone.
@@ -84,6 +94,19 @@ class RetryPolicy:
     connect_timeout_s: float = _seconds(10.0)
     answer_timeout_s: float = _seconds(20.0)
     submit_timeout_s: float = _seconds(300.0)
+
+    def pause_s(self, failures: int, asked_s: float | None, rng: Callable[[], float]) -> float:
+        """Seconds until the next try, after so many failures in a row.
+
+        The upper half of a pause is drawn, so that many who fail together do not come back
+        together. What the service asks for is kept in full, and the drawn part comes on top.
+
+        Args:
+            failures: 1 or more.
+            asked_s: what the service asked for, if it did.
+            rng: a source of numbers in [0, 1).
+        """
+        return backoff_s(failures, asked_s, rng, base_s=self.base_s, cap_s=self.cap_s)
 
 
 @frozen(kw_only=True)
@@ -107,25 +130,33 @@ class SlotPolicy:
             raise SettingsError(f"start ({self.start}) must not be above most ({self.most})")
 
 
-def _is_choice(_policy: object, attribute: Attribute[str], value: str) -> None:
-    if value not in ("raise", "resubmit"):
-        raise SettingsError(f"{attribute.name} must be 'raise' or 'resubmit', not {value!r}")
+def _choice(default: str, other: str) -> Any:
+    def is_choice(_policy: object, attribute: Attribute[str], value: str) -> None:
+        if value not in (default, other):
+            raise SettingsError(f"{attribute.name} must be {default!r} or {other!r}, not {value!r}")
+
+    return field(default=default, validator=is_choice)
 
 
 @frozen(kw_only=True)
 class SubmitPolicy:
-    """What to do about a submit whose answer was lost, and how long to hold on.
+    """What to do about a submit whose answer was lost or whose id is taken, and how patiently.
 
     Attributes:
         on_uncertain: ``"raise"`` leaves it to a person; ``"resubmit"`` prefers a second charge to a
             missing clip.
+        on_taken: of an external id that the service has a task under which nobody here submitted:
+            ``"raise"`` an ``ExternalIdTakenError``; ``"adopt"`` takes that task for the job's.
+            Ids that are made from the content are always adopted.
         settle_pause_s: between the two lookups that have to find nothing before a job may be sent
             again.
-        cancel_grace_s: how long a cancelled submit is held until its outcome is written down.
+        cancel_grace_s: how long a cancelled submit, and the closing of the client, wait for an
+            outcome that is still to come. A submit that is cancelled again leaves at once.
         pace_patience_s: a service that asks for a longer pause ends the submit at once.
     """
 
-    on_uncertain: str = field(default="raise", validator=_is_choice)
+    on_uncertain: str = _choice("raise", "resubmit")
+    on_taken: str = _choice("raise", "adopt")
     settle_pause_s: float = _seconds(5.0)
     cancel_grace_s: float = _seconds(10.0)
     pace_patience_s: float = _seconds(600.0)

@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 from attrs import astuple
 
 from kling_effects_async.errors import (
-    ApiError,
     AuthenticationError,
     ClientClosedError,
     KlingEffectsError,
@@ -248,11 +247,7 @@ def _without(body: bytes, secrets: Iterable[bytes]) -> bytes:
 
 def is_passing(error: Exception) -> bool:
     """The same request can succeed later by itself."""
-    if isinstance(error, (TlsError, ProxyError)):
-        return False
-    return isinstance(error, (TransportError, ReplyError)) or (
-        isinstance(error, ApiError) and error.retryable
-    )
+    return isinstance(error, KlingEffectsError) and error.retryable
 
 
 def _retrying(
@@ -275,9 +270,8 @@ def _retrying(
     def pauses() -> Generator[float, Any, None]:
         nonlocal pause_s
         error = yield 0.0  # backoff primes the generator, then sends each exception in
-        for number in range(policy.attempts):
-            drawn = random() * min(policy.cap_s, policy.base_s * 2**number)
-            pause_s = (getattr(error, "retry_after_s", None) or 0.0) + drawn
+        for number in range(1, policy.attempts + 1):
+            pause_s = policy.pause_s(number, error.retry_after_s, random)
             if clock.monotonic() - started + pause_s > policy.span_s:
                 return  # backoff then raises the error it has
             error = yield 0.0
