@@ -17,6 +17,7 @@ from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.protocol.task_body import (
+    read_found,
     read_listed,
     read_page,
     read_submitted,
@@ -86,7 +87,7 @@ def test_a_no_is_an_error_of_its_class(name: str) -> None:
     error = caught.value
     assert type(error) is expected
     assert getattr(error, "code", None) == expect["code"]
-    assert error.retryable is expect["retryable"]  # type: ignore[attr-defined]  # both kinds have it
+    assert error.retryable is expect["retryable"]
     assert getattr(error, "may_be_accepted", True) is expect["may_be_accepted"]
     assert getattr(error, "retry_after_s", None) == expect["retry_after_s"]
     assert expect["message_contains"] in str(error)
@@ -160,6 +161,200 @@ def test_a_redirect_is_not_followed_and_names_only_the_host() -> None:
     with pytest.raises(ReplyError, match=r"redirects to elsewhere\.example") as caught:
         read_task(reply)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("/kling/v1/videos/effects/", "the same host, path /kling/v1/videos/effects/"),
+        ("https://[login.example/", "an address that is none"),
+        ("", "the same host"),
+        ("https://h.example:99999/x", "h.example, path /x"),
+        ("\x1b]0;x\x07", "the same host, path ]0;x?"),
+    ],
+)
+def test_a_redirect_names_its_place_whatever_stands_there(location: str, place: str) -> None:
+    """Faults 46, 80: a stranger's address is never a bare ValueError."""
+    reply = Reply(status=307, headers={"location": location})
+    with pytest.raises(ReplyError) as caught:
+        read_submitted(reply)
+    assert f"redirects to {place}: nothing is sent there" in str(caught.value)
+    assert not caught.value.may_be_accepted
+
+
+def test_a_redirect_after_the_request_was_acted_upon_may_have_been_accepted() -> None:
+    """Fault 46: 303 says that the answer is elsewhere (RFC 9110, 15.4.4)."""
+    with pytest.raises(ReplyError) as caught:
+        read_submitted(Reply(status=303, headers={"location": "/done"}))
+    assert caught.value.may_be_accepted
+
+
+def json_reply(body: object, status: int = 200) -> Reply:
+    headers = {"content-type": "application/json"}
+    return Reply(status=status, headers=headers, body=json.dumps(body).encode())
+
+
+NO_TASK = {
+    "null": {"code": "success", "message": "", "data": None},
+    "empty object": {"code": 0, "message": "SUCCEED", "data": {}},
+    "empty list": {"code": 0, "message": "SUCCEED", "data": []},
+    "no data": {"code": 0, "message": "SUCCEED"},
+    "nothing": {},
+    "wrapped null": {"code": "success", "data": {"code": 0, "message": "SUCCEED", "data": None}},
+}
+
+
+@pytest.mark.parametrize("name", NO_TASK)
+def test_a_lookup_answered_without_a_task_has_found_none(name: str) -> None:
+    """Fault 74: no task is made of the id that was asked."""
+    with pytest.raises(TaskNotFoundError):
+        read_found(json_reply(NO_TASK[name]), asked="order-42")
+
+
+@pytest.mark.parametrize("name", [name for name in NO_TASK if name != "empty list"])
+def test_a_poll_answered_without_a_task_is_a_passing_failure(name: str) -> None:
+    """Fault 74: it says nothing about the task."""
+    with pytest.raises(ReplyError):
+        read_task(json_reply(NO_TASK[name]), asked="1")
+
+
+def test_a_lookup_answered_with_what_nobody_can_read_has_not_proved_anything() -> None:
+    """Fault 74: only an empty answer is a clear one."""
+    with pytest.raises(ReplyError):
+        read_found(json_reply({"code": 0, "data": {"surprise": 1}}), asked="order-42")
+
+
+def test_a_poll_whose_answer_tells_a_status_and_no_id_is_about_the_task_asked_for() -> None:
+    body = {"code": 0, "data": {"task_status": "processing"}}
+    assert read_task(json_reply(body), asked="1").task_id == "1"
+    with pytest.raises(ReplyError):  # but no id is made up for a lookup
+        read_found(json_reply(body), asked="order-42")
+
+
+UNKNOWN = "Task not found by id/external id: a1"
+WRAPPED = {
+    "Kling's own": (400, {"code": 1201, "message": UNKNOWN, "request_id": "r"}),
+    "as text": (
+        400,
+        {"code": "fail_to_fetch_task", "message": json.dumps({"code": 1201, "message": UNKNOWN})},
+    ),
+    "as prefixed text": (
+        400,
+        {"error": {"message": 'status_code=400, {"code":1201,"message":"' + UNKNOWN + '"}'}},
+    ),
+    "in data": (200, {"code": "success", "data": {"code": 1201, "message": UNKNOWN}}),
+    "in a 200": (200, {"code": 1201, "message": UNKNOWN}),
+    "new-api's": (400, {"code": "task_not_exist", "message": "task_not_exist", "data": None}),
+    "with the id first": (404, {"detail": "task a1 does not exist"}),
+    "in Chinese": (400, {"code": "invalid", "message": "任务 a1 不存在"}),
+    "said to fail": (200, {"success": False, "message": "no such task"}),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_an_unknown_id_is_known_by_its_words_however_it_is_wrapped(name: str) -> None:
+    """Fault 75: Kling's real answer to an unknown id."""
+    status, body = WRAPPED[name]
+    for read in (read_task, read_found):
+        with pytest.raises(TaskNotFoundError):
+            read(json_reply(body, status), asked="a1")
+
+
+WRONG_ADDRESSES = {
+    "Spring's": (404, {"status": 404, "error": "Not Found", "path": "/v1/x", "message": ""}),
+    "new-api's": (404, {"error": {"message": "Invalid URL (GET /v1/videos/effects/a1)"}}),
+    "FastAPI's": (404, {"detail": "Not Found"}),
+    "a bare one": (404, {}),
+    "Express's": (404, {"message": "Cannot GET /v1/videos/effects/a1"}),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ADDRESSES)
+def test_a_routers_404_is_a_wrong_address_and_no_unknown_task(name: str) -> None:
+    """Fault 76: a wrong path on a query."""
+    status, body = WRONG_ADDRESSES[name]
+    with pytest.raises(errors.InvalidRequestError, match="base URL") as caught:
+        read_task(json_reply(body, status), asked="a1")
+    assert not isinstance(caught.value, TaskNotFoundError)
+    assert caught.value.scope is errors.Scope.ACCOUNT
+
+
+def test_the_letters_of_the_callers_own_id_decide_nothing() -> None:
+    body = {"code": 1201, "message": "insufficient_quota-task-not_found is too long"}
+    with pytest.raises(errors.InvalidRequestError) as caught:
+        read_task(json_reply(body, 400), asked="insufficient_quota-task-not_found")
+    assert type(caught.value) is errors.InvalidRequestError
+
+
+MONEY = [
+    (429, {"error": {"message": "You exceeded your current quota, check your billing details."}}),
+    (429, {"error": {"message": "account suspended due to insufficient balance"}}),
+    (429, {"code": "fail_to_fetch_task", "message": 'status_code=429, {"code":1102}'}),
+    (403, {"code": "fail_to_fetch_task", "message": "账户余额不足，请充值"}),
+    (200, {"code": 1102, "message": "Account balance not enough"}),
+    (401, {"error": {"message": "该令牌额度已用尽", "type": "new_api_error"}}),
+    (500, {"error": {"code": "insufficient_user_quota", "message": "no"}}),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), MONEY)
+def test_words_about_money_are_about_the_account_whatever_the_status(
+    status: int, body: object
+) -> None:
+    """Fault 77: no wait mends it."""
+    with pytest.raises(errors.AccountError) as caught:
+        read_submitted(json_reply(body, status))
+    assert (caught.value.retryable, caught.value.may_be_accepted) == (False, False)
+    assert caught.value.scope is errors.Scope.ACCOUNT
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 200])
+def test_a_saturated_gateway_is_about_pace_whatever_the_status(status: int) -> None:
+    """Fault 77: the same request is fine after a pause."""
+    inner = json.dumps({"code": "upstream_load_saturated", "message": "当前分组上游负载已饱和"})
+    body = {"code": "fail_to_fetch_task", "message": inner}
+    with pytest.raises(errors.RateLimitError) as caught:
+        read_submitted(json_reply(body, status))
+    assert (caught.value.retryable, caught.value.may_be_accepted) == (True, False)
+    assert caught.value.scope is errors.Scope.PACE
+
+
+def test_to_ask_for_no_pause_is_not_to_ask() -> None:
+    """Fault 77: Retry-After: 0."""
+    reply = Reply(status=429, retry_after_s=0.0)
+    with pytest.raises(errors.RateLimitError) as caught:
+        read_submitted(reply)
+    assert caught.value.retry_after_s is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 421, 499, 503, 524])
+def test_a_page_on_a_poll_is_not_the_services_word(status: int) -> None:
+    """Fault 79: a proxy's or firewall's page with any status."""
+    page = Reply(status=status, headers={"content-type": "text/html"}, body=b"<html>no</html>")
+    with pytest.raises(KlingEffectsError) as caught:
+        read_task(page, asked="1")
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("word", ["cancelled", "canceled", "expired", "rejected", "timeout"])
+def test_a_word_for_an_end_without_a_clip_is_a_failure(word: str) -> None:
+    snapshot = read_task(json_reply({"code": 0, "data": {"task_id": "1", "task_status": word}}))
+    assert (snapshot.status, snapshot.raw_status) == (TaskStatus.FAILED, word)
+
+
+@pytest.mark.parametrize(("word", "running"), [("running", True), ("initializing", True)])
+def test_a_word_of_the_newer_family_is_no_end(word: str, running: bool) -> None:
+    snapshot = read_task(json_reply({"code": 0, "data": {"id": "1", "status": word}}))
+    assert snapshot.is_final is not running
+    assert snapshot.status is not TaskStatus.UNKNOWN
+
+
+def test_white_space_around_a_word_or_an_address_means_nothing() -> None:
+    video = {"url": " HTTPS://v.example/o.mp4\n"}
+    task = {"task_id": "1", "task_status": "succeed ", "task_result": {"videos": [video]}}
+    snapshot = read_task(json_reply({"code": 0, "data": task}))
+    assert snapshot.status is TaskStatus.SUCCEEDED
+    assert snapshot.videos[0].url == "HTTPS://v.example/o.mp4"
 
 
 def test_an_unknown_code_is_a_plain_api_error_that_may_have_been_accepted() -> None:

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
-from kling_effects_async.errors import ApiError, ReplyError
+from attrs import frozen
+
+from kling_effects_async.errors import ApiError, ReplyError, Scope
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.redaction import redacted
-from kling_effects_async.protocol.verdicts import SUCCESS_CODES, verdict_of
+from kling_effects_async.protocol.verdicts import SUCCESS_CODES, verdict_of, without_id
 
 __all__ = ["Layer", "layers_of", "open_envelope", "parse_json", "request_id_of"]
 
@@ -26,35 +28,53 @@ Layer: TypeAlias = Mapping[str, Any]
 # task); beyond twice that somebody plays with us.
 _LAYERS_MAX = 8
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
-_SMALL_NUMBER = re.compile(r"[0-9]{1,9}")
+# A body under another content type is read where it is one of the documented envelopes.
+_ENVELOPE_MARKS = frozenset({"code", "data", "error", "task_id", "task_status", "success"})
+# With these, a page is a firewall's or a login's. It stood in front of the service, so no submit
+# came through; the next one may. Source: public reports of challenge pages among good answers.
+_FIREWALL_STATUSES = frozenset({401, 403, 409, 421})
+# The server did not act on the request and names another place for it; 303 means that it did.
+# Source: RFC 9110, 15.4.2 to 15.4.9.
+_MOVED = frozenset({301, 302, 307, 308})
+_SMALL_NUMBER = re.compile(r"-?[0-9]{1,9}")
 _REQUEST_ID_IN_TEXT = re.compile(r"\(request id: ([\w-]+)\)")
 
 
-def open_envelope(reply: Reply, *, about_task: bool) -> Layer:
+def open_envelope(reply: Reply, *, about_task: bool = False, asked: str | None = None) -> Layer:
     """The JSON object of an answer that says yes.
+
+    Args:
+        about_task: the request asked for one task.
+        asked: that task's id, either kind; its letters say nothing in the service's words.
 
     Raises:
         ApiError: the answer says no, by its HTTP status or its business code.
-        ReplyError: nobody can read it.
+        ReplyError: nobody can read it, or it is not the service's own.
     """
     if 300 <= reply.status < 400:
         raise _redirected(reply)
     try:
         document = _document(reply)
     except ReplyError:
-        if reply.status < 400:
+        if reply.status < 400 or _is_somebody_elses(reply, is_poll=about_task):
             raise
-        document = {}  # a proxy's page: its status is all it tells
-    if not (200 <= reply.status < 300 and _says_yes(document)):
-        raise _refusal(reply, document, about_task=about_task)
+        document = {}  # its status is all it tells
+    refusing = _refusing_layer(document) if 200 <= reply.status < 300 else document
+    if refusing is not None:
+        raise _refusal(reply, refusing, about_task=about_task, asked=asked or "")
     return document
 
 
-def layers_of(document: Layer) -> tuple[Layer, ...]:
-    """The document and every object that sits in its ``data``, outermost first."""
+def layers_of(document: Layer, *, of_one_task: bool = True) -> tuple[Layer, ...]:
+    """The document and every object that sits in its ``data``, outermost first.
+
+    Args:
+        of_one_task: an array of one object stands for that object, as where the newer path answers
+            a query of one task with a list.
+    """
     layers = [document]
     while len(layers) < _LAYERS_MAX:
-        inner = _inner(layers[-1])
+        inner = _inner(layers[-1], of_one_task=of_one_task)
         if inner is None:
             break
         layers.append(inner)
@@ -93,15 +113,26 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 def _document(reply: Reply) -> Layer:
     kind = reply.content_type
-    if kind != "application/json" and not kind.endswith("+json") and kind != "text/json":
-        raise _unreadable(reply, f"{kind or 'no content type'} instead of JSON")
+    is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
     try:
         document = parse_json(reply.body)
     except ValueError:
-        raise _unreadable(reply, "a body that is not sound JSON") from None
+        what = "a body that is not sound JSON" if is_json else _instead_of_json(kind)
+        raise _unreadable(reply, what) from None
     if not isinstance(document, dict):
         raise _unreadable(reply, f"a JSON {type(document).__name__} where an object belongs")
+    if not (is_json or _ENVELOPE_MARKS & document.keys()):
+        raise _unreadable(reply, _instead_of_json(kind))
     return document
+
+
+def _instead_of_json(kind: str) -> str:
+    return f"{kind[:80] or 'no content type'} instead of JSON"
+
+
+def _is_somebody_elses(reply: Reply, *, is_poll: bool) -> bool:
+    """Whether a refusal nobody can read is a page of a proxy or firewall, and not the service's."""
+    return bool(reply.body.strip()) and (is_poll or reply.status in _FIREWALL_STATUSES)
 
 
 def _unreadable(reply: Reply, what: str) -> ReplyError:
@@ -110,35 +141,67 @@ def _unreadable(reply: Reply, what: str) -> ReplyError:
         "own page, or a path that the service does not have",
         http_status=reply.status,
         request_id=request_id_of(reply, ()),
+        may_be_accepted=reply.status not in _FIREWALL_STATUSES,
     )
 
 
 def _redirected(reply: Reply) -> ReplyError:
-    host = urlsplit(reply.headers.get("location", "")).hostname or "nowhere"
+    where = _place_of(reply.headers.get("location", ""))
+    was_moved = reply.status in _MOVED
+    outcome = ", and nobody has accepted anything" if was_moved else ""
     return ReplyError(
-        f"HTTP {reply.status} redirects to {host}: the key is not sent there; "
-        "if that host is right, make it the service's base URL",
+        f"HTTP {reply.status} redirects to {where}: nothing is sent there{outcome}; "
+        "if that address is right, make it the service's base URL",
         http_status=reply.status,
         request_id=request_id_of(reply, ()),
+        may_be_accepted=not was_moved,
+        scope=Scope.ACCOUNT,
     )
 
 
-def _inner(layer: Layer) -> Layer | None:
+def _place_of(location: str) -> str:
+    """A redirect's target as host and path, whatever a stranger wrote there."""
+    try:
+        parts = urlsplit(location)
+        host, path = parts.hostname, parts.path
+    except ValueError:
+        return "an address that is none"
+    shown = f"{host or 'the same host'}{f', path {path}' if path else ''}"
+    return redacted("".join(c if c.isprintable() else "?" for c in shown))[:200]
+
+
+def _inner(layer: Layer, *, of_one_task: bool) -> Layer | None:
     inner = layer.get("data")
+    if of_one_task and isinstance(inner, list) and len(inner) == 1:
+        inner = inner[0]
     if isinstance(inner, dict):
         return inner
-    text = layer.get("resp_data")  # one query page carries the upstream body as text
+    return _json_object(layer.get("resp_data"))  # one query page carries the upstream body as text
+
+
+def _json_object(text: object) -> Layer | None:
+    """The JSON object in a text, if it is one."""
     if not isinstance(text, str) or not text:
         return None
     try:
-        inner = parse_json(text.encode())
+        found = parse_json(text.encode())
     except ValueError:
         return None
-    return inner if isinstance(inner, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _refusing_layer(document: Layer) -> Layer | None:
+    """The outermost envelope that says no; what a task's own layer holds is that task's affair."""
+    for layer in layers_of(document):
+        if not _says_yes(layer):
+            return layer
+        if layer.get("task_id") or layer.get("id"):
+            return None
+    return None
 
 
 def _says_yes(document: Layer) -> bool:
-    if _is_bare_error(document):
+    if _is_bare_error(document) or document.get("success") is False:
         return False
     code = document.get("code")
     if isinstance(code, (dict, list, bool, float)):
@@ -153,35 +216,59 @@ def _is_bare_error(document: Layer) -> bool:
     )
 
 
-def _refusal(reply: Reply, document: Layer, *, about_task: bool) -> ApiError:
-    code, message = _innermost_reason(document)
-    verdict = verdict_of(reply.status, code, message, about_task=about_task)
-    in_text = _REQUEST_ID_IN_TEXT.search(message)
+def _refusal(reply: Reply, document: Layer, *, about_task: bool, asked: str) -> ApiError:
+    reason = _innermost_reason(document)
+    words = without_id(reason.message, asked)
+    verdict = verdict_of(reply.status, reason.code, words, about_task=about_task, kind=reason.kind)
+    in_text = _REQUEST_ID_IN_TEXT.search(reason.message)
     return verdict.error(
-        redacted(message),
+        redacted(reason.message),
         http_status=reply.status,
-        code=code,
+        code=reason.code,
         request_id=request_id_of(reply, (document,)) or (in_text.group(1) if in_text else None),
         retryable=verdict.retryable,
         may_be_accepted=verdict.may_be_accepted,
-        retry_after_s=reply.retry_after_s,
+        retry_after_s=reply.retry_after_s or None,  # 0 asks for no pause
+        scope=verdict.scope,
         advice=verdict.advice,
     )
 
 
-def _innermost_reason(document: Layer) -> tuple[int | str | None, str]:
-    """Code and message; a gateway may carry Kling's whole error body as text in its message."""
-    source = document["error"] if isinstance(document.get("error"), dict) else document
-    code, message = _code(source.get("code")), source.get("message")
-    text = message if isinstance(message, str) else ""
-    if text.startswith("{"):
-        try:
-            inner = parse_json(text.encode())
-        except ValueError:
-            inner = None
-        if isinstance(inner, dict) and _code(inner.get("code")) is not None:
-            return _code(inner["code"]), str(inner.get("message") or "")
-    return code, text
+@frozen
+class _Reason:
+    """Why an answer says no: its code, a second word of code, and its message."""
+
+    code: int | str | None
+    kind: str | None
+    message: str
+
+
+def _innermost_reason(document: Layer) -> _Reason:
+    """The reason of the service at the bottom.
+
+    A gateway may carry another's whole error body as text in its message, with a word in front.
+    """
+    for _ in range(_LAYERS_MAX):
+        source = document["error"] if isinstance(document.get("error"), dict) else document
+        reason = _Reason(_code(source.get("code")), _word(source.get("type")), _message(source))
+        inner = _json_object(reason.message[reason.message.find("{") :])
+        if inner is None or not (_code(inner.get("code")) or inner.get("error")):
+            break
+        document = inner
+    return reason
+
+
+def _message(source: Layer) -> str:
+    """The words of an error body, under any of the names that services give them."""
+    for name in ("message", "msg", "detail", "error", "error_description"):
+        text = source.get(name)
+        if isinstance(text, str) and text:
+            return text
+    return ""
+
+
+def _word(value: object) -> str | None:
+    return value[:80] if isinstance(value, str) and value else None
 
 
 def _code(code: object) -> int | str | None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kling_effects_async.errors import ReplyError
+from kling_effects_async.errors import ReplyError, TaskNotFoundError
 from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
-from kling_effects_async.protocol.converter import STATUS_WORDS, converter, explained, moment
+from kling_effects_async.protocol.converter import converter, explained, moment, status_of
 from kling_effects_async.protocol.envelope import (
     Layer,
     layers_of,
@@ -23,13 +23,39 @@ from kling_effects_async.protocol.envelope import (
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.redaction import redacted
 
-__all__ = ["read_listed", "read_page", "read_snapshot", "read_submitted", "read_task"]
+__all__ = [
+    "read_found",
+    "read_listed",
+    "read_page",
+    "read_snapshot",
+    "read_submitted",
+    "read_task",
+]
 
 _UNITS = "final_unit_deduction"
 
+# What a task with a clip and no status word is taken for. Source: a reseller's answer, 2026, whose
+# finished tasks have an empty ``task_status``.
+_WITHOUT_WORD = "succeed"
+
 # What makes a layer a task and not an envelope, whose own ``status`` or ``id`` is something else.
 _TASK_MARKS = frozenset(
-    {"task_id", "task_status", "task_result", "progress", "resp_data", "video_url", "outputs"}
+    {
+        "task_id",
+        "task_status",
+        "task_result",
+        "progress",
+        "resp_data",
+        "video_url",
+        "video_result",
+        "outputs",
+    }
+)
+
+# What an envelope has whether or not there is a task in it. Source: Kling's effects page, 2026-09;
+# new-api's task answer, 2025; V-API's general query page.
+_ENVELOPE_MEMBERS = frozenset(
+    {"code", "data", "message", "msg", "request_id", "status", "success", "time_elapsed", "usage"}
 )
 
 # What Kling's own page shows of a task that runs; with any other member it is looked at in full.
@@ -45,34 +71,42 @@ def read_submitted(reply: Reply) -> TaskSnapshot:
         ApiError: refused; ``may_be_accepted`` tells whether a task can exist all the same.
         ReplyError: unreadable, so a task may exist.
     """
-    document = open_envelope(reply, about_task=False)
-    layers = layers_of(document)
-    return read_snapshot(layers, status=reply.status, request_id=request_id_of(reply, layers))
+    return _read_one(reply, layers_of(open_envelope(reply)))
 
 
 def read_task(reply: Reply, *, asked: str | None = None) -> TaskSnapshot:
-    """The task that a query was answered with.
+    """The task that a query by its ``task_id`` was answered with.
 
     Args:
-        asked: the id in the query, either kind. An answer about another task is an error, and
-            one without any id is about this task.
+        asked: the id in the query. An answer about another task is an error; one that tells a
+            task's status and no id is about this task.
+
+    Raises:
+        ApiError: refused; ``TaskNotFoundError`` where the service does not know the task.
+        ReplyError: unreadable, without a task, or about another task.
+    """
+    layers = layers_of(open_envelope(reply, about_task=True, asked=asked))
+    if layers[-1].get("data") == []:
+        raise _no_task(reply, layers)
+    return _about(asked, reply, layers, _read_one(reply, layers, fallback_id=asked))
+
+
+def read_found(reply: Reply, *, asked: str) -> TaskSnapshot:
+    """The task that a query by its ``external_task_id`` was answered with.
+
+    An answer that says yes and holds no task has found none; no id is made up for it.
+
+    Args:
+        asked: the id in the query.
 
     Raises:
         ApiError: refused; ``TaskNotFoundError`` where the service does not know the task.
         ReplyError: unreadable, or about another task.
     """
-    document = open_envelope(reply, about_task=True)
-    layers = layers_of(document)
-    snapshot = read_snapshot(
-        layers, status=reply.status, request_id=request_id_of(reply, layers), fallback_id=asked
-    )
-    if asked is not None and asked not in _ids(layers, snapshot):
-        raise ReplyError(
-            f"asked for task {asked}, and the answer is about task {snapshot.task_id}",
-            http_status=reply.status,
-            request_id=snapshot.request_id,
-        )
-    return snapshot
+    layers = layers_of(open_envelope(reply, about_task=True, asked=asked))
+    if _is_empty(layers[-1]):
+        raise _no_task(reply, layers)
+    return _about(asked, reply, layers, _read_one(reply, layers))
 
 
 def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
@@ -129,7 +163,7 @@ def read_snapshot(
 
     Args:
         status: the HTTP status, for messages.
-        fallback_id: the task's id where no layer tells it.
+        fallback_id: the task's id where no layer tells it, but one tells a status.
 
     Raises:
         ReplyError: there is no task in them, or a member that decides something is of no use.
@@ -154,8 +188,46 @@ def read_snapshot(
         ) from None
 
 
+def _read_one(
+    reply: Reply, layers: Sequence[Layer], *, fallback_id: str | None = None
+) -> TaskSnapshot:
+    return read_snapshot(
+        layers,
+        status=reply.status,
+        request_id=request_id_of(reply, tuple(layers)),
+        fallback_id=fallback_id,
+    )
+
+
+def _about(
+    asked: str | None, reply: Reply, layers: Sequence[Layer], snapshot: TaskSnapshot
+) -> TaskSnapshot:
+    """The snapshot, if it is of the task that was asked for."""
+    if asked is not None and asked not in _ids(layers, snapshot):
+        raise ReplyError(
+            f"asked for task {asked}, and the answer is about task {snapshot.task_id}",
+            http_status=reply.status,
+            request_id=snapshot.request_id,
+        )
+    return snapshot
+
+
+def _no_task(reply: Reply, layers: Sequence[Layer]) -> TaskNotFoundError:
+    return TaskNotFoundError(
+        "the answer holds no task",
+        http_status=reply.status,
+        request_id=request_id_of(reply, tuple(layers)),
+        retryable=True,
+    )
+
+
+def _is_empty(innermost: Layer) -> bool:
+    """An envelope with nothing in it, or the nothing itself."""
+    return innermost.keys() <= _ENVELOPE_MEMBERS and not innermost.get("data")
+
+
 def _entries(reply: Reply) -> tuple[list[object], str | None]:
-    layers = layers_of(open_envelope(reply, about_task=False))
+    layers = layers_of(open_envelope(reply), of_one_task=False)
     entries = layers[-1].get("data")
     if not isinstance(entries, list):
         raise ReplyError(
@@ -193,20 +265,24 @@ def _is_task(layer: Layer) -> bool:
 def _members(tasks: Sequence[Layer], fallback_id: str | None) -> dict[str, Any]:
     """The members of ``TaskSnapshot`` as the wire spells their values; absent ones left out."""
     inside_out = tasks[::-1]
-    word = _status_word(tasks)
-    status = STATUS_WORDS.get(word.lower())
+    found = _videos(inside_out)
+    word = _status_word(tasks) or (_WITHOUT_WORD if found else "")
+    status = status_of(word)
     members = {
-        "task_id": _first(tasks, "task_id") or _first(tasks, "id") or fallback_id,
+        "task_id": _first(tasks, "task_id")
+        or _first(tasks, "id")
+        or (word and fallback_id)
+        or None,
         "status": word,
         "raw_status": word,
         "message": _message(inside_out, status),
         "external_task_id": _external_task_id(inside_out),
-        "videos": (status is TaskStatus.SUCCEEDED and _videos(inside_out)) or None,
+        "videos": (status is TaskStatus.SUCCEEDED and found) or None,
         "created_at": _first(inside_out, "created_at")
         or _first(tasks, "submit_time", "create_time"),
         "updated_at": _first(inside_out, "updated_at")
         or _first(tasks, "finish_time", "completed_at", "update_time"),
-        "units": next((t[_UNITS] for t in inside_out if t.get(_UNITS) is not None), None),
+        "units": _units(inside_out),
     }
     return {name: value for name, value in members.items() if value is not None}
 
@@ -226,15 +302,30 @@ def _status_word(tasks: Sequence[Layer]) -> str:
     for task in tasks:
         for name in ("status", "task_status"):
             told = task.get(name)
-            if not isinstance(told, str) or not told:
+            if not isinstance(told, str) or not told.strip():
                 continue
-            word = told
-            status = STATUS_WORDS.get(word.lower())
-            if status is not None:
+            word = told.strip()
+            status = status_of(word)
+            if status is not TaskStatus.UNKNOWN:
                 known = word
                 if status.is_final:
                     return word
     return known or word
+
+
+def _units(inside_out: Iterable[Layer]) -> Any:
+    """What it cost in Kling's units: its own member, or what the newer path bills in units."""
+    for task in inside_out:
+        if task.get(_UNITS) is not None:
+            return task[_UNITS]
+        for entry in _objects(task.get("billing")):
+            if entry.get("charge_type") == "unit" and entry.get("amount") is not None:
+                return entry["amount"]
+    return None
+
+
+def _objects(entries: object) -> list[dict[str, Any]]:
+    return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
 
 
 def _reason(inside_out: Sequence[Layer]) -> str:
@@ -251,7 +342,7 @@ def _reason(inside_out: Sequence[Layer]) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _message(inside_out: Sequence[Layer], status: TaskStatus | None) -> str:
+def _message(inside_out: Sequence[Layer], status: TaskStatus) -> str:
     if status is TaskStatus.FAILED:
         return redacted(_reason(inside_out))
     text = _first(inside_out, "task_status_msg")
@@ -269,17 +360,18 @@ def _external_task_id(inside_out: Iterable[Layer]) -> object:
 def _videos(inside_out: Sequence[Layer]) -> list[dict[str, Any]]:
     """A succeeded task's clips, wherever this relative puts them; the last resort comes last."""
     for task in inside_out:
-        found = _clips(_member(task.get("task_result"), "videos")) or _clips(task.get("outputs"))
-        if found:
-            return found
+        result = _member(task.get("task_result"), "videos")
+        for entries in (result, task.get("outputs"), task.get("video_result"), task.get("videos")):
+            if found := _clips(entries):
+                return found
     for task in inside_out:
         metadata = _member(task.get("metadata"), "url")
         for url in (task.get("result_url"), task.get("url"), metadata, task.get("video_url")):
             if _is_url(url):
-                return [{"url": url}]
+                return [{"url": str(url).strip()}]
     for task in inside_out:
         if _is_url(task.get("fail_reason")):  # older new-api keeps a success's address here
-            return [{"url": task["fail_reason"]}]
+            return [{"url": task["fail_reason"].strip()}]
     for task in inside_out:
         # The gateway's page documents `images` and null `videos` for this video task. Should it
         # ever answer so, the address there is what was paid for; a download checks what it is.
@@ -301,8 +393,9 @@ def _moves(entry: Mapping[str, Any]) -> bool:
 
 
 def _clip(entry: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("url", "id", "duration", "watermark_url")
-    return {name: entry[name] for name in names if entry.get(name) not in (None, "")}
+    names = ("id", "duration", "watermark_url")
+    others = {name: entry[name] for name in names if entry.get(name) not in (None, "")}
+    return {"url": entry["url"].strip(), **others}
 
 
 def _member(value: object, name: str) -> Any:
@@ -310,7 +403,8 @@ def _member(value: object, name: str) -> Any:
 
 
 def _is_url(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(("https://", "http://"))
+    """White space around an address, and the case of its scheme, mean nothing (RFC 3986, 3.1)."""
+    return isinstance(value, str) and value.strip()[:8].lower().startswith(("https://", "http://"))
 
 
 def _ids(layers: Sequence[Layer], snapshot: TaskSnapshot) -> set[str]:
