@@ -10,7 +10,10 @@ from attrs import field, frozen
 from kling_effects_async.errors import SettingsError
 from kling_effects_async.protocol.services import Service
 
-__all__ = ["AccessKeys", "BearerToken", "Credentials", "Settings"]
+__all__ = ["AccessKeys", "BearerToken", "Credentials", "Settings", "check_receiver"]
+
+# How Kling's own API keys begin. Source: public records of live calls, 2026.
+_KLING_KEY = "api-key-kling-"
 
 
 def _hidden(_secret: str) -> str:
@@ -48,8 +51,8 @@ Credentials: TypeAlias = BearerToken | AccessKeys
 class Settings:
     """Who asks, and whom.
 
-    A pair of access keys means Kling itself, a bearer token means V-API, unless ``service`` says
-    otherwise.
+    A pair of access keys and an API key of Kling's own mean Kling itself, any other bearer token
+    means V-API, unless ``service`` says otherwise.
     """
 
     credentials: Credentials
@@ -62,7 +65,8 @@ class Settings:
         ``KLING_SERVICE`` is ``vapi``, ``singapore``, ``beijing`` or a gateway's base URL.
 
         Raises:
-            SettingsError: a key is missing; the message names the variables.
+            SettingsError: a key is missing, or is Kling's own and the service is not; the message
+                names the variables.
         """
         return cls._from(environ, {name: f"KLING_{name.upper()}" for name in _NAMES})
 
@@ -88,15 +92,39 @@ class Settings:
     def _from(cls, values: Mapping[str, str], names: Mapping[str, str]) -> Settings:
         given = {name: values.get(key, "") for name, key in names.items()}
         credentials = _credentials(given, names)
-        return cls(credentials, _service(given["service"], credentials, names["service"]))
+        service = _service(given["service"], credentials, names["service"])
+        check_receiver(credentials, service)
+        return cls(credentials, service)
 
 
 _NAMES = ("api_key", "access_key", "secret_key", "service")
 
 
 def default_service(credentials: Credentials) -> Service:
-    """Kling itself for its own keys, V-API for a bearer token."""
-    return Service.official() if isinstance(credentials, AccessKeys) else Service.vapi()
+    """Kling itself for its own keys, V-API for any other bearer token."""
+    return Service.official() if _is_klings(credentials) else Service.vapi()
+
+
+def check_receiver(credentials: Credentials, service: Service) -> None:
+    """Refuse to show a key of Kling's own to anybody else.
+
+    Access keys are not looked at: what is sent is a token signed for half an hour, never the key.
+
+    Raises:
+        SettingsError: the key is Kling's own, and the service is not Kling; says what to do.
+    """
+    if isinstance(credentials, BearerToken) and _is_klings(credentials) and not service.is_kling:
+        raise SettingsError(
+            f"this key ({_KLING_KEY}...) is one of Kling's own, and {service.name} "
+            f"({service.base_url}) is somebody else: nothing was sent. Use the key that "
+            "service gave you, or choose Kling itself as the service: singapore or beijing"
+        )
+
+
+def _is_klings(credentials: Credentials) -> bool:
+    if isinstance(credentials, AccessKeys):
+        return True
+    return credentials.token.lower().startswith(_KLING_KEY)
 
 
 def _credentials(given: Mapping[str, str], names: Mapping[str, str]) -> Credentials:
@@ -116,12 +144,7 @@ def _credentials(given: Mapping[str, str], names: Mapping[str, str]) -> Credenti
 def _service(name: str, credentials: Credentials, variable: str) -> Service:
     if not name:
         return default_service(credentials)
-    if name == "vapi":
-        return Service.vapi()
-    if name in ("singapore", "beijing"):
-        return Service.official(name)
-    if name.startswith(("https://", "http://")):
-        return Service.gateway(name)
-    raise SettingsError(
-        f"{variable} must be vapi, singapore, beijing or a gateway's base URL; it is none of them"
-    )
+    try:
+        return Service.named(name)
+    except SettingsError as error:
+        raise SettingsError(f"{variable}: {error}") from None

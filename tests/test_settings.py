@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from kling_effects_async import AccessKeys, BearerToken, PollPolicy, RetryPolicy, Settings
+from kling_effects_async import (
+    AccessKeys,
+    BearerToken,
+    EffectsClient,
+    PollPolicy,
+    RetryPolicy,
+    Service,
+    Settings,
+)
 from kling_effects_async.errors import SettingsError
 
 
@@ -40,6 +48,40 @@ def test_a_bearer_token_means_the_gateway_and_a_pair_means_kling() -> None:
 def test_the_service_is_chosen_by_name_or_url(name: str, url: str) -> None:
     settings = Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": name})
     assert settings.service.base_url == url
+
+
+@pytest.mark.parametrize("name", ["HTTPS://gate.example", " https://gate.example/\n"])
+def test_a_services_url_is_read_as_people_paste_it(name: str) -> None:
+    settings = Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": name})
+    assert settings.service.base_url == "https://gate.example"
+
+
+KLINGS_OWN = "api-key-kling-0123456789"
+
+
+def test_klings_own_api_key_means_kling() -> None:
+    """Fault 84: it is Kling's own key."""
+    assert Settings.from_env({"KLING_API_KEY": KLINGS_OWN}).service.name == "official-singapore"
+    assert EffectsClient(BearerToken(KLINGS_OWN)).service.name == "official-singapore"
+
+
+@pytest.mark.parametrize(
+    "service", [Service.vapi(), Service.gateway("https://gate.example")], ids=lambda s: s.name
+)
+def test_klings_own_key_is_shown_to_nobody_else(service: Service) -> None:
+    """Fault 84: refused before anything is sent, and not shown."""
+    with pytest.raises(SettingsError, match="Kling's own") as caught:
+        EffectsClient(BearerToken(KLINGS_OWN), service=service)
+    assert "0123456789" not in str(caught.value)
+    name = "vapi" if service.name == "vapi" else service.base_url
+    with pytest.raises(SettingsError, match="Kling's own"):
+        Settings.from_env({"KLING_API_KEY": KLINGS_OWN, "KLING_SERVICE": name})
+
+
+def test_klings_own_key_goes_to_klings_own_hosts() -> None:
+    settings = Settings.from_env({"KLING_API_KEY": KLINGS_OWN, "KLING_SERVICE": "beijing"})
+    assert settings.service.name == "official-beijing"
+    EffectsClient(BearerToken(KLINGS_OWN), service=Service.official(base_url="http://127.0.0.1:1"))
 
 
 def test_an_unknown_service_is_refused_with_the_choices() -> None:

@@ -12,13 +12,18 @@ from attrs import Attribute, field, frozen
 
 from kling_effects_async.errors import SettingsError
 
-__all__ = ["GATEWAY", "OFFICIAL", "Dialect", "InputFields", "Service"]
+__all__ = ["GATEWAY", "OFFICIAL", "SERVICE_NAMES", "Dialect", "InputFields", "Service"]
 
 # Source: Kling API platform notes, 2026-09-20 (servers outside China, servers in mainland China).
 _OFFICIAL_HOSTS = {
     "singapore": "https://api-singapore.klingai.com",
     "beijing": "https://api-beijing.klingai.com",
 }
+
+_KLING_DOMAINS = (".klingai.com", ".kling.ai")
+
+# What ``Service.named`` knows besides addresses.
+SERVICE_NAMES = ("vapi", *_OFFICIAL_HOSTS)
 
 
 @frozen(kw_only=True)
@@ -58,8 +63,10 @@ GATEWAY = Dialect(
 OFFICIAL = Dialect(name="official", single=InputFields(), dual=InputFields())
 
 
-def _without_slash(url: str) -> str:
-    return url.rstrip("/")
+def _tidy(url: str) -> str:
+    """Without white space around it and slashes at its end; the scheme in lower case."""
+    scheme, colon, rest = url.strip().partition(":")
+    return f"{scheme.lower()}{colon}{rest}".rstrip("/")
 
 
 def _is_base_url(service: Service, _attribute: Attribute[str], url: str) -> None:
@@ -107,11 +114,36 @@ class Service:
 
     name: str
     allow_plain_http: bool = field(default=False, repr=False)
-    base_url: str = field(converter=_without_slash, validator=_is_base_url)
+    base_url: str = field(converter=_tidy, validator=_is_base_url)
     effects_path: str
     dialect: Dialect
     finds_external_ids: bool | None = None
     lists_tasks: bool | None = None
+
+    @property
+    def is_kling(self) -> bool:
+        """It is Kling itself, in its own dialect or at one of its own hosts."""
+        host = urlsplit(self.base_url).hostname or ""
+        return self.dialect.name == OFFICIAL.name or host.endswith(_KLING_DOMAINS)
+
+    @classmethod
+    def named(cls, text: str) -> Service:
+        """The service that a setting names: one of ``SERVICE_NAMES``, or a gateway's base URL.
+
+        Raises:
+            SettingsError: it names none; says what would.
+        """
+        name = text.strip()
+        if name == "vapi":
+            return cls.vapi()
+        if name in _OFFICIAL_HOSTS:
+            return cls.official(name)
+        if name.lower().startswith(("https://", "http://")):
+            return cls.gateway(name)
+        raise SettingsError(
+            f"a service must be {', '.join(SERVICE_NAMES)} or a gateway's base URL; "
+            "this is none of them"
+        )
 
     @classmethod
     def vapi(cls) -> Service:
