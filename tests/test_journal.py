@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kling_effects_async.errors import (
+    AccountChangedError,
     IdempotencyConflictError,
     JournalBusyError,
     JournalDamagedError,
@@ -797,26 +798,94 @@ async def test_another_programs_database_is_not_touched(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+async def test_a_job_of_another_account_of_the_service_is_not_added_again(path: Path) -> None:
+    """Fault 72: the key was rotated, and the journal is the old one."""
+    old, new = (job(account=name, service="https://s.example") for name in "ab")
+    async with Journal(path) as journal:
+        await journal.add(old)
+        with pytest.raises(AccountChangedError) as caught:
+            await journal.add(new)
+        assert (caught.value.account, caught.value.other_account) == ("b", "a")
+        elsewhere = evolve(new, service="https://other.example")
+        assert await journal.add(elsewhere) == elsewhere
+
+
+async def test_jobs_are_taken_over_from_another_account(path: Path) -> None:
+    """Fault 72: what a person does about it."""
+    async with Journal(path) as journal:
+        for number in range(3):
+            await journal.add(job(f"job-{number}", account="old"))
+        assert await journal.adopt("old", "new") == 3
+        assert [each.account async for each in journal.jobs()] == ["new"] * 3
+        assert await journal.adopt("old", "new") == 0
+
+
+async def test_accounts_with_the_same_ids_are_not_made_one(path: Path) -> None:
+    async with Journal(path) as journal:
+        for account in ("old", "new"):
+            await journal.add(job(account=account))
+        with pytest.raises(JournalError, match="two accounts"):
+            await journal.adopt("old", "new")
+        assert {each.account async for each in journal.jobs()} == {"old", "new"}
+
+
+async def test_that_a_submit_was_sent_is_never_taken_back(path: Path) -> None:
+    sent = job()
+    async with Journal(path) as journal:
+        await journal.add(sent)
+        await journal.move(A, sent.external_task_id, JobState.SUBMITTING)
+        await journal.move(A, sent.external_task_id, JobState.PLANNED, was_sent=True)
+        await journal.move(A, sent.external_task_id, JobState.SUBMITTING)
+        held = await journal.get(A, sent.external_task_id)
+    assert held is not None
+    assert held.was_sent
+
+
+VERSION = schema.VERSION
 NEXT_VERSION = (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN mood TEXT")
 
 
 def test_an_older_journal_is_copied_before_it_is_brought_up_to_date(path: Path) -> None:
     asyncio.run(filled(path))
     with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=1, stamp="now", scripts=NEXT_VERSION)
+        schema.migrate(connection, path, version=VERSION, stamp="now", scripts=NEXT_VERSION)
         assert connection.execute("SELECT count(mood), count(*) FROM jobs").fetchone() == (0, 100)
-    copy = path.with_name("effects.db.v1-now")
-    assert schema.check(copy, thoroughly=True) == 1
+    copy = path.with_name(f"effects.db.v{VERSION}-now")
+    assert schema.check(copy, thoroughly=True) == VERSION
     with database(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+
+
+def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
+    """What was submitted then counts as sent, so that its task is known for ours."""
+
+    async def read() -> list[Job]:
+        async with Journal(path) as journal:
+            return [job async for job in journal.jobs()]
+
+    schema.create(path)
+    with closing(schema.connect(path)) as connection:
+        schema.migrate(connection, path, version=0, stamp="now", scripts=schema.MIGRATIONS[:1])
+        for name, state in (("new", "planned"), ("sent", "submitting")):
+            connection.execute(
+                "INSERT INTO jobs (account, external_task_id, scene, fingerprint, effect, state, "
+                "message, created_us, updated_us, steps, note) "
+                "VALUES ('a', ?, 'squish', 'f', '{}', ?, '', 1, 1, 1, '')",
+                (name, state),
+            )
+    jobs = asyncio.run(read())
+    assert [(job.external_task_id, job.was_sent, job.service) for job in jobs] == [
+        ("new", False, None),
+        ("sent", True, None),
+    ]
 
 
 def test_a_migration_that_fails_leaves_the_older_version(path: Path) -> None:
     asyncio.run(filled(path))
-    half = (*NEXT_VERSION[:1], f"{NEXT_VERSION[1]}; no statement at all")
+    half = (*schema.MIGRATIONS, f"{NEXT_VERSION[-1]}; no statement at all")
     with closing(schema.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
-        schema.migrate(connection, path, version=1, stamp="now", scripts=half)
-    assert schema.check(path, thoroughly=True) == 1
+        schema.migrate(connection, path, version=VERSION, stamp="now", scripts=half)
+    assert schema.check(path, thoroughly=True) == VERSION
     with database(path) as connection, pytest.raises(sqlite3.OperationalError, match="mood"):
         connection.execute("SELECT mood FROM jobs")
 

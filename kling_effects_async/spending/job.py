@@ -99,11 +99,14 @@ class Job:
 
     Attributes:
         account: an opaque fingerprint of service and credentials; external ids are unique in it.
+        service: the base URL of the service that the account belongs to; ``None`` if not told.
         fingerprint: SHA-256 in hex of what must be the same under the same external id: scene,
             images and options.
         effect: opaque JSON text from which the effect can be built again.
         run: the name of the bulk run it belongs to; ``None`` for a single one.
         download_to: the folder its video was asked for in; ``None`` if it was not.
+        was_sent: bytes of a submit may have reached the service, so a task under its external id
+            is ours.
         task_id: the service's id; ``None`` until it accepted the job. Never changes after that.
         message: why it stands where it stands, in the service's words or ours.
         units: what it finally cost; ``None`` if not told (yet).
@@ -121,6 +124,8 @@ class Job:
     result: str | None = field(default=None, repr=False)
     run: str | None = None
     download_to: str | None = None
+    service: str | None = None
+    was_sent: bool = False
     state: JobState = JobState.PLANNED
     task_id: str | None = None
     message: str = ""

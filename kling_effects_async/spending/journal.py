@@ -126,6 +126,7 @@ class Journal:
 
         Raises:
             IdempotencyConflictError: the external id belongs to a job of other scene or content.
+            AccountChangedError: it belongs to a job of another account of the same service.
         """
         return await self._write(lambda connection: records.add(connection, job))
 
@@ -141,11 +142,13 @@ class Journal:
         units: Decimal | None = None,
         result: str | None = None,
         path: str | None = None,
+        was_sent: bool = False,
     ) -> None:
         """Take a job to another state, as the table in ``job`` allows.
 
         To the state it is in already is allowed and adds no step to its history. Members that
-        are ``None`` stay as they are; ``note`` is for the history.
+        are ``None`` stay as they are; ``note`` is for the history, and ``was_sent`` says that bytes
+        of a submit may have reached the service, which is never taken back.
 
         Raises:
             JournalError: the table does not allow it, there is no such job, or the job has another
@@ -159,9 +162,22 @@ class Journal:
             "result": result,
             "path": path,
         }
-        change = records.Change(to=to, at=self._now(), note=note, news=news)
+        change = records.Change(to=to, at=self._now(), note=note, news=news, was_sent=was_sent)
         await self._write(
             lambda connection: records.move(connection, account, external_task_id, change)
+        )
+
+    async def adopt(self, from_account: str, to_account: str) -> int:
+        """Make the jobs of one account those of another, as after a change of key.
+
+        Returns:
+            How many jobs they are.
+
+        Raises:
+            JournalError: both have a job under the same external id; nothing was changed.
+        """
+        return await self._write(
+            lambda connection: records.adopt(connection, from_account, to_account)
         )
 
     async def set_memo(self, kind: str, key: str, text: str) -> None:

@@ -15,7 +15,11 @@ from functools import cache
 
 from attrs import frozen
 
-from kling_effects_async.errors import IdempotencyConflictError, JournalError
+from kling_effects_async.errors import (
+    AccountChangedError,
+    IdempotencyConflictError,
+    JournalError,
+)
 from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, Transition
 from kling_effects_async.spending.rows import MEMBERS, STATES, job_of, row_of
 from kling_effects_async.spending.schema import moment_of, us_of
@@ -24,6 +28,7 @@ __all__ = [
     "Change",
     "Choice",
     "add",
+    "adopt",
     "counts",
     "find",
     "get",
@@ -38,6 +43,7 @@ __all__ = [
 ]
 
 _THIS = "external_task_id = ? AND account = ?"
+_ELSEWHERE = "external_task_id = ? AND account <> ? AND service = ?"  # no service equals NULL
 _TYPICAL_OF = 20
 
 
@@ -47,12 +53,14 @@ class Change:
 
     Attributes:
         news: members and their new texts; ``None`` leaves what is held.
+        was_sent: write down that bytes of a submit may have reached the service.
     """
 
     to: JobState
     at: datetime
     note: str = ""
     news: Mapping[str, str | None] = {}
+    was_sent: bool = False
 
     @property
     def given(self) -> dict[str, str]:
@@ -68,8 +76,8 @@ class Change:
 def _insert(names: tuple[str, ...]) -> str:
     marks = ", ".join("?" * len(names))
     return (
-        f"INSERT INTO jobs (steps, note, {', '.join(names)}) VALUES (1, '', {marks}) "
-        "ON CONFLICT DO NOTHING"
+        f"INSERT INTO jobs (steps, note, {', '.join(names)}) SELECT 1, '', {marks} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE {_ELSEWHERE}) ON CONFLICT DO NOTHING"
     )
 
 
@@ -93,11 +101,44 @@ def add(connection: sqlite3.Connection, job: Job) -> Job:
 
     Raises:
         IdempotencyConflictError: another job has the external id.
+        AccountChangedError: another account of the same service has it.
     """
     row = {name: value for name, value in row_of(job).items() if value is not None}
-    if connection.execute(_insert(tuple(row)), tuple(row.values())).rowcount == 1:
+    elsewhere = (job.external_task_id, job.account, job.service)
+    if connection.execute(_insert(tuple(row)), (*row.values(), *elsewhere)).rowcount == 1:
         return job
-    return _same(_held(connection, job.account, job.external_task_id), job)
+    held = get(connection, job.account, job.external_task_id)
+    if held is None:
+        raise _of_another_account(connection, job, elsewhere)
+    return _same(held, job)
+
+
+def _of_another_account(
+    connection: sqlite3.Connection, job: Job, elsewhere: tuple[str, str, str | None]
+) -> AccountChangedError:
+    (other,) = connection.execute(
+        f"SELECT account FROM jobs WHERE {_ELSEWHERE} ORDER BY id DESC LIMIT 1", elsewhere
+    ).fetchone()
+    return AccountChangedError(
+        external_task_id=job.external_task_id, account=job.account, other_account=other
+    )
+
+
+def adopt(connection: sqlite3.Connection, from_account: str, to_account: str) -> int:
+    """Make the jobs of one account those of another; how many they are.
+
+    Raises:
+        JournalError: both accounts have a job under the same external id; nothing was changed.
+    """
+    try:
+        return connection.execute(
+            "UPDATE jobs SET account = ? WHERE account = ?", (to_account, from_account)
+        ).rowcount
+    except sqlite3.IntegrityError:
+        raise JournalError(
+            f"{from_account} and {to_account} have jobs under the same external ids: they are two "
+            "accounts, and nothing was changed"
+        ) from None
 
 
 def _same(held: Job, asked: Job) -> Job:
@@ -139,6 +180,8 @@ def _write(
     is_step: bool,
 ) -> bool:
     row: dict[str, object] = {**change.given, "updated_us": us_of(change.at)}
+    if change.was_sent:
+        row["was_sent"] = 1
     if is_step:
         row["note"] = change.note
     same_task = (row["task_id"],) if "task_id" in row else ()

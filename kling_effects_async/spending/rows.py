@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 STATES = {state.value: state for state in JobState}
 MEMBERS = (
     "account, external_task_id, scene, fingerprint, effect, run, download_to, callback_url, "
-    "state, task_id, message, units, result, path, created_us, updated_us"
+    "state, task_id, message, units, result, path, created_us, updated_us, service, was_sent"
 )
 
 
@@ -39,6 +39,8 @@ def row_of(job: Job) -> dict[str, str | int | None]:
         "path": job.path,
         "created_us": us_of(job.created_at),
         "updated_us": us_of(job.updated_at),
+        "service": job.service,
+        "was_sent": 1 if job.was_sent else None,
     }
 
 
@@ -61,4 +63,6 @@ def job_of(row: Row) -> Job:
         path=row[13],
         created_at=moment_of(row[14]),
         updated_at=moment_of(row[15]),
+        service=row[16],
+        was_sent=bool(row[17]),
     )

@@ -96,6 +96,14 @@ MIGRATIONS: tuple[str, ...] = (
         heartbeat_us INTEGER NOT NULL
     ) STRICT;
     """,
+    # Which service the account belongs to, and whether bytes of a submit may have reached it. The
+    # trigger on ``steps`` writes no history for this.
+    """
+    ALTER TABLE jobs ADD COLUMN service TEXT;
+    ALTER TABLE jobs ADD COLUMN was_sent INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET was_sent = 1
+        WHERE id IN (SELECT job FROM transitions WHERE state = 'submitting');
+    """,
 )
 VERSION = len(MIGRATIONS)
 

@@ -39,6 +39,7 @@ class JobStore(Protocol):
         units: Decimal | None = None,
         result: str | None = None,
         path: str | None = None,
+        was_sent: bool = False,
     ) -> None: ...
 
     def jobs(
@@ -98,6 +99,7 @@ class MemoryStore:
         units: Decimal | None = None,
         result: str | None = None,
         path: str | None = None,
+        was_sent: bool = False,
     ) -> None:
         held = self._jobs.get((account, external_task_id))
         if held is None:
@@ -118,6 +120,7 @@ class MemoryStore:
         held.units = held.units if units is None else units
         held.result = held.result if result is None else result
         held.path = held.path if path is None else path
+        held.was_sent = held.was_sent or was_sent
         if held.task_id is not None:
             self._known[account] = held
         self._ended.pop((account, external_task_id), None)  # it may be asked for again
@@ -181,6 +184,7 @@ class _Remembered:
         "task_id",
         "units",
         "updated_at",
+        "was_sent",
     )
 
     def __init__(self, plan: Job) -> None:
@@ -193,6 +197,7 @@ class _Remembered:
         self.result: str | None = plan.result
         self.path: str | None = plan.path
         self.updated_at: datetime = plan.updated_at
+        self.was_sent: bool = plan.was_sent
 
     @property
     def job(self) -> Job:
@@ -207,4 +212,5 @@ class _Remembered:
             result=self.result,
             path=self.path,
             updated_at=self.updated_at,
+            was_sent=self.was_sent,
         )
