@@ -12,9 +12,12 @@ import pytest
 
 from kling_effects_async import BearerToken, EffectsClient, Service
 from kling_effects_async.errors import (
+    AccountError,
+    ApiError,
     AuthenticationError,
     ClientClosedError,
     EffectRejectedError,
+    InvalidRequestError,
     KlingEffectsError,
     NetworkError,
     RateLimitError,
@@ -25,6 +28,7 @@ from kling_effects_async.errors import (
     TaskFailedError,
     TaskNotFoundError,
     TaskTimeoutError,
+    TlsError,
 )
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, Video
 from kling_effects_async.policy import PollPolicy
@@ -285,6 +289,37 @@ async def test_a_wrong_key_ends_a_wait_at_once(desks: Desks) -> None:
     with pytest.raises(AuthenticationError):
         await desk.after(0, desk.task().result())
     assert len(desk.asked_at) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        AccountError("nothing left", code=1102),
+        InvalidRequestError("no such path", http_status=404),
+        ApiError("busy", code=-1),
+        TlsError("expired", sent=False),
+    ],
+    ids=lambda refusal: type(refusal).__name__,
+)
+async def test_no_refusal_of_a_poll_ends_the_wait_for_a_task_that_was_heard_of(
+    desks: Desks, refusal: KlingEffectsError
+) -> None:
+    """Fault 79: the task is paid, whatever a poll is answered."""
+    desk = desks(PROCESSING, refusal, refusal, SUCCEEDED)
+    assert (await desk.after(200, desk.task().result())).task_id == "t1"
+
+
+async def test_the_first_refusal_about_a_task_nobody_heard_of_ends_the_wait(desks: Desks) -> None:
+    desk = desks(InvalidRequestError("no such path", http_status=404))
+    with pytest.raises(InvalidRequestError):
+        await desk.after(0, desk.task().result())
+
+
+async def test_a_wrong_key_ends_the_wait_for_a_task_that_was_heard_of(desks: Desks) -> None:
+    """Fault 16: key wrong, and no patience mends it."""
+    desk = desks(PROCESSING, AuthenticationError("bad key"))
+    with pytest.raises(AuthenticationError):
+        await desk.after(30, desk.task().result())
 
 
 async def test_a_task_that_stays_unknown_is_not_found_after_the_grace(desks: Desks) -> None:

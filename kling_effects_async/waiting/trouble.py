@@ -1,7 +1,7 @@
 """What a question without a useful answer does to a wait; pure.
 
-It goes on, unless no patience will change the answer, the task has been unknown for longer than
-replicas are late, or the trouble has lasted for too long without a break.
+It goes on, unless the key is wrong, the task has been unknown for longer than replicas are late, or
+the trouble has lasted for too long without a break.
 """
 
 from __future__ import annotations
@@ -10,20 +10,30 @@ from collections.abc import Callable
 
 from kling_effects_async.errors import (
     ApiError,
+    AuthenticationError,
     ClientClosedError,
+    KlingEffectsError,
     TaskNotFoundError,
     TaskTimeoutError,
 )
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["closed", "is_hopeless", "pause_after_trouble", "timed_out"]
 
 
+_ENDS_EVERY_WAIT = (AuthenticationError, ClientClosedError)
+
+
 def is_hopeless(error: Exception, watch: Watch, policy: PollPolicy, now: float) -> bool:
-    """Whether waiting on is of no use after this error, the last of those the watch has seen."""
-    if not is_passing(error):
+    """Whether waiting on is of no use after this error, the last of those the watch has seen.
+
+    A task that was heard of is paid, and no refusal of a poll takes that back: it ends the wait
+    only where it says that no poll will ever be answered. Of a task that was never heard of, the
+    first refusal says most likely that the caller asks for the wrong thing.
+    """
+    is_passing = isinstance(error, KlingEffectsError) and error.retryable
+    if not is_passing and (watch.latest is None or isinstance(error, _ENDS_EVERY_WAIT)):
         return True
     if isinstance(error, ApiError) and (error.retry_after_s or 0.0) > policy.deadline_s:
         return True
