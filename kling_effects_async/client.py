@@ -34,6 +34,7 @@ from kling_effects_async.settings import (
     BearerToken,
     Credentials,
     Settings,
+    check_receiver,
     default_service,
 )
 from kling_effects_async.spending.account import account_name
@@ -68,12 +69,15 @@ class EffectsClient:
 
     Args:
         credentials: a ``BearerToken`` or ``AccessKeys``.
-        service: whom to ask; by default V-API for a bearer token and Kling for access keys.
+        service: whom to ask; by default Kling for access keys and for API keys of its own
+            (``api-key-kling-...``, which nobody else ever gets), and V-API for any other token.
         journal: a file (or an opened ``Journal``) in which every job is written down, so that a
             crash neither loses a paid task nor pays for it again. Without one the same rules hold
             while the client lives, for all open jobs and the last 10,000 that ended.
         account: what the journal calls this account; by default made from the service and the
-            key, so name it yourself if keys are rotated.
+            key. Name it yourself if keys are rotated: under a new key the default is a new
+            account, and jobs that the journal holds under the old one raise
+            ``AccountChangedError`` instead of being paid again.
         budget_units: submits that could take the account's jobs past it are refused; everything
             in the journal counts.
         poll: how patiently to wait for tasks.
@@ -107,6 +111,7 @@ class EffectsClient:
                 f"not {type(credentials).__name__}"
             )
         service = service or default_service(credentials)
+        check_receiver(credentials, service)
         self._options = Options(
             service=service,
             credentials=credentials,
@@ -129,12 +134,15 @@ class EffectsClient:
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
         """A client from ``KLING_API_KEY``, or ``KLING_ACCESS_KEY`` and ``KLING_SECRET_KEY``.
 
+        ``KLING_SERVICE`` names the service: vapi, singapore, beijing or a gateway's base URL.
+
         Args:
             environ: another mapping than the process's environment.
             options: the other arguments of ``EffectsClient``.
 
         Raises:
-            SettingsError: a key is missing; the message names the variables.
+            SettingsError: a key is missing, or would go to somebody it does not belong to; the
+                message says what to do.
         """
         settings = Settings.from_env(os.environ if environ is None else environ)
         options.setdefault("service", settings.service)
@@ -188,7 +196,8 @@ class EffectsClient:
         it is a random one. The images are checked first. What surely did not arrive, or was
         refused for now, is sent again; where an answer was lost, the task is looked up by its
         external id. Submitting the same effect under the same external id again gives the same
-        task. If the account's slots are all taken, this waits for one.
+        task. If the account's slots are all taken, this waits for one. A submit that is cancelled
+        while it is sent goes on by itself until its outcome is written down.
 
         Args:
             external_task_id: your id of the task, unique in your account.
@@ -197,6 +206,9 @@ class EffectsClient:
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; says what to change.
             IdempotencyConflictError: the external id belongs to another effect; nothing was sent.
+            ExternalIdTakenError: the service has a task under the external id that was not
+                submitted from here; nothing was created.
+            AccountChangedError: the journal holds the job under another account; nothing was sent.
             BudgetExceededError, JournalError: nothing was sent; says what to do.
             SubmissionUncertainError: the answer was lost; look before you submit again.
             ApiError: refused, nothing was created; see its class for what to do.
@@ -217,9 +229,13 @@ class EffectsClient:
         )
         try:
             return engine.handle(await engine.submit(plan))
-        except (KlingEffectsError, asyncio.CancelledError):
+        except KlingEffectsError:
             if not is_named:  # nobody can ask for it again by its random id
-                await asyncio.shield(engine.forget(plan.job))
+                await engine.abandon(plan.job)
+            raise
+        except asyncio.CancelledError:
+            if not is_named:
+                engine.abandon(plan.job)  # who is cancelled waits no longer
             raise
 
     async def run(

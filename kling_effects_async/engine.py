@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,11 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, KlingEffectsError, VideoExpiredError
+from kling_effects_async.errors import ClientClosedError, VideoExpiredError
 from kling_effects_async.images import check_image, image_hash
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
-from kling_effects_async.protocol.messages import FileState, Request
+from kling_effects_async.protocol.messages import FileState, Reply, Request
 from kling_effects_async.protocol.requests import (
     build_list,
     build_lookup,
@@ -30,7 +30,13 @@ from kling_effects_async.protocol.requests import (
     build_submit,
 )
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.task_body import read_listed, read_page, read_submitted, read_task
+from kling_effects_async.protocol.task_body import (
+    read_found,
+    read_listed,
+    read_page,
+    read_submitted,
+    read_task,
+)
 from kling_effects_async.settings import Credentials
 from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import Job
@@ -138,13 +144,11 @@ class Engine:
 
     async def _ask(self, watch: Watch) -> TaskSnapshot:
         """With the usual tries, for a caller who wants to know now."""
-        asked = watch.task_id or watch.external_task_id or ""
-        return await self._session.ask(self._question(watch), partial(read_task, asked=asked))
+        return await self._session.ask(self._question(watch), _reader_of(watch))
 
     async def _ask_once(self, watch: Watch) -> TaskSnapshot:
         """Without a second try: the tracker has its own idea of when to ask again."""
-        asked = watch.task_id or watch.external_task_id or ""
-        return await self._session.ask_once(self._question(watch), partial(read_task, asked=asked))
+        return await self._session.ask_once(self._question(watch), _reader_of(watch))
 
     async def _ask_list(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
@@ -159,7 +163,7 @@ class Engine:
 
     async def _look_up(self, external_task_id: str) -> TaskSnapshot:
         request = build_lookup(self._options.service, external_task_id)
-        return await self._session.ask(request, partial(read_task, asked=external_task_id))
+        return await self._session.ask(request, partial(read_found, asked=external_task_id))
 
     # -- spending
 
@@ -189,6 +193,7 @@ class Engine:
         job = planned(
             effect,
             account=self._options.account,
+            service=self._options.service.base_url,
             external_task_id=external_task_id,
             image_hashes=image_hashes,
             callback_url=callback_url,
@@ -214,11 +219,12 @@ class Engine:
         account = await self.account()
         return await account.submit(plan.job, request)
 
-    async def forget(self, job: Job) -> None:
-        """Give up a job that was only planned; what may have been accepted stays as it is."""
-        account = await self.account()
-        with suppress(KlingEffectsError):
-            await account.forget(job)
+    def abandon(self, job: Job) -> Awaitable[None]:
+        """Give up a job that was only planned; what may have been accepted stays as it is.
+
+        What is returned may be left alone.
+        """
+        return asyncio.sleep(0) if self._account is None else self._account.abandon(job)
 
     async def bring_home(self, job: Job, result: EffectResult, folder: Path) -> Path:
         """The job's video in a folder, under a name made from its task's id.
@@ -317,6 +323,12 @@ class Engine:
         from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
 
         return await self._exits.enter_async_context(Journal(journal))
+
+
+def _reader_of(watch: Watch) -> Callable[[Reply], TaskSnapshot]:
+    if watch.task_id is not None:
+        return partial(read_task, asked=watch.task_id)
+    return partial(read_found, asked=watch.external_task_id or "")
 
 
 def _plain_origin(service: Service) -> str | None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections import deque
+from collections import Counter, deque
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from attrs import frozen
 
 from kling_effects_async.errors import (
-    ApiError,
     ConcurrencyLimitError,
     InvalidRequestError,
     KlingEffectsError,
@@ -95,6 +94,11 @@ class PaidService:
         self.answers_lookups = True
         self.limit: int | None = None
         self.script: deque[Trouble] = deque()
+        self._hidden: Counter[str] = Counter()
+
+    def hides(self, name: str, *, lookups: int) -> None:
+        """Answer so many lookups of this id as a late replica would."""
+        self._hidden[name] += lookups
 
     @property
     def total(self) -> int:
@@ -118,7 +122,9 @@ class PaidService:
         await asyncio.sleep(0)
         if not self.answers_lookups:
             raise NetworkError("nobody answers", sent=True)
-        if not self.finds_external_ids or name not in self.books:
+        is_hidden = self._hidden[name] > 0
+        self._hidden[name] -= is_hidden
+        if is_hidden or not self.finds_external_ids or name not in self.books:
             raise TaskNotFoundError("no such task", code=1203, retryable=True)
         return _snapshot(self.books[name][-1], name)
 
@@ -167,7 +173,7 @@ class Bench:
         policy = slots or SlotPolicy()
         self.slots = Slots(policy)
         clock = SystemClock()
-        self.gate = Gate(policy, clock, on_stop=self._stop)
+        self.gate = Gate(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
         self.budget = Budget(budget_units, self.store)
         self.submitter = Submitter(
             wire or Wire(self.service.post, self.service.look_up, self.accepted),
@@ -195,5 +201,5 @@ class Bench:
         self.service.unfinished.discard(task_id)
         self.places.pop(task_id).release()
 
-    def _stop(self, reason: ApiError) -> None:
+    def _stop(self, reason: KlingEffectsError) -> None:
         self.slots.fail_waiting(reason)

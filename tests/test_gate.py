@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kling_effects_async.errors import AccountError, ApiError
+from kling_effects_async.errors import AccountError, KlingEffectsError
 from kling_effects_async.policy import SlotPolicy
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.testing import ManualClock
@@ -16,14 +16,18 @@ from kling_effects_async.transport.clock import Timer
 REASON = AccountError("nothing left", code=1102, request_id="r-1")
 
 
+def a_gate(clock: ManualClock, on_stop: Callable[[KlingEffectsError], None]) -> Gate:
+    return Gate(SlotPolicy(probe_s=60), clock, on_stop=on_stop, rng=lambda: 1.0)
+
+
 class Road:
     """A gate, a clock, and those who went through."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.told: list[ApiError] = []
+        self.told: list[KlingEffectsError] = []
         self.passed_at: list[float] = []
-        self.gate = Gate(SlotPolicy(probe_s=60), self.clock, on_stop=self.told.append)
+        self.gate = a_gate(self.clock, on_stop=self.told.append)
 
     async def go(self) -> None:
         await self.gate.pass_through()
@@ -70,7 +74,7 @@ async def test_a_timer_that_fires_a_little_early_ends_the_pause_all_the_same() -
             assert len(timers) < 10, "it waits again and again"
             return super().call_at(when - early_s, callback)
 
-    gate = Gate(SlotPolicy(), clock := EarlyClock(), on_stop=lambda _: None)
+    gate = a_gate(clock := EarlyClock(), on_stop=lambda _: None)
     gate.pause(10)
     passing = asyncio.ensure_future(gate.pass_through())
     await clock.advance(10 - early_s)
@@ -143,3 +147,89 @@ async def test_an_acceptance_opens_the_gate_for_all() -> None:
     road.gate.open()
     await asyncio.gather(*(road.go() for _ in range(5)))
     assert len(road.passed_at) == 5
+
+
+async def test_few_go_out_before_the_first_answer_and_one_more_with_each_acceptance() -> None:
+    """Fault 77: a burst at a service that refuses is small."""
+    road = Road()
+    going = [asyncio.ensure_future(road.go()) for _ in range(40)]
+    await road.clock.advance(0)
+    assert len(road.passed_at) == 5
+    road.gate.open()
+    road.gate.came_back()
+    await road.clock.advance(0)
+    assert len(road.passed_at) == 7  # the place of the one that came back, and one more
+    for each in going:
+        each.cancel()
+    await asyncio.gather(*going, return_exceptions=True)
+
+
+async def test_refusals_for_pace_make_the_pauses_grow_with_one_try_after_each() -> None:
+    """Fault 77: growing pauses for all, one probe at a time."""
+    road = Road()
+
+    async def refused() -> None:
+        while True:
+            round_number = await road.gate.pass_through()
+            road.passed_at.append(road.clock.monotonic())
+            await asyncio.sleep(0)  # the answer takes a moment
+            road.gate.slow_down(round_number, None)
+            road.gate.came_back()
+
+    going = [asyncio.ensure_future(refused()) for _ in range(40)]
+    for _ in range(140):
+        await road.clock.advance(1)
+    assert road.passed_at == [0] * 5 + [2, 6, 14, 30, 62, 122]
+    for each in going:
+        each.cancel()
+    await asyncio.gather(*going, return_exceptions=True)
+
+
+async def test_refusals_of_submits_that_were_out_together_count_once() -> None:
+    road = Road()
+    rounds = [await road.gate.pass_through() for _ in range(5)]
+    for round_number in rounds:
+        road.gate.slow_down(round_number, None)
+        road.gate.came_back()
+    await road.clock.advance(2)
+    await road.go()
+    assert road.passed_at == [2]
+
+
+async def test_what_the_service_asks_for_is_kept_in_full_and_the_drawn_part_comes_on_top() -> None:
+    """Fault 13: at least as long as asked."""
+    road = Road()
+    road.gate.slow_down(await road.gate.pass_through(), 30.0)
+    road.gate.came_back()
+    going = asyncio.ensure_future(road.go())
+    await road.clock.advance(31.9)
+    assert road.passed_at == []
+    await road.clock.advance(0.2)
+    await going
+
+
+async def test_an_acceptance_ends_the_growing_of_pauses() -> None:
+    road = Road()
+    for expected_s in (2, 2):
+        began = road.clock.monotonic()
+        road.gate.slow_down(await road.gate.pass_through(), None)
+        road.gate.came_back()
+        going = asyncio.ensure_future(road.go())
+        await road.clock.advance(10)
+        await going
+        assert road.passed_at[-1] - began == expected_s
+        road.gate.open()
+        road.gate.came_back()
+
+
+async def test_who_is_cancelled_in_line_gives_the_turn_to_the_next() -> None:
+    road = Road()
+    await asyncio.gather(*(road.go() for _ in range(5)))
+    first, second = (asyncio.ensure_future(road.go()) for _ in range(2))
+    await road.clock.advance(0)
+    road.gate.came_back()
+    first.cancel()
+    await road.clock.advance(0)
+    await second
+    assert first.cancelled()
+    assert len(road.passed_at) == 6

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import anyio
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from kling_effects_async import (
+    AccountChangedError,
     AccountError,
     AuthenticationError,
     BearerToken,
@@ -24,6 +26,7 @@ from kling_effects_async import (
     EffectRejectedError,
     EffectsClient,
     EffectTask,
+    ExternalIdTakenError,
     Failed,
     IdempotencyConflictError,
     ImageRejectedError,
@@ -47,6 +50,7 @@ from kling_effects_async.spending.job import JobState
 from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import MemoryStore
+from kling_effects_async.spending.submission import Wire
 from tests.paid_service import ACCOUNT, Bench, Trouble, a_job, lost
 
 URL = "https://img.example/a.jpg"
@@ -155,13 +159,87 @@ async def test_another_image_under_the_same_name_is_a_conflict(
     assert emulator.requests["submit"] == 1
 
 
+# -- a used id
+
+
+USED = Trouble(error=InvalidRequestError("External_task_id a already exists", code=1201))
+
+
 @pytest.mark.looptime
-async def test_a_used_id_refused_by_the_service_adopts_the_task(
+async def test_a_used_id_that_was_sent_from_here_adopts_the_task() -> None:
+    """Fault 21: duplicate external id refused; an earlier try was accepted after all."""
+    bench = Bench()
+    await bench.submit("known")
+    bench.service.script.append(lost(is_accepted=False))
+    bench.service.script.append(Trouble(arrives_after_s=1))
+    running = asyncio.ensure_future(bench.submit("a"))
+    await asyncio.sleep(5.5)  # two lookups found nothing, and it is on its way again
+    task_id = bench.service.accept("a")  # the first try arrives
+    assert (await running).task_id == task_id
+    assert bench.service.total == 2
+
+
+@pytest.mark.looptime
+async def test_a_used_id_that_an_earlier_process_sent_adopts_the_task() -> None:
+    """Fault 21, over a restart: the journal knows that it was sent."""
+    first = Bench()
+    await first.submit("known")
+    first.service.script.append(lost(is_accepted=True))
+    first.service.answers_lookups = False
+    with pytest.raises(SubmissionUncertainError):
+        await first.submit("a")
+    # The next process is told that there is no such task, and that its id is used.
+    second = Bench(first.service, first.store)
+    first.service.answers_lookups = True
+    first.service.hides("a", lookups=2)
+    assert (await second.submit("a")).task_id == first.service.books["a"][0]
+
+
+@pytest.mark.looptime
+async def test_a_task_that_nobody_here_submitted_is_not_adopted(
     client: EffectsClient, emulator: Emulator
 ) -> None:
-    """Fault 21: duplicate external id refused."""
+    """Fault 73: never deliver a stranger's clip in silence."""
     first = await client.submit(SQUISH, external_task_id="order-42")
     async with emulator.client() as other:
+        for _ in range(2):  # the second call has not sent it either
+            with pytest.raises(ExternalIdTakenError) as caught:
+                await other.submit(SQUISH, external_task_id="order-42")
+            assert caught.value.task_id == first.id
+            assert str(first.id) in str(caught.value)
+    assert emulator.ledger.total == 1
+
+
+@pytest.mark.looptime
+async def test_a_refused_connection_does_not_make_a_strangers_task_ours() -> None:
+    """Fault 73: what never left has not been sent."""
+    bench = Bench()
+    bench.service.accept("a")
+    bench.service.script.append(Trouble(error=NetworkError("refused", sent=False)))
+    with pytest.raises(ExternalIdTakenError):
+        await bench.submit("a")
+    assert await bench.state("a") is JobState.REFUSED
+
+
+@pytest.mark.looptime
+async def test_a_strangers_task_that_nobody_finds_is_an_error_without_its_id() -> None:
+    """Fault 73, on a service that does not find tasks by external id."""
+    async with (
+        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
+        emulator.client() as client,
+        emulator.client(submit=SubmitPolicy(on_uncertain="resubmit")) as other,
+    ):
+        await client.submit(SQUISH, external_task_id="order-42")
+        with pytest.raises(ExternalIdTakenError) as caught:
+            await other.submit(SQUISH, external_task_id="order-42")
+        assert caught.value.task_id is None
+        assert emulator.requests["submit"] == 2
+
+
+@pytest.mark.looptime
+async def test_by_policy_a_taken_id_is_adopted(client: EffectsClient, emulator: Emulator) -> None:
+    first = await client.submit(SQUISH, external_task_id="order-42")
+    async with emulator.client(submit=SubmitPolicy(on_taken="adopt")) as other:
         adopted = await other.submit(SQUISH, external_task_id="order-42")
         assert adopted.id == first.id
         assert (await adopted).task_id == first.id
@@ -169,17 +247,49 @@ async def test_a_used_id_refused_by_the_service_adopts_the_task(
 
 
 @pytest.mark.looptime
-async def test_a_used_id_that_nobody_finds_is_uncertain_and_never_sent_again() -> None:
-    """Fault 21, on a service that does not find tasks by external id."""
-    async with (
-        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
-        emulator.client() as client,
-        emulator.client(submit=SubmitPolicy(on_uncertain="resubmit")) as other,
-    ):
-        await client.submit(SQUISH, external_task_id="order-42")
-        with pytest.raises(SubmissionUncertainError):
-            await other.submit(SQUISH, external_task_id="order-42")
-        assert emulator.requests["submit"] == 2
+async def test_an_id_made_from_the_content_is_adopted(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    """Two bulk runs without a journal: whoever has the id means the same content."""
+    (first,) = [outcome async for outcome in client.run_many([SQUISH])]
+    async with emulator.client() as other:
+        (again,) = [outcome async for outcome in other.run_many([SQUISH])]
+    assert isinstance(first, Done)
+    assert isinstance(again, Done)
+    assert again.result.task_id == first.result.task_id
+    assert emulator.ledger.total == 1
+
+
+# -- a rotated key
+
+
+async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_path: Path) -> None:
+    """Fault 72: the same batch with another key, on the same journal."""
+    journal = tmp_path / "jobs.db"
+    options = QUICK | {"journal": journal, "account": None}
+    keys = ("old-key", "new-key")
+    async with Emulator(clips=Clips.STOCK, speed=600, bearer_keys=keys) as emulator:
+
+        async def outcome(key: str, **more: Any) -> Any:
+            service = Service.gateway(emulator.url)
+            client = EffectsClient(BearerToken(key), service=service, **(options | more))
+            async with client:
+                (found,) = [found async for found in client.run_many([SQUISH])]
+                return client.account, found
+
+        old, first = await outcome("old-key")
+        new, refused = await outcome("new-key")
+        assert isinstance(refused, Failed)
+        assert isinstance(refused.error, AccountChangedError)
+        assert (refused.error.account, refused.error.other_account) == (new, old)
+        assert all(name in str(refused.error) for name in (new, old, "account="))
+        _, again = await outcome("new-key", account=old)
+        assert again.result.task_id == first.result.task_id
+        async with Journal(journal) as opened:
+            assert await opened.adopt(old, new) == 1
+        _, adopted = await outcome("new-key")
+        assert adopted.result.task_id == first.result.task_id
+        assert emulator.requests["submit"] == 1
 
 
 # -- a lost answer
@@ -288,12 +398,11 @@ async def test_an_id_called_used_is_never_taken_for_absent(on_uncertain: str) ->
     """Fault 21: whatever the lookups say, the service says that there is a task."""
     bench = Bench(submit=SubmitPolicy(on_uncertain=on_uncertain))
     await bench.submit("known")
-    used = InvalidRequestError("external_task_id already exists", code=1201)
-    bench.service.script.append(Trouble(error=used))
+    bench.service.script.extend([lost(is_accepted=False), USED])
     with pytest.raises(SubmissionUncertainError):
         await bench.submit("a")
     assert await bench.state("a") is JobState.AMBIGUOUS
-    assert bench.service.posts == ["known", "a"]
+    assert bench.service.posts == ["known", "a", "a"]
 
 
 # -- cancellation
@@ -360,6 +469,8 @@ async def test_a_submit_cancelled_in_mid_post_is_the_same_task_when_submitted_ag
 async def test_closing_sees_all_attempts_out_at_the_same_time() -> None:
     """A hundred hung submits keep a service from stopping for one grace, not for a hundred."""
     bench = Bench(submit=SubmitPolicy(cancel_grace_s=10), slots=SlotPolicy(start=20))
+    for n in range(20):  # each acceptance lets one more out at once
+        await bench.submit(f"first-{n}")
     bench.service.script.extend([Trouble(answers_after_s=1000)] * 20)
     submits = [asyncio.ensure_future(bench.submit(f"job-{n}")) for n in range(20)]
     await asyncio.sleep(1)
@@ -405,10 +516,15 @@ async def test_a_disk_that_hangs_does_not_hold_a_cancelled_submit_for_ever() -> 
 
 
 @pytest.mark.looptime
-async def test_a_second_cancel_ends_the_hold_at_once_and_leaves_it_ambiguous() -> None:
-    """Fault 34: twice: leave now, the journal is right."""
+@pytest.mark.parametrize(
+    ("answers_after_s", "outcome"), [(5, JobState.ACCEPTED), (1000, JobState.AMBIGUOUS)]
+)
+async def test_a_second_cancel_leaves_at_once_and_the_attempt_comes_to_its_outcome(
+    answers_after_s: float, outcome: JobState
+) -> None:
+    """Faults 34, 78: leave now, the journal will be right."""
     bench = Bench(submit=SubmitPolicy(cancel_grace_s=10))
-    bench.service.script.append(Trouble(answers_after_s=1000))
+    bench.service.script.append(Trouble(answers_after_s=answers_after_s))
     submit = asyncio.ensure_future(bench.submit("a"))
     await asyncio.sleep(1)
     submit.cancel()
@@ -416,7 +532,58 @@ async def test_a_second_cancel_ends_the_hold_at_once_and_leaves_it_ambiguous() -
     submit.cancel()
     assert await seconds_taken(asyncio.wait([submit])) == pytest.approx(0, abs=0.1)
     assert submit.cancelled()
+    await asyncio.sleep(10)
+    assert await bench.state("a") is outcome
+    assert bench.slots.held == bench.slots.running == (outcome is JobState.ACCEPTED)
+
+
+@pytest.mark.looptime
+async def test_a_submit_within_a_scope_that_cancels_every_await_is_not_cut_off() -> None:
+    """Fault 78: level cancellation, as of anyio."""
+    bench = Bench()
+    bench.service.script.append(Trouble(answers_after_s=1.5))
+    with anyio.move_on_after(0.5) as scope:
+        await bench.submit("a")
+    assert scope.cancelled_caught
+    await bench.submitter.aclose()
+    assert await bench.state("a") is JobState.ACCEPTED
+
+
+@pytest.mark.looptime
+async def test_a_plan_is_abandoned_only_once_its_attempt_has_its_outcome() -> None:
+    """Fault 78: what a cancelled caller left behind may still be accepted."""
+    bench = Bench()
+    refusal = ContentRejectedError("no", code=1301)
+    for name, trouble in (
+        ("accepted", Trouble(answers_after_s=3)),
+        ("planned", Trouble(arrives_after_s=3, error=NetworkError("refused", sent=False))),
+        ("refused", Trouble(arrives_after_s=3, error=refusal)),
+    ):
+        bench.service.script.append(trouble)
+        with anyio.move_on_after(1):
+            await bench.submit(name)
+        bench.submitter.abandon(a_job(name))
+    await asyncio.sleep(10)
+    states = [await bench.state(name) for name in ("accepted", "planned", "refused")]
+    assert states == [JobState.ACCEPTED, JobState.ABANDONED, JobState.REFUSED]
+
+
+@pytest.mark.looptime
+async def test_a_fault_that_nobody_foresaw_leaves_the_job_uncertain() -> None:
+    """Fault 80: it may have been sent, and the caller gets an error of ours."""
+    bench = Bench()
+
+    async def post(request: Any) -> Any:
+        raise LookupError("secret")
+
+    bench.submitter = Bench(
+        bench.service, bench.store, wire=Wire(post, bench.service.look_up, bench.accepted)
+    ).submitter
+    with pytest.raises(SubmissionUncertainError, match="LookupError") as caught:
+        await bench.submit("a")
+    assert "secret" not in str(caught.value)
     assert await bench.state("a") is JobState.AMBIGUOUS
+    assert bench.slots.held == 0
 
 
 @pytest.mark.looptime
@@ -560,7 +727,7 @@ async def test_a_pace_that_is_too_fast_pauses_every_submit(
     first = asyncio.ensure_future(client.submit(SQUISH))
     await asyncio.sleep(0.5)
     others = [asyncio.ensure_future(client.submit(SQUISH)) for _ in range(5)]
-    await asyncio.sleep((retry_after_s or 1) - 1)
+    await asyncio.sleep((retry_after_s or 1) - 0.6)
     assert emulator.requests["submit"] == 1
     assert await seconds_taken(asyncio.gather(first, *others)) < 3
     assert emulator.requests["submit"] == 7
@@ -696,7 +863,7 @@ async def test_what_surely_did_not_arrive_is_tried_again_after_growing_pauses() 
     bench = Bench()
     refused = Trouble(error=NetworkError("refused", sent=False))
     bench.service.script.extend([refused] * 4)
-    assert await seconds_taken(bench.submit("a")) == pytest.approx(0.5 + 1 + 2 + 4)
+    assert await seconds_taken(bench.submit("a")) == pytest.approx(0.75 * (0.5 + 1 + 2 + 4))
     assert bench.service.total == 1
 
 

@@ -108,6 +108,13 @@ class Process:
     def accepted(self, job: Job, snapshot: TaskSnapshot, place: Place) -> None:
         self.bench.accepted(job, snapshot, place)
 
+    async def ended(self) -> None:
+        """Cancel every caller, and see out what they leave behind."""
+        for submit in self.under_way:
+            submit.cancel()
+        await asyncio.gather(*self.submits, return_exceptions=True)
+        await self.bench.submitter.aclose()
+
     @property
     def under_way(self) -> list[asyncio.Task[None]]:
         return [submit for submit in self.submits if not submit.done()]
@@ -192,7 +199,7 @@ class PaidOnce(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.process.is_dead = True
-        self.let(_ended(self.process.under_way))
+        self.let(self.process.ended())
         self.start_process()
 
     def start_process(self) -> None:
@@ -233,7 +240,7 @@ class PaidOnce(RuleBasedStateMachine):
     def places_are_held_by_tasks_and_attempts_alone(self) -> None:
         slots, followed = self.process.bench.slots, len(self.process.bench.places)
         # What was accepted is followed as soon as that is written down.
-        most = followed + len(self.process.under_way)
+        most = followed + len(self.process.under_way) + self.process.bench.submitter.under_way
         assert followed <= slots.running <= slots.held <= most
 
     def teardown(self) -> None:
@@ -247,7 +254,8 @@ class PaidOnce(RuleBasedStateMachine):
         self.service.script.clear()
         self.service.limit = None
         self.service.answers_lookups = self.service.finds_external_ids = True
-        self.let(_ended(self.process.under_way))
+        self.let(self.process.ended())
+        self.start_process()
         # A task that is known to exist: without one, no doubt can be settled.
         names = ["known", *(job.external_task_id for job in self.jobs())]
         for name in names:
@@ -259,13 +267,6 @@ class PaidOnce(RuleBasedStateMachine):
         self.nothing_is_paid_twice()
         self.nothing_paid_is_forgotten()
         self.places_are_held_by_tasks_and_attempts_alone()
-
-
-async def _ended(submits: list[asyncio.Task[None]]) -> None:
-    """Cancel them and see them out."""
-    for submit in submits:
-        submit.cancel()
-    await asyncio.gather(*submits, return_exceptions=True)
 
 
 TestPaidOnce = PaidOnce.TestCase

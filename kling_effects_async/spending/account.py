@@ -89,7 +89,7 @@ class Account:
             remembered=int(remembered) if remembered else None,
             on_learned=account._remember_slots,
         )
-        gate = Gate(slots, clock, on_stop=account.slots.fail_waiting)
+        gate = Gate(slots, clock, on_stop=account.slots.fail_waiting, rng=random)
         account._submitter = Submitter(
             Wire(post=post, look_up=look_up, accepted=account._see_through),
             store,
@@ -132,13 +132,9 @@ class Account:
         text = await asyncio.to_thread(_as_text, path)
         await self.store.move(job.account, job.external_task_id, JobState.DOWNLOADED, path=text)
 
-    async def forget(self, job: Job) -> None:
-        """Give up a job that was only planned, so that no ``resume`` pays for it later."""
-        held = await self.store.add(job)
-        if held.state is JobState.PLANNED:
-            await self.store.move(
-                job.account, job.external_task_id, JobState.ABANDONED, note="its submit failed"
-            )
+    def abandon(self, job: Job) -> asyncio.Future[None]:
+        """See ``Submitter.abandon``."""
+        return self._submitter.abandon(job)
 
     async def aclose(self) -> None:
         """Let nothing new out; write down every outcome and end, and what was learned."""

@@ -1,23 +1,36 @@
-"""Whether submits may go out now: paced for all, or stopped for all with one reason.
+"""Whether submits may go out now: a few at once, paced for all, or stopped for all with one reason.
 
-1302 and a 429 with ``Retry-After`` are about the account's pace, so every submit keeps the pause. A
-key that is refused or an account that cannot pay stops everything at once: a thousand submits need
-not learn the same from a thousand answers. From time to time one submit goes through as a probe, so
-that a long-lived service resumes by itself once a person has acted.
+How many may be without an answer at once starts small and grows by one with each acceptance, so it
+doubles with each round of answers. A refusal for pace (1302, a 429) is about the account: every
+submit keeps the pause, refusals of submits that were out together count once, the pauses grow, and
+afterwards one submit at a time tries again until one is accepted.
+
+A key that is refused or an account that cannot pay stops everything at once: a thousand submits
+need not learn the same from a thousand answers. From time to time one submit goes through as a
+probe, so that a long-lived service resumes by itself once a person has acted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from kling_effects_async.errors import ApiError, KlingEffectsError
-from kling_effects_async.policy import SlotPolicy
+from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.policy import SlotPolicy, backoff_s
 from kling_effects_async.transport.clock import TICK_S, Clock
 
 __all__ = ["Gate"]
+
+# A trial account's slots (a reseller's figures, 2026): no account is refused more than this before
+# it has answered once.
+_FIRST_WINDOW = 5
+
+# Source: Kling's concurrency rules: back off exponentially, from one second. The lower half of the
+# first pause is not drawn, so it is at least that.
+_PAUSE_S, _PAUSE_CAP_S = 2.0, 60.0
 
 
 class Gate:
@@ -25,40 +38,65 @@ class Gate:
 
     Args:
         on_stop: told the reason when the gate is shut.
+        rng: a source of numbers in [0, 1).
     """
 
     def __init__(
-        self, policy: SlotPolicy, clock: Clock, *, on_stop: Callable[[ApiError], None]
+        self,
+        policy: SlotPolicy,
+        clock: Clock,
+        *,
+        on_stop: Callable[[KlingEffectsError], None],
+        rng: Callable[[], float],
     ) -> None:
         self._policy = policy
         self._clock = clock
         self._on_stop = on_stop
+        self._rng = rng
+        self._window = _FIRST_WINDOW
+        self._out = 0
+        self._round = 0
+        self._refusals = 0
         self._paused_until = 0.0
-        self._reason: ApiError | None = None
+        self._reason: KlingEffectsError | None = None
         self._next_probe_at = 0.0
         self._closed: KlingEffectsError | None = None
         self._resting: set[asyncio.Future[None]] = set()
+        self._line: deque[asyncio.Future[None]] = deque()
 
-    async def pass_through(self) -> None:
-        """Wait for the end of a pause.
+    async def pass_through(self) -> int:
+        """Wait for the end of a pause, and until few enough are out; then call ``came_back``.
+
+        Returns:
+            The number of the round, for ``slow_down``.
 
         Raises:
-            ApiError: the gate is shut, for this reason.
+            KlingEffectsError: the gate is shut, for this reason.
         """
         while True:
             self.check()
             pause_s = self._paused_until - self._clock.monotonic()
-            if pause_s <= TICK_S:
+            if pause_s > TICK_S:
+                await self.rest(pause_s)
+            elif self._out >= self._window:
+                await self._stand_in_line()
+            else:
                 break
-            await self.rest(pause_s)
+        self._out += 1
         if self._reason is not None:
             self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
+        return self._round
+
+    def came_back(self) -> None:
+        """A submit that went through has its answer, or never will."""
+        self._out -= 1
+        self._call_next()
 
     def check(self) -> None:
         """Raise the reason if the gate is shut and no probe is due.
 
         Raises:
-            ApiError: a copy of the reason, for this caller alone.
+            KlingEffectsError: a copy of the reason, for this caller alone.
         """
         if self._closed is not None:
             raise copy.copy(self._closed)
@@ -81,22 +119,64 @@ class Gate:
     def close(self, error: KlingEffectsError) -> None:
         """Let nothing out any more; whoever waits here gets the error."""
         self._closed = error
-        for done in self._resting:
+        for done in (*self._resting, *self._line):
             _settle(done)
 
     def pause(self, seconds: float) -> None:
         """Let no submit out for so long."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
-    def shut(self, reason: ApiError) -> None:
+    def slow_down(self, round_number: int, asked_s: float | None) -> None:
+        """The service refused a submit for its pace.
+
+        Args:
+            round_number: what ``pass_through`` returned for that submit.
+            asked_s: how long the service asks to wait, if it does.
+        """
+        if round_number == self._round:
+            self._round += 1
+            self._refusals += 1
+            self._window = 1
+            drawn_s = backoff_s(
+                self._refusals, asked_s, self._rng, base_s=_PAUSE_S, cap_s=_PAUSE_CAP_S
+            )
+            self.pause(drawn_s)
+        elif asked_s is not None:
+            self.pause(asked_s)
+
+    def shut(self, reason: KlingEffectsError) -> None:
         """Let no submit out until a probe was accepted."""
         self._reason = reason
         self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
         self._on_stop(reason)
+        for turn in self._line:
+            _settle(turn)
 
     def open(self) -> None:
         """A submit was accepted."""
         self._reason = None
+        self._refusals = 0
+        self._window += 1
+        self._call_next()
+
+    async def _stand_in_line(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._line:
+                self._line.remove(turn)
+            else:
+                self._call_next()  # it was this one's turn
+            raise
+
+    def _call_next(self) -> None:
+        """Wake as many as may go out; each looks again at everything."""
+        for _ in range(max(0, self._window - self._out)):
+            if not self._line:
+                return
+            _settle(self._line.popleft())
 
 
 def _settle(done: asyncio.Future[None]) -> None:

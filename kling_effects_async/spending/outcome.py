@@ -12,7 +12,6 @@ A submit costs money and nothing about it is idempotent: Kling documents no key 
 from __future__ import annotations
 
 import enum
-import re
 
 from kling_effects_async.errors import (
     ApiError,
@@ -21,9 +20,9 @@ from kling_effects_async.errors import (
     ReplyError,
     TransportError,
 )
-from kling_effects_async.transport.session import is_passing
+from kling_effects_async.protocol.verdicts import says_used_id, without_id
 
-__all__ = ["Outcome", "outcome_of"]
+__all__ = ["Outcome", "may_have_arrived", "outcome_of"]
 
 
 class Outcome(enum.Enum):
@@ -36,25 +35,27 @@ class Outcome(enum.Enum):
     UNCERTAIN = "uncertain"
 
 
-# What a service answers to a used id is not documented, so its words have to tell.
-_ID_WORDS = re.compile(r"external[ _]?(task[ _]?)?id", re.IGNORECASE)
-_USED_WORDS = re.compile(
-    r"exist|duplicat|repeat|uniqu|already|used|重复|已存在|唯一", re.IGNORECASE
-)
+def outcome_of(error: KlingEffectsError, *, external_task_id: str = "") -> Outcome:
+    """Read the table at the top of this file.
 
-
-def outcome_of(error: KlingEffectsError) -> Outcome:
-    """Read the table at the top of this file."""
+    Args:
+        external_task_id: the submit's id, whose own letters say nothing in the service's message.
+    """
     if isinstance(error, TransportError):
         if error.sent:
             return Outcome.UNCERTAIN
-        return Outcome.NOT_RECEIVED if is_passing(error) else Outcome.REFUSED
-    if isinstance(error, ReplyError) or (isinstance(error, ApiError) and error.may_be_accepted):
+        return Outcome.NOT_RECEIVED if error.retryable else Outcome.REFUSED
+    if isinstance(error, (ApiError, ReplyError)) and error.may_be_accepted:
         return Outcome.UNCERTAIN
-    if isinstance(error, InvalidRequestError) and _is_about_a_used_id(error.message):
+    if isinstance(error, InvalidRequestError) and says_used_id(
+        without_id(error.message, external_task_id)
+    ):
         return Outcome.DUPLICATE
-    return Outcome.NOT_ACCEPTED if is_passing(error) else Outcome.REFUSED
+    return Outcome.NOT_ACCEPTED if error.retryable else Outcome.REFUSED
 
 
-def _is_about_a_used_id(message: str) -> bool:
-    return bool(_ID_WORDS.search(message) and _USED_WORDS.search(message))
+def may_have_arrived(error: KlingEffectsError) -> bool:
+    """Whether a whole submit may have reached the service, which then knows its external id."""
+    if isinstance(error, TransportError):
+        return error.sent
+    return isinstance(error, (ApiError, ReplyError))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.spending.job import Job
 
-__all__ = ["effect_of", "image_hashes_of", "planned"]
+__all__ = ["effect_of", "image_hashes_of", "is_made_here", "planned"]
 
 
+# An id that was drawn at random here, or made from an effect's content. Nobody else has the first,
+# and whoever has the second means the same content.
+_MADE_HERE = re.compile(r"ke[ab]-[0-9a-f]{32}")
 _SORTED = json.JSONEncoder(sort_keys=True)
 _ID_DIGITS = 32  # of a digest: 128 bits, so no two jobs of one account meet
 
@@ -23,6 +27,7 @@ def planned(
     effect: Effect,
     *,
     account: str,
+    service: str | None = None,
     external_task_id: str | None,
     image_hashes: Sequence[str],
     now: datetime,
@@ -33,6 +38,7 @@ def planned(
     """A job for this effect.
 
     Args:
+        service: the base URL of the service that the account belongs to.
         external_task_id: by default one that is the same for the same effect in the same run, so
             that the same batch run again is the same jobs.
         image_hashes: SHA-256 of each image's content (of its URL where it is one), in hex.
@@ -48,6 +54,7 @@ def planned(
     fingerprint = _digest([effect.scene, description["options"], list(image_hashes)])
     return Job(
         account=account,
+        service=service,
         external_task_id=external_task_id
         or f"keb-{_digest([run, effect.scene, fingerprint])[:_ID_DIGITS]}",
         scene=effect.scene,
@@ -58,6 +65,11 @@ def planned(
         download_to=download_to,
         created_at=now,
     )
+
+
+def is_made_here(external_task_id: str) -> bool:
+    """Whether a task under this id can only be one for the same content."""
+    return _MADE_HERE.fullmatch(external_task_id) is not None
 
 
 def effect_of(job: Job) -> Effect | None:

@@ -8,8 +8,13 @@ service has just found another task by its external id, so that "not found" mean
 other case the job stays AMBIGUOUS and a person decides, unless the policy prefers a second charge
 to a missing clip.
 
-From the moment SUBMITTING is written until the outcome is, a cancelled caller is held (for a
-bounded time), so that no job is left looking as if nothing had been sent.
+A service that calls the external id used has our task if this id was sent from here before, in this
+process or by the journal, or if the id is made from the content, which nobody else has. Otherwise
+the task is a stranger's, and an error.
+
+From the moment SUBMITTING is written until the outcome is, the attempt is a task of its own, which
+no cancellation of its caller reaches. The first cancellation waits for its outcome, for a bounded
+time; a further one leaves at once, and the attempt goes on by itself.
 """
 
 from __future__ import annotations
@@ -17,34 +22,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 from weakref import WeakValueDictionary
 
 from attrs import evolve, frozen
 
 from kling_effects_async.errors import (
-    AccountError,
     ApiError,
-    AuthenticationError,
     ClientClosedError,
     ConcurrencyLimitError,
     EffectRejectedError,
+    ExternalIdTakenError,
     ImageRejectedError,
     JournalError,
     KlingEffectsError,
     NetworkError,
-    RateLimitError,
+    Scope,
     SubmissionUncertainError,
     TaskNotFoundError,
 )
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.policy import RetryPolicy, SubmitPolicy
+from kling_effects_async.policy import RetryPolicy, SubmitPolicy, backoff_s
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.budget import Budget
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.outcome import Outcome, outcome_of
+from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
+from kling_effects_async.spending.plan import is_made_here
 from kling_effects_async.spending.slots import Place, Slots
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock, sleep
@@ -101,8 +107,14 @@ class Submitter:
         self._clock = clock
         self._random = random
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._attempts: set[asyncio.Future[Job]] = set()
-        self._slot_pause_s = _SLOT_PAUSE_S
+        self._attempts: dict[str, asyncio.Task[Job]] = {}  # by external id
+        self._others: set[asyncio.Task[None]] = set()  # that see attempts out, or abandon plans
+        self._slot_refusals = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts have no outcome yet, those of cancelled callers included."""
+        return len(self._attempts)
 
     async def submit(self, job: Job, request: Request) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
@@ -111,7 +123,9 @@ class Submitter:
         handed back as it is otherwise.
 
         Raises:
-            IdempotencyConflictError: the external id belongs to another effect.
+            IdempotencyConflictError: the external id belongs to another effect, or to a task that
+                nobody here submitted.
+            AccountChangedError: the journal holds the job under another account.
             SubmissionUncertainError: the answer was lost and could not be settled.
             EffectRejectedError: the job was given up by a person.
             BudgetExceededError: it would cost more than is left.
@@ -119,13 +133,13 @@ class Submitter:
             JournalError: it cannot be written down, so it was not sent.
         """
         async with self._turn_of(job.external_task_id):
-            job = await self._store.add(job)
+            job = await self._as_it_stands(job)
             if job.state is JobState.ABANDONED:
                 raise EffectRejectedError(
                     f"job {job.external_task_id!r} was given up: use another external_task_id"
                 )
             if job.state in _IN_DOUBT:
-                job = await self._held(job, self._settle(job))
+                job = await self._detached(job, self._settle(job))
             if job.state is JobState.REFUSED:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
             return job if job.state in _HAS_TASK else await self._send(job, request)
@@ -137,15 +151,23 @@ class Submitter:
             SubmissionUncertainError: it cannot be found out.
         """
         async with self._turn_of(job.external_task_id):
-            job = await self._store.add(job)  # a submit under way may have settled it meanwhile
-            return await self._held(job, self._settle(job)) if job.state in _IN_DOUBT else job
+            job = await self._as_it_stands(job)
+            return await self._detached(job, self._settle(job)) if job.state in _IN_DOUBT else job
+
+    def abandon(self, job: Job) -> asyncio.Future[None]:
+        """Give up a job that is only planned, once nobody submits it any more.
+
+        What may have been accepted stays as it is. The future may be left alone.
+        """
+        return self._see_to(self._abandon(job))
 
     async def aclose(self) -> None:
         """Let nothing new out, and let what is under way come to its outcome, within bounds."""
         error = ClientClosedError("the client was closed before this was sent; submit it again")
         self._gate.close(error)
         self._slots.fail_waiting(error)
-        await asyncio.gather(*map(self._seen_out, list(self._attempts)))
+        await asyncio.gather(*map(self._seen_out, list(self._attempts.values())))
+        await asyncio.gather(*self._others, return_exceptions=True)
 
     # -- sending
 
@@ -157,80 +179,130 @@ class Submitter:
             self._gate.check()
             place = await self._slots.take(first_in_line=was_refused_a_place)
             try:
-                await self._gate.pass_through()
-                await self._budget.reserve(job)
+                round_number = await self._let_out(job, place)
                 first_try_at = min(first_try_at, self._clock.monotonic())
-                job = await self._held(job, self._try(job, request, place))
+                job = await self._detached(job, self._attempt(job, request, place, round_number))
                 if job.state in _HAS_TASK:
                     return job
                 error: KlingEffectsError = _proved_absent(job)
             except KlingEffectsError as refused:
                 error = refused
-            finally:
-                if not place.is_accepted:
-                    self._budget.release(job)
-                    place.release()
-            tries += not _is_about_pace(error)
+            job = evolve(job, was_sent=job.was_sent or may_have_arrived(error))
+            tries += error.scope is not Scope.PACE
             pause_s = self._pause_before_next(tries, error)
             elapsed_s = self._clock.monotonic() - first_try_at
-            if not self._may_try_again(error, tries, elapsed_s + pause_s):
+            if not self._may_try_again(job, error, tries, elapsed_s + pause_s):
                 raise error
             was_refused_a_place = isinstance(error, ConcurrencyLimitError)
             await self._gate.rest(pause_s)
 
-    def _may_try_again(self, error: KlingEffectsError, tries: int, elapsed_s: float) -> bool:
-        if outcome_of(error) not in (Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED):
+    async def _let_out(self, job: Job, place: Place) -> int:
+        """Pass the gate and set the money aside; the gate's round. Gives the place back if not."""
+        try:
+            round_number = await self._gate.pass_through()
+        except BaseException:
+            place.release()
+            raise
+        try:
+            await self._budget.reserve(job)
+        except BaseException:
+            self._gate.came_back()
+            place.release()
+            raise
+        return round_number
+
+    def _may_try_again(
+        self, job: Job, error: KlingEffectsError, tries: int, elapsed_s: float
+    ) -> bool:
+        outcome = outcome_of(error, external_task_id=job.external_task_id)
+        if outcome not in (Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED):
             return False
-        if _is_about_pace(error):
-            asked_s = getattr(error, "retry_after_s", None) or 0.0
-            return asked_s <= self._policy.pace_patience_s
+        if error.scope is Scope.PACE:
+            return (error.retry_after_s or 0.0) <= self._policy.pace_patience_s
         return tries < self._retry.attempts and elapsed_s <= self._retry.span_s
 
     def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
-        if _is_about_pace(error):
+        if error.scope is Scope.PACE:
             return 0.0  # the gate and the line of places keep it
-        drawn = self._random() * min(self._retry.cap_s, self._retry.base_s * 2.0**tries)
-        return drawn + (getattr(error, "retry_after_s", None) or 0.0)
+        return self._retry.pause_s(tries, error.retry_after_s, self._random)
 
-    async def _try(self, job: Job, request: Request, place: Place) -> Job:
-        """One POST, between two durable lines."""
-        await self._store.move(job.account, job.external_task_id, JobState.SUBMITTING)
+    async def _attempt(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
+        """One POST, between two durable lines; whatever was set aside for it is given back."""
+        try:
+            await self._store.move(job.account, job.external_task_id, JobState.SUBMITTING)
+            return await self._post(job, request, place, round_number)
+        finally:
+            if not place.is_accepted:
+                self._budget.release(job)
+                place.release()
+            self._gate.came_back()
+
+    async def _post(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
         try:
             snapshot = await self._wire.post(request)
         except asyncio.CancelledError:
             await self._doubt(job, note="cancelled while it was sent")
             raise
         except KlingEffectsError as error:
-            return await self._after_error(job, error, place)
+            return await self._after_error(job, error, place, round_number)
+        except Exception as fault:
+            # The outermost edge of an attempt: nobody foresaw this, and it may have been sent.
+            await self._doubt(job, note=f"a fault while it was sent: {type(fault).__name__}")
+            raise _uncertain(job, None, reason=type(fault).__name__) from fault
         self._gate.open()
-        self._slot_pause_s = _SLOT_PAUSE_S
+        self._slot_refusals = 0
         return await self._accept(job, snapshot, place)
 
-    async def _after_error(self, job: Job, error: KlingEffectsError, place: Place) -> Job:
-        outcome = outcome_of(error)
+    async def _after_error(
+        self, job: Job, error: KlingEffectsError, place: Place, round_number: int
+    ) -> Job:
+        outcome = outcome_of(error, external_task_id=job.external_task_id)
+        if outcome is Outcome.DUPLICATE and not self._is_ours(job):
+            raise await self._strangers(job) from error
         if outcome is Outcome.UNCERTAIN or outcome is Outcome.DUPLICATE:
             job = await self._doubt(job, note=str(error))
             return await self._settle(job, error, place)
-        back_to = JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED
-        await self._move(job, back_to, note=str(error), message=str(error))
-        self._learn(error, place)
+        await self._move(
+            job,
+            JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED,
+            note=str(error),
+            message=str(error),
+            was_sent=may_have_arrived(error),
+        )
+        self._learn(error, place, round_number)
         raise error
 
-    def _learn(self, error: KlingEffectsError, place: Place) -> None:
+    def _learn(self, error: KlingEffectsError, place: Place, round_number: int) -> None:
         """What a refusal says about all other submits."""
-        if isinstance(error, (AuthenticationError, AccountError)):
-            self._gate.shut(error)
-        elif isinstance(error, ConcurrencyLimitError):
+        if isinstance(error, ConcurrencyLimitError):
             self._slots.refuse(place)
+            self._slot_refusals += 1
             if not self._slots.running:  # nothing of ours will free a slot: others hold them all
-                self._gate.pause(self._slot_pause_s)
-            self._slot_pause_s = min(_SLOT_PAUSE_CAP_S, self._slot_pause_s * 2)
-        elif isinstance(error, RateLimitError):
-            asked_s = error.retry_after_s if error.retry_after_s is not None else 1.0
-            if asked_s > self._policy.pace_patience_s:
+                self._gate.pause(_slot_pause_s(self._slot_refusals))
+        elif error.scope is Scope.PACE:
+            if (error.retry_after_s or 0.0) > self._policy.pace_patience_s:
                 self._gate.shut(error)  # nobody else has to wait for that either
             else:
-                self._gate.pause(asked_s + self._random())
+                self._gate.slow_down(round_number, error.retry_after_s)
+        elif error.scope is Scope.ACCOUNT:
+            self._gate.shut(error)
+
+    # -- whose task it is
+
+    def _is_ours(self, job: Job) -> bool:
+        """Whether a task that the service has under the job's id is to be taken for the job's."""
+        return (
+            job.was_sent or self._policy.on_taken == "adopt" or is_made_here(job.external_task_id)
+        )
+
+    async def _strangers(self, job: Job) -> ExternalIdTakenError:
+        """The error about a task that nobody here submitted, with its id where it can be had."""
+        task_id = None
+        with suppress(KlingEffectsError):
+            task_id = (await self._wire.look_up(job.external_task_id)).task_id
+        error = ExternalIdTakenError(external_task_id=job.external_task_id, task_id=task_id)
+        await self._move(job, JobState.REFUSED, note=str(error), message=str(error))
+        return error
 
     # -- settling
 
@@ -241,10 +313,10 @@ class Submitter:
         snapshot = await self._found(job)
         if snapshot is not None:
             return await self._accept(job, snapshot, place or await self._adopted(job))
-        is_there = _was_called_duplicate(error)
+        is_there = _was_called_duplicate(error, job)
         is_proved = not is_there and await self._finds_others(job)
         if is_proved or (self._policy.on_uncertain == "resubmit" and not is_there):
-            await self._move(job, JobState.AMBIGUOUS)
+            await self._move(job, JobState.AMBIGUOUS, was_sent=True)
             note = "the service does not know it" if is_proved else "resubmitted by policy"
             return await self._move(job, JobState.PLANNED, note=note)
         await self._doubt(job, message=str(error or "an answer was lost"))
@@ -281,11 +353,13 @@ class Submitter:
     async def _doubt(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
         """Write down that nobody knows whether there is a task."""
         try:
-            return await self._move(job, JobState.AMBIGUOUS, note=note, message=message)
+            return await self._move(
+                job, JobState.AMBIGUOUS, note=note, message=message, was_sent=True
+            )
         except JournalError as error:
             # It stays SUBMITTING, which is in doubt as well.
             _log.error("doubt about job %s cannot be written: %s", job.external_task_id, error)
-            return job
+            return evolve(job, was_sent=True)
 
     async def _accept(self, job: Job, snapshot: TaskSnapshot, place: Place) -> Job:
         place.accept()
@@ -301,6 +375,20 @@ class Submitter:
 
     # -- inside
 
+    async def _as_it_stands(self, job: Job) -> Job:
+        """The job as the journal has it, after an attempt that a cancelled caller left behind."""
+        left_behind = self._attempts.get(job.external_task_id)
+        if left_behind is not None:
+            await asyncio.wait({left_behind})
+        return await self._store.add(job)
+
+    async def _abandon(self, job: Job) -> None:
+        async with self._turn_of(job.external_task_id):
+            with suppress(KlingEffectsError):
+                held = await self._as_it_stands(job)
+                if held.state is JobState.PLANNED:
+                    await self._move(held, JobState.ABANDONED, note="its submit failed")
+
     async def _move(
         self,
         job: Job,
@@ -309,6 +397,7 @@ class Submitter:
         note: str = "",
         message: str | None = None,
         task_id: str | None = None,
+        was_sent: bool = False,
     ) -> Job:
         """Write it down; the job as it stands then."""
         await self._store.move(
@@ -318,18 +407,25 @@ class Submitter:
             note=note,
             message=message,
             task_id=task_id,
+            was_sent=was_sent,
         )
-        return evolve(job, state=to, task_id=task_id or job.task_id, message=message or job.message)
+        return evolve(
+            job,
+            state=to,
+            task_id=task_id or job.task_id,
+            message=message or job.message,
+            was_sent=was_sent or job.was_sent,
+        )
 
-    async def _held(self, job: Job, act: Awaitable[Job]) -> Job:
-        """Let it come to its outcome even if the caller is cancelled, within bounds.
+    async def _detached(self, job: Job, act: Coroutine[Any, Any, Job]) -> Job:
+        """Let it come to its outcome by itself, within bounds, whoever is cancelled how often.
 
         Raises:
             SubmissionUncertainError: the client was closed before the outcome was known.
         """
-        running = asyncio.ensure_future(act)
-        self._attempts.add(running)
-        running.add_done_callback(self._attempts.discard)
+        running = asyncio.create_task(act)
+        self._attempts[job.external_task_id] = running
+        running.add_done_callback(lambda _: self._attempts.pop(job.external_task_id, None))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError as cancelled:
@@ -337,17 +433,22 @@ class Submitter:
             is_cancelled = caller is not None and caller.cancelling() > 0
             if running.cancelled() and not is_cancelled:  # but by aclose
                 raise _uncertain(job, ClientClosedError("the client was closed")) from None
-            await self._seen_out(running)
-            has_ended = running.done() and not running.cancelled()
-            if has_ended and running.exception() is None:
-                job = running.result()
-                cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
+            # A caller that is cancelled again, as within scopes that cancel every await, leaves.
+            await asyncio.shield(self._see_to(self._seen_out(running)))
+            _note_outcome(cancelled, running)
             raise
 
-    async def _seen_out(self, running: asyncio.Future[Job]) -> None:
-        """Wait for the outcome until the grace is over or the caller is cancelled again.
+    def _see_to(self, act: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do it beside the caller; closing waits for it."""
+        task = asyncio.create_task(act)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+        return task
 
-        A request left under way behind our back could be accepted after it was looked for.
+    async def _seen_out(self, running: asyncio.Future[Job]) -> None:
+        """Wait for the outcome until the grace is over, and end it then.
+
+        A request left under way for ever could be accepted after it was looked for.
         """
         grace_s = self._policy.cancel_grace_s
         with suppress(asyncio.CancelledError):
@@ -363,19 +464,28 @@ class Submitter:
         return self._turns.setdefault(external_task_id, asyncio.Lock())
 
 
-def _is_about_pace(error: Exception) -> bool:
-    return isinstance(error, RateLimitError)
+def _note_outcome(cancelled: asyncio.CancelledError, running: asyncio.Future[Job]) -> None:
+    """Tell who catches the cancellation what became of the job."""
+    if running.done() and not running.cancelled() and running.exception() is None:
+        job = running.result()
+        cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
+
+
+def _slot_pause_s(refusals: int) -> float:
+    """How long nothing is sent where others hold all slots; nobody else is there to miss."""
+    return backoff_s(refusals, None, lambda: 1.0, base_s=_SLOT_PAUSE_S, cap_s=_SLOT_PAUSE_CAP_S)
 
 
 def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:
-    """Whether only this job is refused; a wrong key or an empty account refuse them all."""
-    if isinstance(error, (AuthenticationError, AccountError, ImageRejectedError)):
-        return isinstance(error, ImageRejectedError)
-    return isinstance(error, ApiError) and not error.retryable
+    """Whether this job is refused for good; a wrong key or an empty account refuse them all."""
+    is_about_content = isinstance(error, (ApiError, ImageRejectedError))
+    return is_about_content and error.scope is Scope.JOB and not error.retryable
 
 
-def _was_called_duplicate(error: KlingEffectsError | None) -> bool:
-    return error is not None and outcome_of(error) is Outcome.DUPLICATE
+def _was_called_duplicate(error: KlingEffectsError | None, job: Job) -> bool:
+    if error is None:
+        return False
+    return outcome_of(error, external_task_id=job.external_task_id) is Outcome.DUPLICATE
 
 
 def _proved_absent(job: Job) -> NetworkError:
@@ -386,10 +496,12 @@ def _proved_absent(job: Job) -> NetworkError:
     )
 
 
-def _uncertain(job: Job, error: KlingEffectsError | None) -> SubmissionUncertainError:
+def _uncertain(
+    job: Job, error: KlingEffectsError | None, *, reason: str = "its process died"
+) -> SubmissionUncertainError:
     """The error for a caller who has to look before anything is paid again."""
     return SubmissionUncertainError(
-        f"the answer to submitting {job.scene!r} was lost ({error or 'its process died'}) and "
+        f"the answer to submitting {job.scene!r} was lost ({error or reason}) and "
         "looking for the task did not settle it; it may exist and be charged. Nothing was sent "
         f"again. Before you do, look for it: attach(external_task_id={job.external_task_id!r})",
         external_task_id=job.external_task_id,
