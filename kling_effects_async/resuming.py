@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["resumed"]
 
+_log = logging.getLogger(__name__)
+
 _IN_DOUBT = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
 
 
@@ -27,6 +30,7 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome
     """The outcome of every job that is not at its end, as they come."""
     account = await engine.account()
     states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
+    await _log_what_is_left_alone(account, states)
     left = account.store.jobs(account=account.name, states=states)
 
     async def see_through(job: Job) -> Outcome:
@@ -40,6 +44,19 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome
         async with aclosing(flow(left, see_through, room=room, wake=wake)) as finished:
             async for outcome in finished:
                 yield outcome
+
+
+async def _log_what_is_left_alone(account: Account, states: Collection[JobState]) -> None:
+    everybodys = await account.store.counts()
+    ours = await account.store.counts(account.name)
+    number = sum(everybodys[state] - ours[state] for state in states)
+    if number:
+        _log.warning(
+            "%d open jobs of other accounts were left alone: the key is of %s; if it is a new key "
+            "of theirs, name the account with account=, or take them over with Journal.adopt()",
+            number,
+            account.name,
+        )
 
 
 async def _seen_through(engine: Engine, account: Account, job: Job, folder: Path | None) -> Outcome:

@@ -14,6 +14,7 @@ import aiohttp
 import anyio
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from attrs import evolve
 
 from kling_effects_async import (
     AccountChangedError,
@@ -290,6 +291,23 @@ async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_pa
         _, adopted = await outcome("new-key")
         assert adopted.result.task_id == first.result.task_id
         assert emulator.requests["submit"] == 1
+
+
+async def test_resume_says_what_it_leaves_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 72: open jobs of other accounts."""
+    path = tmp_path / "jobs.db"
+    async with Journal(path) as journal:
+        for name in ("a", "b"):
+            await journal.add(evolve(a_job(name), account="the old key's"))
+    async with (
+        Emulator(clips=Clips.STOCK) as emulator,
+        emulator.client(journal=path, account="the new key's") as client,
+    ):
+        assert [outcome async for outcome in client.resume()] == []
+    assert "2 open jobs of other accounts were left alone" in caplog.text
+    assert "the new key's" in caplog.text
 
 
 # -- a lost answer

@@ -6,7 +6,7 @@ that ended.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -49,6 +49,8 @@ class JobStore(Protocol):
         states: Collection[JobState] | None = None,
         run: str | None = None,
     ) -> AsyncIterator[Job]: ...
+
+    async def counts(self, account: str | None = None) -> Mapping[JobState, int]: ...
 
     async def known_task(self, account: str) -> Job | None: ...
 
@@ -139,6 +141,12 @@ class MemoryStore:
             is_wanted = account in (None, held.plan.account) and run in (None, held.plan.run)
             if is_wanted and (states is None or held.state in states):
                 yield held.job
+
+    async def counts(self, account: str | None = None) -> Mapping[JobState, int]:
+        counted = dict.fromkeys(JobState, 0)
+        for held in self._jobs.values():
+            counted[held.state] += account in (None, held.plan.account)
+        return counted
 
     async def known_task(self, account: str) -> Job | None:
         known = self._known.get(account)
