@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
     from kling_effects_async.spending.job import Job, JobState, Transition
     from kling_effects_async.spending.journal import Journal
+    from kling_effects_async.spending.plan import derived_id
     from kling_effects_async.waiting.task import EffectTask
 
 __all__ = [
@@ -145,6 +146,7 @@ __all__ = [
     "VideoExpiredError",
     "catalogue",
     "check_image",
+    "derived_id",
     "prepare",
 ]
 
@@ -161,6 +163,7 @@ _HOMES = {
     "waiting.task": ["EffectTask"],
     "spending.job": ["Job", "JobState", "Transition"],
     "spending.journal": ["Journal"],
+    "spending.plan": ["derived_id"],
     "listing": ["TaskListing"],
     "client": ["EffectsClient", "UnknownSceneWarning"],
 }

@@ -24,6 +24,7 @@ from kling_effects_async import (
     Journal,
     SingleImageEffect,
     SlotPolicy,
+    derived_id,
 )
 from kling_effects_async.effects import Effect, ImageSource
 from kling_effects_async.emulator import Clips, Emulator, Fault
@@ -171,6 +172,18 @@ async def test_another_run_is_other_tasks(client: EffectsClient, emulator: Emula
     for run in ("monday", "tuesday", None):
         await ids(client, map(squish, range(3)), run)
     assert emulator.ledger.total == 9
+
+
+@pytest.mark.looptime
+async def test_a_submit_under_the_derived_id_is_the_job_of_the_run(
+    client: EffectsClient, emulator: Emulator, cat: Path
+) -> None:
+    """Fault 71: a caller that plans again, and a batch, meet in one task."""
+    effect = SingleImageEffect("squish", image=cat)
+    name = await asyncio.to_thread(derived_id, effect, salt="summer")
+    task = await client.submit(effect, external_task_id=name)
+    assert await ids(client, [effect], run="summer") == [task.id]
+    assert emulator.ledger.total == 1
 
 
 @pytest.mark.looptime

@@ -11,7 +11,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_effects_async import DualImageEffect, SingleImageEffect
+from kling_effects_async import DualImageEffect, SingleImageEffect, derived_id
 from kling_effects_async.effects import Effect
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job, JobState
@@ -110,6 +110,41 @@ def test_other_content_under_the_same_file_name_is_another_job(
         image.write_bytes(photo.read_bytes())
         prints.add(plan(SingleImageEffect("squish", image=image)).fingerprint)
     assert len(prints) == 2
+
+
+@given(EFFECTS, st.none() | WORDS)
+def test_a_derived_id_is_the_one_that_a_run_gives(effect: Effect, salt: str | None) -> None:
+    urls = evolve(effect, **dict.fromkeys(image_names(effect), "https://img.example/a.jpg"))
+    hashes = [image_hash(image) for image in urls.images]
+    job = planned(
+        urls, account="mine", external_task_id=None, image_hashes=hashes, now=NOW, run=salt
+    )
+    assert derived_id(urls, salt=salt) == job.external_task_id
+
+
+def image_names(effect: Effect) -> list[str]:
+    return ["image"] if isinstance(effect, SingleImageEffect) else ["left", "right"]
+
+
+def test_the_same_content_under_another_file_name_has_the_same_derived_id(
+    cat: Path, coffee: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "another name.jpg"
+    copy.write_bytes(cat.read_bytes())
+    one, same, other = (
+        derived_id(SingleImageEffect("squish", image=image)) for image in (cat, copy, coffee)
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("change", ["scene", "image", "order of the images", "mode", "duration_s"])
+def test_whatever_changes_the_clip_changes_the_derived_id(change: str) -> None:
+    assert derived_id(evolve(HUG, **CHANGES[change])) != derived_id(HUG)
+
+
+def test_a_salt_makes_the_same_effect_another_job() -> None:
+    ids = {derived_id(HUG, salt=salt) for salt in (None, "", "order-1", "order-2")}
+    assert len(ids) == 4
 
 
 def test_bytes_and_a_file_of_the_same_content_are_the_same_job(cat: Path) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
+from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job
 
-__all__ = ["effect_of", "image_hashes_of", "is_made_here", "planned"]
+__all__ = ["derived_id", "effect_of", "image_hashes_of", "is_made_here", "planned"]
 
 
 # An id that was drawn at random here, or made from an effect's content. Nobody else has the first,
@@ -21,6 +22,25 @@ __all__ = ["effect_of", "image_hashes_of", "is_made_here", "planned"]
 _MADE_HERE = re.compile(r"ke[ab]-[0-9a-f]{32}")
 _SORTED = json.JSONEncoder(sort_keys=True)
 _ID_DIGITS = 32  # of a digest: 128 bits, so no two jobs of one account meet
+
+
+def derived_id(effect: Effect, *, salt: str | None = None) -> str:
+    """The external id of this effect: the same content has the same id, in every process.
+
+    For a caller whose own retry must not be paid twice: an agent that plans again, a workflow that
+    starts over. ``run_many(run="summer")`` gives an effect the id with ``salt="summer"``. Scene,
+    options, and the content of the images decide; the names of the files do not.
+
+    It reads the image files and so blocks: in an event loop call it through ``asyncio.to_thread``.
+
+    Args:
+        salt: what makes the effect another job, such as an order's number.
+
+    Raises:
+        ImageRejectedError: an image file cannot be read.
+    """
+    image_hashes = [image_hash(image) for image in effect.images]
+    return _derived_id(effect, _fingerprint(effect, image_hashes), salt)
 
 
 def planned(
@@ -39,8 +59,8 @@ def planned(
 
     Args:
         service: the base URL of the service that the account belongs to.
-        external_task_id: by default one that is the same for the same effect in the same run, so
-            that the same batch run again is the same jobs.
+        external_task_id: by default ``derived_id``, salted with the run's name, so that the same
+            batch run again is the same jobs.
         image_hashes: SHA-256 of each image's content (of its URL where it is one), in hex.
     """
     description = {
@@ -51,12 +71,11 @@ def planned(
             for image, sha256 in zip(effect.images, image_hashes, strict=True)
         ],
     }
-    fingerprint = _digest([effect.scene, description["options"], list(image_hashes)])
+    fingerprint = _fingerprint(effect, image_hashes)
     return Job(
         account=account,
         service=service,
-        external_task_id=external_task_id
-        or f"keb-{_digest([run, effect.scene, fingerprint])[:_ID_DIGITS]}",
+        external_task_id=external_task_id or _derived_id(effect, fingerprint, run),
         scene=effect.scene,
         fingerprint=fingerprint,
         effect=json.dumps(description),
@@ -88,6 +107,14 @@ def effect_of(job: Job) -> Effect | None:
 def image_hashes_of(job: Job) -> list[str]:
     """The hashes of the images as they were when the job was planned."""
     return [note["sha256"] for note in json.loads(job.effect)["images"]]
+
+
+def _fingerprint(effect: Effect, image_hashes: Sequence[str]) -> str:
+    return _digest([effect.scene, _options(effect), list(image_hashes)])
+
+
+def _derived_id(effect: Effect, fingerprint: str, salt: str | None) -> str:
+    return f"keb-{_digest([salt, effect.scene, fingerprint])[:_ID_DIGITS]}"
 
 
 def _digest(what: object) -> str:
