@@ -10,12 +10,13 @@ from __future__ import annotations
 import enum
 import json
 import pkgutil
+import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from attrs import field, frozen
 
-__all__ = ["Scene", "SceneInfo", "catalogue", "similar_scenes"]
+__all__ = ["Scene", "SceneInfo", "catalogue", "find_scene", "folded", "similar_scenes"]
 
 
 class Scene(enum.StrEnum):
@@ -72,8 +73,27 @@ def catalogue() -> Mapping[str, SceneInfo]:
     return _CATALOGUE
 
 
+def folded(text: str) -> str:
+    """The letters and digits of a name, for comparing: ``Heart Gesture`` is ``heartgesture``.
+
+    Case, spaces, dashes, underscores, apostrophes and full-width forms make no difference. No two
+    known scenes are the same so.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in plain if letter.isalnum())
+
+
+# By the folded id.
+_SCENES = {folded(scene): scene for scene in _CATALOGUE}
+
+
+def find_scene(name: str) -> str | None:
+    """The known scene that a person means by this name; ``None`` if there is none."""
+    return name if name in _CATALOGUE else _SCENES.get(folded(name))
+
+
 def similar_scenes(name: str) -> list[str]:
     """Up to three known scenes whose names look like this one, for messages."""
     import difflib
 
-    return difflib.get_close_matches(name, catalogue(), n=3)
+    return [_SCENES[near] for near in difflib.get_close_matches(folded(name), _SCENES, n=3)]

@@ -190,6 +190,15 @@ def test_three_images_are_a_usage_error_of_one_line(cat: Path, tmp_path: Path) -
     assert ended.err.endswith("See: kling-effects run --help\n")
 
 
+@pytest.mark.parametrize("scene", ["Heart Gesture", "HEART-gesture"])
+def test_a_scene_may_be_typed_as_people_write_it(
+    scene: str, cat: Path, astronaut: Path, tmp_path: Path
+) -> None:
+    ended = preview(scene, cat, astronaut, "--json", folder=tmp_path)
+    assert json.loads(ended.out)["scene"] == "heart_gesture"
+    assert "known list" not in ended.err
+
+
 def test_an_unknown_scene_is_sent_with_a_warning_in_one_plain_line(
     cat: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import Scene, catalogue
+from kling_effects_async.scenes import find_scene, folded, similar_scenes
 from tests.command_line import kling
 
 
@@ -28,6 +29,41 @@ def test_the_six_scenes_of_the_gateways_page_come_first_though_two_have_ended(
 @pytest.mark.parametrize("words", [["拥抱"], ["HUG"], ["hu", "G"]])
 def test_scenes_are_found_by_id_and_by_either_name(words: list[str], tmp_path: Path) -> None:
     assert ids(tmp_path, *words)[0] == "hug"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("Squish", "squish"),
+        ("heart-gesture", "heart_gesture"),
+        ("Heart Gesture", "heart_gesture"),
+        (" heart__gesture ", "heart_gesture"),
+        ("heartgesture", "heart_gesture"),
+        ("ｓｑｕｉｓｈ", "squish"),
+        ("let’s_ride", "let's_ride"),
+        ("Lets Ride", "let's_ride"),
+        ("squich", None),
+        ("", None),
+        ("---", None),
+    ],
+)
+def test_a_scene_is_meant_however_it_is_typed(typed: str, meant: str | None) -> None:
+    assert find_scene(typed) == meant
+
+
+def test_folding_keeps_every_known_scene_apart_and_finds_it() -> None:
+    assert len({folded(scene) for scene in catalogue()}) == len(catalogue())
+    assert all(find_scene(scene.upper()) == scene for scene in catalogue())
+
+
+def test_a_near_name_is_suggested_whatever_its_case() -> None:
+    assert similar_scenes("SQUICH")[0] == "squish"
+    assert "heart_gesture" in similar_scenes("Hart Gesture")
+
+
+@pytest.mark.parametrize("words", ["let’s", "LET'S_RIDE", "Ｌets ride"])
+def test_a_search_folds_names_as_a_run_does(words: str, tmp_path: Path) -> None:
+    assert "let's_ride" in ids(tmp_path, "--all", words)
 
 
 def test_every_word_of_a_search_must_be_there(tmp_path: Path) -> None:

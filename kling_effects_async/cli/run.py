@@ -68,9 +68,10 @@ def run(
     from kling_effects_async.cli.order import Order
     from kling_effects_async.cli.run_effect import run_effect
     from kling_effects_async.cli.target import Target
+    from kling_effects_async.scenes import find_scene
 
     order = Order(
-        scene=scene,
+        scene=find_scene(scene) or scene,  # an unknown one is sent as it is, with a warning
         images=images,
         target=Target.given(output, overwrite=overwrite),
         is_silent=as_json or quiet,

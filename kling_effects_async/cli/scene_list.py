@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from attrs import asdict, frozen
 
 from kling_effects_async import Scene, SceneInfo
+from kling_effects_async.scenes import folded
 
 __all__ = ["Choice", "chosen", "row_of", "status_of"]
 
 _GATEWAY = tuple(Scene)
+_BREAK = re.compile(r"[\s_-]+")  # between words; an empty one is in every name
 
 
 @frozen(kw_only=True)
@@ -60,13 +63,10 @@ def row_of(info: SceneInfo) -> dict[str, object]:
 
 
 def _matches(info: SceneInfo, choice: Choice) -> bool:
-    text = _folded(f"{info.scene} {info.name_en} {info.name_zh or ''}")
-    has_words = all(word in text for word in _folded(choice.search).split())
+    names = [folded(name) for name in (info.scene, info.name_en, info.name_zh or "")]
+    words = map(folded, _BREAK.split(choice.search))
+    has_words = all(any(word in name for name in names) for word in words)
     return has_words and choice.images in (None, info.images)
-
-
-def _folded(text: str) -> str:
-    return text.casefold().replace("_", " ").replace("-", " ")
 
 
 def _is_current(info: SceneInfo) -> bool:

@@ -74,7 +74,7 @@ def _print_table(shown: Iterable[SceneInfo]) -> None:
 def _say_similar(words: str) -> None:
     from kling_effects_async.scenes import similar_scenes
 
-    similar = similar_scenes(words.replace(" ", "_"))
+    similar = similar_scenes(words)
     say(
         f"no known scene matches {words!r}"
         + (f"; like it: {', '.join(similar)}" if similar else "")
