@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import as_json
-from kling_effects_async.cli.output import print_json, print_line
+from kling_effects_async.cli.streams import NotPrinted, write_out
 from kling_effects_async.cli.talk import say
 
 if TYPE_CHECKING:
@@ -81,7 +84,8 @@ def emulate(as_json: bool, reply_shape: str, **options: Any) -> None:
 
     It runs until Ctrl-C and costs nothing. Prints the line that points other commands at it.
     """
-    from kling_effects_async.cli.serve import serve
+    with loading():
+        from kling_effects_async.cli.serve import serve
 
     def announce(emulator: Emulator) -> None:
         _announce(emulator, as_json=as_json)
@@ -94,8 +98,18 @@ def _announce(emulator: Emulator, *, as_json: bool) -> None:
         "KLING_SERVICE": emulator.url,
         "KLING_API_KEY": emulator.settings.bearer_keys[0],
     }
-    if as_json:
-        print_json({"url": emulator.url, "environment": environment})
-    else:
-        print_line("export " + " ".join(f"{k}={shlex.quote(v)}" for k, v in environment.items()))
-    say(f"emulator at {emulator.url}; in another shell run the line above; Ctrl-C ends it")
+    line = (
+        json.dumps({"url": emulator.url, "environment": environment})
+        if as_json
+        else _export(environment)
+    )
+    try:
+        write_out(line)
+        where = "the line above"
+    except NotPrinted:  # it can be used all the same
+        where = line
+    say(f"emulator at {emulator.url}; in another shell run {where}; Ctrl-C ends it")
+
+
+def _export(environment: Mapping[str, str]) -> str:
+    return "export " + " ".join(f"{k}={shlex.quote(v)}" for k, v in environment.items())

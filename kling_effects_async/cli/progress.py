@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
 from kling_effects_async.cli.talk import one_line, say
@@ -48,7 +48,7 @@ class _Lines(_Silence):
 @contextmanager
 def shown_progress(*, is_silent: bool) -> Iterator[Progress]:
     """The progress for this stderr; a moving line is gone again after the block."""
-    if is_silent:
+    if is_silent or sys.stderr is None:
         yield _Silence()
     elif not sys.stderr.isatty():
         yield _Lines()
@@ -69,27 +69,39 @@ def _moving_line() -> Iterator[Progress]:
         rich.TimeElapsedColumn(),
     )
     console = Console(stderr=True)
-    with rich.Progress(
+    bars = rich.Progress(
         *columns,
         console=console,
         transient=True,
         refresh_per_second=_REFRESHES_PER_S,
         redirect_stdout=False,  # to stderr, that is, and stdout may be a file
-    ) as bars:
-        line = bars.add_task("", total=None)
+    )
+    line = bars.add_task("", total=None)
 
-        class _MovingLine:
-            def tell(self, change: str) -> None:
-                bars.update(line, description=escape(one_line(change)))
+    class _MovingLine:
+        def tell(self, change: str) -> None:
+            bars.update(line, description=escape(one_line(change)))
 
-            def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
-                total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
-                self.tell(f"downloading {done_bytes / 1e6:.1f}{total} MB")
+        def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
+            total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
+            self.tell(f"downloading {done_bytes / 1e6:.1f}{total} MB")
 
-            @contextmanager
-            def aside(self) -> Iterator[None]:
-                bars.stop()
+        @contextmanager
+        def aside(self) -> Iterator[None]:
+            _drawn(bars.stop)
+            try:
                 yield
-                bars.start()
+            finally:
+                _drawn(bars.start)
 
+    _drawn(bars.start)
+    try:
         yield _MovingLine()
+    finally:
+        _drawn(bars.stop)
+
+
+def _drawn(draw: Callable[[], None]) -> None:
+    """Draw; a terminal that was closed meanwhile is no reason to lose a paid task."""
+    with suppress(OSError, ValueError):
+        draw()

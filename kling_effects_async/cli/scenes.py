@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import as_json
-from kling_effects_async.cli.output import print_json, print_line
+from kling_effects_async.cli.output import print_json, print_lines
 from kling_effects_async.cli.talk import say
 
 if TYPE_CHECKING:
@@ -30,8 +33,9 @@ def scenes(search: tuple[str, ...], images: int | None, shows_all: bool, as_json
     With SEARCH, those whose id or name (English or Chinese) has all its words in it. The six of the
     gateway's page come first. Scenes come and go: a name that is not here can be run all the same.
     """
-    from kling_effects_async import catalogue
-    from kling_effects_async.cli.scene_list import Choice, chosen, row_of
+    with loading():
+        from kling_effects_async import catalogue
+        from kling_effects_async.cli.scene_list import Choice, chosen, row_of
 
     words = " ".join(search)
     choice = Choice(search=words, images=images, shows_all=shows_all)
@@ -47,28 +51,24 @@ def scenes(search: tuple[str, ...], images: int | None, shows_all: bool, as_json
 
 
 def _print_table(shown: Iterable[SceneInfo]) -> None:
-    import sys
-
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from kling_effects_async.cli.scene_list import status_of
 
-    is_terminal = sys.stdout.isatty()
-    # What reads a pipe wants whole lines, however wide, in an encoding that has Chinese.
-    console = Console(width=None if is_terminal else 200, highlight=False)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     table = Table(*_COLUMNS, box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
     for info in shown:
         name_zh = info.name_zh or ""
         table.add_row(info.scene, str(info.images), info.name_en, name_zh, status_of(info))
     if is_terminal:
-        console.print(table)
+        Console(highlight=False).print(table)
         return
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        print_line(line.rstrip().encode())
+    # What reads a pipe wants whole lines, however wide, in an encoding that has Chinese.
+    text = io.StringIO()
+    Console(file=text, width=200, highlight=False).print(table)
+    print_lines(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def _say_similar(words: str) -> None:

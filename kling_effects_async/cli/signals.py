@@ -1,4 +1,4 @@
-"""SIGTERM, made as gentle as Ctrl-C, and a Ctrl-C that is answered."""
+"""SIGTERM and SIGHUP, made as gentle as Ctrl-C, and a Ctrl-C that is answered."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.termination import TERMINATING
 
 __all__ = ["answered_ctrl_c", "ended_by_sigterm"]
 
@@ -18,16 +19,24 @@ _NOT_HERE = (NotImplementedError, RuntimeError, ValueError)
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM cancels the running task, so that there are last words."""
+    """Within the block SIGTERM and SIGHUP cancel the running task, so that there are last words.
+
+    What somebody ignores, as ``nohup`` does SIGHUP, stays ignored.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+    before = {number: signal.getsignal(number) for number in TERMINATING}
+    answered = [number for number in TERMINATING if before[number] is not signal.SIG_IGN]
     with suppress(*_NOT_HERE):
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in answered:
+            loop.add_signal_handler(number, task.cancel)
     try:
         yield
     finally:
         with suppress(*_NOT_HERE):
-            loop.remove_signal_handler(signal.SIGTERM)
+            for number in answered:
+                loop.remove_signal_handler(number)
+                signal.signal(number, before[number])  # the loop puts the default there
 
 
 @contextmanager

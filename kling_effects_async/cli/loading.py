@@ -1,0 +1,51 @@
+"""Signals that come while the program loads: they end it at once and without a word.
+
+Nothing is open and nothing was sent then. An exception would be no way out: many a module meets one
+in the middle of its import with another.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+__all__ = ["end_quietly", "loading"]
+
+# ``ExitCode.INTERRUPTED`` and ``TERMINATED``, which may not be imported before this is in force.
+_INTERRUPTED, _TERMINATED = 130, 143
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Within the block (imports, nothing else) Ctrl-C, SIGTERM and SIGHUP end the process."""
+    before = {number: signal.getsignal(number) for number in _numbers()}
+    end_quietly()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(number, handler)
+
+
+def end_quietly() -> None:
+    """From now on Ctrl-C, SIGTERM and SIGHUP end the process, except those somebody ignores.
+
+    ``nohup`` ignores SIGHUP, and a shell ignores Ctrl-C for what it starts in the background.
+    """
+    for number in _numbers():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(number, _end)
+
+
+def _numbers() -> list[signal.Signals]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    os._exit(_INTERRUPTED if number == signal.SIGINT else _TERMINATED)
