@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Iterable
 
-__all__ = ["resume_command", "settle_command"]
+__all__ = ["adopt_command", "as_argument", "joined", "resume_command", "settle_command"]
 
 
 def settle_command(
-    external_task_id: str, *, journal: str, service: str | None = None, how: str | None = None
+    external_task_id: str,
+    *,
+    journal: str,
+    service: str | None = None,
+    account: str | None = None,
+    how: str | None = None,
 ) -> str:
     """The command that settles one job.
 
     Args:
         how: ``--resubmit`` or ``--abandon``; ``None``: it is looked up.
     """
-    options = _options(journal, service) + ([how] if how else [])
-    return shlex.join(["kling-effects", "jobs", "settle", *options, *_argument(external_task_id)])
+    options = _options(journal, service, account) + ([how] if how else [])
+    return joined(["kling-effects", "jobs", "settle", *options, *as_argument(external_task_id)])
 
 
-def resume_command(*, journal: str, service: str | None, download_to: str | None) -> str:
-    """The command that sees everything through that is not at its end."""
-    options = _options(journal, service) + (["--download-to", download_to] if download_to else [])
-    return shlex.join(["kling-effects", "jobs", "resume", *options])
+def resume_command(
+    *,
+    journal: str,
+    service: str | None,
+    download_to: str | None,
+    account: str | None = None,
+) -> str:
+    """The command that finishes all unfinished jobs."""
+    options = _options(journal, service, account)
+    options += ["--download-to", download_to] if download_to else []
+    return joined(["kling-effects", "jobs", "resume", *options])
 
 
-def _options(journal: str, service: str | None) -> list[str]:
-    return ["--journal", journal, *(["--service", service] if service else [])]
+def adopt_command(
+    account: str, *, journal: str, service: str | None = None, to: str | None = None
+) -> str:
+    """The command that takes another account's jobs over.
+
+    Args:
+        to: the name of the account that gets them; ``None``: it is the one of the key.
+    """
+    options = _options(journal, service, to)
+    return joined(["kling-effects", "jobs", "adopt", *options, *as_argument(account)])
 
 
-def _argument(text: str) -> list[str]:
-    # A dash at its beginning would make it an option.
+def joined(words: Iterable[str]) -> str:
+    """A line that a shell takes apart into these words again."""
+    return " ".join(map(_quoted, words))
+
+
+def as_argument(text: str) -> list[str]:
+    """The text where an argument goes: a dash at its beginning would make it an option."""
     return ["--", text] if text.startswith("-") else [text]
+
+
+def _options(journal: str, service: str | None, account: str | None) -> list[str]:
+    given = {"--journal": journal, "--service": service, "--account": account}
+    return [word for name, value in given.items() if value for word in (name, value)]
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    # A line break, or a file name that is no text: as bash, zsh and POSIX 2024 write them.
+    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(word)) + "'"

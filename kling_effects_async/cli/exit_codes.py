@@ -6,7 +6,7 @@ import enum
 
 from kling_effects_async import errors
 
-__all__ = ["ExitCode", "exit_code_of"]
+__all__ = ["ExitCode", "code_of_fault", "exit_code_of"]
 
 
 class ExitCode(enum.IntEnum):
@@ -24,16 +24,17 @@ class ExitCode(enum.IntEnum):
     FAULT = 1, "a fault of this program"
     USAGE = 2, "the command line is wrong"
     SETTINGS = 3, "no key, setting or package, or no usable journal; nothing was sent"
-    REFUSED_HERE = 4, "the effect, an image, an id or the output was refused; nothing was sent"
+    REFUSED_HERE = 4, "the effect, an image, an id, the output or the machine; nothing was sent"
     NO_ANSWER = 5, "no answer from the service, or none that can be read"
     REFUSED_THERE = 6, "the service said no: key, account, request, content or rate"
     TASK_FAILED = 7, "the task, or one of many, failed or ended without a video"
     TIMED_OUT = 8, "not done within --timeout-s; the task goes on"
     UNCERTAIN = 9, "the task may exist and be charged: look before submitting again"
-    NOT_SAVED = 10, "the task is done, but its video could not be saved"
+    NOT_SAVED = 10, "there is a task, but its video could not be saved"
     OVER_BUDGET = 11, "the budget does not allow it; nothing was sent"
+    NOT_PRINTED = 12, "all is done, but stdout could not be written; stderr has the path"
     INTERRUPTED = 130, "stopped by Ctrl-C; a task that was submitted goes on"
-    TERMINATED = 143, "stopped by SIGTERM; a task that was submitted goes on"
+    TERMINATED = 143, "stopped by SIGTERM or SIGHUP; a task that was submitted goes on"
 
 
 # The narrowest class that is in the table decides.
@@ -61,3 +62,8 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
 def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
     """Read the table above."""
     return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
+def code_of_fault(error: BaseException) -> ExitCode:
+    """The code of an error that nobody raised on purpose, before anything was sent."""
+    return ExitCode.REFUSED_HERE if isinstance(error, OSError) else ExitCode.FAULT

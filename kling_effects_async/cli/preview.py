@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from kling_effects_async import EffectsClient, PollPolicy, SettingsError
+from kling_effects_async.cli.sentences import in_our_words
 from kling_effects_async.emulator import Clips, Emulator, EmulatorError
 
 __all__ = ["NOTICE", "preview_client"]
@@ -38,7 +39,7 @@ async def preview_client(clips: Clips, *, timeout_s: float) -> AsyncIterator[Eff
 
 def _missing(error: EmulatorError) -> str:
     if "[emulator]" not in str(error):
-        return str(error)
+        return in_our_words(str(error))
     return (
         'no key found, and a preview needs pip install "kling-effects-async[emulator]"; or set '
         "KLING_API_KEY, or KLING_ACCESS_KEY and KLING_SECRET_KEY"

@@ -10,6 +10,7 @@ from typing import Any
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.loops import run
+from kling_effects_async.cli.sentences import in_our_words
 from kling_effects_async.cli.signals import ended_by_sigterm
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.emulator import Emulator, EmulatorError
@@ -38,8 +39,4 @@ async def _serve(options: Mapping[str, Any], announce: Callable[[Emulator], None
                 announce(emulator)
                 await asyncio.Event().wait()
         except EmulatorError as error:
-            raise Failure(ExitCode.SETTINGS, [_in_our_words(str(error))]) from error
-
-
-def _in_our_words(sentence: str) -> str:
-    return sentence.replace("clips=Clips.STOCK", "--clips stock").replace("port=0", "--port 0")
+            raise Failure(ExitCode.SETTINGS, [in_our_words(str(error))]) from error

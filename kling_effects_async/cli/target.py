@@ -47,13 +47,33 @@ class Target:
         Raises:
             Failure: says what is in the way.
         """
-        path = self.path(name or "new")
-        is_known = name is not None or not self.is_folder
-        if is_known and os.path.lexists(path) and not self.overwrite:
+        if self.is_taken(name):
+            path = self.path(name or "")
             raise _refused(f"{path} exists already: choose another --output, or --overwrite it")
-        folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+        self.check_folder()
+
+    def is_taken(self, name: str | None) -> bool:
+        """Whether its file is there already, and is to stay."""
+        if self.overwrite or (name is None and self.is_folder):
+            return False
+        return os.path.lexists(self.path(name or ""))
+
+    def check_folder(self) -> None:
+        """Refuse a folder that cannot be written.
+
+        Raises:
+            Failure: says which folder is in the way, or that there is none to begin with.
+        """
+        path = self.path("new")
+        try:
+            parents = path.absolute().parents
+        except FileNotFoundError:
+            what = "the working folder is gone: change to one that exists, or give a whole --output"
+            raise _refused(what) from None
+        folder = next(parent for parent in parents if os.path.lexists(parent))
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise _refused(f"{path} cannot be written: {folder} is no folder you may write to")
+            what = "the video" if self.is_folder else str(path)
+            raise _refused(f"{what} cannot be saved: {folder} is no folder you may write to")
 
 
 def _refused(sentence: str) -> Failure:
