@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,22 +11,27 @@ from pathlib import Path
 from attrs import evolve
 
 from kling_effects_async import AccessKeys, Credentials, Service, Settings, SettingsError
+from kling_effects_async.cli.options import in_small_letters
 from kling_effects_async.cli.talk import say
+from kling_effects_async.spending.account import account_name
 
-__all__ = ["config_path", "find_settings", "secrets_of"]
+__all__ = ["account_of", "config_path", "find_settings", "needed_settings", "secrets_of"]
 
 _KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
 
 
-def config_path() -> Path:
-    """The settings file, whether it exists or not."""
+def config_path() -> Path | None:
+    """The settings file, whether it exists or not; ``None`` for a user without a home folder."""
     import platformdirs
 
-    return platformdirs.user_config_path("kling-effects", appauthor=False) / "config.toml"
+    try:
+        return platformdirs.user_config_path("kling-effects", appauthor=False) / "config.toml"
+    except (KeyError, OSError, RuntimeError):  # a user id that no list of users has
+        return None
 
 
 def find_settings(
-    environ: Mapping[str, str], config: Path, *, service: str | None, is_required: bool
+    environ: Mapping[str, str], config: Path | None, *, service: str | None, is_required: bool
 ) -> Settings | None:
     """The key and the service to use; ``None`` if there is no key and nothing asks for one.
 
@@ -39,15 +45,35 @@ def find_settings(
     Raises:
         SettingsError: a key is needed and missing, or a setting is wrong.
     """
-    named = service or environ.get("KLING_SERVICE") or ""
+    named = in_small_letters(service or environ.get("KLING_SERVICE") or "")
     if any(environ.get(name) for name in _KEYS):
         return Settings.from_env({**environ, "KLING_SERVICE": named})
-    if (text := _read(config)) is not None:
+    if config is not None and (text := _read(config)) is not None:
         settings = _from_file(text, config)
         return evolve(settings, service=_service_named(named)) if named else settings
     if is_required or named:
         raise _without_key(environ, config)
     return None
+
+
+def needed_settings(service: str | None) -> Settings:
+    """The same from this process's environment, where a key is needed.
+
+    Raises:
+        SettingsError: there is none, or a setting is wrong.
+    """
+    settings = find_settings(os.environ, config_path(), service=service, is_required=True)
+    assert settings is not None  # required
+    return settings
+
+
+def account_of(settings: Settings, named: str | None) -> str:
+    """What the journal calls the account.
+
+    Args:
+        named: what ``--account`` said; by default it is made from the service and the key.
+    """
+    return named or account_name(settings.service, settings.credentials)
 
 
 def secrets_of(credentials: Credentials) -> tuple[str, ...]:
@@ -57,11 +83,11 @@ def secrets_of(credentials: Credentials) -> tuple[str, ...]:
     return (credentials.token,)
 
 
-def _without_key(environ: Mapping[str, str], config: Path) -> SettingsError:
+def _without_key(environ: Mapping[str, str], config: Path | None) -> SettingsError:
     try:
         Settings.from_env({name: environ.get(name, "") for name in _KEYS})
     except SettingsError as error:
-        return SettingsError(f"{error}; or write it into {config}")
+        return SettingsError(f"{error}; or write it into {config}" if config else str(error))
     raise AssertionError("unreachable: there is no key")
 
 
@@ -71,17 +97,21 @@ def _service_named(name: str) -> Service:
 
 
 def _read(config: Path) -> str | None:
+    """The file's text; ``None`` if there is none, or none that we may read."""
     try:
         with config.open(encoding="utf-8") as file:
             if sys.platform != "win32" and os.fstat(file.fileno()).st_mode & 0o077:
-                say(f"others can read the key in {config}: chmod 600 {config}")
+                path = shlex.quote(str(config))
+                say(f"others can read the key in {config}: chmod 600 {path}")
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # HOME=/dev/null, for one
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+    except UnicodeDecodeError:
         # The decoder's own message quotes bytes of the file.
-        raise SettingsError(f"{config} cannot be read: {reason}") from None
+        raise SettingsError(f"{config} cannot be read: it is not UTF-8") from None
+    except OSError as error:
+        say(f"{config} cannot be read and is not used: {error.strerror}")
+        return None
 
 
 def _from_file(text: str, config: Path) -> Settings:

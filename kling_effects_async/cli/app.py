@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -11,14 +10,18 @@ import rich_click as click
 from click.exceptions import Abort, ClickException, UsageError
 
 from kling_effects_async.cli.emulate import emulate
-from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.exit_codes import ExitCode, code_of_fault
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.fetch import fetch
 from kling_effects_async.cli.in_order import InOrder
 from kling_effects_async.cli.jobs import jobs
+from kling_effects_async.cli.output import not_printed
 from kling_effects_async.cli.run import run
 from kling_effects_async.cli.scenes import scenes
+from kling_effects_async.cli.sentences import sentence
+from kling_effects_async.cli.streams import NotPrinted, lost_stdout, write_err
 from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.termination import Terminated, raised_sigterm
 from kling_effects_async.cli.version import version
 
 __all__ = ["app", "run_app"]
@@ -28,6 +31,10 @@ _EPILOG = "\n\n".join(["Exit codes:", *(f"{code.value:<4} {code.meaning}" for co
 
 # An empty line between paragraphs.
 _LOOK = {"text_paragraph_linebreaks": "\n\n", "padding_helptext_first_line": (0, 0, 1, 0)}
+
+
+# Who asks for these gets nothing else, and what goes wrong is stdout.
+_PRINTED_BY_OTHERS = {"-h", "--help", "--version"}
 
 
 def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
@@ -62,10 +69,13 @@ for _command in (run, fetch, jobs, scenes, emulate):
 def run_app(arguments: Sequence[str]) -> int:
     """Run one command line; every error becomes lines on stderr and an exit code."""
     try:
-        app.main(list(arguments), prog_name="kling-effects", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:  # the outermost edge of the command
+        with raised_sigterm():
+            app.main(list(arguments), prog_name="kling-effects", standalone_mode=False)
+    except (Exception, KeyboardInterrupt, SystemExit, Terminated) as error:  # the outermost edge
         if os.environ.get("KLING_EFFECTS_DEBUG"):
-            print(_traceback_of(error), file=sys.stderr)
+            write_err(_traceback_of(error))
+        if isinstance(error, OSError) and _PRINTED_BY_OTHERS & set(arguments):
+            error = lost_stdout(error)
         code, lines = _end_of(error)
         for line in lines:
             say(line)
@@ -88,6 +98,13 @@ def _end_of(error: BaseException) -> tuple[int, Sequence[str]]:
             see = f"See: {command or 'kling-effects'} --help"
             return error.exit_code, [f"{error.format_message()} {see}"]
         case Abort() | KeyboardInterrupt():
-            return ExitCode.INTERRUPTED, ["stopped"]
-    kind = type(error).__name__
-    return ExitCode.FAULT, [f"a fault of this program ({kind}); KLING_EFFECTS_DEBUG=1 shows where"]
+            return ExitCode.INTERRUPTED, []
+        case Terminated():
+            return ExitCode.TERMINATED, []
+        case SystemExit():  # click's answer to a reader that has left
+            return ExitCode.DONE, []
+        case NotPrinted():
+            if error.has_no_reader:
+                return ExitCode.DONE, []
+            return ExitCode.NOT_PRINTED, [not_printed(error)]
+    return code_of_fault(error), [sentence(error)]

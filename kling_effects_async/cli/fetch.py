@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import for_waiting
 from kling_effects_async.cli.output import print_report
 
@@ -30,8 +31,9 @@ def fetch(
     """
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
-    from kling_effects_async.cli.fetch_task import Wanted, fetch_task
-    from kling_effects_async.cli.target import Target
+    with loading():
+        from kling_effects_async.cli.fetch_task import Wanted, fetch_task
+        from kling_effects_async.cli.target import Target
 
     wanted = Wanted(
         task_id=task_id,

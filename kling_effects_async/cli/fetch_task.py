@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from attrs import frozen
 
 from kling_effects_async import EffectsClient, PollPolicy, Settings
-from kling_effects_async.cli.account import config_path, find_settings, secrets_of
+from kling_effects_async.cli.account import needed_settings, secrets_of
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.ending import ending
 from kling_effects_async.cli.loops import run
@@ -46,10 +44,7 @@ def fetch_task(wanted: Wanted) -> Report:
     )
     with ending(trail):
         wanted.target.check(trail.name)
-        settings = find_settings(
-            os.environ, config_path(), service=wanted.service, is_required=True
-        )
-        assert settings is not None  # required
+        settings = needed_settings(wanted.service)
         trail.secrets = secrets_of(settings.credentials)
         trail.stage = Stage.ACCEPTED
         return run(_fetch(wanted, settings, trail))

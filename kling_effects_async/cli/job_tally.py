@@ -70,19 +70,20 @@ class JobTally:
         ]
 
 
-def uncertain_lines(tally: JobTally, *, journal: str, service: str | None = None) -> Sequence[str]:
+def uncertain_lines(
+    tally: JobTally, *, journal: str, service: str | None = None, account: str | None = None
+) -> Sequence[str]:
     """The jobs that may have a task, and be charged, and how to settle each."""
     lines = []
     if number := tally.number([JobState.AMBIGUOUS]):
         names = [name for of_account in tally.ambiguous.values() for name in of_account]
         lines.append(f"{counted(number, 'job')} in doubt: an answer was lost, a task may exist")
-        lines += [
-            f"settle {name}: {settle_command(name, journal=journal, service=service)}"
-            for name in names
-        ]
+        for name in names:
+            how = settle_command(name, journal=journal, service=service, account=account)
+            lines.append(f"settle {name}: {how}")
         lines += [f"and {number - len(names)} more"] if number > len(names) else []
     if number := tally.number([JobState.SUBMITTING]):
-        how = resume_command(journal=journal, service=service, download_to=None)
+        how = resume_command(journal=journal, service=service, account=account, download_to=None)
         lines.append(f"{counted(number, 'job')} being submitted; if no process is at it: {how}")
     return lines
 

@@ -1,4 +1,4 @@
-"""The commands ``jobs``, ``jobs show``, ``jobs resume`` and ``jobs settle``: options in."""
+"""The command ``jobs`` and its own ``show``, ``resume``, ``settle`` and ``adopt``: options in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import Any
 import rich_click as click
 
 from kling_effects_async.cli.in_order import InOrder
-from kling_effects_async.cli.options import as_json, journal, of_the_group, resuming, settling
-from kling_effects_async.cli.output import print_line
+from kling_effects_async.cli.loading import loading
+from kling_effects_async.cli.options import (
+    account,
+    as_json,
+    journal,
+    of_one_account,
+    of_the_group,
+    resuming,
+)
+from kling_effects_async.cli.output import print_result
 
 __all__ = ["STATES", "jobs"]
 
@@ -28,6 +36,7 @@ STATES = (
 
 @click.group(cls=InOrder, invoke_without_command=True)
 @journal
+@account
 @click.option(
     "--state",
     "states",
@@ -39,17 +48,22 @@ STATES = (
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
 @click.pass_context
 def jobs(
-    context: click.Context, journal: str | None, states: tuple[str, ...], as_json: bool
+    context: click.Context,
+    journal: str | None,
+    account: str | None,
+    states: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """List the jobs of a journal, and see them through.
+    """List the jobs of a journal, and finish them.
 
     Alone it lists them, also while another process works on them, and says what they cost and
-    what is in doubt.
+    what is in doubt. With --account it lists those of that account.
     """
     if context.invoked_subcommand is None:
-        from kling_effects_async.cli.list_jobs import list_jobs
+        with loading():
+            from kling_effects_async.cli.list_jobs import list_jobs
 
-        list_jobs(journal, states, as_json=as_json)
+        list_jobs(journal, states, account=account, as_json=as_json)
     elif states or as_json:
         raise click.UsageError("--state and --json are for the list: give them after the command.")
 
@@ -63,7 +77,8 @@ def show(name: str, journal: str | None, as_json: bool) -> None:
 
     ID is its external id or its task id.
     """
-    from kling_effects_async.cli.show_job import show_job
+    with loading():
+        from kling_effects_async.cli.show_job import show_job
 
     show_job(journal, name, as_json=as_json)
 
@@ -73,13 +88,14 @@ def show(name: str, journal: str | None, as_json: bool) -> None:
 @click.option("--download-to", metavar="FOLDER", help="Save the videos there.")
 @resuming
 def resume(as_json: bool, quiet: bool, **options: Any) -> None:
-    """See everything through that is not at its end.
+    """Finish all unfinished jobs.
 
     What was only planned is submitted, what is in doubt is looked up, tasks are waited for. Prints
     a line for each job that is done: its video's path, or its external id if none is saved.
     """
-    from kling_effects_async.cli.resume_jobs import resume_jobs
-    from kling_effects_async.cli.resumption import Wanted
+    with loading():
+        from kling_effects_async.cli.resume_jobs import resume_jobs
+        from kling_effects_async.cli.resumption import Wanted
 
     resume_jobs(Wanted(as_json=as_json, is_silent=as_json or quiet, **options))
 
@@ -89,7 +105,7 @@ def resume(as_json: bool, quiet: bool, **options: Any) -> None:
 @of_the_group
 @click.option("--resubmit", "is_to_resubmit", is_flag=True, help="There is no task: submit again.")
 @click.option("--abandon", "is_to_abandon", is_flag=True, help="Give the job up.")
-@settling
+@of_one_account
 def settle(name: str, is_to_resubmit: bool, is_to_abandon: bool, **options: Any) -> None:
     """Settle a job in doubt: an answer was lost, and its task may exist and be charged.
 
@@ -98,9 +114,30 @@ def settle(name: str, is_to_resubmit: bool, is_to_abandon: bool, **options: Any)
     """
     if is_to_resubmit and is_to_abandon:
         raise click.UsageError("Give either --resubmit or --abandon.")
-    from kling_effects_async.cli.settle_job import Decision, settle_job
+    with loading():
+        from kling_effects_async.cli.settle_job import Decision, settle_job
 
     decision = Decision(
         name=name, is_to_resubmit=is_to_resubmit, is_to_abandon=is_to_abandon, **options
     )
-    print_line(str(settle_job(decision)))
+    state = settle_job(decision)
+    print_result(str(state), else_say=f"{name} is {state} now")
+
+
+@jobs.command()
+@click.argument("from_account", metavar="ACCOUNT")
+@of_the_group
+@of_one_account
+def adopt(from_account: str, **options: Any) -> None:
+    """Take the jobs of another account over to that of the key.
+
+    For a key that was changed: ACCOUNT is what the journal calls the same account under the old
+    key. Tasks are known at their own service only, so do not take over jobs of another one. Prints
+    how many jobs there were.
+    """
+    with loading():
+        from kling_effects_async.cli.adopt_jobs import Adoption, adopt_jobs
+
+    adoption = Adoption(from_account=from_account, **options)
+    number = adopt_jobs(adoption)
+    print_result(str(number), else_say=f"jobs taken over: {number}")

@@ -8,6 +8,7 @@ from kling_effects_async import JobState
 from kling_effects_async.cli.commands import resume_command
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.job_tally import IN_DOUBT, JobTally, counted, uncertain_lines
+from kling_effects_async.cli.other_accounts import lines_of_others
 from kling_effects_async.cli.resumption import Resumption, Wanted
 
 __all__ = ["last_words"]
@@ -27,7 +28,9 @@ def last_words(
     lines = _repeated(resumption)
     if resumption.number:
         lines.append(_counts(resumption))
-    lines += uncertain_lines(ours, journal=wanted.shown, service=wanted.service)
+    lines += uncertain_lines(
+        ours, journal=wanted.shown, service=wanted.service, account=wanted.account
+    )
     if (saved := ours.number([JobState.SUCCEEDED])) and not wanted.download_to:
         lines.append(f"{counted(saved, 'video')} not saved: --download-to FOLDER saves them")
     lines += (others := _of_others(wanted, resumption, everything))
@@ -43,7 +46,7 @@ def _code_of_all(resumption: Resumption, ours: JobTally) -> ExitCode:
     if ours.number(IN_DOUBT):
         return ExitCode.UNCERTAIN
     if not resumption.failed:
-        return ExitCode.DONE
+        return ExitCode.NOT_PRINTED if resumption.is_unprinted else ExitCode.DONE
     return next(iter(resumption.failed)) if len(resumption.failed) == 1 else ExitCode.TASK_FAILED
 
 
@@ -59,15 +62,20 @@ def _repeated(resumption: Resumption) -> list[str]:
 
 
 def _of_others(wanted: Wanted, resumption: Resumption, everything: JobTally) -> list[str]:
-    return [
-        f"{counted(number, 'unfinished job')} of the account {name} not touched: the key is of "
-        f"{resumption.account}"
-        for name, number in everything.by_account(wanted.states).items()
-        if name != resumption.account
-    ]
+    return lines_of_others(
+        everything,
+        resumption.account,
+        wanted.states,
+        journal=wanted.shown,
+        service=wanted.service,
+        named=wanted.account,
+    )
 
 
 def _again(wanted: Wanted) -> str:
     return resume_command(
-        journal=wanted.shown, service=wanted.service, download_to=wanted.download_to
+        journal=wanted.shown,
+        service=wanted.service,
+        account=wanted.account,
+        download_to=wanted.download_to,
     )

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kling_effects_async import Job, JobState, Journal
+from kling_effects_async import Job, JobState, Journal, SettingsError
+from kling_effects_async.cli.account import account_of, config_path, find_settings
 from kling_effects_async.cli.job_tally import JobTally, uncertain_lines
 from kling_effects_async.cli.job_text import Columns, job_as_json, row_of
 from kling_effects_async.cli.journal import explained, journal_file
+from kling_effects_async.cli.other_accounts import lines_of_others
 from kling_effects_async.cli.output import print_json_lines, print_lines
 from kling_effects_async.cli.talk import say
+from kling_effects_async.spending.job import OPEN
 
 __all__ = ["list_jobs", "tally_of"]
 
 _PAGE = 500
 
 
-def list_jobs(given: str | None, states: Collection[str], *, as_json: bool) -> None:
+def list_jobs(
+    given: str | None, states: Collection[str], *, account: str | None, as_json: bool
+) -> None:
     """Print the jobs in these states, all if empty, and say what they come to.
+
+    Args:
+        account: only its jobs; ``None``: those of all accounts.
 
     Raises:
         Failure: the journal cannot be read; says why.
@@ -28,9 +37,24 @@ def list_jobs(given: str | None, states: Collection[str], *, as_json: bool) -> N
     with explained():
         place = journal_file(given)
         wanted = {JobState(word) for word in states} or set(JobState)
-        tally = asyncio.run(_list(place, wanted, as_json=as_json))
-    for line in [*tally.lines(), *uncertain_lines(tally, journal=given or str(place))]:
+        everything = asyncio.run(_list(place, wanted, account, as_json=as_json))
+        shown = given or str(place)
+        ours = account or _account_of_the_key()
+    tally = everything.of_account(account) if account else everything
+    lines = [*tally.lines(), *uncertain_lines(tally, journal=shown, account=account)]
+    if ours is not None:
+        lines += lines_of_others(everything, ours, OPEN, journal=shown, named=account)
+    for line in lines:
         say(line)
+
+
+def _account_of_the_key() -> str | None:
+    """``None`` where there is no key, which a list does not need."""
+    try:
+        settings = find_settings(os.environ, config_path(), service=None, is_required=False)
+    except SettingsError:
+        return None
+    return None if settings is None else account_of(settings, None)
 
 
 async def tally_of(place: Path) -> JobTally:
@@ -42,12 +66,14 @@ async def tally_of(place: Path) -> JobTally:
     return tally
 
 
-async def _list(place: Path, states: Collection[JobState], *, as_json: bool) -> JobTally:
+async def _list(
+    place: Path, states: Collection[JobState], account: str | None, *, as_json: bool
+) -> JobTally:
     tally, columns, now = JobTally(), Columns(), datetime.now(UTC)
     async for page in _pages(place):
         for job in page:
             tally.add(job)
-        shown = [job for job in page if job.state in states]
+        shown = [job for job in page if job.state in states and account in (None, job.account)]
         if not shown:
             continue
         if as_json:

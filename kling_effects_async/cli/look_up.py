@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from attrs import frozen
+
 from kling_effects_async import (
     EffectsClient,
     Job,
@@ -20,28 +22,60 @@ from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.talk import say
 
-__all__ = ["look_up"]
+__all__ = ["Ways", "look_up"]
 
 # "Not found" is tried again like any trouble that may pass, and a person is waiting.
 _SOON = RetryPolicy(attempts=3, base_s=0.2, cap_s=0.5)
 
 
-async def look_up(
-    journal: Journal, job: Job, settings: Settings, *, shown: str, service: str | None
-) -> JobState:
-    """Ask for the job's task by its external id; where it exists, the job gets it.
+@frozen(kw_only=True)
+class Ways:
+    """How to say to a person what can be done next.
 
-    Args:
-        shown: the journal as the person named it.
-        service: what ``--service`` said.
+    Attributes:
+        journal: as the person named it.
+        service, account: what ``--service`` and ``--account`` said.
+    """
+
+    journal: str
+    service: str | None
+    account: str | None
+
+    def resume(self) -> str:
+        """The command that waits for the task that was found."""
+        return resume_command(
+            journal=self.journal, service=self.service, account=self.account, download_to="."
+        )
+
+    def to_settle(self, job: Job) -> str:
+        """The command that settles a job under the name of its own account."""
+        return settle_command(
+            job.external_task_id, journal=self.journal, service=self.service, account=job.account
+        )
+
+    def of_settling(self, name: str) -> list[str]:
+        """What a person decides where nothing was found."""
+        resubmit, abandon = (
+            settle_command(
+                name, journal=self.journal, service=self.service, account=self.account, how=how
+            )
+            for how in ("--resubmit", "--abandon")
+        )
+        return [f"if there is no such task: {resubmit}", f"to give it up: {abandon}"]
+
+
+async def look_up(journal: Journal, job: Job, settings: Settings, *, ways: Ways) -> JobState:
+    """Ask for the job's task by its external id; where it exists, the job gets it.
 
     Raises:
         Failure: the key is of another account, or nothing was found.
         KlingEffectsError: nobody could be asked.
     """
     name = job.external_task_id
-    async with EffectsClient(settings.credentials, service=settings.service, retry=_SOON) as client:
-        _check_account(job, client.account)
+    async with EffectsClient(
+        settings.credentials, service=settings.service, account=ways.account, retry=_SOON
+    ) as client:
+        _check_account(job, client.account, ways)
         snapshot = await _found(client, name)
         finds_others = snapshot is None and await _finds_others(client, journal, job)
     if job.state is JobState.SUBMITTING:
@@ -49,18 +83,22 @@ async def look_up(
         await journal.move(job.account, name, JobState.AMBIGUOUS, note=note)
     if snapshot is not None:
         say(f"found task {snapshot.task_id}: {snapshot.status}")
-        say(f"go on with: {resume_command(journal=shown, service=service, download_to='.')}")
+        say(f"go on with: {ways.resume()}")
         await journal.move(
             job.account, name, JobState.ACCEPTED, note="a lookup found it", task_id=snapshot.task_id
         )
         return JobState.ACCEPTED
-    raise Failure(ExitCode.UNCERTAIN, [_meaning(name, finds_others), *_ways(name, shown, service)])
+    raise Failure(ExitCode.UNCERTAIN, [_meaning(name, finds_others), *ways.of_settling(name)])
 
 
-def _check_account(job: Job, ours: str) -> None:
+def _check_account(job: Job, ours: str, ways: Ways) -> None:
     if job.account != ours:
         what = f"{job.external_task_id} belongs to the account {job.account}, and the key is of"
-        raise Failure(ExitCode.SETTINGS, [f"{what} {ours}: set its key and its service"])
+        lines = [
+            f"{what} {ours}: set its key and its service",
+            f"if its key was changed: {ways.to_settle(job)}",
+        ]
+        raise Failure(ExitCode.SETTINGS, lines)
 
 
 async def _found(client: EffectsClient, external_task_id: str) -> TaskSnapshot | None:
@@ -90,9 +128,3 @@ def _meaning(name: str, finds_others: bool) -> str:
         f"the service does not find {name}, which proves nothing: no other task was found by its "
         "external id either. Look for it in the service's own list"
     )
-
-
-def _ways(name: str, shown: str, service: str | None) -> list[str]:
-    resubmit = settle_command(name, journal=shown, service=service, how="--resubmit")
-    abandon = settle_command(name, journal=shown, service=service, how="--abandon")
-    return [f"if there is no such task: {resubmit}", f"to give it up: {abandon}"]

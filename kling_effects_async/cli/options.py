@@ -4,31 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
 
 __all__ = [
+    "account",
     "as_json",
     "budget_units",
     "for_waiting",
+    "in_small_letters",
     "journal",
+    "of_one_account",
     "of_the_group",
     "resuming",
-    "settling",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_Check: TypeAlias = Callable[[click.Context, click.Parameter, str | None], str | None]
 
 
 class _Decorator(Protocol):
     def __call__(self, function: F, /) -> F: ...
 
 
+def in_small_letters(name: str) -> str:
+    """The name of a service, or a URL's scheme, as everybody else expects it."""
+    scheme, mark, rest = name.strip().partition("://")
+    return scheme.lower() + mark + rest
+
+
 def _service(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
-    is_url = name is not None and name.startswith(("https://", "http://"))
-    if name is None or is_url or name in ("vapi", "singapore", "beijing"):
-        return name
+    if name is None:
+        return None
+    plain = in_small_letters(name)
+    if plain.startswith(("https://", "http://")) or plain in ("vapi", "singapore", "beijing"):
+        return plain
     raise click.BadParameter(f"{name!r} is neither vapi, singapore, beijing nor a gateway's URL.")
 
 
@@ -50,11 +63,23 @@ def _file(_context: click.Context, _option: click.Parameter, given: str | None) 
     return given
 
 
-def _or_the_groups(
-    context: click.Context, option: click.Parameter, given: str | None
-) -> str | None:
-    of_the_group = context.parent.params.get("journal") if context.parent else None
-    return of_the_group if given is None else _file(context, option, given)
+def _account(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given is not None and not given.strip():
+        raise click.BadParameter("the name of the account is empty.")
+    return given
+
+
+def _or_the_groups(check: _Check) -> _Check:
+    """The option's own value, else the one that was given to the group of commands."""
+
+    def choose(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+        if given is not None:
+            return check(context, option, given)
+        of_the_group = context.parent.params if context.parent else {}
+        value: str | None = of_the_group.get(option.name or "")
+        return value
+
+    return choose
 
 
 as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,8 +98,23 @@ journal: _Decorator = click.option(
 of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
-    callback=_or_the_groups,
+    callback=_or_the_groups(_file),
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
+)
+_ACCOUNT_HELP = "What the journal calls the account, whatever its key; for keys that are rotated."
+account: _Decorator = click.option(
+    "--account",
+    metavar="NAME",
+    envvar="KLING_ACCOUNT",
+    show_envvar=True,
+    callback=_account,
+    help=_ACCOUNT_HELP,
+)
+_account_of_the_group = click.option(
+    "--account",
+    metavar="NAME",
+    callback=_or_the_groups(_account),
+    help=f"{_ACCOUNT_HELP} By default KLING_ACCOUNT.",
 )
 budget_units: _Decorator = click.option(
     "--budget-units",
@@ -124,6 +164,8 @@ for_waiting: _Decorator = _together(
         _quiet,
     )
 )
-# What ``jobs resume`` and ``jobs settle`` can be told besides the journal.
-resuming: _Decorator = _together((budget_units, _a_service, _timeout_s, _as_json_lines, _quiet))
-settling: _Decorator = _together((_a_service,))
+# What the commands of ``jobs`` can be told besides the journal.
+resuming: _Decorator = _together(
+    (budget_units, _a_service, _account_of_the_group, _timeout_s, _as_json_lines, _quiet)
+)
+of_one_account: _Decorator = _together((_a_service, _account_of_the_group))

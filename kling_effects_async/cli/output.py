@@ -4,46 +4,77 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import click
+from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.streams import NotPrinted, write_out
 
 if TYPE_CHECKING:
     from kling_effects_async.cli.collect import Report
 
-__all__ = ["print_json", "print_json_lines", "print_line", "print_lines", "print_report"]
+__all__ = [
+    "not_printed",
+    "print_json",
+    "print_json_lines",
+    "print_lines",
+    "print_report",
+    "print_result",
+]
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
-    """The path alone, or all that is known."""
-    if as_json:
-        print_json(report.as_json())
-    else:
-        # A file name need not be text in any encoding.
-        print_line(os.fsencode(report.path))
+    """The path alone, or all that is known.
+
+    Raises:
+        Failure: it cannot be printed; says where the video is.
+    """
+    # A file name need not be text in any encoding.
+    line = json.dumps(report.as_json()) if as_json else os.fsencode(report.path)
+    print_result(line, else_say=f"the video is saved: {report.path}")
+
+
+def print_result(line: str | bytes, *, else_say: str) -> None:
+    """What the command was run for: a reader that has left has missed it.
+
+    Raises:
+        Failure: it cannot be printed; says ``else_say``.
+    """
+    try:
+        write_out(line)
+    except NotPrinted as error:
+        raise Failure(ExitCode.NOT_PRINTED, [else_say, not_printed(error)]) from error
+
+
+def not_printed(error: NotPrinted) -> str:
+    """What to say of it."""
+    return f"stdout cannot be written: {error}"
 
 
 def print_json(value: object) -> None:
     """One JSON value on one line, in ASCII, which no terminal or pipe can garble."""
-    print_line(json.dumps(value))
+    _print(json.dumps(value))
 
 
 def print_json_lines(values: Iterable[object]) -> None:
     """One JSON value on each line."""
-    print_line("\n".join(map(json.dumps, values)))
+    _print("\n".join(map(json.dumps, values)))
 
 
 def print_lines(lines: Iterable[str]) -> None:
     """Text for people, in an encoding that has every letter of it."""
-    print_line("\n".join(lines).encode("utf-8", "backslashreplace"))
+    _print("\n".join(lines).encode("utf-8", "backslashreplace"))
 
 
-def print_line(line: str | bytes) -> None:
-    """One line, at once; bytes as they are. A reader that has left, like ``head``, is no error."""
+def _print(lines: str | bytes) -> None:
+    """Lines of a list: a reader that has left, like ``head``, has seen enough.
+
+    Raises:
+        NotPrinted: they cannot be printed for any other reason.
+    """
     try:
-        click.echo(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        write_out(lines)
+    except NotPrinted as error:
+        if not error.has_no_reader:
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kling_effects_async import (
     Settings,
     SubmissionUncertainError,
 )
-from kling_effects_async.cli.account import config_path, find_settings, secrets_of
+from kling_effects_async.cli.account import needed_settings, secrets_of
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure, without_secrets
 from kling_effects_async.cli.job_tally import counted
@@ -24,12 +25,14 @@ from kling_effects_async.cli.journal import explained, journal_file
 from kling_effects_async.cli.last_words import last_words
 from kling_effects_async.cli.list_jobs import tally_of
 from kling_effects_async.cli.loops import run
-from kling_effects_async.cli.output import print_json, print_line
+from kling_effects_async.cli.output import not_printed
 from kling_effects_async.cli.progress import shown_progress
 from kling_effects_async.cli.resumption import Resumption, Wanted, outcome_as_json
 from kling_effects_async.cli.signals import answered_ctrl_c, ended_by_sigterm
+from kling_effects_async.cli.streams import NotPrinted, write_out
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.target import Target
+from kling_effects_async.cli.termination import Terminated
 
 __all__ = ["resume_jobs"]
 
@@ -44,11 +47,8 @@ def resume_jobs(wanted: Wanted) -> None:
     with explained(secrets):
         place = journal_file(wanted.journal)
         if wanted.download_to is not None:
-            Target(Path(wanted.download_to), is_folder=True, overwrite=False).check()
-        settings = find_settings(
-            os.environ, config_path(), service=wanted.service, is_required=True
-        )
-        assert settings is not None  # required
+            Target(Path(wanted.download_to), is_folder=True, overwrite=False).check_folder()
+        settings = needed_settings(wanted.service)
         secrets += secrets_of(settings.credentials)
         resumption = Resumption()
         stopped = _run(place, wanted, settings, resumption)
@@ -68,7 +68,7 @@ def _run(
         run(_resume(place, wanted, settings, resumption))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except asyncio.CancelledError:  # the loop is over: nobody waits for this any more
+    except (asyncio.CancelledError, Terminated):  # the loop is over: nobody waits for this any more
         return ExitCode.TERMINATED
     return None
 
@@ -81,6 +81,7 @@ async def _resume(place: Path, wanted: Wanted, settings: Settings, resumption: R
                 settings.credentials,
                 service=settings.service,
                 journal=journal,
+                account=wanted.account,
                 budget_units=wanted.budget_units,
                 poll=PollPolicy(deadline_s=wanted.timeout_s),
             ) as client,
@@ -93,25 +94,43 @@ async def _resume(place: Path, wanted: Wanted, settings: Settings, resumption: R
                 async for outcome in client.resume(download_to=wanted.download_to):
                     news = resumption.add(outcome)
                     with progress.aside():
-                        _tell(outcome, news, wanted, secrets_of(settings.credentials))
+                        is_told = _tell(outcome, news, wanted, secrets_of(settings.credentials))
+                    resumption.is_unprinted |= not is_told
                     progress.tell(_step(outcome, resumption.number, total))
 
 
-def _tell(outcome: Outcome, news: str | None, wanted: Wanted, secrets: tuple[str, ...]) -> None:
-    if wanted.as_json:
-        _print_json(outcome, secrets)
-    elif isinstance(outcome, Done):
-        # A file name need not be text in any encoding.
-        print_line(os.fsencode(outcome.path) if outcome.path else outcome.external_task_id)
-    elif news is not None:
+def _tell(outcome: Outcome, news: str | None, wanted: Wanted, secrets: tuple[str, ...]) -> bool:
+    """Print the outcome; False if stdout cannot be written, which ends nothing that is paid."""
+    if news is not None and not wanted.as_json:
         say(without_secrets(news, secrets))
+    if not wanted.as_json and not isinstance(outcome, Done):
+        return True
+    try:
+        write_out(_as_json(outcome, secrets) if wanted.as_json else _as_line(outcome))
+    except NotPrinted as error:
+        say(f"{not_printed(error)}; {outcome.external_task_id}: {_became(outcome)}")
+        return False
+    return True
 
 
-def _print_json(outcome: Outcome, secrets: tuple[str, ...]) -> None:
+def _as_line(outcome: Outcome) -> str | bytes:
+    # A file name need not be text in any encoding.
+    if isinstance(outcome, Done) and outcome.path is not None:
+        return os.fsencode(outcome.path)
+    return outcome.external_task_id
+
+
+def _as_json(outcome: Outcome, secrets: tuple[str, ...]) -> str:
     facts = outcome_as_json(outcome)
-    print_json(
+    return json.dumps(
         {k: without_secrets(v, secrets) if isinstance(v, str) else v for k, v in facts.items()}
     )
+
+
+def _became(outcome: Outcome) -> str:
+    if isinstance(outcome, Done) and outcome.path is not None:
+        return f"the video is saved: {outcome.path}"
+    return "done" if isinstance(outcome, Done) else "failed"
 
 
 def _step(outcome: Outcome, number: int, total: int) -> str:

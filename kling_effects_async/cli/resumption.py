@@ -29,6 +29,7 @@ class Wanted:
     journal: str | None
     download_to: str | None
     service: str | None
+    account: str | None
     timeout_s: float
     budget_units: Decimal | None
     as_json: bool
@@ -51,11 +52,13 @@ class Resumption:
 
     Attributes:
         account: the one of the key; ``""`` until it is known.
+        is_unprinted: a line did not get to stdout.
         failed: how many failed, by the exit code that each would have had alone.
         reasons: how often each reason was met.
     """
 
     account: str = ""
+    is_unprinted: bool = False
     done: int = 0
     failed: Counter[ExitCode] = field(factory=Counter)
     reasons: Counter[str] = field(factory=Counter)
@@ -110,4 +113,6 @@ def _reason(error: Exception) -> str | None:
 
 
 def _code(error: Exception) -> ExitCode:
+    if isinstance(error, OSError) and not isinstance(error, KlingEffectsError):
+        return ExitCode.NOT_SAVED
     return exit_code_of(error) if isinstance(error, KlingEffectsError) else ExitCode.FAULT

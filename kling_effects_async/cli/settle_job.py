@@ -6,20 +6,18 @@ Giving up and submitting again touch the file alone; a lookup needs the key of t
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from attrs import evolve, frozen
 
-from kling_effects_async import Job, JobState, Journal, Settings
-from kling_effects_async.cli.account import config_path, find_settings, secrets_of
+from kling_effects_async import Job, JobState, Journal
+from kling_effects_async.cli.account import account_of, needed_settings, secrets_of
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.journal import explained, journal_file
-from kling_effects_async.cli.look_up import look_up
+from kling_effects_async.cli.look_up import Ways, look_up
 from kling_effects_async.cli.show_job import no_such_job
 from kling_effects_async.cli.talk import say
-from kling_effects_async.spending.account import account_name
 from kling_effects_async.spending.job import FOLLOWERS
 from kling_effects_async.spending.plan import effect_of
 
@@ -32,9 +30,9 @@ _WHY_NOT = {
     JobState.ACCEPTED: "its task is known: kling-effects jobs resume waits for it",
     JobState.SUCCEEDED: "its task is done: kling-effects jobs resume --download-to saves the video",
     JobState.DOWNLOADED: "its video is saved",
-    JobState.FAILED: "its task ended in failure: run the effect again under another id",
+    JobState.FAILED: "its task ended in failure: kling-effects run with --again makes one more",
     JobState.REFUSED: "the service refused it and made no task",
-    JobState.ABANDONED: "it was given up: run the effect again under another id",
+    JobState.ABANDONED: "it was given up: kling-effects run with --again makes one more",
 }
 
 
@@ -47,6 +45,7 @@ class Decision:
     is_to_resubmit: bool
     is_to_abandon: bool
     service: str | None
+    account: str | None
 
 
 def settle_job(decision: Decision) -> JobState:
@@ -70,10 +69,15 @@ async def _settle(place: Path, decision: Decision, secrets: list[str]) -> JobSta
             return await _resubmit(journal, job)
         if job.state not in _IN_DOUBT:
             raise _refused(job, "settled")
-        settings = _settings(decision.service)
+        settings = needed_settings(decision.service)
         secrets += secrets_of(settings.credentials)
-        shown = decision.journal or str(place)
-        return await look_up(journal, job, settings, shown=shown, service=decision.service)
+        return await look_up(journal, job, settings, ways=_ways_of(decision, place))
+
+
+def _ways_of(decision: Decision, place: Path) -> Ways:
+    return Ways(
+        journal=decision.journal or str(place), service=decision.service, account=decision.account
+    )
 
 
 async def _the_job(journal: Journal, place: Path, decision: Decision) -> Job:
@@ -83,14 +87,13 @@ async def _the_job(journal: Journal, place: Path, decision: Decision) -> Job:
         raise no_such_job(place, decision.name)
     if len(named) == 1:
         return named[0]
-    settings = _settings(decision.service)
-    ours = account_name(settings.service, settings.credentials)
+    ours = decision.account or account_of(needed_settings(decision.service), None)
     for job in named:
         if job.account == ours:
             return job
     accounts = ", ".join(job.account for job in named)
     what = f"{decision.name} is a job of the accounts {accounts}, and the key is of {ours}"
-    raise Failure(ExitCode.SETTINGS, [f"{what}: set the key and the service of the one meant"])
+    raise Failure(ExitCode.SETTINGS, [f"{what}: name the one meant with --account"])
 
 
 async def _abandon(journal: Journal, job: Job) -> JobState:
@@ -127,12 +130,6 @@ async def _out_of_submitting(journal: Journal, job: Job) -> Job:
 async def _move(journal: Journal, job: Job, to: JobState, note: str) -> JobState:
     await journal.move(job.account, job.external_task_id, to, note=note)
     return to
-
-
-def _settings(service: str | None) -> Settings:
-    settings = find_settings(os.environ, config_path(), service=service, is_required=True)
-    assert settings is not None  # required
-    return settings
 
 
 def _task(job: Job) -> str:
