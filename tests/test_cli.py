@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,43 @@ def test_an_unknown_scene_is_sent_with_a_warning_in_one_plain_line(
     assert line.startswith("kling-effects: scene 'squich' is in no known list")
     assert "did you mean 'squish'?" in line
     assert "UnknownSceneWarning" not in ended.err
+
+
+async def test_submitting_is_not_said_of_what_is_refused_here(cat: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture at all")
+    lines = [
+        ["notes.jpg"],
+        [str(cat), "--external-task-id", "no id"],
+        [str(cat), "--model-name", "none"],
+        [str(cat), "--budget-units", "1"],
+        [str(cat), "--budget-units", "1", "--journal", "jobs.db"],
+    ]
+    async with Emulator(clips=Clips.STOCK, speed=1e6) as emulator:
+        for line in lines:
+            ended = await kling_at(emulator, "run", "squish", *line, folder=tmp_path)
+            assert ended.code in (4, 11), line
+            assert "submitting" not in ended.err, line
+    assert emulator.requests.total() == 0
+
+
+@pytest.mark.parametrize("scheme", ["HTTP://", "Http://"])
+async def test_the_scheme_of_a_service_may_be_in_capitals(
+    scheme: str, cat: Path, tmp_path: Path
+) -> None:
+    async with Emulator(clips=Clips.STOCK, speed=1e6) as emulator:
+        url = emulator.url.replace("http://", scheme)
+        for option, environ in (([f"--service={url}"], {}), ([], {"KLING_SERVICE": url})):
+            ended = await asyncio.to_thread(
+                partial(
+                    kling,
+                    *["run", "squish", cat, *option],
+                    folder=tmp_path,
+                    KLING_API_KEY="emulator-key",
+                    **environ,
+                )
+            )
+            assert ended.code == 0, ended.err
+    assert emulator.ledger.total == 2
 
 
 # -- the settings file

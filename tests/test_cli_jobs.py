@@ -204,7 +204,7 @@ async def test_a_plan_that_nobody_can_ask_for_again_is_given_up_with_its_run(
     cat: Path, db: Path
 ) -> None:
     async with emulator() as at:
-        arguments = ["run", "squish", cat, "--journal", db.name, "--budget-units=1"]
+        arguments = ["run", "squish", cat, "--journal", db.name, "--budget-units=1", "--again"]
         ended = await kling_at(at, *arguments, folder=db.parent)
         assert ended.code == ExitCode.OVER_BUDGET
         resumed = await jobs_at(at, db, "resume")
@@ -658,6 +658,7 @@ def test_a_job_in_doubt_weighs_more_than_failures(state: JobState, code: ExitCod
         journal="effects.db",
         download_to=None,
         service=None,
+        account=None,
         timeout_s=1.0,
         budget_units=None,
         as_json=False,
@@ -668,6 +669,131 @@ def test_a_job_in_doubt_weighs_more_than_failures(state: JobState, code: ExitCod
     failed = Counter({ExitCode.TIMED_OUT: 2, ExitCode.NOT_SAVED: 1})
     resumption = Resumption(account="gateway-0", failed=failed)
     assert last_words(wanted, resumption, everything, None)[0] is code
+
+
+# -- accounts
+
+
+async def test_a_list_says_what_a_resume_with_this_key_would_leave_alone(db: Path) -> None:
+    """Fault 72: the key was rotated, the journal is the old one."""
+    await write(db, "order-1", JobState.PLANNED, account="gateway-old")
+    await write(db, "order-2", JobState.DOWNLOADED, account="gateway-older")
+    async with emulator() as at:
+        ended = await kling_at(at, "jobs", "--journal", db.name, folder=db.parent)
+        ours = account_at(at)
+    assert ended.code == 0
+    assert f"1 unfinished job of the account gateway-old not touched: the key is of {ours}" in (
+        ended.err
+    )
+    assert ended.last_command == "jobs adopt --journal effects.db gateway-old"
+    assert "gateway-older" not in ended.err.replace("spent by gateway-older", "")
+
+
+async def test_a_list_without_a_key_says_nothing_of_accounts(db: Path) -> None:
+    await write(db, "order-1", JobState.PLANNED, account="gateway-old")
+    assert "not touched" not in (await jobs(db)).err
+
+
+async def test_a_list_of_one_account_has_its_jobs_alone(db: Path) -> None:
+    await write(db, "order-1", JobState.PLANNED, account="mine")
+    await write(db, "order-2", JobState.PLANNED, account="theirs")
+    for given in (["--account", "mine"], []):
+        environ = {} if given else {"KLING_ACCOUNT": "mine"}
+        ended = await jobs(db, *given, "--json", **environ)
+        (told,) = [json.loads(line) for line in ended.out.splitlines()]
+        assert told["external_task_id"] == "order-1"
+        assert "1 job: 1 planned" in ended.err
+        assert "of the account theirs not touched: --account says mine" in ended.err
+
+
+@pytest.mark.parametrize("given", ["resume --account mine", "--account mine resume", "resume"])
+async def test_an_account_that_is_named_keeps_its_jobs_whatever_the_key(
+    given: str, db: Path
+) -> None:
+    await write(db, "order-1", JobState.PLANNED, account="mine")
+    async with emulator() as at:
+        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "emulator-key"}
+        environ |= {} if "--account" in given else {"KLING_ACCOUNT": "mine"}
+        line = ["jobs", "--journal", db.name, *given.split()]
+        ended = await asyncio.to_thread(kling, *line, folder=db.parent, **environ)
+    assert (ended.code, ended.out, at.ledger.total) == (0, "order-1\n", 1)
+    assert (await read(db))["order-1"].state is JobState.SUCCEEDED
+
+
+async def test_a_run_is_written_down_under_the_account_that_is_named(cat: Path, db: Path) -> None:
+    async with emulator() as at:
+        arguments = ["run", "squish", cat, "--journal", db.name, "--account", "mine"]
+        ended = await kling_at(at, *arguments, folder=db.parent)
+    (job,) = (await read(db)).values()
+    assert (ended.code, job.account) == (0, "mine")
+
+
+async def test_jobs_of_an_old_key_are_taken_over_and_finished(db: Path) -> None:
+    for name in ("order-1", "order-2"):
+        await write(db, name, JobState.PLANNED, account="gateway-old")
+    async with emulator() as at:
+        left = await jobs_at(at, db, "resume")
+        adopted = await go_on(at, left.err.splitlines()[-1], db.parent)
+        assert (adopted.code, adopted.out) == (0, "2\n")
+        assert f"2 jobs of gateway-old taken over to {account_at(at)}" in adopted.err
+        resumed = await go_on(at, adopted.err.splitlines()[-1], db.parent)
+    assert (left.code, resumed.code, at.ledger.total) == (ExitCode.SETTINGS, 0, 2)
+    assert sorted(resumed.out.split()) == ["order-1", "order-2"]
+
+
+async def test_jobs_are_taken_over_to_a_named_account_without_a_key(db: Path) -> None:
+    await write(db, "order-1", JobState.PLANNED, account="gateway-old")
+    ended = await jobs(db, "adopt", "gateway-old", "--account", "mine")
+    assert (ended.code, ended.out) == (0, "1\n")
+    assert (await read(db))["order-1"].account == "mine"
+    assert ended.last_command == "jobs resume --journal effects.db --account mine"
+
+
+async def test_accounts_with_a_job_of_the_same_id_stay_apart(db: Path) -> None:
+    for account in ("old", "mine"):
+        await write(db, "order-1", JobState.PLANNED, account=account)
+    await write(db, "order-2", JobState.PLANNED, account="old")
+    ended = await jobs(db, "adopt", "old", "--account", "mine")
+    assert (ended.code, ended.out) == (ExitCode.SETTINGS, "")
+    assert (await read(db))["order-2"].account == "old"
+
+
+@pytest.mark.parametrize(
+    ("account", "said"), [("mine", "is the account of the key already"), ("who", "mine")]
+)
+async def test_an_account_without_jobs_to_take_over_is_4(account: str, said: str, db: Path) -> None:
+    await write(db, "order-1", JobState.PLANNED, account="mine")
+    ended = await jobs(db, "adopt", account, "--account", "mine")
+    assert (ended.code, ended.out) == (ExitCode.REFUSED_HERE, "")
+    assert said in ended.err
+
+
+async def test_an_id_of_two_accounts_means_that_of_the_named_one_without_a_key(db: Path) -> None:
+    for account in ("old", "mine"):
+        await write(db, "order-1", JobState.AMBIGUOUS, account=account)
+    ended = await jobs(db, "settle", "order-1", "--abandon", "--account", "mine")
+    async with Journal(db, read_only=True) as journal:
+        states = {job.account: job.state for job in await journal.find("order-1")}
+    assert ended.code == 0
+    assert states == {"old": JobState.AMBIGUOUS, "mine": JobState.ABANDONED}
+
+
+async def test_a_lookup_names_the_line_that_asks_under_the_jobs_own_account(db: Path) -> None:
+    async with emulator() as at:
+        task_id = await submitted(at, "order-1")
+        await write(db, "order-1", JobState.AMBIGUOUS, account="gateway-old")
+        refused = await jobs_at(at, db, "settle", "order-1")
+        assert refused.code == ExitCode.SETTINGS
+        settled = await go_on(at, refused.err.splitlines()[-1], db.parent)
+    assert (settled.code, settled.out) == (0, "accepted\n")
+    assert (await read(db))["order-1"].task_id == task_id
+    assert "--account gateway-old" in settled.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", [["run", "squish", "cat.jpg"], ["jobs"], ["jobs", "resume"]])
+def test_an_empty_account_is_a_usage_error(command: list[str], tmp_path: Path) -> None:
+    ended = kling(*command, "--account", " ", folder=tmp_path)
+    assert (ended.code, len(ended.err.splitlines())) == (ExitCode.USAGE, 1)
 
 
 # -- resume, stopped

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_effects_async import DualImageEffect, SingleImageEffect, derived_id
-from kling_effects_async.effects import Effect
+from kling_effects_async.effects import Effect, ImageSource
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.plan import effect_of, image_hashes_of, planned
@@ -41,20 +41,21 @@ IMAGES = st.one_of(
     NAMES.map(lambda name: "https://img.example/" + name),
     NAMES.map(lambda name: Path("/photos") / name),
 )
+CONTENT = st.binary(min_size=1, max_size=20)
 MAYBE = st.none() | WORDS
 SECONDS = st.none() | st.integers(1, 60)
-EFFECTS: st.SearchStrategy[Effect] = st.one_of(
-    st.builds(SingleImageEffect, WORDS, image=IMAGES, model_name=MAYBE, duration_s=SECONDS),
-    st.builds(
-        DualImageEffect,
-        WORDS,
-        left=IMAGES,
-        right=IMAGES,
-        model_name=MAYBE,
-        mode=MAYBE,
-        duration_s=SECONDS,
-    ),
-)
+
+
+def effects(images: st.SearchStrategy[ImageSource]) -> st.SearchStrategy[Effect]:
+    options = {"model_name": MAYBE, "duration_s": SECONDS}
+    return st.one_of(
+        st.builds(SingleImageEffect, WORDS, image=images, **options),
+        st.builds(DualImageEffect, WORDS, left=images, right=images, mode=MAYBE, **options),
+    )
+
+
+EFFECTS = effects(IMAGES)
+READABLE = effects(CONTENT)  # without a file
 
 
 @given(EFFECTS)
@@ -112,18 +113,13 @@ def test_other_content_under_the_same_file_name_is_another_job(
     assert len(prints) == 2
 
 
-@given(EFFECTS, st.none() | WORDS)
+@given(READABLE, st.none() | WORDS)
 def test_a_derived_id_is_the_one_that_a_run_gives(effect: Effect, salt: str | None) -> None:
-    urls = evolve(effect, **dict.fromkeys(image_names(effect), "https://img.example/a.jpg"))
-    hashes = [image_hash(image) for image in urls.images]
+    hashes = [image_hash(image) for image in effect.images]
     job = planned(
-        urls, account="mine", external_task_id=None, image_hashes=hashes, now=NOW, run=salt
+        effect, account="mine", external_task_id=None, image_hashes=hashes, now=NOW, run=salt
     )
-    assert derived_id(urls, salt=salt) == job.external_task_id
-
-
-def image_names(effect: Effect) -> list[str]:
-    return ["image"] if isinstance(effect, SingleImageEffect) else ["left", "right"]
+    assert derived_id(effect, salt=salt) == job.external_task_id
 
 
 def test_the_same_content_under_another_file_name_has_the_same_derived_id(

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kling_effects_async.cli.exit_codes import ExitCode, exit_code_of
+from kling_effects_async.cli.exit_codes import ExitCode, code_of_fault, exit_code_of
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import sentence
 from kling_effects_async.cli.talk import plain_talk
+from kling_effects_async.cli.termination import Terminated
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.errors import (
     IdempotencyConflictError,
@@ -31,19 +32,26 @@ def ending(trail: Trail) -> Iterator[None]:
             yield
     except KeyboardInterrupt as error:
         raise Failure(ExitCode.INTERRUPTED, _stopped(trail)) from error
-    except asyncio.CancelledError as error:  # the loop is over: nobody waits for this any more
+    except (asyncio.CancelledError, Terminated) as error:  # the loop is over: nobody waits for this
         raise Failure(ExitCode.TERMINATED, _stopped(trail)) from error
-    except KlingEffectsError as error:
+    except Failure:
+        raise
+    except Exception as error:  # the outermost edge of a task that may be paid: delivered
         raise Failure(_code(error, trail), _explain(error, trail), trail.secrets) from error
 
 
-def _code(error: KlingEffectsError, trail: Trail) -> ExitCode:
+def _code(error: Exception, trail: Trail) -> ExitCode:
     if _is_in_doubt(error, trail):
         return ExitCode.UNCERTAIN
-    return exit_code_of(error)
+    if isinstance(error, KlingEffectsError):
+        return exit_code_of(error)
+    is_unsaved = isinstance(error, OSError) and trail.stage is Stage.ACCEPTED
+    return ExitCode.NOT_SAVED if is_unsaved else code_of_fault(error)
 
 
 def _stopped(trail: Trail) -> list[str]:
+    if trail.path is not None:
+        return ["stopped", _go_on(trail)]
     if trail.is_preview:
         return ["stopped"]
     if trail.stage is Stage.NOTHING_SENT:
@@ -55,23 +63,29 @@ def _stopped(trail: Trail) -> list[str]:
     return [f"stopped waiting; the paid task {task} goes on", _go_on(trail)]
 
 
-def _explain(error: KlingEffectsError, trail: Trail) -> list[str]:
+def _explain(error: Exception, trail: Trail) -> list[str]:
     what = sentence(error, task=trail.task_id, is_preview=trail.is_preview)
     if _is_in_doubt(error, trail):
         return [what, _look_first(trail)]
-    has_more = trail.stage is Stage.ACCEPTED and trail.is_to_be_fetched
+    has_more = trail.stage is Stage.ACCEPTED and (trail.is_to_be_fetched or trail.path is not None)
     # The task that has the id is another one.
     is_over = isinstance(error, (TaskFailedError, IdempotencyConflictError))
     # A task we have submitted exists, whatever the service says of it now.
     is_unknown = isinstance(error, TaskNotFoundError) and trail.scene is None
     is_worth_it = has_more and not is_over and not is_unknown
-    return [what, *([_go_on(trail)] if is_worth_it else _still_planned(trail))]
+    rest = [_go_on(trail)] if is_worth_it else _still_planned(trail)
+    if isinstance(error, TaskFailedError) and trail.one_more is not None:
+        rest = [trail.one_more]
+    return [what, *rest]
 
 
-def _is_in_doubt(error: KlingEffectsError, trail: Trail) -> bool:
-    # A journal that fails after the submit cannot say any more what became of it.
-    is_unwritten = isinstance(error, JournalError) and trail.stage is Stage.SUBMITTING
-    return is_unwritten or isinstance(error, SubmissionUncertainError)
+def _is_in_doubt(error: Exception, trail: Trail) -> bool:
+    if isinstance(error, SubmissionUncertainError):
+        return True
+    # A journal that fails after the submit, or a fault of anybody's in it, cannot say any more what
+    # became of it.
+    is_known = isinstance(error, KlingEffectsError) and not isinstance(error, JournalError)
+    return trail.stage is Stage.SUBMITTING and trail.is_to_be_fetched and not is_known
 
 
 def _look_first(trail: Trail) -> str:
@@ -81,6 +95,8 @@ def _look_first(trail: Trail) -> str:
 
 
 def _go_on(trail: Trail) -> str:
+    if trail.path is not None:
+        return f"the video is saved: {trail.path}"
     return f"go on with: {trail.command()}"
 
 

@@ -17,6 +17,7 @@ from kling_effects_async import (
     check_image,
     prepare,
 )
+from kling_effects_async.cli.options import in_small_letters
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.target import Target
 
@@ -27,7 +28,11 @@ _COUNTS = {1: "one image", 2: "two images"}
 
 @frozen(kw_only=True)
 class Order:
-    """What the command line asks for."""
+    """What the command line asks for.
+
+    Attributes:
+        is_one_more: the job is another one than that of the same command line before.
+    """
 
     scene: str
     images: tuple[str, ...]
@@ -36,9 +41,11 @@ class Order:
     mode: str | None = None
     duration_s: int | None = None
     external_task_id: str | None = None
+    is_one_more: bool = False
     is_to_prepare: bool = False
     service: str | None = None
     journal: str | None = None
+    account: str | None = None
     budget_units: Decimal | None = None
     timeout_s: float
     may_preview: bool = True
@@ -49,6 +56,11 @@ class Order:
     def is_for_real(self) -> bool:
         """Who writes jobs down or sets a budget does not mean a preview."""
         return not self.may_preview or self.journal is not None or self.budget_units is not None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """The same command line asks for the same job again, which a journal knows."""
+        return self.journal is not None and not self.is_one_more
 
 
 def effect_of(order: Order) -> Effect:
@@ -80,8 +92,9 @@ def effect_of(order: Order) -> Effect:
 
 
 def _image(text: str, *, is_to_prepare: bool) -> ImageSource:
-    if text.startswith(("http://", "https://")):
-        return text
+    url = in_small_letters(text)
+    if url.startswith(("http://", "https://")):
+        return url
     path = Path(text)
     if not is_to_prepare:
         check_image(path)

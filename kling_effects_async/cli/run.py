@@ -6,7 +6,8 @@ from typing import Any
 
 import rich_click as click
 
-from kling_effects_async.cli.options import budget_units, for_waiting, journal
+from kling_effects_async.cli.loading import loading
+from kling_effects_async.cli.options import account, budget_units, for_waiting, journal
 from kling_effects_async.cli.output import print_report
 
 __all__ = ["run"]
@@ -26,6 +27,12 @@ __all__ = ["run"]
 )
 @click.option("--external-task-id", metavar="ID", help="Your own id of the task; unique.")
 @click.option(
+    "--again",
+    "is_one_more",
+    is_flag=True,
+    help="Make one more, though the journal has this job already.",
+)
+@click.option(
     "--prepare", "is_to_prepare", is_flag=True, help="Mend images that Kling would refuse."
 )
 @click.option(
@@ -43,6 +50,7 @@ __all__ = ["run"]
     hidden=True,  # for tests that do not look at pictures
 )
 @journal
+@account
 @budget_units
 @for_waiting
 def run(
@@ -60,15 +68,19 @@ def run(
     URL; where a scene takes two, the left one comes first. Prints the path of the video.
 
     Without a key the video is a preview, made on this machine by an emulator, not by Kling's model.
-    With --journal the job outlives this command, and no crash makes it be paid twice: see
-    kling-effects jobs. A journal or a budget needs a key.
+    With --journal the job outlives this command, and no crash makes it be paid twice: the same
+    command line, typed again, is the same job, and --again makes one more. See: kling-effects jobs.
+    A journal or a budget needs a key.
     """
     if len(images) > 2:
         raise click.UsageError(f"An effect takes one or two images, not {len(images)}.")
-    from kling_effects_async.cli.order import Order
-    from kling_effects_async.cli.run_effect import run_effect
-    from kling_effects_async.cli.target import Target
-    from kling_effects_async.scenes import find_scene
+    if options["is_one_more"] and options["external_task_id"] is not None:
+        raise click.UsageError("Give either --again or --external-task-id: --again makes a new id.")
+    with loading():
+        from kling_effects_async.cli.order import Order
+        from kling_effects_async.cli.run_effect import run_effect
+        from kling_effects_async.cli.target import Target
+        from kling_effects_async.scenes import find_scene
 
     order = Order(
         scene=find_scene(scene) or scene,  # an unknown one is sent as it is, with a warning

@@ -7,12 +7,11 @@ end that anywhere.
 from __future__ import annotations
 
 import enum
-import shlex
 from pathlib import Path
 
 from attrs import define, field
 
-from kling_effects_async.cli.commands import settle_command
+from kling_effects_async.cli.commands import as_argument, joined, settle_command
 from kling_effects_async.cli.target import Target
 
 __all__ = ["Stage", "Trail"]
@@ -35,7 +34,9 @@ class Trail:
         scene: what was submitted; ``None`` if this command submits nothing.
         service: what ``--service`` said, to be said again.
         journal: what ``--journal`` said; ``None`` if the task is written down nowhere.
-        is_named: the external id is the caller's, who may submit it again.
+        account: what ``--account`` said.
+        is_repeatable: the same command line asks for this job again, and for no other.
+        one_more: how to have one more; ``None`` where the same command line is another job.
         is_planned: nothing was sent, and the journal still means to.
         path: where the video was saved.
         is_preview: the task lives in this process alone, and costs nothing.
@@ -48,7 +49,9 @@ class Trail:
     scene: str | None = None
     service: str | None = None
     journal: str | None = None
-    is_named: bool = False
+    account: str | None = None
+    is_repeatable: bool = False
+    one_more: str | None = None
     is_planned: bool = False
     path: Path | None = None
     stage: Stage = Stage.NOTHING_SENT
@@ -73,14 +76,18 @@ class Trail:
         words += ["--service", self.service] if self.service else []
         if self.task_id is None:
             words += [f"--external-task-id={self.external_task_id}"]
-        else:  # a dash at its beginning would make it an option
-            words += ["--", self.task_id] if self.task_id.startswith("-") else [self.task_id]
-        return shlex.join(words)
+        else:
+            words += as_argument(self.task_id)
+        return joined(words)
 
     def settle_command(self, how: str | None = None) -> str:
         """The command line that settles the task's job in the journal."""
         assert self.journal is not None
         assert self.external_task_id is not None
         return settle_command(
-            self.external_task_id, journal=self.journal, service=self.service, how=how
+            self.external_task_id,
+            journal=self.journal,
+            service=self.service,
+            account=self.account,
+            how=how,
         )

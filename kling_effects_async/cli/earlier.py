@@ -1,0 +1,81 @@
+"""What the journal's job means for a command line that asks for it again; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from kling_effects_async import Job, JobState
+from kling_effects_async.cli.commands import adopt_command
+from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failure import Failure
+
+__all__ = ["greeting", "refuse_ended", "refuse_of_other_account"]
+
+# ``account_name``'s form: the service, then a digest of the key.
+_MADE_NAME = re.compile(r"(?P<service>.+)-[0-9a-f]{12}")
+
+
+def refuse_ended(job: Job, one_more: str) -> None:
+    """Refuse a job that nothing more can come of.
+
+    Args:
+        one_more: says how to make another one.
+
+    Raises:
+        Failure: it failed, or was given up.
+    """
+    if job.state is JobState.FAILED:
+        reason = job.message or "the service gave no reason"
+        what = f"this job failed before, and nothing was sent now: task {job.task_id}: {reason}"
+        raise Failure(ExitCode.TASK_FAILED, [what, one_more])
+    if job.state is JobState.ABANDONED:
+        what = f"this job was given up before, and nothing was sent now: {job.external_task_id}"
+        raise Failure(ExitCode.REFUSED_HERE, [what, one_more])
+
+
+def refuse_of_other_account(
+    found: Iterable[Job], *, account: str, service: str, journal: str, given_service: str | None
+) -> None:
+    """Refuse a job that the same service may have accepted under another key already.
+
+    Args:
+        found: every job of that id.
+        service: the service's name; two gateways have the same.
+        given_service: what ``--service`` said, to be said again.
+
+    Raises:
+        Failure: names the account, and the ways on.
+    """
+    others = [job for job in found if _may_be_of(job.account, service)]
+    if not others or any(job.account == account for job in found):
+        return
+    job = others[0]
+    adopt = adopt_command(job.account, journal=journal, service=given_service)
+    raise Failure(
+        ExitCode.REFUSED_HERE,
+        [
+            f"the journal has this job under the account {job.account} ({job.state}), and the key "
+            f"is of {account}: nothing was sent",
+            "if it is the same account and its key was changed, name it: "
+            f"--account {job.account}; or take its jobs over: {adopt}",
+            "if it is another account: the same command with --again makes one more",
+        ],
+    )
+
+
+def greeting(job: Job, one_more: str) -> str | None:
+    """What to say of a job that has a task, or may have one; ``None`` if it surely has none."""
+    if job.state in (JobState.SUBMITTING, JobState.AMBIGUOUS):
+        return "this job was being submitted before, and its answer was lost: looking for its task"
+    if job.task_id is None:
+        return None
+    if job.state is JobState.ACCEPTED:
+        return f"this job was submitted before, and is not paid again: task {job.task_id}"
+    where = f"; its video was saved: {job.path}" if job.path else ""
+    return f"this job was done before, and is not paid again: task {job.task_id}{where}; {one_more}"
+
+
+def _may_be_of(account: str, service: str) -> bool:
+    made = _MADE_NAME.fullmatch(account)
+    return made is None or made["service"] == service
