@@ -217,6 +217,7 @@ def test_only_a_job_that_the_same_service_may_have_is_in_the_way(
         service="gateway",
         journal="j.db",
         given_service=None,
+        one_more="",
     )
     refuse([_of(account), _of("gateway-ours")])  # ours is there as well
     if not is_refused:

@@ -35,7 +35,13 @@ def refuse_ended(job: Job, one_more: str) -> None:
 
 
 def refuse_of_other_account(
-    found: Iterable[Job], *, account: str, service: str, journal: str, given_service: str | None
+    found: Iterable[Job],
+    *,
+    account: str,
+    service: str,
+    journal: str,
+    given_service: str | None,
+    one_more: str,
 ) -> None:
     """Refuse a job that the same service may have accepted under another key already.
 
@@ -43,6 +49,7 @@ def refuse_of_other_account(
         found: every job of that id.
         service: the service's name; two gateways have the same.
         given_service: what ``--service`` said, to be said again.
+        one_more: says how to make another job.
 
     Raises:
         Failure: names the account, and the ways on.
@@ -59,7 +66,7 @@ def refuse_of_other_account(
             f"is of {account}: nothing was sent",
             "if it is the same account and its key was changed, name it: "
             f"--account {job.account}; or take its jobs over: {adopt}",
-            "if it is another account: the same command with --again makes one more",
+            f"if it is another account: {one_more}",
         ],
     )
 

@@ -34,6 +34,7 @@ async def report_of_earlier(
         service=service.name,
         journal=trail.journal,
         given_service=trail.service,
+        one_more=trail.one_more or "",
     )
     held = await journal.get(job.account, job.external_task_id)
     if held is None or held.fingerprint != job.fingerprint:
