@@ -28,6 +28,7 @@ from kling_effects_async.cli.sentences import PYTHON_WORDS, in_our_words, senten
 from kling_effects_async.cli.talk import one_line
 from kling_effects_async.cli.target import Target
 from kling_effects_async.cli.trail import Trail
+from tests.command_line import kling
 from tests.test_plan import SQUISH, plan
 
 PACKAGE = Path(kling_effects_async.__file__).parent
@@ -99,6 +100,8 @@ def test_no_message_reaches_the_command_with_python_in_it(file: str, text: str) 
         "use https, or allow_plain_http=True inside a network you trust",
         "use DualImageEffect with left= and right=",
         "resume() needs a journal: EffectsClient(..., journal='jobs.db')",
+        "base_url must be bare: no user name, password, query or fragment",
+        "deadline_s must be a number above 0, not nan",
     ],
 )
 def test_python_is_recognised_and_goes(text: str) -> None:
@@ -132,6 +135,11 @@ def test_what_the_machine_refuses_is_a_sentence_and_no_fault_of_the_program(
 ) -> None:
     assert said in sentence(error)
     assert "fault" not in sentence(error)
+
+
+def test_an_id_that_cannot_be_one_has_nothing_to_fetch(tmp_path: Path) -> None:
+    ended = kling("fetch", "", folder=tmp_path, KLING_API_KEY="a-key")
+    assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REFUSED_HERE, 1)
 
 
 # -- lines to copy

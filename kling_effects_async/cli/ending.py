@@ -13,6 +13,7 @@ from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.cli.termination import Terminated
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.errors import (
+    EffectRejectedError,
     IdempotencyConflictError,
     JournalError,
     KlingEffectsError,
@@ -68,8 +69,8 @@ def _explain(error: Exception, trail: Trail) -> list[str]:
     if _is_in_doubt(error, trail):
         return [what, _look_first(trail)]
     has_more = trail.stage is Stage.ACCEPTED and (trail.is_to_be_fetched or trail.path is not None)
-    # The task that has the id is another one.
-    is_over = isinstance(error, (TaskFailedError, IdempotencyConflictError))
+    # The task that has the id is another one, or there can be none.
+    is_over = isinstance(error, (TaskFailedError, IdempotencyConflictError, EffectRejectedError))
     # A task we have submitted exists, whatever the service says of it now.
     is_unknown = isinstance(error, TaskNotFoundError) and trail.scene is None
     is_worth_it = has_more and not is_over and not is_unknown

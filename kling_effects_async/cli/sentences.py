@@ -25,6 +25,10 @@ _WORDS = (
     ("model_name=", "--model-name "),
     ("duration_s=", "--duration "),
     ("mode=", "--mode "),
+    ("duration_s ", "--duration "),
+    ("deadline_s ", "--timeout-s "),
+    ("base_url ", "the service's URL "),
+    ("task_id must", "TASK_ID must"),
     ("external_task_id ", "--external-task-id "),
     ("another external_task_id", "another --external-task-id"),
     ("pass overwrite=True to replace it", "--overwrite replaces it"),
@@ -49,8 +53,9 @@ _ARGUMENT = re.compile(r"^(?:image|left|right)=(?=['\"])")
 # What only a Python program can do: calls, arguments, blocks, types.
 PYTHON_WORDS = re.compile(
     r"\b[\w.]+\((?:\)|\.\.\.)|\b[a-z]\w*=(?:True|False|None|['\"])|\b[a-z]\w*= "
-    r"|\basync with\b|\ba str\b|\b(?:EffectsClient|EffectTask|\w+Effect|\w+Policy|\w+Error)\b"
+    r"|\basync with\b|\ba str\b|\b(?:base_url|deadline_s|duration_s)\b|\b(?:EffectsClient|EffectTask|\w+Effect|\w+Policy|\w+Error)\b"
 )
+_ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 # Where a message may be cut: what it says to do comes after what happened.
 _CLAUSE = re.compile(r"([;:.,] (?:or |and )?)")
 
@@ -92,7 +97,7 @@ def in_our_words(text: str) -> str:
     """
     for theirs, ours in _WORDS:
         text = text.replace(theirs, ours)
-    first, *rest = _CLAUSE.split(_ARGUMENT.sub("", text))
+    first, *rest = _CLAUSE.split(_ERROR_NUMBER.sub("", _ARGUMENT.sub("", text)))
     kept = [first.replace("()", "")]
     for mark, clause in zip(rest[::2], rest[1::2], strict=True):
         kept += [] if PYTHON_WORDS.search(clause) else [mark, clause]
