@@ -53,7 +53,8 @@ _ARGUMENT = re.compile(r"^(?:image|left|right)=(?=['\"])")
 # What only a Python program can do: calls, arguments, blocks, types.
 PYTHON_WORDS = re.compile(
     r"\b[\w.]+\((?:\)|\.\.\.)|\b[a-z]\w*=(?:True|False|None|['\"])|\b[a-z]\w*= "
-    r"|\basync with\b|\ba str\b|\b(?:base_url|deadline_s|duration_s)\b|\b(?:EffectsClient|EffectTask|\w+Effect|\w+Policy|\w+Error)\b"
+    r"|\basync with\b|\ba str\b|\b(?:base_url|deadline_s|duration_s)\b"
+    r"|\b(?:EffectsClient|EffectTask|\w+Effect|\w+Policy|\w+Error)\b"
 )
 _ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 # Where a message may be cut: what it says to do comes after what happened.
