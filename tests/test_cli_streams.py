@@ -103,16 +103,6 @@ def test_a_full_disk_below_stdout_is_one_sentence_and_12(command: str, tmp_path:
     assert "stdout cannot be written: No space left on device" in ended.stderr
 
 
-@FULL
-@pytest.mark.parametrize("redirection", [">/dev/full", "2>/dev/full", "> >(exec true)"])
-def test_what_is_left_in_a_buffer_is_not_met_again_at_the_end(
-    redirection: str, tmp_path: Path
-) -> None:
-    """The development mode tells what Python 3.13 tells always."""
-    ended = shell(f"kling scenes {redirection}", tmp_path, PYTHONDEVMODE="1")
-    assert "Exception ignored" not in ended.stderr
-
-
 @pytest.mark.parametrize("command", ["--help", "run --help", "--version", "scenes --json --all"])
 def test_a_list_for_a_reader_that_has_left_is_no_error(command: str, tmp_path: Path) -> None:
     ended = shell(f"kling {command} > >(exec true); exit $?", tmp_path)

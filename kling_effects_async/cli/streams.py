@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
 from typing import TextIO
 
 __all__ = ["NotPrinted", "lost_stdout", "occupy_descriptors", "write_err", "write_out"]
@@ -60,8 +59,6 @@ def write_out(line: str | bytes) -> None:
 
 def lost_stdout(error: OSError | ValueError) -> NotPrinted:
     """What to raise for an error that stdout raised; from now on nothing is written to it."""
-    if sys.stdout is not None:
-        _abandon(sys.stdout)
     reason = getattr(error, "strerror", None) or "it is closed"
     lost = NotPrinted(reason, has_no_reader=isinstance(error, BrokenPipeError))
     sys.stdout = _Lost(lost)
@@ -76,7 +73,6 @@ def write_err(line: str) -> None:
     try:
         _write(sys.stderr, line.encode(encoding, "backslashreplace").decode(encoding))
     except _UNUSABLE:
-        _abandon(sys.stderr)
         sys.stderr = None  # as Python itself does for a closed one
 
 
@@ -97,15 +93,6 @@ class _Lost(io.TextIOBase):
 
     def write(self, _text: str) -> int:
         raise self.error
-
-
-def _abandon(stream: TextIO) -> None:
-    """Let what is left in its buffer go nowhere.
-
-    Python meets it once more at its end, and tells of it from 3.13 on. Source: its "What's New".
-    """
-    with suppress(AttributeError, *_UNUSABLE):
-        _point_to_null(stream.fileno())
 
 
 def _point_to_null(number: int) -> None:
