@@ -47,9 +47,7 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome
 
 
 async def _log_what_is_left_alone(account: Account, states: Collection[JobState]) -> None:
-    everybodys = await account.store.counts()
-    ours = await account.store.counts(account.name)
-    number = sum(everybodys[state] - ours[state] for state in states)
+    number = await account.store.elsewhere(account.name, states)
     if number:
         _log.warning(
             "%d open jobs of other accounts were left alone: the key is of %s; if it is a new key "

@@ -213,28 +213,25 @@ def test_a_shell_takes_a_line_apart_into_the_same_words(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("account", "is_refused"),
-    [("gateway-0123456789ab", True), ("my own name", True), ("vapi-0123456789ab", False)],
+    ("service", "is_refused"), [("https://gw.example", True), ("https://other.example", False)]
 )
 def test_only_a_job_that_the_same_service_may_have_is_in_the_way(
-    account: str, is_refused: bool
+    service: str, is_refused: bool
 ) -> None:
+    """Fault 72: the key was rotated."""
+    ours = _of("ours", "https://gw.example")
     refuse = partial(
-        refuse_of_other_account,
-        account="gateway-ours",
-        service="gateway",
-        journal="j.db",
-        given_service=None,
-        one_more="",
+        refuse_of_other_account, job=ours, journal="j.db", given_service=None, one_more=""
     )
-    refuse([_of(account), _of("gateway-ours")])  # ours is there as well
+    refuse([_of("theirs", service), ours])  # ours is there as well
     if not is_refused:
-        refuse([_of(account)])
+        refuse([_of("theirs", service)])
         return
     with pytest.raises(Failure) as caught:
-        refuse([_of(account)])
+        refuse([_of("theirs", service)])
     assert caught.value.code is ExitCode.REFUSED_HERE
+    assert all(name in " ".join(caught.value.lines) for name in ("ours", "theirs", "--account"))
 
 
-def _of(account: str) -> Job:
-    return evolve(plan(SQUISH), account=account, state=JobState.DOWNLOADED)
+def _of(account: str, service: str) -> Job:
+    return evolve(plan(SQUISH), account=account, service=service, state=JobState.DOWNLOADED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from kling_effects_async import Job, JobState
@@ -11,9 +10,6 @@ from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 
 __all__ = ["greeting", "refuse_ended", "refuse_of_other_account"]
-
-# ``account_name``'s form: the service, then a digest of the key.
-_MADE_NAME = re.compile(r"(?P<service>.+)-[0-9a-f]{12}")
 
 
 def refuse_ended(job: Job, one_more: str) -> None:
@@ -36,9 +32,8 @@ def refuse_ended(job: Job, one_more: str) -> None:
 
 def refuse_of_other_account(
     found: Iterable[Job],
+    job: Job,
     *,
-    account: str,
-    service: str,
     journal: str,
     given_service: str | None,
     one_more: str,
@@ -46,26 +41,25 @@ def refuse_of_other_account(
     """Refuse a job that the same service may have accepted under another key already.
 
     Args:
-        found: every job of that id.
-        service: the service's name; two gateways have the same.
+        found: every job of its id.
         given_service: what ``--service`` said, to be said again.
         one_more: says how to make another job.
 
     Raises:
         Failure: names the account, and the ways on.
     """
-    others = [job for job in found if _may_be_of(job.account, service)]
-    if not others or any(job.account == account for job in found):
+    others = [each for each in found if each.service == job.service]
+    if not others or any(each.account == job.account for each in others):
         return
-    job = others[0]
-    adopt = adopt_command(job.account, journal=journal, service=given_service)
+    other = others[-1]
+    adopt = adopt_command(other.account, journal=journal, service=given_service)
     raise Failure(
         ExitCode.REFUSED_HERE,
         [
-            f"the journal has this job under the account {job.account} ({job.state}), and the key "
-            f"is of {account}: nothing was sent",
+            f"the journal has this job under the account {other.account} ({other.state}), and the "
+            f"key is of {job.account}: nothing was sent",
             "if it is the same account and its key was changed, name it: "
-            f"--account {job.account}; or take its jobs over: {adopt}",
+            f"--account {other.account}; or take its jobs over: {adopt}",
             f"if it is another account: {one_more}",
         ],
     )
@@ -81,8 +75,3 @@ def greeting(job: Job, one_more: str) -> str | None:
         return f"this job was submitted before, and is not paid again: task {job.task_id}"
     where = f"; its video was saved: {job.path}" if job.path else ""
     return f"this job was done before, and is not paid again: task {job.task_id}{where}; {one_more}"
-
-
-def _may_be_of(account: str, service: str) -> bool:
-    made = _MADE_NAME.fullmatch(account)
-    return made is None or made["service"] == service

@@ -30,8 +30,7 @@ async def report_of_earlier(
     assert trail.journal is not None
     refuse_of_other_account(
         await journal.find(job.external_task_id),
-        account=job.account,
-        service=service.name,
+        job,
         journal=trail.journal,
         given_service=trail.service,
         one_more=trail.one_more or "",

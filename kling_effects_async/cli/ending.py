@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from attrs import evolve
+
 from kling_effects_async.cli.exit_codes import ExitCode, code_of_fault, exit_code_of
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import sentence
@@ -14,6 +16,7 @@ from kling_effects_async.cli.termination import Terminated
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.errors import (
     EffectRejectedError,
+    ExternalIdTakenError,
     IdempotencyConflictError,
     JournalError,
     KlingEffectsError,
@@ -75,6 +78,9 @@ def _explain(error: Exception, trail: Trail) -> list[str]:
     is_unknown = isinstance(error, TaskNotFoundError) and trail.scene is None
     is_worth_it = has_more and not is_over and not is_unknown
     rest = [_go_on(trail)] if is_worth_it else _still_planned(trail)
+    if isinstance(error, ExternalIdTakenError) and error.task_id is not None:
+        theirs = evolve(trail, task_id=error.task_id)
+        rest = [f"if that task is the one you mean, save its video: {theirs.command()}"]
     if isinstance(error, TaskFailedError) and trail.one_more is not None:
         rest = [trail.one_more]
     return [what, *rest]

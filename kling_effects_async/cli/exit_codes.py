@@ -43,7 +43,7 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
     errors.EffectRejectedError: ExitCode.REFUSED_HERE,
     errors.ImageRejectedError: ExitCode.REFUSED_HERE,
     errors.IdempotencyConflictError: ExitCode.REFUSED_HERE,
-    errors.AccountChangedError: ExitCode.SETTINGS,
+    errors.AccountChangedError: ExitCode.REFUSED_HERE,
     errors.BudgetExceededError: ExitCode.OVER_BUDGET,
     errors.JournalError: ExitCode.SETTINGS,
     errors.TransportError: ExitCode.NO_ANSWER,

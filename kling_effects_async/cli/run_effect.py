@@ -85,6 +85,7 @@ def _job(order: Order, effect: Effect, settings: Settings | None) -> Job:
     return planned(
         effect,
         account="" if settings is None else account_of(settings, order.account),
+        service=None if settings is None else settings.service.base_url,
         external_task_id=None if is_derived else order.external_task_id or random_id,
         image_hashes=[image_hash(i) if order.is_repeatable else "" for i in effect.images],
         now=datetime.now(UTC),

@@ -9,6 +9,7 @@ import re
 from kling_effects_async.errors import (
     ApiError,
     DownloadError,
+    ExternalIdTakenError,
     JournalDamagedError,
     KlingEffectsError,
     ResultMissingError,
@@ -71,6 +72,8 @@ def sentence(error: BaseException, *, task: str | None = None, is_preview: bool 
     match error:
         case SubmissionUncertainError():
             return _uncertain(error)
+        case ExternalIdTakenError():
+            return _taken(error)
         case TaskTimeoutError():
             return _timed_out(error, is_preview=is_preview)
         case ResultMissingError():
@@ -111,6 +114,14 @@ def _uncertain(error: SubmissionUncertainError) -> str:
         f"the answer to submitting {error.scene!r} was lost, and looking for the task did not "
         f"settle it{reason}; the task may exist and be charged, with the external id "
         f"{error.external_task_id}"
+    )
+
+
+def _taken(error: ExternalIdTakenError) -> str:
+    task = "a task" if error.task_id is None else f"task {error.task_id}"
+    return (
+        f"the service has {task} under the external id {error.external_task_id} already, which was "
+        "not submitted from here; nothing was created: choose another --external-task-id"
     )
 
 

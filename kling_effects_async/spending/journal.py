@@ -228,6 +228,10 @@ class Journal:
         """How many jobs stand in each state, of one account or of all."""
         return await self._read(lambda connection: records.counts(connection, account))
 
+    async def elsewhere(self, account: str, states: Collection[JobState]) -> int:
+        """How many jobs in these states belong to other accounts."""
+        return await self._read(lambda connection: records.elsewhere(connection, account, states))
+
     async def units_spent(self, account: str) -> Decimal:
         """What the account's jobs cost so far, as far as the service told."""
         return await self._read(lambda connection: records.units_spent(connection, account))

@@ -30,6 +30,7 @@ __all__ = [
     "add",
     "adopt",
     "counts",
+    "elsewhere",
     "find",
     "get",
     "history",
@@ -280,6 +281,17 @@ def counts(connection: sqlite3.Connection, account: str | None) -> Mapping[JobSt
         (account,),
     )
     return dict.fromkeys(JobState, 0) | {STATES[word]: number for word, number in rows}
+
+
+def elsewhere(connection: sqlite3.Connection, account: str, states: Collection[JobState]) -> int:
+    """How many jobs in these states belong to other accounts."""
+    words = [state.value for state in states]
+    (number,) = connection.execute(
+        "SELECT count(*) FROM jobs WHERE account <> ? "
+        f"AND state IN ({', '.join('?' * len(words))})",
+        (account, *words),
+    ).fetchone()
+    return int(number)
 
 
 def units_spent(connection: sqlite3.Connection, account: str) -> Decimal:

@@ -6,7 +6,7 @@ that ended.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -50,7 +50,7 @@ class JobStore(Protocol):
         run: str | None = None,
     ) -> AsyncIterator[Job]: ...
 
-    async def counts(self, account: str | None = None) -> Mapping[JobState, int]: ...
+    async def elsewhere(self, account: str, states: Collection[JobState]) -> int: ...
 
     async def known_task(self, account: str) -> Job | None: ...
 
@@ -142,11 +142,10 @@ class MemoryStore:
             if is_wanted and (states is None or held.state in states):
                 yield held.job
 
-    async def counts(self, account: str | None = None) -> Mapping[JobState, int]:
-        counted = dict.fromkeys(JobState, 0)
-        for held in self._jobs.values():
-            counted[held.state] += account in (None, held.plan.account)
-        return counted
+    async def elsewhere(self, account: str, states: Collection[JobState]) -> int:
+        return sum(
+            held.plan.account != account and held.state in states for held in self._jobs.values()
+        )
 
     async def known_task(self, account: str) -> Job | None:
         known = self._known.get(account)
