@@ -7,6 +7,7 @@ image is never in memory as JSON.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,12 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from kling_effects_async.protocol.http_dates import http_date
+
 __all__ = ["Base64Of", "Body", "FileState", "Reply", "Request", "retry_after_seconds"]
+
+# float() reads more: signs, exponents, underscores and the digits of every script.
+_DELAY = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 @frozen
@@ -78,23 +84,17 @@ class Reply:
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """``Retry-After`` as seconds from now; a past date is 0, and garbage is ``None``."""
+    """``Retry-After`` as seconds from now; a past date is 0, and garbage is ``None``.
+
+    Args:
+        now: aware.
+
+    Source: RFC 9110, 10.2.3 (a date, or digits); some servers send fractions of a second.
+    """
     if not header:
         return None
-    try:
+    if _DELAY.fullmatch(header.strip()):
         seconds = float(header)
-    except ValueError:
-        return _seconds_until(header, now)
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _seconds_until(http_date: str, now: datetime) -> float | None:
-    from email.utils import parsedate_to_datetime  # the rarer form
-
-    try:
-        moment = parsedate_to_datetime(http_date)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:  # "-0000": the date is UTC, as every HTTP date
-        moment = moment.replace(tzinfo=now.tzinfo)
-    return max(0.0, (moment - now).total_seconds())
+        return seconds if math.isfinite(seconds) else None
+    moment = http_date(header)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
