@@ -41,12 +41,19 @@ class TaskStatus(enum.Enum):
 
 
 def without_query(url: str | None) -> str:
-    """The address without what follows ``?``: the signature of a signed URL is a secret."""
+    """The address without what follows ``?``: the signature of a signed URL is a secret.
+
+    Never raises: where the secret begins in a malformed address is not known, so none of it is
+    shown.
+    """
     if url is None:
         return "None"
-    parts = urlsplit(url)
-    hidden = "?..." if parts.query or parts.fragment else ""
-    host = parts.netloc.rpartition("@")[2]
+    try:
+        parts = urlsplit(url)
+        hidden = "?..." if parts.query or parts.fragment else ""
+        host = parts.netloc.rpartition("@")[2]
+    except (ValueError, TypeError, AttributeError):
+        return "'(malformed address)'"
     return repr(f"{parts.scheme}://{host}{parts.path}{hidden}")
 
 
