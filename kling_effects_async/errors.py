@@ -13,7 +13,7 @@ KlingEffectsError
 │   ├── NetworkError           no connection, or one that broke
 │   ├── RequestTimeoutError    one request took too long (also a ``TimeoutError``)
 │   ├── TlsError               the server's certificate is not to be trusted
-│   ├── ProxyError             the proxy refused
+│   ├── ProxyError             the proxy refused, or is not there
 │   └── SubmissionUncertainError   a submit may have been accepted: look before you pay again
 ├── ReplyError                 an answer nobody can read
 ├── ApiError                   an answer that says no
@@ -228,7 +228,15 @@ class TlsError(TransportError):
 
 
 class ProxyError(TransportError):
-    """The proxy between us and the service refused the connection."""
+    """The proxy between us and the service refused the connection, or cannot be reached.
+
+    Attributes:
+        retryable: whether the same request can succeed later without anybody doing anything.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True, retryable: bool = False) -> None:
+        self.retryable = retryable
+        super().__init__(message, sent=sent)
 
     retryable = False
 

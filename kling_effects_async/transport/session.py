@@ -20,24 +20,26 @@ from kling_effects_async.errors import (
     AuthenticationError,
     ClientClosedError,
     KlingEffectsError,
-    NetworkError,
     ProxyError,
     ReplyError,
-    RequestTimeoutError,
     TlsError,
     TransportError,
 )
 from kling_effects_async.policy import RetryPolicy
+from kling_effects_async.protocol.http_dates import http_date
 from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import AccessKeys, Credentials
 from kling_effects_async.transport.auth import authorization
 from kling_effects_async.transport.clock import Clock, sleep
+from kling_effects_async.transport.proxies import Proxies
+from kling_effects_async.transport.unforeseen import class_and_place
 
 if TYPE_CHECKING:
     import aiohttp
     import yarl
 
+    from kling_effects_async.transport.failures import Failures
     from kling_effects_async.transport.upload import Base64JsonPayload
 
 __all__ = ["Session", "is_passing"]
@@ -51,11 +53,16 @@ _log = logging.getLogger(__name__)
 _REPLY_LIMIT_BYTES = 4 * 2**20
 _CONNECTIONS = 100  # measured: 20 to 100 kept-alive connections carry more than 1,000 do
 
+# No clock in use is decades off: a Date beyond that (1970, 9999) comes from one that was never set,
+# and a token signed by it would be valid for somebody who finds it years later.
+_FARTHEST_CLOCK = timedelta(days=20 * 365)
+
 
 class Session:
     """Sends requests to one service with one pair of credentials.
 
     Args:
+        proxies: the way to the service.
         borrowed: the caller's own aiohttp session; it is used and never closed.
         random: a source of numbers in [0, 1), for the pauses between tries.
     """
@@ -68,9 +75,11 @@ class Session:
         retry: RetryPolicy,
         clock: Clock,
         random: Callable[[], float],
+        proxies: Proxies | None = None,
         borrowed: aiohttp.ClientSession | None = None,
     ) -> None:
         self._service = service
+        self._proxy = (proxies or Proxies()).proxy_for(service.base_url)
         self._credentials = credentials
         self._retry = retry
         self._clock = clock
@@ -114,65 +123,87 @@ class Session:
             ReplyError, ApiError: from ``read``.
         """
         reply = await self._send(request)
+        known_offset = self._clock_offset
         try:
-            return read(reply)
+            return _read(reply, read)
         except AuthenticationError as error:
             if not (error.retryable and self._learn_clock_offset(reply)):
                 raise
-        return read(await self._send(request))
+        try:
+            return _read(await self._send(request), read)
+        except AuthenticationError:
+            self._clock_offset = known_offset  # the service's time did not help
+            raise
 
     def _learn_clock_offset(self, reply: Reply) -> bool:
         """Take over the service's time; whether that can change anything."""
-        if not isinstance(self._credentials, AccessKeys) or "date" not in reply.headers:
+        service_now = http_date(reply.headers.get("date", ""))
+        if not isinstance(self._credentials, AccessKeys) or service_now is None:
             return False
-        from email.utils import parsedate_to_datetime
-
-        try:
-            service_now = parsedate_to_datetime(reply.headers["date"])
-        except ValueError:
+        offset = service_now - self._clock.now()
+        if abs(offset) > _FARTHEST_CLOCK:
             return False
-        self._clock_offset = service_now - self._clock.now()
-        ahead_s = -self._clock_offset.total_seconds()
+        self._clock_offset = offset
+        ahead_s = -offset.total_seconds()
         _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
         return True
 
     async def _send(self, request: Request) -> Reply:
-        import aiohttp
+        async with self._places:
+            outcome = await self._outcome(request)
+        # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
+        # so ours must not even remember them as its context.
+        if isinstance(outcome, KlingEffectsError):
+            raise outcome
+        return outcome
 
+    async def _outcome(self, request: Request) -> Reply | KlingEffectsError:
+        """The answer, or why there is none."""
         payload: Base64JsonPayload | None = None
         timeout_s = (
             self._retry.answer_timeout_s if request.is_repeatable else self._retry.submit_timeout_s
         )
-        async with self._places:
-            http = self._session()
-            if request.body:
-                from kling_effects_async.transport.upload import Base64JsonPayload
+        try:
+            payload = _payload(request)
+            return await self._exchange(request, payload, timeout_s)
+        except KlingEffectsError as error:
+            return error
+        except Exception as error:  # delivered by ``_send``, in our words
+            if payload is not None and payload.rejection is not None:
+                return payload.rejection  # it changed on the way; nothing whole was sent
+            has_started = payload is not None and payload.has_started
+            return self._failures.of(
+                error, timeout_s, has_body=bool(request.body), has_started=has_started
+            )
 
-                payload = Base64JsonPayload(request.body)
-            try:
-                async with (
-                    asyncio.timeout(timeout_s),
-                    http.request(
-                        request.method,
-                        _url(self._address_of(request)),
-                        data=payload,
-                        headers=self._headers(),
-                        allow_redirects=False,
-                        raise_for_status=False,
-                        timeout=self._connect_timeout,
-                    ) as response,
-                ):
-                    return await self._receive(response)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                was_sent = payload is None or payload.has_started
-                trouble: KlingEffectsError = _translated(
-                    aiohttp, error, self._service, timeout_s, was_sent
-                )
-                if payload is not None and payload.rejection is not None:
-                    trouble = payload.rejection  # it changed on the way; nothing whole was sent
-        # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
-        # so ours must not even remember them as its context.
-        raise trouble
+    async def _exchange(
+        self, request: Request, payload: Base64JsonPayload | None, timeout_s: float
+    ) -> Reply:
+        from kling_effects_async.transport.borrowed import signing
+
+        http = self._session()
+        async with (
+            asyncio.timeout(timeout_s),
+            http.request(
+                request.method,
+                _url(self._address_of(request)),
+                data=payload,
+                headers=self._headers(has_body=payload is not None),
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=True,
+                timeout=self._connect_timeout,
+                middlewares=signing(http, self._authorization()),
+                **self._way(),
+            ) as response,
+        ):
+            return await self._receive(response)
+
+    @cached_property
+    def _failures(self) -> Failures:
+        from kling_effects_async.transport.failures import Failures
+
+        return Failures(self._service, self._proxy)
 
     @cached_property
     def _connect_timeout(self) -> aiohttp.ClientTimeout:
@@ -186,6 +217,10 @@ class Session:
                 "this client was closed; `async with client:` opens it again, and attach() finds "
                 "the task"
             )
+        if not self._owns_http and self._http is not None:
+            from kling_effects_async.transport.borrowed import check_borrowed
+
+            check_borrowed(self._http)
         if self._http is None:
             import aiohttp
 
@@ -201,15 +236,31 @@ class Session:
         query = f"?{urlencode(request.query)}" if request.query else ""
         return f"{self._service.base_url}{request.path}{query}"
 
-    def _headers(self) -> dict[str, str]:
-        now = self._clock.now() + self._clock_offset
-        return {
-            "Authorization": authorization(self._credentials, now),
+    def _headers(self, *, has_body: bool) -> dict[str, str]:
+        """What a request says, whatever a borrowed session says by itself; the key comes last."""
+        headers = {
             "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
             "User-Agent": "kling-effects-async",
         }
+        if has_body:
+            headers["Content-Type"] = "application/json"
+        if self._proxy is not None and self._service.base_url.startswith("http://"):
+            headers |= self._proxy.headers  # there is no CONNECT to carry them
+        return headers
+
+    def _authorization(self) -> str:
+        return authorization(self._credentials, self._clock.now() + self._clock_offset)
+
+    def _way(self) -> dict[str, Any]:
+        """What aiohttp has to know of the proxy."""
+        if self._proxy is None:
+            return {}
+        return {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers}
 
     async def _receive(self, response: aiohttp.ClientResponse) -> Reply:
+        if response.status == 407:  # no answer of a service: RFC 9110, 15.5.8
+            raise self._failures.refused_by_proxy(response.status)
         body = bytearray()
         while chunk := await response.content.readany():
             body += chunk
@@ -226,6 +277,29 @@ class Session:
             body=_without(bytes(body), self._secrets),
             retry_after_s=retry_after_seconds(asked_to_wait, self._clock.now()),
         )
+
+
+def _read(reply: Reply, read: Callable[[Reply], T]) -> T:
+    """``read(reply)``, whose own faults mean an answer that nobody can read."""
+    try:
+        return read(reply)
+    except KlingEffectsError:
+        raise
+    except Exception as error:
+        fault = class_and_place(error)
+    # Raised out here: the fault's text may repeat the answer.
+    raise ReplyError(
+        f"an answer that cannot be read, by a fault that nobody foresaw: {fault}",
+        http_status=reply.status,
+    )
+
+
+def _payload(request: Request) -> Base64JsonPayload | None:
+    if not request.body:
+        return None
+    from kling_effects_async.transport.upload import Base64JsonPayload
+
+    return Base64JsonPayload(request.body)
 
 
 # A URL remembers the parts it was taken into, so the few that are asked for again and again are
@@ -289,24 +363,3 @@ def _retrying(
         logger=None,
     )
     return retry(attempt)  # type: ignore[no-any-return,unused-ignore]  # backoff is untyped
-
-
-def _translated(
-    aiohttp: Any, error: Exception, service: Service, timeout_s: float, was_sent: bool
-) -> TransportError:
-    """An aiohttp failure in our words; ``sent`` is False only where nothing can have arrived."""
-    where = f"{service.name} ({service.base_url})"
-    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return ProxyError(f"the proxy on the way to {where} refused the connection", sent=False)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return TlsError(f"the TLS certificate of {where} is not to be trusted", sent=False)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return TlsError(f"no TLS connection to {where}: is it an https server?", sent=False)
-    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-        reason = type(getattr(error, "os_error", error)).__name__
-        return NetworkError(
-            f"no connection to {where} ({reason}): check the address and the network", sent=False
-        )
-    if isinstance(error, TimeoutError):
-        return RequestTimeoutError(f"no answer from {where} within {timeout_s:g} s", sent=was_sent)
-    return NetworkError(f"the connection to {where} broke: {type(error).__name__}", sent=was_sent)

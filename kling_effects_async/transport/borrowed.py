@@ -1,0 +1,60 @@
+"""A caller's own aiohttp session, used as it is for the way and never for what is said.
+
+It may bring proxies, certificates, cookies, traces and middlewares. What a request says is ours:
+its key, and what its body is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from kling_effects_async.errors import ClientClosedError, SettingsError
+
+__all__ = ["check_borrowed", "signing"]
+
+# These would contradict the body that is sent.
+_ABOUT_THE_BODY = ("Content-Length", "Content-Encoding", "Transfer-Encoding")
+_GIVEN = "the aiohttp session that was given as session="
+
+
+def check_borrowed(http: aiohttp.ClientSession) -> None:
+    """Refuse a session that cannot send our requests, before it is tried.
+
+    Raises:
+        ClientClosedError: it is closed.
+        SettingsError: it cannot be used here; says why.
+    """
+    if http.closed:
+        raise ClientClosedError(f"{_GIVEN} is closed; nothing was sent")
+    # The public property warns that it is deprecated.
+    if getattr(http, "_loop", None) not in (None, asyncio.get_running_loop()):
+        raise SettingsError(
+            f"{_GIVEN} belongs to another event loop: make it in the loop that uses the client; "
+            "nothing was sent"
+        )
+    odd = [name for name in _ABOUT_THE_BODY if name in http.headers]
+    if odd:
+        raise SettingsError(
+            f"{_GIVEN} adds {odd[0]} to every request: leave it out; nothing was sent"
+        )
+
+
+def signing(
+    http: aiohttp.ClientSession, authorization: str
+) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    """The session's own middlewares, and one that puts our key in place of any other.
+
+    A session that trusts the environment looks into netrc, and aiohttp refuses a request that has
+    both what it finds there and an Authorization header of its own.
+    """
+
+    async def sign(
+        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers["Authorization"] = authorization
+        return await send(request)
+
+    # Those of a request replace those of its session, which nothing public tells.
+    return (*getattr(http, "_middlewares", ()), sign)
