@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kling_effects_async.errors import DownloadError, SettingsError
@@ -48,10 +48,14 @@ class Names(AbstractResolver):
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
+        self.asked: list[str] = []
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
+        self.asked.append(host)
+        if not self.answers:
+            raise OSError(socket.EAI_NONAME, "Name or service not known")
         return [
             ResolveResult(
                 hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
@@ -149,16 +153,46 @@ def test_without_an_allowed_origin_loopback_is_refused() -> None:
         AddressRule(None).check(parse("http://127.0.0.1:8787/a.mp4"))
 
 
+@pytest.mark.parametrize(
+    "origin", ["https://gate.corp:8443", "https://10.0.0.5:8443", "https://gate", "https://[::1]"]
+)
+async def test_the_chosen_origin_may_be_on_any_port_and_lead_anywhere(origin: str) -> None:
+    """Fault 85: whom the caller asks for tasks may serve their clips, from inside as well."""
+    rule = AddressRule(f"{origin}/v2")
+    url = parse(f"{origin}/a.mp4")
+    rule.check(url)
+    rule.check_unresolved(url)
+    rule.check_resolved(url.raw_host or "", url.port or 0, ["10.0.0.5"])
+    other = parse(str(url.with_port(8444)))
+    with pytest.raises(DownloadError):
+        rule.check(other)
+
+
+async def test_an_origin_is_the_same_however_it_is_spelt() -> None:
+    AddressRule("https://Bücher.example:8443").check(
+        parse("https://xn--bcher-kva.example:8443/a.mp4")
+    )
+
+
 @pytest.mark.parametrize("origin", ["127.0.0.1:8787", "emulator", "http://h:port", "ftp://h"])
 def test_an_allowed_origin_that_is_none_is_a_settings_error(origin: str) -> None:
     with pytest.raises(SettingsError, match="http://127"):
         AddressRule(origin)
 
 
-@given(st.text(max_size=40), st.sampled_from(["", "https://", "https://a.example/", "http://["]))
+@given(
+    st.text(max_size=40),
+    st.sampled_from(
+        ["", "https://", "https://a.example/", "http://[", "https://h:", "https://[::", "//", "h:"]
+    ),
+)
+@example("99999/x", "https://h:")
+@example("\udc80/x", "https://")
+@example("xn--/", "https://")
 def test_any_text_is_an_address_or_a_download_error(text: str, start: str) -> None:
     with suppress(DownloadError):
         AddressRule(EMULATOR).check(parse(start + text))
+        AddressRule(EMULATOR).check_unresolved(parse(start + text))
 
 
 @pytest.mark.parametrize("query", ["a%2Fb=%2B+c%20d", "Signature=x%3D%3D", "sig=a/b:c,d;e"])
@@ -198,6 +232,64 @@ async def test_the_allowed_origin_may_lead_anywhere_on_its_own_port_only() -> No
     assert (await resolver.resolve("emulator", 8787))[0]["host"] == "172.17.0.2"
     with pytest.raises(DownloadError):
         await resolver.resolve("emulator", 443)
+
+
+@pytest.mark.parametrize("fakes", [["198.18.0.84"], ["198.18.0.84", "fc00::54"], ["fc00::54"]])
+async def test_a_resolver_that_makes_up_addresses_for_all_names_is_believed(
+    fakes: list[str],
+) -> None:
+    """Fault 85: it even has one for a name that nobody has registered."""
+    names = Names(fakes, fakes, fakes)
+    resolver = CheckedResolver(AddressRule(None), names)
+    for _ in range(2):
+        found = await resolver.resolve("videos.example", 443)
+        assert [each["host"] for each in found] == fakes
+    first, nobody, second = names.asked
+    assert first == second == "videos.example"
+    assert len(nobody) > 30
+
+
+@pytest.mark.parametrize("nobody", [["93.184.216.34"], ["10.0.0.1"], ["fc00::1"], []])
+async def test_a_stranger_s_name_in_that_network_is_refused(nobody: list[str]) -> None:
+    """Fault 48: without such a resolver, the network is somebody's inside."""
+    answers = [["198.18.0.84"], nobody] if nobody else [["198.18.0.84"]]
+    resolver = CheckedResolver(AddressRule(None), Names(*answers))
+    with pytest.raises(DownloadError, match=r"198\.18\.0\.84"):
+        await resolver.resolve("videos.example", 443)
+
+
+@pytest.mark.parametrize(
+    "found", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "fd00::1", "fc00::1"]
+)
+async def test_a_made_up_answer_excuses_no_other_address(found: str) -> None:
+    """Fault 48: rebinding is noticed behind such a resolver as well."""
+    names = Names(["198.18.0.84"], ["198.18.0.85"], [found])
+    resolver = CheckedResolver(AddressRule(None), names)
+    await resolver.resolve("videos.example", 443)
+    with pytest.raises(DownloadError):
+        await resolver.resolve("rebound.example", 443)
+
+
+async def test_an_answer_in_part_made_up_is_judged_by_the_rest() -> None:
+    """Fault 48."""
+    resolver = CheckedResolver(
+        AddressRule(None), Names(["198.18.0.84", "10.0.0.1"], ["198.18.0.85"])
+    )
+    with pytest.raises(DownloadError, match=r"10\.0\.0\.1"):
+        await resolver.resolve("videos.example", 443)
+
+
+def test_an_address_of_that_network_is_refused_where_it_is_spelt_out() -> None:
+    """Fault 47: nobody resolved it."""
+    with pytest.raises(DownloadError, match=r"198\.18\.0\.84"):
+        AddressRule(None).check(parse("https://198.18.0.84/a.mp4"))
+
+
+async def test_a_name_that_cannot_be_asked_for_is_a_download_error() -> None:
+    """Fault 80: the system's resolver raises UnicodeError."""
+    resolver = CheckedResolver(AddressRule(None))
+    with pytest.raises(DownloadError, match="not the name of a host"):
+        await resolver.resolve("a" * 300, 443)
 
 
 async def test_the_session_connects_to_what_the_checked_resolver_says() -> None:

@@ -5,7 +5,9 @@ blindly it reaches what only this machine can reach: routers, databases, a cloud
 
 - the scheme is https and the port 443, without a user or password;
 - a numeric host is public, and so is every address a name resolves to;
-- the one exception is an origin the caller names, such as an emulator's ``http://127.0.0.1:8787``.
+- a name that a proxy will resolve is none of those that lead inside by convention;
+- the one exception is the origin that the caller has chosen as the service, such as an emulator's
+  ``http://127.0.0.1:8787`` or a gateway's ``https://gateway.corp.example:8443``.
 
 Source: RFC 6890 and the IANA special-purpose registries (what is public), RFC 4291, 3056 and 6052
 (IPv4 inside IPv6).
@@ -15,20 +17,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
+from yarl import URL
 
 from kling_effects_async.errors import DownloadError, SettingsError
-
-if TYPE_CHECKING:
-    from yarl import URL
 
 __all__ = ["AddressRule", "is_public"]
 
 HTTPS_PORT = 443
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that IANA has given out for the open internet
+
+# Names that mean this machine or this network wherever they are resolved. Source: RFC 6761
+# (localhost), 6762 (local; appendix G: what private networks use), 8375 (home.arpa), and ICANN's
+# resolution of 2024-07-29 (internal).
+_INSIDE = frozenset(
+    "localhost localdomain local internal intranet private corp home lan home.arpa".split()
+)
 _NAT64 = IPv6Network("64:ff9b::/96")  # how an IPv6-only network reaches IPv4 servers
 
 
@@ -58,11 +63,13 @@ def _origin(origin: str | None) -> tuple[str, str, int] | None:
     if origin is None:
         return None
     try:
-        parts = urlsplit(origin)
-        port = parts.port or {"http": 80, "https": HTTPS_PORT}[parts.scheme]
-    except (ValueError, KeyError):
-        raise SettingsError("allowed_origin must look like http://127.0.0.1:8787") from None
-    return parts.scheme, parts.hostname or "", port
+        url = URL(origin)
+        found = url.scheme, (url.raw_host or "").lower(), url.port or 0
+    except ValueError:
+        found = "", "", 0
+    if found[0] not in ("http", "https") or not all(found):
+        raise SettingsError("allowed_origin must look like http://127.0.0.1:8787")
+    return found
 
 
 @frozen
@@ -70,8 +77,9 @@ class AddressRule:
     """Which addresses may be asked for a video.
 
     Attributes:
-        allowed_origin: scheme, host and port that may be used without TLS and wherever it
-            leads; ``None`` for no such origin. Built from text such as ``http://127.0.0.1:8787``.
+        allowed_origin: scheme, host and port that may be used without TLS, on any port and
+            wherever it leads; ``None`` for no such origin. Built from text such as
+            ``http://127.0.0.1:8787``.
     """
 
     allowed_origin: tuple[str, str, int] | None = field(converter=_origin)
@@ -85,7 +93,7 @@ class AddressRule:
         host = (url.raw_host or "").lower()
         if "@" in url.raw_authority:
             raise DownloadError("the video's address carries a user or password; not used")
-        if (url.scheme, host, url.port) == self.allowed_origin:
+        if self._is_allowed(url):
             return
         if url.scheme != "https" or not host:
             raise DownloadError(f"{url.scheme}://{host} is not https; the video is not fetched")
@@ -93,6 +101,22 @@ class AddressRule:
             raise DownloadError(f"{host} is named with port {url.port}; only {HTTPS_PORT} is used")
         if _is_numeric(host):
             self.check_resolved(host, HTTPS_PORT, [host])
+
+    def check_unresolved(self, url: URL) -> None:
+        """Look at a name that somebody else will resolve: a proxy.
+
+        Raises:
+            DownloadError: it means this machine or this network by convention.
+        """
+        host = (url.raw_host or "").lower().rstrip(".")
+        if self._is_allowed(url) or _is_numeric(host):
+            return
+        labels = host.split(".")
+        if len(labels) == 1 or labels[-1] in _INSIDE or ".".join(labels[-2:]) in _INSIDE:
+            raise DownloadError(f"{host} is a name of this machine or network; not asked for")
+
+    def _is_allowed(self, url: URL) -> bool:
+        return (url.scheme, (url.raw_host or "").lower(), url.port) == self.allowed_origin
 
     def check_resolved(self, host: str, port: int, addresses: Iterable[str]) -> None:
         """Look at what a name resolves to, at the moment it is connected to.

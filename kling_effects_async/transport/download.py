@@ -26,16 +26,20 @@ from kling_effects_async.transport.addresses import AddressRule
 from kling_effects_async.transport.clock import Clock, Timer, sleep
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.part_file import PartFile, on_disk
+from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.transport.video_reply import TryAgainError, promise_of, resume_headers
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
+    from aiohttp import ClientResponse
+
+    from kling_effects_async.transport.public_web import PublicWeb
 
 __all__ = ["Downloader", "Progress", "safe_name"]
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
+_SAID_BYTES = 4096  # of a refusal: its first lines tell why
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
 
@@ -71,8 +75,10 @@ class Downloader:
     """Fetches videos into files, a few at a time.
 
     Args:
-        allowed_origin: the one origin that may be used without TLS and wherever it leads, such
-            as an emulator's ``http://127.0.0.1:8787``; what follows the port is ignored.
+        allowed_origin: the one origin that may be used without TLS, on any port and wherever it
+            leads, such as an emulator's ``http://127.0.0.1:8787``; what follows the port is
+            ignored.
+        proxies: the way to the videos.
         parallel: how many downloads move at once; the others wait their turn.
         slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is asked for
             again.
@@ -93,6 +99,7 @@ class Downloader:
         slowest_window_s: float = 60.0,
         attempts: int = 5,
         random: Callable[[], float] = random_numbers.random,
+        proxies: Proxies | None = None,
     ) -> None:
         if parallel < 1 or attempts < 1:
             raise SettingsError("parallel and attempts must be 1 or more")
@@ -103,14 +110,15 @@ class Downloader:
         self._window_bytes = max(1, round(slowest_bytes_per_s * slowest_window_s))
         self._attempts = attempts
         self._random = random
-        self._session: ClientSession | None = None
+        self._proxies = proxies or Proxies()
+        self._web: PublicWeb | None = None
         self._is_closed = False
 
     async def aclose(self) -> None:
         """Close the connections; downloads under way end with an error and keep their bytes."""
         self._is_closed = True
-        if self._session is not None:
-            await self._session.close()
+        if self._web is not None:
+            await self._web.aclose()
 
     async def download(
         self,
@@ -132,11 +140,12 @@ class Downloader:
                 (``None``: not told); begins again at 0 where the download has to.
 
         Raises:
-            VideoExpiredError: the address is no longer valid; ask the task for a fresh one.
+            VideoExpiredError: the address is no longer valid, or not valid yet
+                (``NotThereError``); ask the task for a fresh one.
             DownloadError: the name is taken, the disk refuses, the address may not be used, or
                 the video did not come whole.
         """
-        order = _Order(url, _shown(url), overwrite, on_progress, PartFile(target))
+        order = _Order(url, _address(url), overwrite, on_progress, PartFile(target))
         await on_disk(order.part.prepare, overwrite=overwrite)
         failures, best = 0, 0
         while trouble := await self._attempt(order):
@@ -182,8 +191,11 @@ class Downloader:
             await on_disk(part.close)
 
     async def _receive(self, order: _Order) -> None:
+        from kling_effects_async.transport.public_web import read_chunk
+
         part = order.part
         async with self._moving(part), self._asking(order) as response:
+            said = await read_chunk(response, _SAID_BYTES) if response.status == 403 else b""
             promise = promise_of(
                 response.status,
                 response.headers,
@@ -191,30 +203,31 @@ class Downloader:
                 held=part.source,
                 length_bytes=part.length_bytes,
                 now=self._clock.now(),
+                said=said.decode("latin-1"),
             )
             if promise.start == 0:
                 await on_disk(part.restart, promise.source)
-            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            while chunk := await read_chunk(response, CHUNK_BYTES):
                 await on_disk(part.append, chunk)
                 order.report(promise.source.total)
         _check_size(part.length_bytes, promise.source.total)
 
     def _asking(self, order: _Order) -> AbstractAsyncContextManager[ClientResponse]:
-        from kling_effects_async.transport.public_web import following, parse
+        from kling_effects_async.transport.public_web import parse
 
         headers = resume_headers(order.part.source, order.part.length_bytes)
-        return following(self._opened(), parse(order.url), self._rule, headers)
+        return self._opened().following(parse(order.url), headers)
 
-    def _opened(self) -> ClientSession:
-        from kling_effects_async.transport.public_web import open_session
+    def _opened(self) -> PublicWeb:
+        from kling_effects_async.transport.public_web import PublicWeb
 
         if self._is_closed:
             raise ClientClosedError(
                 "the client was closed during a download; what came is kept, call download() again"
             )
-        if self._session is None:
-            self._session = open_session(self._rule, read_bufsize=CHUNK_BYTES)
-        return self._session
+        if self._web is None:
+            self._web = PublicWeb(self._rule, self._proxies, read_bufsize=CHUNK_BYTES)
+        return self._web
 
     @asynccontextmanager
     async def _moving(self, part: PartFile) -> AsyncIterator[None]:
@@ -241,11 +254,16 @@ class Downloader:
             timer.cancel()
 
 
-def _shown(url: str) -> str:
-    try:
-        return without_query(url)
-    except ValueError:
-        raise DownloadError("the video's address is malformed") from None
+def _address(url: str) -> str:
+    """The url without its signature.
+
+    Raises:
+        DownloadError: it is no address; does not repeat it.
+    """
+    from kling_effects_async.transport.public_web import parse
+
+    parse(url)
+    return without_query(url)
 
 
 def _asks_too_much(trouble: TryAgainError) -> bool:

@@ -1,8 +1,12 @@
-"""An aiohttp session that knows nobody's secrets and reaches public addresses only.
+"""An HTTP client that knows nobody's secrets and reaches public addresses only.
 
 Redirects are followed by hand, because each hop has to pass the rule; names are checked in the
 resolver that feeds the connector, because a name checked earlier can resolve to something else by
 the time it is used.
+
+Where a proxy is used, it resolves the names. So what leads inside by its spelling is refused before
+the proxy hears of it, and every connection of that session goes to the proxy, wherever it is. What
+a name leads to is the proxy's to judge; a server inside has no certificate for a stranger's name.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from contextlib import asynccontextmanager
 from aiohttp import (
     ClientConnectorCertificateError,
     ClientError,
+    ClientHttpProxyError,
+    ClientProxyConnectionError,
     ClientResponse,
     ClientSession,
     ClientTimeout,
@@ -25,11 +31,14 @@ from aiohttp import (
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from kling_effects_async.errors import DownloadError
+from kling_effects_async.errors import DownloadError, KlingEffectsError
 from kling_effects_async.transport.addresses import AddressRule
+from kling_effects_async.transport.fake_ips import FakeIps
+from kling_effects_async.transport.proxies import Proxies, Proxy
+from kling_effects_async.transport.unforeseen import class_and_place
 from kling_effects_async.transport.video_reply import TryAgainError
 
-__all__ = ["CheckedResolver", "following", "open_session", "parse"]
+__all__ = ["CheckedResolver", "PublicWeb", "open_session", "parse", "read_chunk"]
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -42,27 +51,37 @@ class CheckedResolver(AbstractResolver):
     def __init__(self, rule: AddressRule, names: AbstractResolver | None = None) -> None:
         self._rule = rule
         self._names = names or ThreadedResolver()
+        self._fakes = FakeIps(self._names)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._names.resolve(host, port, family)
-        self._rule.check_resolved(host, port, (each["host"] for each in found))
+        try:
+            found = await self._names.resolve(host, port, family)
+        except UnicodeError:  # a label that is empty or too long
+            raise DownloadError(f"{host[:80]} is not the name of a host") from None
+        addresses = await self._fakes.without([each["host"] for each in found], port, family)
+        self._rule.check_resolved(host, port, addresses)
         return found
 
     async def close(self) -> None:
         await self._names.close()
 
 
-def open_session(rule: AddressRule, *, read_bufsize: int) -> ClientSession:
+def open_session(
+    rule: AddressRule, *, read_bufsize: int, is_proxied: bool = False
+) -> ClientSession:
     """A session without cookies, credentials, proxies or limits of its own; close it.
 
     It has no deadline: a slow download is fine as long as it moves. Bodies come as they were sent,
     so that their length is the one announced.
+
+    Args:
+        is_proxied: every request names a proxy, so that the only names to resolve are proxies'.
     """
     return ClientSession(
         connector=TCPConnector(
-            resolver=CheckedResolver(rule),
+            resolver=ThreadedResolver() if is_proxied else CheckedResolver(rule),
             use_dns_cache=False,  # few connections are made, and a cache outlives a cancelled wait
             limit=0,
         ),
@@ -82,38 +101,118 @@ def parse(address: str) -> URL:
         DownloadError: it is no address; does not repeat it.
     """
     try:
-        return URL(address, encoded=_SENDABLE.fullmatch(address) is not None)
-    except ValueError:
+        url = URL(address, encoded=_SENDABLE.fullmatch(address) is not None)
+        _ = url.raw_host, url.port, url.raw_path_qs  # some versions read them only now
+    except (ValueError, TypeError):
         raise DownloadError("the video's address is malformed") from None
+    return url
 
 
-@asynccontextmanager
-async def following(
-    session: ClientSession, url: URL, rule: AddressRule, headers: Mapping[str, str]
-) -> AsyncIterator[ClientResponse]:
-    """The first answer that is no redirect; its body may be read in the block.
+class PublicWeb:
+    """Asks for videos, straight or by way of a proxy; close it.
 
-    Raises:
-        DownloadError: a hop may not be used, or there are too many; nothing was sent to it.
-        TryAgainError: the network failed, here or in the block. Told in our words: aiohttp's can
-            carry the signed address.
+    Args:
+        read_bufsize: in bytes; how much of a body waits to be read.
     """
-    try:
+
+    def __init__(self, rule: AddressRule, proxies: Proxies, *, read_bufsize: int) -> None:
+        self._rule = rule
+        self._proxies = proxies
+        self._read_bufsize = read_bufsize
+        self._sessions: dict[bool, ClientSession] = {}
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for session in self._sessions.values():
+            await session.close()
+
+    @asynccontextmanager
+    async def following(
+        self, url: URL, headers: Mapping[str, str]
+    ) -> AsyncIterator[ClientResponse]:
+        """The first answer that is no redirect; read its body in the block, by ``read_chunk``.
+
+        Raises:
+            DownloadError: a hop may not be used, or there are too many; nothing was sent to it.
+            SettingsError: the environment names a proxy that cannot be used.
+            TryAgainError: the network failed. Told in our words: aiohttp's can carry the signed
+                address.
+        """
         for _ in range(MAX_REDIRECTS + 1):
-            rule.check(url)
-            async with session.get(url, headers=headers, allow_redirects=False) as response:
+            async with await self._answer(url, headers) as response:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
                 url = _next_hop(url, response.headers.get("Location"))
-    except ClientConnectorCertificateError as error:
-        raise DownloadError(f"the certificate of {error.host} is not to be trusted") from None
-    except ClientError as error:
-        raise TryAgainError(f"the connection broke ({type(error).__name__})") from None
-    raise DownloadError(f"more than {MAX_REDIRECTS} redirects, the last one to {url.raw_host}")
+        raise DownloadError(f"more than {MAX_REDIRECTS} redirects, the last one to {url.raw_host}")
+
+    async def _answer(self, url: URL, headers: Mapping[str, str]) -> ClientResponse:
+        self._rule.check(url)
+        proxy = self._proxies.proxy_for(str(url.origin()))
+        if proxy is not None:
+            self._rule.check_unresolved(url)
+        try:
+            return await self._get(url, headers, proxy)
+        except (KlingEffectsError, TryAgainError):
+            raise
+        except Exception as error:
+            failure = _failure(error, proxy)
+        raise failure  # out here: aiohttp's exceptions must not become its context
+
+    async def _get(
+        self, url: URL, headers: Mapping[str, str], proxy: Proxy | None
+    ) -> ClientResponse:
+        session = self._session(is_proxied=proxy is not None)
+        if proxy is None:
+            return await session.get(url, headers=headers, allow_redirects=False)
+        if url.scheme == "http":  # there is no CONNECT to carry them
+            headers = {**headers, **proxy.headers}
+        return await session.get(
+            url,
+            headers=headers,
+            allow_redirects=False,
+            proxy=proxy.url,
+            proxy_headers=proxy.headers,
+        )
+
+    def _session(self, *, is_proxied: bool) -> ClientSession:
+        if is_proxied not in self._sessions:
+            self._sessions[is_proxied] = open_session(
+                self._rule, read_bufsize=self._read_bufsize, is_proxied=is_proxied
+            )
+        return self._sessions[is_proxied]
+
+
+async def read_chunk(response: ClientResponse, size_bytes: int) -> bytes:
+    """Up to so many bytes of the body; empty at its end.
+
+    Raises:
+        TryAgainError: the connection broke.
+    """
+    try:
+        return await response.content.read(size_bytes)
+    except Exception as error:
+        failure = _failure(error, None)
+    raise failure
+
+
+def _failure(error: Exception, proxy: Proxy | None) -> DownloadError | TryAgainError:
+    if isinstance(error, ClientConnectorCertificateError):
+        return DownloadError(f"the certificate of {error.host} is not to be trusted")
+    if isinstance(error, ClientHttpProxyError):
+        reason = f"the proxy {proxy} refuses the way to the video (HTTP {error.status})"
+        return TryAgainError(reason) if error.status >= 500 else DownloadError(reason)
+    if isinstance(error, ClientProxyConnectionError):
+        return TryAgainError(f"no connection to the proxy {proxy}")
+    if isinstance(error, (ClientError, OSError)):
+        return TryAgainError(f"the connection broke ({type(error).__name__})")
+    return TryAgainError(f"a fault that nobody foresaw: {class_and_place(error)}")
 
 
 def _next_hop(url: URL, location: str | None) -> URL:
     if not location:
         raise DownloadError(f"{url.raw_host} redirects without saying where to")
-    return url.join(parse(location))
+    try:
+        return url.join(parse(location))
+    except ValueError:
+        raise DownloadError(f"{url.raw_host} redirects to a malformed address") from None

@@ -3,9 +3,11 @@
 | answer                                         | what it means                             |
 | ---------------------------------------------- | ----------------------------------------- |
 | 200                                            | the whole, from its first byte            |
+| 206 of the whole content, asked for or not     | the whole, from its first byte            |
 | 206 from the asked offset, of the same content | the rest                                  |
 | 206 otherwise, 416                             | what we have is of no use: begin anew     |
-| 403, 404, 410                                  | the address is no longer valid            |
+| 404; 403 that does not speak of an expiry      | no longer valid, or not there yet         |
+| 410; 403 that does                             | the address is no longer valid            |
 | 408, 425, 429, 5xx, an HTML page               | not now                                   |
 | anything else                                  | no                                        |
 
@@ -24,12 +26,25 @@ from kling_effects_async.errors import DownloadError, VideoExpiredError
 from kling_effects_async.protocol.messages import retry_after_seconds
 from kling_effects_async.transport.part_file import Source
 
-__all__ = ["Promise", "TryAgainError", "promise_of", "resume_headers"]
+__all__ = ["NotThereError", "Promise", "TryAgainError", "promise_of", "resume_headers"]
 
 _EXPIRED = frozenset({403, 404, 410})
 _PASSING = frozenset({408, 425, 429})
 _NO_VIDEO = re.compile(r"text/html|.*[/+](json|xml)", re.IGNORECASE)
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+_ETAG = re.compile(r'"[!#-~]*"')  # strong, and of letters that can be sent back
+_DIGITS = re.compile(r"[0-9]{1,18}")
+
+# Storages say it in the body of a 403. Source: S3 and OSS ("Request has expired"), Google Cloud
+# Storage ("ExpiredToken").
+_SAYS_EXPIRED = re.compile(r"expire", re.IGNORECASE)
+
+# A body is packed if one of these is named. Every other word changes no byte: storages repeat what
+# an upload said, such as aws-chunked, utf-8, binary, or nothing at all; and what is no MP4 is found
+# out anyway. Source: IANA, HTTP content codings.
+_PACKINGS = frozenset(
+    "br compress dcb dcz deflate exi gzip pack200-gzip x-compress x-gzip zstd".split()
+)
 
 
 class TryAgainError(Exception):
@@ -46,6 +61,10 @@ class TryAgainError(Exception):
         self.retry_after_s = retry_after_s
         self.from_start = from_start
         super().__init__(reason)
+
+
+class NotThereError(VideoExpiredError):
+    """The server does not have the video: no more, or not yet."""
 
 
 @frozen
@@ -71,20 +90,23 @@ def promise_of(
     held: Source | None,
     length_bytes: int,
     now: datetime,
+    said: str = "",
 ) -> Promise:
     """Read an answer's head.
 
     Args:
+        said: how the body of a 403 begins.
         headers: looked up by their usual spelling; aiohttp's take any.
         address: the video's, without its signature.
         held: what the ``length_bytes`` so far are the beginning of.
 
     Raises:
+        NotThereError: the same address may do a little later, if the video is new.
         VideoExpiredError, DownloadError: no other attempt will do.
         TryAgainError: another may.
     """
     if status in _EXPIRED:
-        raise VideoExpiredError(f"{address} is no longer valid (HTTP {status})")
+        raise _gone(status, address, said)
     if status == 416:
         raise TryAgainError("the server has less than we have (HTTP 416)", from_start=True)
     if status in _PASSING or status >= 500:
@@ -93,24 +115,41 @@ def promise_of(
     if status not in (200, 206):
         raise DownloadError(f"{address} was refused (HTTP {status})")
     _check_form(headers)
-    if status == 200:
-        return Promise(0, Source(address=address, etag=_strong(headers), total=_length(headers)))
+    total = _length(headers) if status == 200 else _whole(headers)
+    if status == 200 or total is not None:
+        return Promise(0, Source(address=address, etag=_strong(headers), total=total))
     return Promise(length_bytes, _continued(headers, held, length_bytes))
+
+
+def _gone(status: int, address: str, said: str) -> VideoExpiredError:
+    message = f"{address} is no longer valid (HTTP {status})"
+    if status == 410 or (status == 403 and _SAYS_EXPIRED.search(said)):
+        return VideoExpiredError(message)
+    return NotThereError(message)
 
 
 def _check_form(headers: Mapping[str, str]) -> None:
     kind = headers.get("Content-Type", "").partition(";")[0].strip()
     if _NO_VIDEO.fullmatch(kind):
-        raise TryAgainError(f"the server sent {kind[:40]} instead of a video")
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        shown = kind[:40].encode("ascii", "replace").decode()
+        raise TryAgainError(f"the server sent {shown} instead of a video")
+    codings = headers.get("Content-Encoding", "").lower().replace(",", " ").split()
+    if _PACKINGS & set(codings):
         raise TryAgainError("the server packed the video, which nobody asked for")
+
+
+def _whole(headers: Mapping[str, str]) -> int | None:
+    """The size of the content if a 206 carries all of it."""
+    match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    is_whole = match is not None and (int(match[1]), int(match[2]) + 1) == (0, int(match[3]))
+    return int(match[3]) if match is not None and is_whole else None
 
 
 def _continued(headers: Mapping[str, str], held: Source | None, length_bytes: int) -> Source:
     match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if held is None or length_bytes == 0 or not match or int(match[1]) != length_bytes:
         raise TryAgainError("the server sent another part than asked for", from_start=True)
-    total = int(match[2])
+    total = int(match[3])
     if headers.get("ETag", held.etag) != held.etag or held.total not in (None, total):
         raise TryAgainError("the server has another video there by now", from_start=True)
     return evolve(held, total=total)
@@ -118,9 +157,9 @@ def _continued(headers: Mapping[str, str], held: Source | None, length_bytes: in
 
 def _strong(headers: Mapping[str, str]) -> str | None:
     etag = headers.get("ETag", "").strip()
-    return etag if etag.startswith('"') else None
+    return etag if _ETAG.fullmatch(etag) else None
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
     length = headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if _DIGITS.fullmatch(length) else None
