@@ -8,13 +8,18 @@ A test's script lists how the server treats the first requests; what is not in i
 from __future__ import annotations
 
 import asyncio
+import errno
+import gzip
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -33,6 +38,7 @@ from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
 from kling_effects_async.transport.download import Downloader, safe_name
 from kling_effects_async.transport.part_file import _reserve
+from kling_effects_async.transport.video_reply import NotThereError, TryAgainError, promise_of
 
 WINDOW_S = 60.0
 Behaviour = Callable[["VideoServer", web.Request], Awaitable[web.StreamResponse]]
@@ -719,6 +725,102 @@ async def test_every_form_of_mp4_is_taken(
     assert target.read_bytes() == video
 
 
+@pytest.mark.parametrize(
+    "coding", ["", "identity", "aws-chunked", "utf-8", "UTF-8", "binary", "identity, aws-chunked"]
+)
+async def test_a_coding_that_changes_no_byte_does_not_matter(
+    downloader: Downloader, server: VideoServer, target: Path, coding: str
+) -> None:
+    """Fault 85: storages repeat what was said at the upload."""
+    server.always = answers(200, VIDEO, Content_Encoding=coding)
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("coding", "reason"),
+    [("gzip", "packed"), ("aws-chunked, GZIP", "packed"), ("aws-chunked", "like an MP4 file")],
+)
+async def test_a_body_that_is_really_packed_is_refused(
+    downloader: Downloader, server: VideoServer, target: Path, coding: str, reason: str
+) -> None:
+    """Fault 52: whatever it is called, what is no MP4 does not get the name."""
+    server.always = answers(200, gzip.compress(VIDEO), Content_Encoding=coding)
+    with pytest.raises(DownloadError, match=reason):
+        await downloader.download(server.url, target)
+    assert os.listdir(target.parent) == []
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_206_for_the_whole_content_is_the_whole_content(
+    downloader: Downloader, server: VideoServer, target: Path, cut: bool
+) -> None:
+    """Fault 85: asked for or not."""
+    whole = answers(206, VIDEO, Content_Range=f"bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}")
+    server.script = [cut_after(100_000), whole] if cut else [whole]
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+    assert len(server.requests) == 1 + cut
+
+
+@pytest.mark.parametrize("sizes", ["0-99999/300000", "0-299999/*", "1-299999/300000", "0-299999/9"])
+async def test_an_unasked_206_for_less_is_not_taken_for_the_whole(
+    downloader: Downloader, server: VideoServer, target: Path, sizes: str
+) -> None:
+    """Fault 51."""
+    server.script = [answers(206, VIDEO[:100_000], Content_Range=f"bytes {sizes}")]
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+    assert server.ranges == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("ETag", '"\u00fc\udcff"'),
+        ("Content-Range", "bytes 0-\u0663/\u0664"),
+        ("Content-Length", "\u0663"),
+        ("Content-Type", "text/\udcff+json"),
+        ("Retry-After", "\udcff"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 206, 503])
+def test_odd_headers_bring_no_error_but_ours(status: int, header: str, value: str) -> None:
+    """Fault 80: also none that cannot be printed, or sent back."""
+    with suppress(DownloadError, TryAgainError):
+        promise = promise_of(
+            status,
+            {header: value},
+            address="'https://videos.example/a.mp4'",
+            held=None,
+            length_bytes=0,
+            now=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        assert promise.source.etag is None
+        assert promise.source.total is None
+
+
+async def test_what_a_server_calls_its_page_can_be_printed(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    """Fault 80."""
+    server.always = answers(200, b"{}", "text/\u00fc+json")
+    with pytest.raises(DownloadError) as caught:
+        await downloader.download(server.url, target)
+    assert str(caught.value).isascii()
+
+
+async def test_an_error_of_the_callers_own_callback_is_the_callers(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    def fail(_so_far: int, _total: int | None) -> None:
+        raise LookupError("of the caller")
+
+    with pytest.raises(LookupError, match="of the caller"):
+        await downloader.download(server.url, target, on_progress=fail)
+
+
 @pytest.mark.parametrize("status", [403, 404, 410])
 async def test_an_address_that_is_no_longer_valid_is_told_at_once(
     downloader: Downloader, server: VideoServer, target: Path, status: int
@@ -728,6 +830,27 @@ async def test_an_address_that_is_no_longer_valid_is_told_at_once(
     with pytest.raises(VideoExpiredError, match=str(status)):
         await downloader.download(server.url, target)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "may_come"),
+    [
+        (answers(404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml"), True),
+        (answers(404, b"this link may have expired", "text/html"), True),
+        (answers(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml"), True),
+        (answers(403, b"<Message>Request has expired</Message>", "application/xml"), False),
+        (answers(403, b"URL has expired", "text/plain"), False),
+        (answers(410), False),
+    ],
+)
+async def test_not_there_and_expired_are_told_apart(
+    downloader: Downloader, server: VideoServer, target: Path, answer: Behaviour, may_come: bool
+) -> None:
+    """Fault 85."""
+    server.always = answer
+    with pytest.raises(VideoExpiredError) as caught:
+        await downloader.download(server.url, target)
+    assert isinstance(caught.value, NotThereError) is may_come
 
 
 async def test_a_refusal_is_not_argued_with(
@@ -915,6 +1038,16 @@ async def test_no_file_is_made_at_the_end_of_a_link(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+async def test_a_note_that_is_a_pipe_is_not_waited_for(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    """Fault 55: nobody writes to it, and the thread that read it could not be stopped."""
+    os.mkfifo(target.with_name("clip.mp4.part.json"))
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
 async def test_a_part_that_is_no_plain_file_is_refused(
     downloader: Downloader, server: VideoServer, target: Path
 ) -> None:
@@ -998,6 +1131,103 @@ async def test_once_the_disk_has_room_it_goes_on(
     await downloader.download(server.url, target)
     assert target.read_bytes() == VIDEO
     assert server.ranges == [None, "bytes=100000-"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no folder is synced there")
+@pytest.mark.parametrize(
+    "code", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EIO]
+)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+async def test_a_folder_that_cannot_be_synced_keeps_the_whole_video(
+    downloader: Downloader,
+    server: VideoServer,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    code: int,
+) -> None:
+    """Fault 85: the file is there, and its own bytes are on disk."""
+    real: Callable[..., Any] = getattr(os, call)
+
+    def fail_for_folders(what: Any, *rest: Any, **named: Any) -> Any:
+        if call == "open" and rest == (os.O_RDONLY,) and Path(what) == target.parent:
+            raise OSError(code, os.strerror(code))
+        if call == "fsync" and stat.S_ISDIR(os.fstat(what).st_mode):
+            raise OSError(code, os.strerror(code))
+        return real(what, *rest, **named)
+
+    monkeypatch.setattr(os, call, fail_for_folders)
+    assert await downloader.download(server.url, target) == target
+    assert target.read_bytes() == VIDEO
+
+
+@pytest.mark.parametrize("name", ["clip.mp4.part", "clip.mp4.part.json"])
+async def test_what_cannot_be_removed_after_the_naming_does_not_matter(
+    downloader: Downloader,
+    server: VideoServer,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """Fault 85."""
+    real = os.unlink
+
+    def keep(path: Any, **named: Any) -> None:
+        if os.fspath(path).endswith(name) and target.exists():
+            raise PermissionError(errno.EPERM, "kept")
+        real(path, **named)
+
+    monkeypatch.setattr(os, "unlink", keep)
+    assert await downloader.download(server.url, target) == target
+    monkeypatch.undo()
+    target.unlink()
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+
+
+async def test_a_file_system_without_fsync_stores_the_video(
+    downloader: Downloader, server: VideoServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 85."""
+
+    def unknown(_descriptor: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", unknown)
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+
+
+async def test_a_disk_that_lost_the_bytes_is_told(
+    downloader: Downloader, server: VideoServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 53."""
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(DownloadError, match="cannot be stored"):
+        await downloader.download(server.url, target)
+    assert not target.exists()
+
+
+async def test_a_name_that_cannot_be_given_is_not_left_taken(
+    downloader: Downloader, server: VideoServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 54: neither linked nor renamed, so the next call finds the name free."""
+
+    def refuse(*_paths: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(DownloadError, match="cannot be stored"):
+            await downloader.download(server.url, target)
+    assert not target.exists()
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
 
 
 # -- being called off
@@ -1100,6 +1330,26 @@ async def test_a_signature_is_not_stored_beside_the_bytes(
         with pytest.raises(DownloadError):
             await downloader.download(server.url, target)
     assert "topsecret" not in target.with_name("clip.mp4.part.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[oops/a.mp4?Signature=topsecret",
+        "https://h:99999/a.mp4?Signature=topsecret",
+        "https://\udc80/a.mp4?Signature=topsecret",
+        f"https://{'a' * 300}/a.mp4?Signature=topsecret",
+        "https://a..b/a.mp4?Signature=topsecret",
+    ],
+)
+async def test_a_malformed_address_is_a_download_error_and_leaves_no_file(
+    downloader: Downloader, target: Path, url: str
+) -> None:
+    """Fault 80."""
+    with pytest.raises(DownloadError) as caught:
+        await downloader.download(url, target)
+    assert "topsecret" not in "".join(traceback.format_exception(caught.value))
+    assert os.listdir(target.parent) == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ Its methods wait for the disk: call them through ``on_disk``, one at a time.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import stat
@@ -33,8 +34,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # A link in place of our file would send the bytes elsewhere; Windows has no such flag, and asks for
-# special rights to make links. O_BINARY exists on Windows alone.
-_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+# special rights to make links. A pipe in its place would be waited for. O_BINARY exists on Windows
+# alone.
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+# What file systems answer that know no fsync: CIFS, FUSE and WSL among them. Any other answer tells
+# of a disk that lost something.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @frozen(kw_only=True)
@@ -118,16 +125,23 @@ class PartFile:
         return flaw_of(self._descriptor, os.fstat(self._descriptor).st_size)
 
     def publish(self, *, overwrite: bool) -> None:
-        """Give the file its name, for good: it is there after a power cut too."""
-        os.fsync(self._descriptor)
+        """Give the file its name, for good: it is there after a power cut too.
+
+        Once it has its name, the video is there, and nothing that fails after that matters.
+        """
+        _sync(self._descriptor)
         if sys.platform == "win32":
             self.close()  # an open file cannot be renamed there
         if overwrite:
             os.replace(self.path, self.target)
         else:
             _name_once(self.path, self.target)
-        self._sidecar.unlink(missing_ok=True)
-        _sync_folder(self.target.parent)
+        with suppress(OSError):
+            self._sidecar.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.close()
+        with suppress(OSError):
+            _sync_folder(self.target.parent)
 
     def discard(self) -> None:
         """Drop bytes that are of no use."""
@@ -138,13 +152,16 @@ class PartFile:
         """Close the file; one without a byte in it is not worth keeping."""
         if self._descriptor < 0:
             return
-        if self._is_ours and os.fstat(self._descriptor).st_size == 0:
-            # While it is still ours. Windows lets nobody remove an open file: there it stays.
-            with suppress(PermissionError):
-                self.path.unlink(missing_ok=True)
-                self._sidecar.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor, self._is_ours = -1, False
+        descriptor, self._descriptor = self._descriptor, -1
+        is_ours, self._is_ours = self._is_ours, False
+        try:
+            if is_ours and os.fstat(descriptor).st_size == 0:
+                # While it is still ours. Windows lets nobody remove an open file: there it stays.
+                with suppress(PermissionError):
+                    self.path.unlink(missing_ok=True)
+                    self._sidecar.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
 
     def _claim(self) -> None:
         facts = os.fstat(self._descriptor)
@@ -214,9 +231,14 @@ def _name_once(path: Path, target: Path) -> None:
         raise _taken(target, path) from None
     except OSError:  # exFAT and some network folders have no hard links
         _reserve(target)
-        os.replace(path, target)
+        try:
+            os.replace(path, target)
+        except OSError:
+            target.unlink()  # ours, and empty
+            raise
         return
-    path.unlink()
+    with suppress(OSError):  # the next download to this name finds it and drops it
+        path.unlink()
 
 
 def _reserve(target: Path) -> None:
@@ -229,6 +251,14 @@ def _reserve(target: Path) -> None:
 def _taken(target: Path, path: Path | None = None) -> DownloadError:
     kept = f" (the new video is kept as {path})" if path else ""
     return DownloadError(f"{target} exists already{kept}; pass overwrite=True to replace it")
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def _sync_folder(folder: Path) -> None:
