@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, VideoExpiredError
+from kling_effects_async.errors import ClientClosedError, KlingEffectsError
 from kling_effects_async.images import check_image, image_hash
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
@@ -44,6 +44,8 @@ from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.file_names import safe_name
+from kling_effects_async.transport.proxies import Proxies
+from kling_effects_async.transport.renewal import RecentTasks, Renewed, download_renewed
 from kling_effects_async.transport.session import Session
 from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
@@ -65,6 +67,7 @@ class Options:
 
     Attributes:
         store: where jobs are written down if there is no journal.
+        proxies: what ``proxy`` and ``trust_env`` come to.
     """
 
     service: Service
@@ -78,6 +81,7 @@ class Options:
     slots: SlotPolicy
     submit: SubmitPolicy
     session: aiohttp.ClientSession | None
+    proxies: Proxies
     clock: Clock
     random: Callable[[], float]
 
@@ -103,8 +107,10 @@ class Engine:
             retry=options.retry,
             clock=options.clock,
             random=options.random,
+            proxies=options.proxies,
             borrowed=options.session,
         )
+        self._recent_tasks = RecentTasks(options.clock)
         self.tracker: Tracker = Tracker(
             Questions(self._ask_once, self._ask_list, options.service.lists_tasks),
             policy=options.poll,
@@ -144,17 +150,24 @@ class Engine:
 
     async def _ask(self, watch: Watch) -> TaskSnapshot:
         """With the usual tries, for a caller who wants to know now."""
-        return await self._session.ask(self._question(watch), _reader_of(watch))
+        return self._noted(await self._session.ask(self._question(watch), _reader_of(watch)))
 
     async def _ask_once(self, watch: Watch) -> TaskSnapshot:
         """Without a second try: the tracker has its own idea of when to ask again."""
-        return await self._session.ask_once(self._question(watch), _reader_of(watch))
+        return self._noted(await self._session.ask_once(self._question(watch), _reader_of(watch)))
+
+    def _noted(self, snapshot: TaskSnapshot) -> TaskSnapshot:
+        self._recent_tasks.note(snapshot)
+        return snapshot
 
     async def _ask_list(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
     ) -> Listed:
         request = build_list(self._options.service, page=number, page_size=size)
-        return await self._session.ask_once(request, partial(read_listed, wanted=wanted))
+        listed = await self._session.ask_once(request, partial(read_listed, wanted=wanted))
+        for snapshot in listed[0]:
+            self._recent_tasks.note(snapshot)
+        return listed
 
     def _question(self, watch: Watch) -> Request:
         if watch.task_id is not None:
@@ -256,29 +269,35 @@ class Engine:
                 url, path, overwrite=overwrite, on_progress=on_progress
             )
 
-        try:
-            return await fetch(video.url)
-        except VideoExpiredError:
-            fresh_url = await self._fresh_url(video)
-            if fresh_url is None:
-                raise
-        return await fetch(fresh_url)
+        return await download_renewed(
+            fetch,
+            partial(self._renewed, video),
+            video.url,
+            grace_s=self._options.poll.result_grace_s,
+            clock=self._options.clock,
+            random=self._options.random,
+        )
 
     def _open_downloader(self) -> Downloader:
         if self._downloader is None:
             from kling_effects_async.transport.download import Downloader
 
             self._downloader = Downloader(
-                clock=self._options.clock, allowed_origin=_plain_origin(self._options.service)
+                clock=self._options.clock,
+                # The caller has chosen it, so it may lead into the caller's own network.
+                allowed_origin=self._options.service.base_url,
+                proxies=self._options.proxies,
             )
         return self._downloader
 
-    async def _fresh_url(self, video: Video) -> str | None:
+    async def _renewed(self, video: Video) -> Renewed | None:
+        """What the service says of the video now."""
         if video.task_id is None:
             return None
         snapshot = await self.handle(self.tracker.watch(video.task_id, None)).refresh()
         same = [fresh for fresh in snapshot.videos if fresh.id == video.id]
-        return same[0].url if same else None
+        is_new = self._recent_tasks.is_new(snapshot)
+        return Renewed(same[0].url, is_new=is_new) if same else None
 
     async def account(self) -> Account:
         """The account, with its journal opened at the first call.
@@ -312,7 +331,7 @@ class Engine:
         )
 
     async def _post(self, request: Request) -> TaskSnapshot:
-        return await self._session.ask_once(request, read_submitted)
+        return self._noted(await self._session.ask_once(request, read_submitted))
 
     async def _store(self) -> JobStore:
         journal = self._options.journal
@@ -329,11 +348,6 @@ def _reader_of(watch: Watch) -> Callable[[Reply], TaskSnapshot]:
     if watch.task_id is not None:
         return partial(read_task, asked=watch.task_id)
     return partial(read_found, asked=watch.external_task_id or "")
-
-
-def _plain_origin(service: Service) -> str | None:
-    """The one origin a video may come from without TLS: an emulator's own."""
-    return service.base_url if service.base_url.startswith("http://") else None
 
 
 def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:

@@ -51,7 +51,8 @@ class PollPolicy:
         trouble_span_s: how long questions may fail without a break before a wait gives up. A
             span, not a count: what ends a wait is an outage, not a burst.
         not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
-        result_grace_s: how long a succeeded task may stay without a video.
+        result_grace_s: how long a succeeded task may stay without a video, and its video without
+            being there.
         parallel: how many questions are under way at once.
 
     Source: effects take one to six minutes (third parties' figures, 2025 and 2026); gateways

@@ -1,0 +1,141 @@
+"""What to do about a video's address that its server refuses.
+
+- Its task has just ended, or nobody knows when it did, and the server does not have the video: it
+  is asked for again for some seconds, with growing pauses, and the task is asked again each time.
+- Its task ended long ago, or the server says that the address has expired: the task is asked for
+  another address, and that is tried once.
+
+A video server can need a while to know a new file: minutes were seen (an issue of
+icebear0828/notebooklm-client: about 150 s).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+from attrs import frozen
+
+from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.transport.clock import Clock, sleep
+from kling_effects_async.transport.video_reply import NotThereError
+
+__all__ = ["RecentTasks", "Renewed", "download_renewed"]
+
+_NEW_S = 600.0  # for so long after its task's end a video may still be on its way to its server
+_REMEMBERED = 10_000  # tasks; as many as the client remembers jobs without a journal
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
+
+
+class RecentTasks:
+    """When tasks were seen to end.
+
+    What was seen here counts more than the times that the service tells: its clock can be another
+    one, and some services set the times of their rows again and again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ended_at: OrderedDict[str, float | None] = OrderedDict()  # None: not yet
+
+    def note(self, snapshot: TaskSnapshot) -> None:
+        """Take in an answer of the service."""
+        task_id = snapshot.task_id
+        if not snapshot.is_final:
+            self._ended_at.setdefault(task_id, None)
+        elif self._ended_at.get(task_id, 0.0) is None:
+            self._ended_at[task_id] = self._clock.monotonic()
+        if len(self._ended_at) > _REMEMBERED:
+            self._ended_at.popitem(last=False)
+
+    def is_new(self, snapshot: TaskSnapshot) -> bool:
+        """Whether an ended task may have ended a moment ago."""
+        ended_at = self._ended_at.get(snapshot.task_id)
+        if ended_at is not None:
+            return self._clock.monotonic() - ended_at <= _NEW_S
+        if snapshot.updated_at is None:
+            return True
+        return self._clock.now() - snapshot.updated_at <= timedelta(seconds=_NEW_S)
+
+
+@frozen
+class Renewed:
+    """What the service says of a video when it is asked again.
+
+    Attributes:
+        is_new: its task may have ended a moment ago.
+    """
+
+    url: str
+    is_new: bool
+
+
+async def download_renewed(
+    fetch: Callable[[str], Awaitable[Path]],
+    renew: Callable[[], Awaitable[Renewed | None]],
+    url: str,
+    *,
+    grace_s: float,
+    clock: Clock,
+    random: Callable[[], float],
+) -> Path:
+    """Fetch a video, over refusals as the top of this file says.
+
+    Args:
+        renew: asks the task; ``None`` if it names the video no more, or cannot be asked.
+        grace_s: how long a new video may stay away.
+
+    Raises:
+        VideoExpiredError: refused in the end; tells for how long it was asked for.
+        KlingEffectsError: from ``fetch``, or from ``renew`` after the first refusal.
+    """
+    began_at = clock.monotonic()
+    known: Renewed | None = None
+    for tries in count(1):
+        try:
+            return await fetch(url)
+        except VideoExpiredError as refused:
+            refusal = refused
+        known = await _asked(renew, known)
+        if known is None:
+            break
+        elapsed_s = clock.monotonic() - began_at
+        may_come = known.is_new and isinstance(refusal, NotThereError)
+        pause_s = _pause_s(tries, random) if may_come else 0.0
+        if tries == 1 and known.url != url:
+            pause_s = 0.0  # another address, and no reason yet to wait for it
+        elif may_come and elapsed_s + pause_s > grace_s:
+            raise _given_up(refusal, elapsed_s)
+        elif tries > 1 and not may_come:
+            break
+        await sleep(clock, pause_s)
+        url = known.url
+    raise refusal
+
+
+async def _asked(
+    renew: Callable[[], Awaitable[Renewed | None]], known: Renewed | None
+) -> Renewed | None:
+    """What the service says now; what it said before, where it says nothing any more."""
+    try:
+        return await renew() or known
+    except KlingEffectsError:
+        if known is None:
+            raise
+        return known
+
+
+def _pause_s(tries: int, random: Callable[[], float]) -> float:
+    grown = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(tries - 1, 6))
+    return grown * (0.5 + random() / 2)
+
+
+def _given_up(refusal: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
+    return VideoExpiredError(
+        f"{refusal}; its task is new, so it was asked for again for {elapsed_s:.0f} s: "
+        "call download() again later"
+    )
