@@ -40,6 +40,7 @@ from kling_effects_async.settings import (
 from kling_effects_async.spending.account import account_name
 from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.transport.clock import Clock, SystemClock
+from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.waiting.task import EffectTask
 
 if TYPE_CHECKING:
@@ -84,9 +85,19 @@ class EffectsClient:
         retry: how each request is tried.
         slots: how the account's limit of parallel tasks is found out.
         submit: what to do about a submit whose answer was lost.
-        session: your own aiohttp session for the API (a proxy, a TLS context); never closed here.
+        session: your own aiohttp session for the API (a TLS context, traces); never closed here.
+            Its Authorization, netrc's included, is replaced by ours. Downloads do not use it.
+        proxy: ``http://user:password@host:port``, for the API and for downloads. Shown without its
+            password everywhere.
+        trust_env: use the proxies that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` name, as
+            curl and pip do, except for this machine itself. Hosts in ``NO_PROXY`` are reached
+            without, also where ``proxy`` is given. Nothing else is read: no netrc.
         clock: replaces time, for tests.
         rng: a source of numbers in [0, 1) for pauses, for tests.
+
+    Raises:
+        SettingsError: ``proxy``, or a variable of the environment that would be used for the
+            service, names no proxy, or one that does not speak HTTP (SOCKS).
     """
 
     def __init__(
@@ -102,6 +113,8 @@ class EffectsClient:
         slots: SlotPolicy | None = None,
         submit: SubmitPolicy | None = None,
         session: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -112,6 +125,8 @@ class EffectsClient:
             )
         service = service or default_service(credentials)
         check_receiver(credentials, service)
+        proxies = Proxies.of(proxy, os.environ if trust_env else {})
+        proxies.proxy_for(service.base_url)  # one that cannot be used is better known at once
         self._options = Options(
             service=service,
             credentials=credentials,
@@ -124,6 +139,7 @@ class EffectsClient:
             slots=slots or SlotPolicy(),
             submit=submit or SubmitPolicy(),
             session=session,
+            proxies=proxies,
             clock=clock or SystemClock(),
             random=rng,
         )
@@ -359,7 +375,8 @@ class EffectsClient:
         """Fetch a clip into a file; it appears under its name only when it is whole.
 
         A cut download goes on where it stopped, also in a later call. An expired address is
-        renewed by asking the task once.
+        renewed by asking the task once. If the task has just ended and its video is not there yet,
+        it is asked for again for ``PollPolicy.result_grace_s``.
 
         Args:
             on_progress: called with the bytes fetched so far and the bytes in all, if known.
@@ -369,7 +386,7 @@ class EffectsClient:
 
         Raises:
             DownloadError: it could not be fetched whole, or the file exists already.
-            VideoExpiredError: the service no longer keeps it.
+            VideoExpiredError: the service no longer keeps it, or does not have it yet.
         """
         return await self._engine().download(
             video, Path(path), overwrite=overwrite, on_progress=on_progress

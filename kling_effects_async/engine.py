@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, KlingEffectsError
+from kling_effects_async.errors import ClientClosedError
 from kling_effects_async.images import check_image, image_hash
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy

@@ -54,7 +54,7 @@ async def _fetch(wanted: Wanted, settings: Settings, trail: Trail) -> Report:
     poll = PollPolicy(deadline_s=wanted.timeout_s)
     with ended_by_sigterm():
         async with EffectsClient(
-            settings.credentials, service=settings.service, poll=poll
+            settings.credentials, service=settings.service, poll=poll, trust_env=True
         ) as client:
             task = client.attach(wanted.task_id, external_task_id=wanted.external_task_id)
             with shown_progress(is_silent=wanted.is_silent) as progress:

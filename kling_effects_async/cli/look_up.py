@@ -73,7 +73,11 @@ async def look_up(journal: Journal, job: Job, settings: Settings, *, ways: Ways)
     """
     name = job.external_task_id
     async with EffectsClient(
-        settings.credentials, service=settings.service, account=ways.account, retry=_SOON
+        settings.credentials,
+        service=settings.service,
+        account=ways.account,
+        retry=_SOON,
+        trust_env=True,
     ) as client:
         _check_account(job, client.account, ways)
         snapshot = await _found(client, name)

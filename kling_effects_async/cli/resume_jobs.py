@@ -84,6 +84,7 @@ async def _resume(place: Path, wanted: Wanted, settings: Settings, resumption: R
                 account=wanted.account,
                 budget_units=wanted.budget_units,
                 poll=PollPolicy(deadline_s=wanted.timeout_s),
+                trust_env=True,
             ) as client,
         ):
             resumption.account = client.account

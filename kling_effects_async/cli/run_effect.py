@@ -138,6 +138,7 @@ def _client(
             account=order.account,
             budget_units=order.budget_units,
             poll=PollPolicy(deadline_s=order.timeout_s),
+            trust_env=True,
         )
     from kling_effects_async.cli.preview import NOTICE, preview_client
     from kling_effects_async.emulator import Clips

@@ -20,10 +20,7 @@ from kling_effects_async.errors import (
     AuthenticationError,
     ClientClosedError,
     KlingEffectsError,
-    ProxyError,
     ReplyError,
-    TlsError,
-    TransportError,
 )
 from kling_effects_async.policy import RetryPolicy
 from kling_effects_async.protocol.http_dates import http_date
