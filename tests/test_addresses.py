@@ -117,6 +117,8 @@ def test_no_special_ipv4_address_is_public_in_any_disguise(ip: object) -> None:
         "https://127.1/a.mp4",
         "https://2130706433/a.mp4",
         "https://0177.0.0.1/a.mp4",
+        "https://0x7f000001/a.mp4",
+        "https://127.0.0.0X1./a.mp4",
         "https://[::1]/a.mp4",
         "https://[::ffff:169.254.169.254]/a.mp4",
         "https://[fe80::1%25eth0]/a.mp4",

@@ -313,6 +313,7 @@ def downloader(proxies: Proxies, *, origin: str | None = None) -> Downloader:
         "https://169.254.169.254/latest/meta-data",
         "https://198.18.0.1/a.mp4",
         "https://2130706433/a.mp4",
+        "https://127.0.0.0x1/a.mp4",
         "https://localhost/a.mp4",
         "https://LOCALHOST./a.mp4",
         "https://metadata.google.internal/a.mp4",
