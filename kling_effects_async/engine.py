@@ -45,7 +45,7 @@ from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
-from kling_effects_async.transport.renewal import RecentTasks, Renewed, download_renewed
+from kling_effects_async.transport.recent_tasks import RecentTasks
 from kling_effects_async.transport.session import Session
 from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from kling_effects_async.spending.journal import Journal
     from kling_effects_async.transport.download import Downloader, Progress
+    from kling_effects_async.transport.renewal import Renewed
 
 __all__ = ["Engine", "Options", "Plan"]
 
@@ -261,6 +262,7 @@ class Engine:
         on_progress: Progress | None = None,
     ) -> Path:
         """See ``EffectsClient.download``."""
+        from kling_effects_async.transport.renewal import download_renewed
 
         downloader = self._open_downloader()
 
@@ -292,6 +294,8 @@ class Engine:
 
     async def _renewed(self, video: Video) -> Renewed | None:
         """What the service says of the video now."""
+        from kling_effects_async.transport.renewal import Renewed
+
         if video.task_id is None:
             return None
         snapshot = await self.handle(self.tracker.watch(video.task_id, None)).refresh()

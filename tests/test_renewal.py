@@ -22,7 +22,8 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.transport.renewal import RecentTasks, Renewed, download_renewed
+from kling_effects_async.transport.recent_tasks import RecentTasks
+from kling_effects_async.transport.renewal import Renewed, download_renewed
 from kling_effects_async.transport.video_reply import NotThereError
 
 DONE = Path("clip.mp4")
