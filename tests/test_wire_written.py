@@ -117,6 +117,35 @@ def test_a_field_the_service_does_not_take_is_refused_with_a_reason(
         build_submit(SERVICES[service], effect)
 
 
+BARE = Service.gateway("https://gateway.example", sends_defaults=False)
+
+
+@pytest.mark.parametrize(
+    ("effect", "sent"),
+    [
+        (SingleImageEffect("squish", image=URL), {"image": URL}),
+        (DualImageEffect("hug", left=URL, right=URL), {"images": [URL, URL]}),
+        (
+            SingleImageEffect("squish", image=URL, model_name="kling-v1-6", duration_s=5),
+            {"image": URL, "model_name": "kling-v1-6", "duration": "5"},
+        ),
+        (
+            DualImageEffect("hug", left=URL, right=URL, mode="pro"),
+            {"images": [URL, URL], "mode": "pro"},
+        ),
+    ],
+)
+def test_a_gateway_without_defaults_is_sent_what_the_effect_names(
+    effect: SingleImageEffect | DualImageEffect, sent: dict[str, Any]
+) -> None:
+    assert filled(build_submit(BARE, effect).body)["input"] == sent
+
+
+def test_a_gateway_without_defaults_still_refuses_what_it_does_not_take() -> None:
+    with pytest.raises(EffectRejectedError, match="does not take duration_s=7"):
+        build_submit(BARE, SingleImageEffect("squish", image=URL, duration_s=7))
+
+
 @pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "../../x", "a b", "ä", "a%2Fb", "x" * 129])
 def test_an_external_id_that_could_be_mangled_on_its_way_is_refused(bad: str) -> None:
     """Fault 55: path traversal in the id."""

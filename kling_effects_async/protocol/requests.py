@@ -153,7 +153,7 @@ def _input(service: Service, effect: Effect, files: Mapping[Path, FileState]) ->
     fields = service.dialect.dual if is_dual else service.dialect.single
     images = [_wire_image(image, files) for image in effect.images]
     members = {
-        "model_name": _choose(service, "model_name", effect.model_name, fields.model_names),
+        "model_name": _choose(service, fields, "model_name", effect.model_name, fields.model_names),
         "mode": _mode(service, effect, fields),
         "images" if is_dual else "image": images if is_dual else images[0],
         "duration": _duration(service, effect, fields),
@@ -163,18 +163,20 @@ def _input(service: Service, effect: Effect, files: Mapping[Path, FileState]) ->
 
 def _mode(service: Service, effect: Effect, fields: InputFields) -> str | None:
     asked = effect.mode if isinstance(effect, DualImageEffect) else None
-    mode: str | None = _choose(service, "mode", asked, fields.modes)
+    mode: str | None = _choose(service, fields, "mode", asked, fields.modes)
     return mode
 
 
 def _duration(service: Service, effect: Effect, fields: InputFields) -> str | None:
-    seconds = _choose(service, "duration_s", effect.duration_s, fields.durations_s)
+    seconds = _choose(service, fields, "duration_s", effect.duration_s, fields.durations_s)
     return None if seconds is None else str(seconds)  # the wire wants text: "5"
 
 
-def _choose(service: Service, name: str, asked: Any, allowed: tuple[Any, ...]) -> Any:
+def _choose(
+    service: Service, fields: InputFields, name: str, asked: Any, allowed: tuple[Any, ...]
+) -> Any:
     if asked is None:
-        return allowed[0] if allowed else None
+        return allowed[0] if allowed and fields.sends_defaults else None
     if asked in allowed:
         return asked
     if not allowed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from kling_effects_async.errors import SettingsError
 
@@ -28,14 +28,19 @@ SERVICE_NAMES = ("vapi", *_OFFICIAL_HOSTS)
 
 @frozen(kw_only=True)
 class InputFields:
-    """The optional members of ``input`` and their values, the default first.
+    """The members of ``input`` besides the images, and their values, the default first.
 
     An empty row means that the dialect has no such member.
+
+    Attributes:
+        sends_defaults: a member that the effect leaves open is sent with its default; otherwise it
+            is left out, for the service to choose.
     """
 
     model_names: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     durations_s: tuple[int, ...] = ()
+    sends_defaults: bool = True
 
 
 @frozen(kw_only=True)
@@ -45,6 +50,11 @@ class Dialect:
     name: str
     single: InputFields
     dual: InputFields
+
+    def without_defaults(self) -> Dialect:
+        """The same dialect, where only what an effect names itself is sent."""
+        single, dual = (evolve(row, sends_defaults=False) for row in (self.single, self.dual))
+        return evolve(self, single=single, dual=dual)
 
 
 # Source: the gateway's pages "video effects, single" and "video effects, dual", 2026-09. Of the
@@ -155,9 +165,21 @@ class Service:
 
     @classmethod
     def gateway(
-        cls, base_url: str, *, name: str = "gateway", allow_plain_http: bool = False
+        cls,
+        base_url: str,
+        *,
+        name: str = "gateway",
+        sends_defaults: bool = True,
+        allow_plain_http: bool = False,
     ) -> Service:
         """Any gateway that has the paths and the create body of V-API.
+
+        Args:
+            sends_defaults: ``model_name``, ``mode`` and ``duration`` are sent with V-API's defaults
+                where an effect leaves them open, because V-API demands them. ``False``: they are
+                left out, for a gateway that does not know ``kling-v1-6``, or wants none of them.
+
+        Source: V-API's effects pages, 2026-09; CometAPI, 2026, which takes ``hug`` without them.
 
         Raises:
             SettingsError: ``base_url`` is no bare http(s) URL, or would send the key in clear text.
@@ -166,7 +188,7 @@ class Service:
             name=name,
             base_url=base_url,
             effects_path="/kling/v1/videos/effects",
-            dialect=GATEWAY,
+            dialect=GATEWAY if sends_defaults else GATEWAY.without_defaults(),
             allow_plain_http=allow_plain_http,
         )
 
