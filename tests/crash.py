@@ -307,7 +307,8 @@ def drawn_fault(random: Random) -> dict[str, object]:
 
 def _asked(url: str, given: object = None) -> Any:
     content = None if given is None else json.dumps(given).encode()
-    with urllib.request.urlopen(url, content, timeout=LIFE_S) as answer:
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=LIFE_S) as answer:
         return json.load(answer)
 
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
+from kling_effects_async.emulator.refusals import CODES
 from tests.emulator_caller import Caller, calling
 
 CUT = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
@@ -217,8 +218,59 @@ async def test_a_query_can_answer_for_another_task_or_for_none() -> None:
         emulator.fail_next(Fault.other_task())
         emulator.fail_next(Fault.unknown_task())
         assert (await caller.query(task_id)).task["task_id"] != task_id
-        assert (await caller.query(task_id)).json["code"] == 1203
+        assert "Task not found" in (await caller.query(task_id)).json["message"]
         assert (await caller.query(task_id)).task["task_id"] == task_id
+
+
+@pytest.mark.parametrize("message", ["Failure to pass the risk control system", ""])
+async def test_a_task_can_be_accepted_and_fail_with_a_message(message: str) -> None:
+    async with stock() as emulator, calling(emulator) as caller:
+        emulator.fail_next(Fault.task_failed(message))
+        created = await caller.submit(external_task_id="order-42")
+        task = (await caller.query("order-42")).task
+        assert (created.status, created.task["task_status"]) == (200, "submitted")
+        assert (task["task_status"], task["task_status_msg"]) == ("failed", message)
+        assert (task["task_result"], task["final_unit_deduction"]) == ({}, "0")
+        assert emulator.ledger.accepted("order-42") == 1
+
+
+@pytest.mark.looptime
+async def test_a_task_that_is_to_fail_takes_as_long_as_others() -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=60.0) as emulator,
+        calling(emulator) as caller,
+    ):
+        emulator.fail_next(Fault.task_failed())
+        task_id = await caller.new_task_id()
+        await asyncio.sleep(59)
+        assert (await caller.query(task_id)).task["task_status"] == "processing"
+        await asyncio.sleep(2)
+        assert (await caller.query(task_id)).task["task_status"] == "failed"
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_a_submit_can_be_rejected_with_each_documented_code(code: int) -> None:
+    status, message = CODES[code]
+    async with stock() as emulator, calling(emulator) as caller:
+        emulator.fail_next(Fault.rejected(code))
+        answer = await caller.submit()
+        assert emulator.ledger.total == 0
+    assert answer.status == status
+    assert {"code": code, "message": message}.items() <= answer.json.items()
+
+
+def test_a_code_that_no_table_has_cannot_be_a_rejection() -> None:
+    with pytest.raises(ValueError, match="unknown code 1234; known: 1000, 1001"):
+        Fault.rejected(1234)
+
+
+async def test_a_fault_may_come_a_hundred_million_times() -> None:
+    """Fault 95: they are counted, not kept one by one."""
+    async with stock() as emulator, calling(emulator) as caller:
+        emulator.fail_next(Fault.html(503), times=10**8)
+        emulator.fail_next(Fault.html(504))
+        assert (await caller.submit()).status == 503
+        assert emulator.faults_left == 10**8
 
 
 async def test_a_download_can_be_cut_and_taken_up_again() -> None:
@@ -263,6 +315,14 @@ async def test_a_download_can_be_a_page_or_expired() -> None:
         expired = await download(caller, url)
     assert (page[0], page[2]["Content-Type"]) == (200, "text/html")
     assert expired[0] == 403
+
+
+async def test_a_range_of_many_digits_gives_the_whole_file() -> None:
+    """Fault 95: a number that Python does not read is no error of the server."""
+    async with stock() as emulator, calling(emulator) as caller:
+        _, url = await finished(caller)
+        status, content, _ = await download(caller, url, Range=f"bytes={'9' * 5000}-")
+    assert (status, content[4:8]) == (200, b"ftyp")
 
 
 def test_a_fault_for_an_unknown_operation_is_refused() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import json
+import math
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from PIL import Image
 
+from kling_effects_async import BearerToken, DualImageEffect, EffectsClient, Service
 from kling_effects_async.emulator import Clips, Emulator, ReplyShape
 from tests.emulator_caller import (
     GATEWAY,
@@ -22,6 +27,7 @@ from tests.emulator_caller import (
 )
 
 NOW = 1_790_000_000.0
+NOT_BASE64 = "File is not in a valid base64 format"
 ACCESS_KEY = "some-access-key"
 SECRET = "a-secret-that-is-long-enough-for-hs256"
 
@@ -63,7 +69,8 @@ async def test_the_official_path_takes_a_signed_token_and_a_plain_key(authorizat
         (token(nbf=NOW + 1), 1003),
         (token(exp=NOW - 1), 1004),
         (token(exp=NOW), 1004),
-        ("Bearer another-key", 1000),
+        ("Bearer another-key", 1002),
+        ("Bearer one.dot", 1002),
         (token(iss="someone"), 1000),
         (token(secret=SECRET[::-1]), 1000),
     ],
@@ -83,7 +90,21 @@ async def test_a_refused_caller_sees_the_service_clock() -> None:
 
 async def test_the_gateway_takes_no_signed_token() -> None:
     async with stock() as emulator, calling(emulator, GATEWAY, token()) as caller:
-        assert (await caller.submit()).json["code"] == 1000
+        assert (await caller.submit()).json["code"] == 1002
+
+
+@pytest.mark.parametrize(
+    ("authorization", "message"),
+    [
+        ("Bearer another-key", "api key not found"),
+        ("Bearer api-key-kling-another", "api key not found"),
+        ("Bearer one.dot", "The token was expected to have 3 parts, but got 2"),
+    ],
+)
+async def test_a_wrong_key_is_refused_in_klings_words(authorization: str, message: str) -> None:
+    async with stock() as emulator, calling(emulator, OFFICIAL, authorization) as caller:
+        answer = await caller.query("1")
+    assert (answer.status, answer.json["code"], answer.json["message"]) == (401, 1002, message)
 
 
 @pytest.mark.parametrize("method", ["query", "list"])
@@ -110,7 +131,15 @@ async def test_the_gateway_takes_its_documented_examples(order: object) -> None:
         (single(input=None), "input"),
         (single(input=[]), "input"),
         (single(callback_url=1), "callback_url"),
+        (single() | {"callback_url": None}, "callback_url"),
+        (single() | {"external_task_id": None}, "external_task_id"),
         (single(external_task_id=["x"]), "external_task_id"),
+        (single(external_task_id=7), "external_task_id"),
+        (single(external_task_id="half a pair \ud800"), "external_task_id"),
+        (single(callback_url="https://cb.example/\ud800"), "callback_url"),
+        (single(effect_scene="squish\ud800"), "effect_scene"),
+        (with_input(single(), model_name="\ud800"), "input.model_name"),
+        (with_input(single(), image="https://img.example/\ud800"), "input.image"),
         (with_input(single(), model_name=None), "input.model_name"),
         (with_input(single(), model_name="kling-v1"), "input.model_name"),
         (with_input(single(), duration=None), "input.duration"),
@@ -119,8 +148,9 @@ async def test_the_gateway_takes_its_documented_examples(order: object) -> None:
         (with_input(single(), image=None), "input.image"),
         (with_input(single(), image=""), "input.image"),
         (with_input(single(), image=[PICTURE]), "input.image"),
-        (with_input(single(), image="data:image/png;base64," + PICTURE), "input.image"),
-        (with_input(single(), image="*not base64*"), "input.image"),
+        (with_input(single(), image="data:image/png;base64," + PICTURE), NOT_BASE64),
+        (with_input(single(), image="*not base64*"), NOT_BASE64),
+        (with_input(dual(), images=[PICTURE, PICTURE[:-1]]), NOT_BASE64),
         (with_input(dual(), mode=None), "input.mode"),
         (with_input(dual(), mode="best"), "input.mode"),
         (with_input(dual(), duration="7"), "input.duration"),
@@ -140,11 +170,138 @@ async def test_a_wrong_field_is_named_and_nothing_is_accepted(order: object, fie
         assert emulator.ledger.total == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[]", b"[" * 100_000])
-async def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
-    async with stock() as emulator, calling(emulator) as caller:
-        answer = await caller.ask("POST", GATEWAY, data=body)
+TEXT = json.dumps(single())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b'{"a":' * 50_000),
+        *(b"\xef\xbb\xbf" + TEXT.encode(), TEXT.encode("utf-16"), TEXT.encode("utf-32-le")),
+        *(json.dumps(single(extra=number)).encode() for number in (math.nan, math.inf, -math.inf)),
+        b'{"extra":' + b"9" * 6000 + b"," + TEXT[1:].encode(),
+        b'{"effect_scene":"expansion",' + TEXT[1:].encode(),
+        TEXT.replace('"input": {', '"input": {"image": "AAAA", ').encode(),
+        TEXT.encode() * 2,
+    ],
+    ids=lambda body: str(body[:24]),
+)
+@pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
+async def test_a_body_that_parsers_could_read_differently_is_refused(
+    body: bytes, path: str
+) -> None:
+    async with stock() as emulator, calling(emulator, path) as caller:
+        answer = await caller.post(body)
         assert (answer.status, answer.json["code"]) == (400, 1200)
+        assert emulator.ledger.total == 0
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "text/plain; charset=utf-8", "application/octet-stream", "", "json"]
+)
+async def test_a_body_that_does_not_say_it_is_json_is_refused(kind: str) -> None:
+    async with stock() as emulator, calling(emulator) as caller:
+        answer = await caller.post(TEXT.encode(), **{"Content-Type": kind})
+        assert (answer.status, answer.json["code"]) == (415, 1200)
+        assert emulator.ledger.total == 0
+
+
+async def test_a_body_without_a_content_type_is_refused() -> None:
+    async with stock() as emulator, calling(emulator) as caller:
+        answer = await caller.ask(
+            "POST", GATEWAY, data=TEXT.encode(), skip_auto_headers=["Content-Type"]
+        )
+        assert (answer.status, emulator.ledger.total) == (415, 0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=UTF-8", "Application/JSON", "application/hal+json"]
+)
+async def test_a_body_may_say_in_other_words_that_it_is_json(kind: str) -> None:
+    async with stock() as emulator, calling(emulator) as caller:
+        assert (await caller.post(TEXT.encode(), **{"Content-Type": kind})).status == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("not an address", "cb.example/hook", "/hook", "ftp://cb.example/hook", "mailto:a@b"),
+        *("https://", "https:///hook", "http://:80/hook", "https://cb.example:99999/hook"),
+        *("https://cb example/hook", " https://cb.example", "https://cb.example/a\nb"),
+        *("https://[::1/hook", "https://cb.example:0/", "javascript:alert(1)", "https:cb.example"),
+    ],
+)
+async def test_a_callback_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
+    async with stock() as emulator, calling(emulator) as caller:
+        answer = await caller.submit(callback_url=url)
+        assert (answer.status, answer.json["code"]) == (400, 1201)
+        assert "callback_url" in answer.json["message"]
+        assert url not in answer.json["message"]
+        assert emulator.ledger.total == 0
+
+
+@pytest.mark.parametrize("url", ["https://cb.example/hook?a=b#c", "http://[::1]:8080", ""])
+async def test_a_callback_address_or_none_at_all_is_taken(url: str) -> None:
+    """Kling's own pages send an empty text for none."""
+    async with stock() as emulator, calling(emulator) as caller:
+        assert (await caller.submit(callback_url=url)).status == 200
+
+
+@pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
+async def test_a_curly_apostrophe_names_the_same_scene(path: str) -> None:
+    async with stock() as emulator, calling(emulator, path) as caller:
+        for scene in ("let's_ride", "let\N{RIGHT SINGLE QUOTATION MARK}s_ride"):
+            assert (await caller.submit(effect_scene=scene)).status == 200
+        assert {entry.effect_scene for entry in emulator.ledger.entries} == {"let's_ride"}
+
+
+async def test_scenes_that_kling_has_retired_may_be_refused() -> None:
+    listed = single(effect_scene="net_the_fish")
+    async with stock(retired_scenes="refuse") as emulator, calling(emulator) as caller:
+        assert (await caller.submit(listed)).status == 200
+        for order, scene in ((dual(), "hug"), (single(), "squish")):
+            answer = await caller.submit(order)
+            assert (answer.status, answer.json["code"]) == (400, 1201)
+            assert answer.json["message"] == f"effect_scene value '{scene}' is invalid"
+        assert emulator.ledger.total == 1
+
+
+BARE: dict[str, object] = {"effect_scene": "hug", "input": {"images": [PICTURE, PICTURE]}}
+
+
+async def test_a_gateway_may_take_creates_without_its_model_fields() -> None:
+    async with stock(requires_model_fields=False) as emulator, calling(emulator) as caller:
+        assert (await caller.submit(BARE)).status == 200
+        assert (await caller.submit(dual())).status == 200
+        wrong = await caller.submit(with_input(BARE, duration="7"))
+        null = await caller.submit(BARE | {"input": {"images": [PICTURE] * 2, "mode": None}})
+        assert emulator.ledger.total == 2
+    assert "input.duration" in wrong.json["message"]
+    assert "input.mode" in null.json["message"]
+
+
+async def test_a_gateway_without_model_fields_serves_a_client_that_sends_none(cat: Path) -> None:
+    async with stock(requires_model_fields=False, speed=1e6) as emulator:
+        emulator_url = emulator.url
+        service = Service.gateway(emulator_url, sends_defaults=False)
+        async with EffectsClient(BearerToken("emulator-key"), service=service) as client:
+            result = await client.run(DualImageEffect("hug", left=cat, right=cat))
+    assert result.video.url.startswith(emulator_url)
+
+
+async def test_slow_senders_of_large_bodies_do_not_keep_others_out() -> None:
+    """Fault 95: half-sent bodies are held back, and few of them are in memory."""
+    head = f"POST {GATEWAY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer emulator-key\r\n"
+    typed = head + "Content-Type: application/json\r\nContent-Length: 9000000\r\n\r\n{"
+    async with stock() as emulator, calling(emulator) as caller:
+        port = int(emulator.url.rpartition(":")[2])
+        pipes = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+        for _, writer in pipes:
+            writer.write(typed.encode())
+        by_address = with_input(single(), image="https://img.example/a.jpg")
+        assert (await caller.submit(by_address)).status == 200
+        for _, writer in pipes:
+            writer.close()
 
 
 async def test_the_official_path_wants_pictures_only_and_passes_over_the_rest() -> None:
@@ -172,7 +329,7 @@ async def test_a_picture_of_more_than_ten_megabytes_is_refused_and_one_of_ten_is
 )
 async def test_a_body_above_the_cap_is_413(shape: ReplyShape, code: object) -> None:
     async with stock(reply_shape=shape) as emulator, calling(emulator) as caller:
-        answer = await caller.ask("POST", GATEWAY, data=io.BytesIO(bytes(33 * 2**20)))
+        answer = await caller.post(bytes(33 * 2**20))
     assert (answer.status, answer.json["code"]) == (413, code)
 
 

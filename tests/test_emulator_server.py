@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,30 @@ async def test_nothing_is_left_running_after_the_end() -> None:
         {"refresh_s": -1},
         {"access_keys": {"key": "too short"}},
         {"clips": "movies"},
+        {"task_seconds": -1.0},
+        {"task_seconds": (9.0, 3.0)},
+        {"units": "two"},
+        {"units_per_scene": {"hug": "-1"}},
+        {"balance_units": "much"},
+        {"balance_units": -1},
+        {"bearer_keys": []},
+        {"bearer_keys": "one-key"},
+        {"bearer_keys": [""]},
+        {"webhook_secret": "whsec_"},
+        {"webhook_secret": "whsec_no base64"},
+        {"unknown_task": "nobody"},
+        {"retired_scenes": "forget"},
     ],
 )
 def test_an_impossible_setting_is_refused_when_made(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Emulator(**options)
+
+
+def test_a_refused_secret_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="32 bytes") as refused:
+        Emulator(access_keys={"sentinel-access": "sentinel-secret"})
+    assert "sentinel" not in str(refused.value)
 
 
 def test_secrets_do_not_show_in_the_settings() -> None:
@@ -105,6 +125,8 @@ async def test_the_ledger_and_the_counts_can_be_read_over_http() -> None:
         ({"fault": "garbage", "body": "x"}, Fault.garbage(b"x")),
         ({"fault": "rate_limited", "retry_after": 3}, Fault.rate_limited(3)),
         ({"fault": "changed_etag"}, Fault.changed_etag()),
+        ({"fault": "task_failed", "message": "no luck"}, Fault.task_failed("no luck")),
+        ({"fault": "rejected", "code": 1303}, Fault.rejected(1303)),
     ],
 )
 def test_a_fault_in_json_is_a_constructor_by_name(given: dict[str, Any], fault: Fault) -> None:
@@ -139,6 +161,85 @@ async def test_a_fault_that_makes_no_sense_is_400_and_says_why(given: object) ->
         assert answer.status == 400
         assert answer.json["error"]
         assert emulator.faults_left == 0
+
+
+def odd(fault: str, name: str, *values: object, **others: object) -> list[object]:
+    """The same fault with one argument after the other that makes no sense."""
+    return [{"fault": fault, name: value} | others for value in values]
+
+
+ODD_FAULTS = [
+    *odd("late", "delay_s", "x", -1, None, True, []),
+    *odd("answer", "status", "abc", 99_999, -1, 101, None, True, 2.5),
+    *odd("answer", "body", 5, None, [1], status=200),
+    *odd("answer", "headers", "x", {"X": "a\r\nB: c"}, {"X Y": "z"}, {"X": 1}, status=200),
+    *odd("answer", "content_type", 5, None, status=200),
+    *odd("answer", "accepted", "yes", None, status=200),
+    *odd("cut_answer", "after_bytes", -5, "x", None, 1.5),
+    *odd("drip", "piece_bytes", 0, -1, "x"),
+    *odd("drip", "every_s", "x", -1),
+    *odd("rate_limited", "retry_after", "1\r\nX: y"),
+    *odd("business_code", "code", "x", None, 1.5),
+    *odd("business_code", "message", 5, code=1303),
+    *odd("rejected", "code", "x", None, 99, []),
+    *odd("task_failed", "message", 5, None),
+    *odd("status_word", "word", 5, None),
+    *odd("html", "on", "nonsense", None, []),
+    *odd("html", "times", 0, -1, True, "3", None),
+    *odd("html", "fault", "from_json", "__init__", None, ["a"], {"a": 1}),
+    *([], 5, None, "x"),
+]
+
+
+@pytest.mark.parametrize("given", ODD_FAULTS, ids=str)
+async def test_an_odd_fault_is_refused_when_it_is_scripted(given: object) -> None:
+    """Fault 95: and not found out by the request that it was meant for."""
+    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
+        typed = {"Content-Type": "application/json"}
+        body = json.dumps(given)
+        answer = await caller.ask("POST", "/_emulator/faults", data=body, headers=typed)
+        assert (answer.status, emulator.faults_left) == (400, 0)
+        assert (await caller.submit()).status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[" * 100_000, b"\xff", b'{"fault": NaN}'])
+async def test_a_fault_that_is_no_json_is_refused(body: bytes) -> None:
+    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
+        typed = {"Content-Type": "application/json"}
+        answer = await caller.ask("POST", "/_emulator/faults", data=body, headers=typed)
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:8787"}, 403),
+        ({"Host": "192.0.2.1"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "localhost:8787"}, 200),
+        ({"Host": "[::1]:8787"}, 200),
+        ({"Origin": "http://127.0.0.1:3000"}, 200),
+    ],
+)
+async def test_a_web_page_of_elsewhere_reaches_no_control_route(
+    headers: dict[str, str], status: int
+) -> None:
+    """Fault 95: neither by a request of its own nor by a name of its own that points here."""
+    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
+        for method, path in (("GET", "ledger"), ("GET", "requests"), ("POST", "faults")):
+            options = {"json": {"fault": "html"}} if method == "POST" else {}
+            answer = await caller.ask(method, f"/_emulator/{path}", headers=headers, **options)
+            assert answer.status == status
+        assert emulator.faults_left == (status == 200)
+
+
+async def test_a_fault_is_scripted_as_json_alone() -> None:
+    """Fault 95: a page of another site can send text without asking first, but not JSON."""
+    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
+        answer = await caller.ask("POST", "/_emulator/faults", data='{"fault": "html"}')
+        assert (answer.status, emulator.faults_left) == (415, 0)
 
 
 @pytest.mark.parametrize("source", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
+from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape, UnknownTask
 from tests.emulator_caller import GATEWAY, OFFICIAL, Answer, calling, single
 
 WRAPPED = [ReplyShape.WRAPPED, ReplyShape.WRAPPED_TWICE]
@@ -126,14 +126,57 @@ def _input(order: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-@pytest.mark.parametrize("shape", [ReplyShape.FLAT, ReplyShape.UNION])
-async def test_an_unknown_task_is_404_where_bodies_are_flat(shape: ReplyShape) -> None:
+async def unknown(path: str = GATEWAY, **options: Any) -> Answer:
+    """What the query of an unknown id is told."""
     async with (
-        Emulator(clips=Clips.STOCK, reply_shape=shape) as emulator,
-        calling(emulator) as caller,
+        Emulator(clips=Clips.STOCK, **options) as emulator,
+        calling(emulator, path) as caller,
     ):
-        answer = await caller.query("nobody")
+        return await caller.query("nobody")
+
+
+NOT_FOUND = "Task not found by id/external id: nobody"
+
+
+@pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
+@pytest.mark.parametrize("shape", [ReplyShape.FLAT, ReplyShape.UNION])
+async def test_an_unknown_task_is_400_with_klings_words(shape: ReplyShape, path: str) -> None:
+    """Fault 75: 1201 is also what a wrong parameter gets."""
+    answer = await unknown(path, reply_shape=shape)
+    assert answer.status == 400
+    assert set(answer.json) == {"code", "message", "request_id"}
+    assert {"code": 1201, "message": NOT_FOUND}.items() <= answer.json.items()
+
+
+@pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
+async def test_an_unknown_task_may_be_404(path: str) -> None:
+    answer = await unknown(path, unknown_task=UnknownTask.NOT_FOUND)
     assert (answer.status, answer.json["code"]) == (404, 1203)
+
+
+async def test_an_unknown_task_may_be_a_success_without_a_task() -> None:
+    """Fault 74: HTTP 200, and nothing in it."""
+    answer = await unknown(unknown_task=UnknownTask.EMPTY)
+    assert answer.status == 200
+    assert answer.json == {"code": "success", "message": "", "data": None}
+
+
+@pytest.mark.parametrize("shape", ReplyShape)
+async def test_an_unknown_task_may_be_a_slug_in_every_shape(shape: ReplyShape) -> None:
+    answer = await unknown(reply_shape=shape, unknown_task=UnknownTask.TASK_NOT_EXIST)
+    assert (answer.status, answer.json["code"]) == (400, "task_not_exist")
+
+
+@pytest.mark.parametrize("shape", WRAPPED)
+async def test_a_wrapped_gateway_may_pass_klings_unknown_task_on(shape: ReplyShape) -> None:
+    answer = await unknown(reply_shape=shape, unknown_task=UnknownTask.KLING)
+    assert (answer.status, answer.json["code"]) == (400, "fail_to_fetch_task")
+    assert json.loads(answer.json["message"])["message"] == NOT_FOUND
+
+
+@pytest.mark.parametrize("form", [UnknownTask.TASK_NOT_EXIST, UnknownTask.EMPTY])
+async def test_the_official_path_knows_no_gateways_words(form: UnknownTask) -> None:
+    assert (await unknown(OFFICIAL, unknown_task=form)).json["message"] == NOT_FOUND
 
 
 @pytest.mark.parametrize("shape", WRAPPED)
@@ -191,11 +234,23 @@ async def test_an_unknown_path_is_a_web_page_with_200(path: str, method: str) ->
     assert answer.body.startswith(b"<!doctype html>")
 
 
-async def test_an_unknown_path_under_v1_is_404() -> None:
-    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        answer = await caller.ask("GET", "/v1/videos/effectz")
+@pytest.mark.parametrize("path", ["/v1/task/list", "/v1/videos/effectz", "/v1", "/account/x"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_unknown_path_of_kling_has_springs_body(path: str, method: str) -> None:
+    """Fault 76: it says nothing about a task."""
+    async with (
+        Emulator(clips=Clips.STOCK, wall=lambda: 1_749_888_794.778) as emulator,
+        calling(emulator) as caller,
+    ):
+        answer = await caller.ask(method, f"{path}?token=secret")
     assert answer.status == 404
-    assert answer.json["error"]["type"] == "invalid_request_error"
+    assert answer.json == {
+        "timestamp": "2025-06-14T08:13:14.778+0000",
+        "status": 404,
+        "error": "Not Found",
+        "message": "No message available",
+        "path": path,
+    }
 
 
 async def test_a_wrong_method_on_the_official_path_is_1202() -> None:

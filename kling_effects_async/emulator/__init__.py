@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from kling_effects_async.emulator.faults import Fault
     from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
     from kling_effects_async.emulator.server import Emulator
-    from kling_effects_async.emulator.settings import Clips, EmulatorError, RepeatedId, ReplyShape
+    from kling_effects_async.emulator.settings import (
+        Clips,
+        EmulatorError,
+        RepeatedId,
+        ReplyShape,
+        RetiredScenes,
+        UnknownTask,
+    )
 
 __all__ = [
     "Clips",
@@ -29,6 +36,8 @@ __all__ = [
     "LedgerEntry",
     "RepeatedId",
     "ReplyShape",
+    "RetiredScenes",
+    "UnknownTask",
 ]
 
 _HOMES = {
@@ -40,6 +49,8 @@ _HOMES = {
     "LedgerEntry": "ledger",
     "RepeatedId": "settings",
     "ReplyShape": "settings",
+    "RetiredScenes": "settings",
+    "UnknownTask": "settings",
 }
 
 

@@ -32,6 +32,10 @@ class EmulatedClock:
         """Emulated Unix time."""
         return self._start_s + (self._loop.time() - self._loop_start_s) * self.speed
 
+    def loop_s(self) -> float:
+        """The event loop's own clock, in seconds from anywhere: for limits of real requests."""
+        return self._loop.time()
+
     def wall_s(self) -> float:
         """Real Unix time: tokens and webhook signatures are judged by it, at any speed."""
         return self._wall()

@@ -5,16 +5,24 @@
     POST /_emulator/faults     {"fault": "cut_answer", "on": "query", "after_bytes": 9, "times": 2}
 
 A fault is one of ``Fault``'s constructors by name with its arguments; ``times`` is 1 if absent.
+
+There is no key on these paths. They are served to programs of this machine, and not to pages in its
+browsers: a page of another site can send a request here, but not without its ``Origin``, not as
+JSON, and, where it made its own name point here, not without that name as ``Host``.
 """
 
 from __future__ import annotations
 
 import ipaddress
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from attrs import asdict
 
+from kling_effects_async.emulator.bodies import read_body
+from kling_effects_async.emulator.callbacks import is_loopback
 from kling_effects_async.emulator.faults import Fault
+from kling_effects_async.emulator.json_body import check_content_type, read_json
+from kling_effects_async.emulator.refusals import RefusedError
 from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE
 
 __all__ = ["add_control_routes"]
@@ -46,19 +54,27 @@ async def show_requests(request: web.Request) -> web.Response:
 async def add_faults(request: web.Request) -> web.Response:
     _only_from_here(request)
     try:
-        given = await request.json()
-        if not isinstance(given, dict):
-            raise ValueError("a fault is a JSON object")
+        check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
+        given = dict(read_json(await read_body(request)))
         times = given.pop("times", 1)
-        if not isinstance(times, int):
+        if isinstance(times, bool) or not isinstance(times, int):
             raise ValueError("times must be a whole number")
         request.app[FAULTS].add(Fault.from_json(given), times)
+    except RefusedError as refused:
+        return _says_no(refused.status or 400, refused.message)
     except (ValueError, TypeError) as error:
-        return web.json_response({"error": str(error)}, status=400)
+        return _says_no(400, str(error))
     return web.json_response({"waiting": request.app[FAULTS].left})
 
 
+def _says_no(status: int, why: str) -> web.Response:
+    return web.json_response({"error": why}, status=status)
+
+
 def _only_from_here(request: web.Request) -> None:
-    """There is no key on these paths, so an emulator on a public address must not serve them."""
     if request.remote is None or not ipaddress.ip_address(request.remote).is_loopback:
-        raise web.HTTPForbidden
+        raise web.HTTPForbidden(text="only programs on this machine may ask this")
+    origin = request.headers.get(hdrs.ORIGIN)
+    addresses = [f"http://{request.host}", *([] if origin is None else [origin])]
+    if not all(map(is_loopback, addresses)):
+        raise web.HTTPForbidden(text="asked under another machine's name, or by a web page")

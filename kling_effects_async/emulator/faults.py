@@ -11,27 +11,66 @@ import enum
 import inspect
 import json
 import math
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
-from attrs import Factory, define, field, frozen, validators
+from attrs import Attribute, Factory, field, frozen, validators
 
-__all__ = ["OPERATIONS", "Canned", "Fault", "FaultQueues", "Operation", "Twist"]
+from kling_effects_async.emulator.refusals import CODES
+
+__all__ = ["CONSTRUCTORS", "OPERATIONS", "Canned", "Fault", "Operation", "Twist"]
 
 Operation: TypeAlias = Literal["submit", "query", "list", "download"]
 OPERATIONS: tuple[str, ...] = get_args(Operation)
 
+# A failure text seen at Kling, 2025-12 to 2026-09.
+_RISK_CONTROL = "Failure to pass the risk control system"
+
 _ERROR_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
+
+
+def _are_headers(_canned: object, _attribute: Attribute[Any], headers: object) -> None:
+    if not isinstance(headers, Mapping):
+        raise TypeError("headers must be a mapping of texts")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("headers must be a mapping of texts")
+        if not name or not set(name) <= _HEADER_LETTERS or set(value) & set("\r\n\0"):
+            raise ValueError(f"a header cannot be sent: {name!r}")
+
+
+def _is_whole(_fault: object, attribute: Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{attribute.name} must be a whole number, not {value!r}")
+
+
+def _is_seconds(_fault: object, attribute: Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"{attribute.name} must be seconds from 0 up, not {value!r}")
+
+
+def _is_cut(_fault: object, attribute: Attribute[Any], value: object) -> None:
+    if value in (None, "before_reading", "after_reading"):
+        return
+    _is_whole(_fault, attribute, value)
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{attribute.name} must be at least 0 bytes, not {value}")
+
+
+# Source: RFC 9110, section 5.6.2: what the name of a header is made of.
+_HEADER_LETTERS = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
+)
+_is_text = validators.instance_of(str)
 
 
 @frozen
 class Canned:
-    """An answer sent instead of the service's own."""
+    """An answer sent instead of the service's own. Statuses below 200 are never final answers."""
 
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(factory=dict)
+    status: int = field(validator=[_is_whole, validators.ge(200), validators.le(599)])
+    body: bytes = field(default=b"", validator=validators.instance_of(bytes))
+    headers: Mapping[str, str] = field(factory=dict, validator=_are_headers)
 
 
 class Twist(enum.Enum):
@@ -52,6 +91,7 @@ class Fault:
 
     Attributes:
         accepted: the service does its work first; its own answer is then what is late or cut.
+        failure: what the accepted task fails with in the end; ``None``: it is a task like others.
         canned: sent in place of the service's answer.
         code: a Kling business code answered in the host's own shape.
         delay_s: seconds of the event loop's clock before the answer; infinity: it never comes.
@@ -62,19 +102,22 @@ class Fault:
     """
 
     on: Operation = field(default="submit", validator=validators.in_(OPERATIONS))
-    accepted: bool = False
+    accepted: bool = field(default=False, validator=validators.instance_of(bool))
+    failure: str | None = field(default=None, validator=validators.optional(_is_text))
     canned: Canned | None = None
-    code: int | None = None
-    message: str = ""
-    headers: Mapping[str, str] = Factory(dict)
-    delay_s: float = 0.0
-    cut: Literal["before_reading", "after_reading"] | int | None = None
-    announces_length: bool = True
-    drip_bytes: int = 0
-    drip_every_s: float = 0.0
+    code: int | None = field(default=None, validator=validators.optional(_is_whole))
+    message: str = field(default="", validator=_is_text)
+    headers: Mapping[str, str] = field(default=Factory(dict), validator=_are_headers)
+    delay_s: float = field(default=0.0, validator=_is_seconds)
+    cut: Literal["before_reading", "after_reading"] | int | None = field(
+        default=None, validator=_is_cut
+    )
+    announces_length: bool = field(default=True, validator=validators.instance_of(bool))
+    drip_bytes: int = field(default=0, validator=[_is_whole, validators.ge(0)])
+    drip_every_s: float = field(default=0.0, validator=_is_seconds)
     has_no_head: bool = False
     twist: Twist | None = None
-    word: str = ""
+    word: str = field(default="", validator=_is_text)
 
     @classmethod
     def answer(
@@ -96,6 +139,7 @@ class Fault:
     def json(
         cls, status: int, payload: object, *, on: Operation = "submit", accepted: bool = False
     ) -> Fault:
+        """Any answer in JSON."""
         return cls.answer(status, json.dumps(payload), on=on, accepted=accepted)
 
     @classmethod
@@ -108,8 +152,24 @@ class Fault:
     def business_code(
         cls, code: int, message: str = "", *, on: Operation = "submit", accepted: bool = False
     ) -> Fault:
-        """A documented refusal with its documented HTTP status, in the shape of the host."""
+        """Any code, with its documented HTTP status (400 if unknown), in the shape of the host."""
         return cls(on=on, accepted=accepted, code=code, message=message)
+
+    @classmethod
+    def rejected(cls, code: int) -> Fault:
+        """The submit is refused with a documented code, in Kling's words; nothing is charged.
+
+        Raises:
+            ValueError: the code is in no table of Kling's.
+        """
+        if code not in CODES:
+            raise ValueError(f"unknown code {code!r}; known: {', '.join(map(str, CODES))}")
+        return cls(code=code)
+
+    @classmethod
+    def task_failed(cls, message: str = _RISK_CONTROL) -> Fault:
+        """The task is accepted, runs as long as others, and fails with this message."""
+        return cls(accepted=True, failure=message)
 
     @classmethod
     def rate_limited(
@@ -169,6 +229,8 @@ class Fault:
         accepted: bool = True,
     ) -> Fault:
         """The right answer, unbearably slowly."""
+        if piece_bytes == 0:
+            raise ValueError("piece_bytes must be at least 1")
         return cls(on=on, accepted=accepted, drip_bytes=piece_bytes, drip_every_s=every_s)
 
     @classmethod
@@ -242,44 +304,30 @@ class Fault:
         """
         arguments = {name: value for name, value in given.items() if name != "fault"}
         name = given.get("fault")
-        if name not in _CONSTRUCTORS:
-            raise ValueError(f"unknown fault {name!r}; known: {', '.join(_CONSTRUCTORS)}")
+        if name not in CONSTRUCTORS:
+            raise ValueError(f"unknown fault {name!r}; known: {', '.join(CONSTRUCTORS)}")
         constructor = getattr(cls, name)
-        try:
-            inspect.signature(constructor).bind(**arguments)
-        except TypeError as error:
-            raise ValueError(f"fault {name!r}: {error}") from None
         if isinstance(arguments.get("body"), str):
-            arguments["body"] = arguments["body"].encode()
-        fault: Fault = constructor(**arguments)
+            arguments["body"] = arguments["body"].encode(errors="replace")
+        try:
+            _check_arguments(constructor, arguments)
+            fault: Fault = constructor(**arguments)
+        except (TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"fault {name!r}: {error}") from None
         return fault
 
 
-_CONSTRUCTORS = tuple(
+def _check_arguments(constructor: Any, arguments: Mapping[str, Any]) -> None:
+    """Refuse unknown names, and nulls where nothing stands for "none"."""
+    given = inspect.signature(constructor)
+    given.bind(**arguments)
+    for name, value in arguments.items():
+        if value is None and given.parameters[name].default is not None:
+            raise ValueError(f"{name} must not be null")
+
+
+CONSTRUCTORS: tuple[str, ...] = tuple(
     name
     for name, member in vars(Fault).items()
     if isinstance(member, classmethod) and not name.startswith("_") and name != "from_json"
 )
-
-
-@define
-class FaultQueues:
-    """The faults still to come, one queue per operation."""
-
-    _queues: dict[str, deque[Fault]] = field(
-        factory=lambda: {operation: deque() for operation in OPERATIONS}, init=False
-    )
-
-    def add(self, fault: Fault, times: int = 1) -> None:
-        if times < 1:
-            raise ValueError(f"times must be at least 1, not {times}")
-        self._queues[fault.on].extend([fault] * times)
-
-    def take(self, operation: str) -> Fault | None:
-        queue = self._queues.get(operation)
-        return queue.popleft() if queue else None
-
-    @property
-    def left(self) -> int:
-        """How many faults wait for a call: 0 at a test's end says all of them happened."""
-        return sum(map(len, self._queues.values()))

@@ -14,7 +14,8 @@ from kling_effects_async.emulator.refusals import Reply
 
 __all__ = ["etag_of", "serve_clip", "sign_of"]
 
-_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# As many digits as a file can need: int() refuses thousands of them with an error.
+_ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def sign_of(task_id: str, key: bytes) -> str:

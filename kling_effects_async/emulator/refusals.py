@@ -4,32 +4,48 @@
     E1     {"error": {"message", "type", "code"}}                  new-api: before there is a task
     E2     {"code": "<slug>", "message": "...", "data": null}      new-api: about a task
 
+    Spring {"timestamp", "status", "error", "message", "path"}     Kling: no such path
+
 Source: K4 error-codes page, 2026-09, for codes and statuses; its table prints meanings, not texts,
-so most messages are ours. new-api bodies: its source of 2025-04 (relay_task.go, auth.go).
+so most messages are ours. Those seen at Kling's own hosts in 2026 have a comment. new-api bodies:
+its source of 2025-04 (relay_task.go, auth.go).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from attrs import field, frozen
 
-from kling_effects_async.emulator.settings import ReplyShape
+from kling_effects_async.emulator.settings import ReplyShape, UnknownTask
 
-__all__ = ["CODES", "Reply", "html_page", "json_reply", "no_such_path", "refusal", "unknown_task"]
+__all__ = [
+    "CODES",
+    "OutOfUnitsError",
+    "RefusedError",
+    "Reply",
+    "gateway_page",
+    "html_page",
+    "json_reply",
+    "no_such_path",
+    "out_of_units",
+    "refusal",
+    "unknown_task",
+]
 
 CODES: Mapping[int, tuple[int, str]] = MappingProxyType(
     {
         1000: (401, "authentication failed"),
         1001: (401, "Authorization is empty"),
-        1002: (401, "Authorization is invalid"),
+        1002: (401, "api key not found"),  # seen for a key that nobody has
         1003: (401, "Authorization is not valid yet"),
         1004: (401, "Authorization has expired"),
         1100: (429, "account exception"),
         1101: (429, "account is in arrears"),
-        1102: (429, "resource pack is used up or has expired"),
+        1102: (429, "Account balance not enough"),  # seen
         1103: (403, "no right to this API or model"),
         1200: (400, "request parameters are invalid"),
         1201: (400, "request parameter value is invalid"),
@@ -58,6 +74,29 @@ _INDEX_PAGE = (
 _FLAT_SHAPES = (ReplyShape.FLAT, ReplyShape.UNION)
 
 
+class RefusedError(Exception):
+    """A request the service says no to, before anything was created.
+
+    Attributes:
+        code: Kling's business code; ``CODES`` has its HTTP status.
+        message: says which field, as the error-codes page promises for 1201; empty: the code's own.
+        status: the HTTP status where it is not the code's own.
+    """
+
+    def __init__(self, code: int, message: str = "", *, status: int | None = None) -> None:
+        super().__init__(f"{code} {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class OutOfUnitsError(RefusedError):
+    """The account cannot pay for the task."""
+
+    def __init__(self) -> None:
+        super().__init__(1102)
+
+
 @frozen
 class Reply:
     """An answer before it becomes an HTTP response."""
@@ -69,8 +108,9 @@ class Reply:
 
 
 def json_reply(status: int, payload: object, headers: Mapping[str, str] | None = None) -> Reply:
-    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-    return Reply(status, body, headers=headers or {})
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    # A refusal repeats what was sent; half of a surrogate pair becomes a question mark.
+    return Reply(status, text.encode(errors="replace"), headers=headers or {})
 
 
 def html_page(status: int = 200, text: str = _INDEX_PAGE) -> Reply:
@@ -111,30 +151,67 @@ def _wrapped_refusal(flat: Mapping[str, object], status: int, request_id: str) -
     return _e2("fail_to_fetch_task", json.dumps(flat, separators=(",", ":")))
 
 
-def unknown_task(task_id: str, shape: ReplyShape, request_id: str) -> Reply:
+def unknown_task(
+    given_id: str, answer: UnknownTask | None, shape: ReplyShape, request_id: str
+) -> Reply:
     """No task has this id.
 
-    Source: new-api's relay_task.go for the wrapped shapes, HTTP 400. What Kling answers is not
-    documented; 404 with 1203, "the requested resource does not exist", is our choice.
+    Args:
+        answer: ``None``: what such a host is known to say. Kling's own words where bodies are flat;
+            a gateway that wraps them keeps rows of its own, and has its own words.
+    """
+    is_flat = shape in _FLAT_SHAPES
+    match answer or (UnknownTask.KLING if is_flat else UnknownTask.TASK_NOT_EXIST):
+        case UnknownTask.KLING:
+            message = f"Task not found by id/external id: {given_id}"
+            return refusal(1201, shape, request_id, message=message)
+        case UnknownTask.NOT_FOUND:
+            return refusal(1203, shape, request_id, message=f"task {given_id} does not exist")
+        case UnknownTask.TASK_NOT_EXIST:
+            return json_reply(400, _e2("task_not_exist", "task_not_exist"))
+        case UnknownTask.EMPTY:
+            return json_reply(200, {"code": "success", "message": "", "data": None})
+
+
+def out_of_units(shape: ReplyShape, request_id: str) -> Reply:
+    """The account is empty: Kling's 1102, or the words of a gateway that keeps its own accounts.
+
+    Source: new-api's relay_task.go, 2025-04 (HTTP 403).
     """
     if shape in _FLAT_SHAPES:
-        return refusal(1203, shape, request_id, message=f"task {task_id} does not exist")
-    return json_reply(400, _e2("task_not_exist", "task_not_exist"))
+        return refusal(1102, shape, request_id)
+    return json_reply(403, _e2("quota_not_enough", "user quota is not enough"))
 
 
-def no_such_path(path: str, request_id: str) -> Reply:
-    """An address nobody serves: 404 under ``/v1``, elsewhere the web page with HTTP 200.
+def no_such_path(path: str, wall_s: float) -> Reply:
+    """An address that Kling does not serve: Spring's own body, which says nothing about a task.
+
+    Source: seen at Kling, 2025-06, under ``/v1``.
+    """
+    now = datetime.fromtimestamp(wall_s, UTC)
+    return json_reply(
+        404,
+        {
+            "timestamp": f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}+0000",
+            "status": 404,
+            "error": "Not Found",
+            "message": "No message available",
+            "path": path,
+        },
+    )
+
+
+def gateway_page() -> Reply:
+    """An address that a gateway does not serve: its web page, with HTTP 200.
 
     Source: new-api's router/web-router.go, 2025-04 and 2026.
     """
-    if path != "/v1" and not path.startswith("/v1/"):
-        return html_page()
-    return json_reply(404, _e1(f"Invalid URL ({path})", request_id, kind="invalid_request_error"))
+    return html_page()
 
 
-def _e1(message: str, request_id: str, *, kind: str = "new_api_error") -> object:
+def _e1(message: str, request_id: str) -> object:
     text = f"{message} (request id: {request_id})"
-    return {"error": {"message": text, "type": kind, "code": ""}}
+    return {"error": {"message": text, "type": "new_api_error", "code": ""}}
 
 
 def _e2(slug: str, message: str) -> object:

@@ -9,21 +9,28 @@ from aiohttp import hdrs, web
 from attrs import evolve
 
 from kling_effects_async.emulator.account import Account
+from kling_effects_async.emulator.bodies import read_body
+from kling_effects_async.emulator.costs import COSTS_PATH, LEAST_PAUSE_S, costs_reply
 from kling_effects_async.emulator.faults import Fault, Twist
+from kling_effects_async.emulator.json_body import check_content_type
 from kling_effects_async.emulator.media import etag_of, serve_clip
 from kling_effects_async.emulator.pictures import are_usable
-from kling_effects_async.emulator.refusals import html_page, no_such_path, unknown_task
+from kling_effects_async.emulator.refusals import (
+    RefusedError,
+    Reply,
+    gateway_page,
+    html_page,
+    no_such_path,
+    unknown_task,
+)
 from kling_effects_async.emulator.replies import create_reply, list_reply, query_reply
 from kling_effects_async.emulator.tasks import Task, TaskView, view_of
-from kling_effects_async.emulator.validation import Dialect, Order, RefusedError, read_order
-from kling_effects_async.emulator.wire import FAULT, REQUEST_ID, SERVICE, dialect_of, respond
+from kling_effects_async.emulator.validation import Dialect, Order, read_order
+from kling_effects_async.emulator.wire import FAULT, NOTE, REQUEST_ID, SERVICE, dialect_of, respond
 
-__all__ = ["ACCOUNT", "BODY_LIMIT_BYTES", "EFFECTS_PATHS", "add_routes"]
+__all__ = ["ACCOUNT", "EFFECTS_PATHS", "add_routes"]
 
 ACCOUNT = web.AppKey("account", Account)
-
-# Two pictures of 10 MB are 28 MB as base64. A choice: what the real hosts cap is not documented.
-BODY_LIMIT_BYTES = 32 * 2**20
 
 # Below this, decoding takes less than handing it to a thread and waiting.
 _INLINE_BODY_BYTES = 2**18
@@ -34,6 +41,10 @@ EFFECTS_PATHS = ("/kling/v1/videos/effects", "/v1/videos/effects")
 _PAGE_NUMBERS = range(1, 1001)
 _PAGE_SIZES = range(1, 501)
 
+# Source: K6 account page, 2026-09: both in Unix milliseconds. As far as the year 5138: a choice.
+_WINDOW = ("start_time", "end_time")
+_MOMENTS_MS = range(10**14)
+
 
 def add_routes(app: web.Application) -> None:
     for path in EFFECTS_PATHS:
@@ -41,6 +52,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_get(path, list_tasks, allow_head=False)
         app.router.add_get(path + "/{id}", query, allow_head=False)
     app.router.add_get("/media/{task_id}.mp4", download)
+    app.router.add_get(COSTS_PATH, costs, allow_head=False)
     app.router.add_route("*", "/{path:.*}", anything_else)
 
 
@@ -48,7 +60,10 @@ async def submit(request: web.Request) -> web.StreamResponse:
     dialect = _admit(request)
     service = request.app[SERVICE]
     order, has_usable_images = await _read_order(request, dialect)
-    task = service.accept(order, has_usable_images=has_usable_images)
+    fault = request.get(FAULT)
+    failure = fault.failure if isinstance(fault, Fault) else None
+    task = service.accept(order, has_usable_images=has_usable_images, failure=failure)
+    request[NOTE] = f"accepted task {task.task_id} ({order.effect_scene})"
     view = view_of(task, task.life.accepted_s)
     return respond(create_reply(view, service.shape(dialect), request[REQUEST_ID]))
 
@@ -60,19 +75,40 @@ async def query(request: web.Request) -> web.StreamResponse:
     task = service.find(given_id)
     shape = service.shape(dialect)
     if task is None or _twist(request) is Twist.UNKNOWN_TASK:
-        return respond(unknown_task(given_id, shape, request[REQUEST_ID]))
-    return respond(query_reply(_twisted_view(request, task, dialect), shape, request[REQUEST_ID]))
+        request[NOTE] = "unknown task"
+        answer = service.unknown_task(dialect)
+        return respond(unknown_task(given_id, answer, shape, request[REQUEST_ID]))
+    view = _twisted_view(request, task, dialect)
+    request[NOTE] = f"task {task.task_id} is {view.word}"
+    return respond(query_reply(view, shape, request[REQUEST_ID]))
 
 
 async def list_tasks(request: web.Request) -> web.StreamResponse:
     dialect = _admit(request)
     service = request.app[SERVICE]
     if not service.settings.lists_tasks:
-        return respond(no_such_path(request.path, request[REQUEST_ID]))
+        return respond(_no_such_path(request))
     number = _whole_number(request, "pageNum", 1, _PAGE_NUMBERS)
     size = _whole_number(request, "pageSize", 30, _PAGE_SIZES)
     views = [_twisted_view(request, task, dialect) for task in service.page(number, size)]
+    request[NOTE] = f"a page of {len(views)} tasks"
     return respond(list_reply(views, service.shape(dialect), request[REQUEST_ID]))
+
+
+async def costs(request: web.Request) -> web.StreamResponse:
+    """The window asked for must be there and be one, and changes nothing: there is one pack."""
+    _admit(request)
+    service = request.app[SERVICE]
+    start_ms, end_ms = (_whole_number(request, name, None, _MOMENTS_MS) for name in _WINDOW)
+    if start_ms > end_ms:
+        raise RefusedError(1201, "start_time must not be after end_time")
+    if not service.may_tell_costs(LEAST_PAUSE_S):
+        raise RefusedError(1302)
+    balance = service.balance
+    left_units = balance.left_units(service.clock.now_s())
+    return respond(
+        costs_reply(balance.total_units, left_units, service.start_s, request[REQUEST_ID])
+    )
 
 
 async def download(request: web.Request) -> web.StreamResponse:
@@ -99,9 +135,18 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 async def anything_else(request: web.Request) -> web.StreamResponse:
     """Another path or another method. Kling's table has a code for the second: 1202, HTTP 404."""
-    if request.path.startswith(EFFECTS_PATHS[1]) and request.method != hdrs.METH_GET:
+    served = (EFFECTS_PATHS[1], COSTS_PATH)
+    is_served = request.path in served or request.path.rpartition("/")[0] == EFFECTS_PATHS[1]
+    if is_served and request.method != hdrs.METH_GET:
         raise RefusedError(1202)
-    return respond(no_such_path(request.path, request[REQUEST_ID]))
+    return respond(_no_such_path(request))
+
+
+def _no_such_path(request: web.Request) -> Reply:
+    request[NOTE] = "no such path"
+    if dialect_of(request.path) is Dialect.GATEWAY:
+        return gateway_page()
+    return no_such_path(request.rel_url.raw_path, request.app[SERVICE].clock.wall_s())
 
 
 def _admit(request: web.Request) -> Dialect:
@@ -112,14 +157,17 @@ def _admit(request: web.Request) -> Dialect:
 
 
 async def _read_order(request: web.Request, dialect: Dialect) -> tuple[Order, bool]:
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise RefusedError(1200, "the request body is too large", status=413) from None
-    image_counts = request.app[SERVICE].image_counts
+    check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
+    body = await read_body(request)
+    service = request.app[SERVICE]
 
     def examine() -> tuple[Order, bool]:
-        order = read_order(body, dialect, image_counts)
+        order = read_order(
+            body,
+            dialect,
+            service.image_counts,
+            requires_model_fields=service.settings.requires_model_fields,
+        )
         return order, are_usable(order.images)
 
     if len(body) < _INLINE_BODY_BYTES:
@@ -127,10 +175,11 @@ async def _read_order(request: web.Request, dialect: Dialect) -> tuple[Order, bo
     return await asyncio.to_thread(examine)
 
 
-def _whole_number(request: web.Request, name: str, default: int, allowed: range) -> int:
-    text = request.query.get(name, str(default))
-    # isdecimal alone takes digits of other scripts, and int() takes far more than a page number.
-    if not (text.isascii() and text.isdecimal() and len(text) < 6) or int(text) not in allowed:
+def _whole_number(request: web.Request, name: str, default: int | None, allowed: range) -> int:
+    """A number of the query string; ``default=None``: it must be there."""
+    text = request.query.get(name, "" if default is None else str(default))
+    # isdecimal alone takes digits of other scripts, and int() takes thousands of them.
+    if not (text.isascii() and text.isdecimal() and len(text) < 16) or int(text) not in allowed:
         raise RefusedError(1201, f"{name} must be from {allowed.start} to {allowed.stop - 1}")
     return int(text)
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,16 @@ from aiohttp import web
 from PIL import Image
 
 from kling_effects_async.emulator.account import Account
+from kling_effects_async.emulator.bodies import BODIES, BODY_LIMIT_BYTES, new_turns
 from kling_effects_async.emulator.callbacks import Callbacks
 from kling_effects_async.emulator.clips import Studio, open_studio
 from kling_effects_async.emulator.clock import EmulatedClock
 from kling_effects_async.emulator.control import add_control_routes
-from kling_effects_async.emulator.faults import Fault, FaultQueues
+from kling_effects_async.emulator.fault_queues import FaultQueues
+from kling_effects_async.emulator.faults import Fault
 from kling_effects_async.emulator.ledger import Ledger
-from kling_effects_async.emulator.routes import ACCOUNT, BODY_LIMIT_BYTES, add_routes
+from kling_effects_async.emulator.request_log import logging_requests
+from kling_effects_async.emulator.routes import ACCOUNT, add_routes
 from kling_effects_async.emulator.service import Service
 from kling_effects_async.emulator.settings import (
     DEFAULT_ACCESS_KEYS,
@@ -30,8 +34,10 @@ from kling_effects_async.emulator.settings import (
     EmulatorError,
     RepeatedId,
     ReplyShape,
+    RetiredScenes,
     Settings,
     TaskSeconds,
+    UnknownTask,
 )
 from kling_effects_async.emulator.trouble import CLOSING, troubling
 from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE, refusing, stamp
@@ -57,6 +63,11 @@ class Emulator:
         speed: how much faster than the event loop's clock the service lives. Faults' delays and
             the signatures' clock are not touched by it.
         reply_shape: how ``/kling/v1`` wraps its answers; ``/v1`` always answers flat.
+        unknown_task: what a query of an unknown id is told; ``None``: what such a host is known to
+            say, Kling's own words where answers are flat.
+        retired_scenes: take scenes that Kling's newest lists miss, or refuse them.
+        requires_model_fields: ``/kling/v1`` demands ``model_name``, ``duration`` and, with two
+            pictures, ``mode``, as V-API documents; some gateways take creates without them.
         slots: the account's limit of unfinished tasks; ``None``: none.
         task_seconds: emulated seconds per task: fixed, ``(low, high)``, or a function of the scene.
         refresh_s: how often, in emulated seconds, the gateway looks at its upstream; 0: always.
@@ -68,6 +79,8 @@ class Emulator:
         webhook_secret: ``whsec_...``; callbacks are signed when it is set.
         clips: what the videos show.
         units: the price of a finished task; ``units_per_scene`` has the exceptions.
+        balance_units: what the account can spend; a task that costs more than is left is refused
+            with 1102. A failed task gives its units back. ``None``: any number of tasks.
         seed: makes ids and durations the same each time.
         wall: Unix time; what ``exp`` and ``nbf`` are judged by and the Date header shows.
     """
@@ -85,12 +98,16 @@ class Emulator:
         repeated_external_id: RepeatedId = RepeatedId.REFUSE,
         finds_external_ids: bool = True,
         lists_tasks: bool = True,
+        unknown_task: UnknownTask | None = None,
+        retired_scenes: RetiredScenes = RetiredScenes.ACCEPT,
+        requires_model_fields: bool = True,
         bearer_keys: Sequence[str] = ("emulator-key",),
         access_keys: Mapping[str, str] | None = None,
         webhook_secret: str | None = None,
         clips: Clips = Clips.PREVIEW,
         units: str = "2",
         units_per_scene: Mapping[str, str] | None = None,
+        balance_units: Decimal | int | str | None = None,
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -105,12 +122,16 @@ class Emulator:
             repeated_external_id=repeated_external_id,
             finds_external_ids=finds_external_ids,
             lists_tasks=lists_tasks,
-            bearer_keys=tuple(bearer_keys),
+            unknown_task=unknown_task,
+            retired_scenes=retired_scenes,
+            requires_model_fields=requires_model_fields,
+            bearer_keys=bearer_keys,
             access_keys=DEFAULT_ACCESS_KEYS if access_keys is None else access_keys,
             webhook_secret=webhook_secret,
             clips=clips,
             units=units,
             units_per_scene=units_per_scene or {},
+            balance_units=balance_units,
             seed=seed,
             wall=wall,
         )
@@ -194,7 +215,7 @@ class Emulator:
         self._ledger = Ledger()
         self._requests = Counter()
         clock = EmulatedClock(self.settings.speed, self.settings.wall)
-        studio, image_counts = await asyncio.to_thread(_read_files, self.settings.clips, clock)
+        studio = await asyncio.to_thread(_open_studio, self.settings.clips, clock)
         exits.push_async_callback(studio.close)
         callbacks = Callbacks(clock, self.settings.webhook_secret)
         exits.push_async_callback(callbacks.close)
@@ -204,7 +225,7 @@ class Emulator:
             settings=self.settings,
             clock=clock,
             ledger=self._ledger,
-            image_counts=image_counts,
+            image_counts=_image_counts(self.settings.retired_scenes),
             url=self._url,
             studio=studio,
             callbacks=callbacks,
@@ -212,11 +233,14 @@ class Emulator:
         await _serve(self._application(service), listening, exits)
 
     def _application(self, service: Service) -> web.Application:
-        app = web.Application(middlewares=[troubling, refusing], client_max_size=BODY_LIMIT_BYTES)
+        app = web.Application(
+            middlewares=[logging_requests, troubling, refusing], client_max_size=BODY_LIMIT_BYTES
+        )
         app[SERVICE] = service
         app[ACCOUNT] = Account(self.settings.bearer_keys, self.settings.access_keys)
         app[FAULTS] = self._faults
         app[REQUESTS] = self._requests
+        app[BODIES] = new_turns()
         app[CLOSING] = asyncio.Event()
         app.on_response_prepare.append(stamp)
         add_control_routes(app)
@@ -224,9 +248,18 @@ class Emulator:
         return app
 
 
-def _read_files(clips: Clips, clock: EmulatedClock) -> tuple[Studio, Mapping[str, int]]:
+def _open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
     Image.preinit()  # Pillow loads its plug-ins at the first picture, which would block the loop.
-    return open_studio(clips, clock), {name: info.images for name, info in catalogue().items()}
+    return open_studio(clips, clock)
+
+
+def _image_counts(retired: RetiredScenes) -> Mapping[str, int]:
+    """The scenes that are taken, and how many pictures each of them wants."""
+    return {
+        name: info.images
+        for name, info in catalogue().items()
+        if info.is_listed or retired is RetiredScenes.ACCEPT
+    }
 
 
 def _listen(host: str, port: int) -> socket.socket:

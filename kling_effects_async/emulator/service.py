@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
+from decimal import Decimal
 
 from attrs import define, evolve, field
 
+from kling_effects_async.emulator.balance import Balance
 from kling_effects_async.emulator.callbacks import Callbacks
 from kling_effects_async.emulator.clips import Studio
 from kling_effects_async.emulator.clock import EmulatedClock
 from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
 from kling_effects_async.emulator.media import sign_of
+from kling_effects_async.emulator.refusals import OutOfUnitsError, RefusedError
 from kling_effects_async.emulator.replies import milliseconds
-from kling_effects_async.emulator.settings import RepeatedId, ReplyShape, Settings
+from kling_effects_async.emulator.settings import RepeatedId, ReplyShape, Settings, UnknownTask
 from kling_effects_async.emulator.tasks import Clip, Task, Tasks, TaskView, plan_life, view_of
-from kling_effects_async.emulator.validation import Dialect, Order, RefusedError
+from kling_effects_async.emulator.validation import Dialect, Order
 
 __all__ = ["Service"]
 
 
 @define
 class Service:
-    """One account's view of the service. ``image_counts``: every known scene, and 1 or 2."""
+    """One account's view of the service. ``image_counts``: every scene it takes, and 1 or 2."""
 
     settings: Settings
     clock: EmulatedClock
@@ -31,30 +35,36 @@ class Service:
     url: str
     _studio: Studio
     _callbacks: Callbacks
+    balance: Balance = field(init=False)
+    start_s: float = field(init=False)
+    _told_costs_s: float = field(default=-math.inf, init=False)
     _tasks: Tasks = field(factory=Tasks, init=False)
     _random: random.Random = field(init=False)
     _url_key: bytes = field(init=False, repr=False)
-    _start_s: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._random = random.Random(self.settings.seed)
         self._url_key = self._random.randbytes(32)
-        self._start_s = self.clock.now_s()
+        self.start_s = self.clock.now_s()
+        self.balance = Balance(self.settings.balance_units)
 
-    def accept(self, order: Order, *, has_usable_images: bool) -> Task:
+    def accept(self, order: Order, *, has_usable_images: bool, failure: str | None = None) -> Task:
         """Make the task and write it into the books; from here on it is paid.
 
+        Args:
+            failure: what the task is to fail with in the end; ``None``: nothing.
+
         Raises:
-            RefusedError: 1201, the external id was used before (a choice: not documented), or
+            RefusedError: 1201, the external id was used before; 1102, the balance is too small; or
                 1303, no slot is free. Nothing was made then.
         """
-        self._refuse_repeated(order.external_task_id)
         now_s = self.clock.now_s()
-        slots = self.settings.slots
-        if slots is not None and self._tasks.unfinished(now_s) >= slots:
-            raise RefusedError(1303)
-        task = self._make(order, now_s, has_usable_images=has_usable_images)
+        self._refuse_repeated(order.external_task_id)
+        self._refuse_unpaid(order.effect_scene, now_s)
+        self._refuse_crowd(now_s)
+        task = self._make(order, now_s, has_usable_images=has_usable_images, failure=failure)
         self._tasks.add(task)
+        self.balance.charge(task)
         self.ledger.enter(
             LedgerEntry(
                 task_id=task.task_id,
@@ -83,11 +93,26 @@ class Service:
         """
         now_s = self.clock.now_s()
         if dialect is Dialect.GATEWAY and self.settings.refresh_s:
-            now_s -= (now_s - self._start_s) % self.settings.refresh_s
+            now_s -= (now_s - self.start_s) % self.settings.refresh_s
         return view_of(task, now_s)
+
+    def may_tell_costs(self, least_pause_s: float) -> bool:
+        """Whether the last telling is long enough ago; one that is refused does not count."""
+        now_s = self.clock.loop_s()
+        if now_s - self._told_costs_s < least_pause_s:
+            return False
+        self._told_costs_s = now_s
+        return True
 
     def shape(self, dialect: Dialect) -> ReplyShape:
         return self.settings.reply_shape if dialect is Dialect.GATEWAY else ReplyShape.FLAT
+
+    def unknown_task(self, dialect: Dialect) -> UnknownTask | None:
+        """How this host says that no task has an id; ``None``: as such a host is known to."""
+        answer = self.settings.unknown_task
+        if dialect is Dialect.GATEWAY or answer is UnknownTask.NOT_FOUND:
+            return answer
+        return UnknownTask.KLING
 
     def sign(self, task_id: str) -> str:
         return sign_of(task_id, self._url_key)
@@ -106,19 +131,35 @@ class Service:
         if external_task_id is None or self.settings.repeated_external_id is RepeatedId.ACCEPT:
             return
         if self._tasks.by_external_id(external_task_id) is not None:
-            raise RefusedError(1201, f"external_task_id '{external_task_id}' already exists")
+            # Kling's words, seen in 2026.
+            raise RefusedError(1201, f"External_task_id {external_task_id} already exists")
 
-    def _make(self, order: Order, now_s: float, *, has_usable_images: bool) -> Task:
+    def _refuse_unpaid(self, scene: str, now_s: float) -> None:
+        left_units = self.balance.left_units(now_s)
+        if left_units is not None and Decimal(self.settings.units_of(scene)) > left_units:
+            raise OutOfUnitsError
+
+    def _refuse_crowd(self, now_s: float) -> None:
+        slots = self.settings.slots
+        if slots is not None and self._tasks.unfinished(now_s) >= slots:
+            raise RefusedError(1303)
+
+    def _make(
+        self, order: Order, now_s: float, *, has_usable_images: bool, failure: str | None
+    ) -> Task:
         task_id = self.new_id()
         life = plan_life(
-            now_s, self._task_seconds(order.effect_scene), has_usable_images=has_usable_images
+            now_s,
+            self._task_seconds(order.effect_scene),
+            has_usable_images=has_usable_images,
+            failure=failure,
         )
         return Task(
             task_id=task_id,
             # The pictures have gone to the studio; thousands of tasks must not hold on to them.
             order=evolve(order, images=()),
             life=life,
-            clip=self._studio.clip_for(order) if has_usable_images else Clip(),
+            clip=self._studio.clip_for(order) if life.failure is None else Clip(),
             units=self.settings.units_of(order.effect_scene),
             video_id=self.new_id(),
             video_url=f"{self.url}/media/{task_id}.mp4?sign={self.sign(task_id)}",

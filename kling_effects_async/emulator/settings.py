@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import enum
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, converters, field, frozen, validators
 
 __all__ = [
     "DEFAULT_ACCESS_KEYS",
@@ -16,8 +19,10 @@ __all__ = [
     "EmulatorError",
     "RepeatedId",
     "ReplyShape",
+    "RetiredScenes",
     "Settings",
     "TaskSeconds",
+    "UnknownTask",
 ]
 
 TaskSeconds: TypeAlias = float | tuple[float, float] | Callable[[str], float]
@@ -53,11 +58,42 @@ class ReplyShape(enum.Enum):
 class RepeatedId(enum.Enum):
     """What happens to a submit whose ``external_task_id`` was used before.
 
-    No document says; a client must be right with both.
+    REFUSE: HTTP 400, code 1201, and nothing is charged: seen at Kling in 2026, account-wide.
+    ACCEPT: a second task, paid again; no gateway promises anything better.
     """
 
     REFUSE = "refuse"
     ACCEPT = "accept"
+
+
+class UnknownTask(enum.Enum):
+    """What a query answers when no task has the id.
+
+    KLING: HTTP 400, code 1201, ``Task not found by id/external id: ...``. Seen at Kling's own
+        hosts, 2026-04 to 2026-09.
+    NOT_FOUND: HTTP 404, code 1203. Read out of Kling's table of codes; nobody has seen it.
+    TASK_NOT_EXIST: HTTP 400 with that word for a code. Source: new-api's relay_task.go, 2025-04.
+    EMPTY: HTTP 200, ``success`` and no task. Source: new-api's generic fetch, 2026.
+
+    The last two are a gateway's: the official path answers as ``KLING`` then.
+    """
+
+    KLING = "kling"
+    NOT_FOUND = "not_found"
+    TASK_NOT_EXIST = "task_not_exist"
+    EMPTY = "empty"
+
+
+class RetiredScenes(enum.Enum):
+    """What happens to a submit of a scene that neither of Kling's newest lists names (2026-09).
+
+    ACCEPT: a task like any other; ``hug`` and ``squish`` are such scenes.
+    REFUSE: HTTP 400, code 1201, as for a scene that never existed. A choice: no answer to a retired
+        scene was seen.
+    """
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
 
 
 class Clips(enum.Enum):
@@ -79,12 +115,60 @@ class Clips(enum.Enum):
 def _long_enough(
     _settings: Settings, _attribute: Attribute[Mapping[str, str]], keys: Mapping[str, str]
 ) -> None:
-    for access_key, secret in keys.items():
-        if len(secret.encode()) < _SHORTEST_SECRET_BYTES:
-            raise ValueError(
-                f"the secret of access key {access_key!r} must have at least "
-                f"{_SHORTEST_SECRET_BYTES} bytes to sign with HS256"
-            )
+    if any(len(secret.encode()) < _SHORTEST_SECRET_BYTES for secret in keys.values()):
+        raise ValueError(
+            f"a secret key must have at least {_SHORTEST_SECRET_BYTES} bytes to sign with HS256"
+        )
+
+
+def _keys(keys: Collection[str]) -> tuple[str, ...]:
+    # A single str would be taken for many keys of one letter.
+    return () if isinstance(keys, str) else tuple(keys)
+
+
+def _has_keys(_settings: Settings, attribute: Attribute[Any], keys: Collection[str]) -> None:
+    if not keys or not all(keys):
+        raise ValueError(f"{attribute.name} must hold at least one key, and no empty one")
+
+
+def _is_signing_secret(
+    _settings: Settings, _attribute: Attribute[str | None], secret: str | None
+) -> None:
+    """Source: Standard Webhooks, "symmetric secrets": ``whsec_`` and base64."""
+    if secret is None:
+        return
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not key:
+        raise ValueError("webhook_secret must be whsec_ and base64, such as whsec_c2VjcmV0")
+
+
+def _are_seconds(_settings: Settings, _attribute: Attribute[Any], seconds: TaskSeconds) -> None:
+    if callable(seconds):
+        return
+    low, high = seconds if isinstance(seconds, tuple) else (seconds, seconds)
+    if not 0 <= low <= high < math.inf:
+        raise ValueError(f"task_seconds must be seconds or (low, high), not {seconds!r}")
+
+
+def _are_units(_settings: Settings, attribute: Attribute[Any], units: str | Decimal) -> None:
+    try:
+        is_number = Decimal(units).is_finite() and Decimal(units) >= 0
+    except InvalidOperation:
+        is_number = False
+    if not is_number:
+        raise ValueError(f"{attribute.name} must be a number of units such as 2 or 3.5")
+
+
+def _decimal(units: str | float | Decimal | None) -> Decimal | str | None:
+    if units is None:
+        return None
+    try:
+        return Decimal(str(units))
+    except InvalidOperation:
+        return str(units)  # the validator says what is wrong
 
 
 @frozen(kw_only=True)
@@ -96,19 +180,31 @@ class Settings:
     speed: float = field(default=1.0, validator=validators.gt(0))
     reply_shape: ReplyShape = field(default=ReplyShape.FLAT, converter=ReplyShape)
     slots: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
-    task_seconds: TaskSeconds = (40.0, 90.0)
+    task_seconds: TaskSeconds = field(default=(40.0, 90.0), validator=_are_seconds)
     refresh_s: float = field(default=0.0, validator=validators.ge(0))
     repeated_external_id: RepeatedId = field(default=RepeatedId.REFUSE, converter=RepeatedId)
+    unknown_task: UnknownTask | None = field(
+        default=None, converter=converters.optional(UnknownTask)
+    )
+    retired_scenes: RetiredScenes = field(default=RetiredScenes.ACCEPT, converter=RetiredScenes)
+    requires_model_fields: bool = True
     finds_external_ids: bool = True
     lists_tasks: bool = True
-    bearer_keys: tuple[str, ...] = field(default=("emulator-key",), repr=False)
-    access_keys: Mapping[str, str] = field(
-        default=DEFAULT_ACCESS_KEYS, validator=_long_enough, repr=False
+    bearer_keys: tuple[str, ...] = field(
+        default=("emulator-key",), converter=_keys, validator=_has_keys, repr=False
     )
-    webhook_secret: str | None = field(default=None, repr=False)
+    access_keys: Mapping[str, str] = field(
+        default=DEFAULT_ACCESS_KEYS, validator=[_has_keys, _long_enough], repr=False
+    )
+    webhook_secret: str | None = field(default=None, validator=_is_signing_secret, repr=False)
     clips: Clips = field(default=Clips.PREVIEW, converter=Clips)
-    units: str = "2"
-    units_per_scene: Mapping[str, str] = field(factory=dict)
+    units: str = field(default="2", validator=_are_units)
+    units_per_scene: Mapping[str, str] = field(
+        factory=dict, validator=validators.deep_mapping(value_validator=_are_units)
+    )
+    balance_units: Decimal | None = field(
+        default=None, converter=_decimal, validator=validators.optional(_are_units)
+    )
     seed: int | None = None
     wall: Callable[[], float] = field(default=time.time, repr=False)
 

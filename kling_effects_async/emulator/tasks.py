@@ -57,12 +57,16 @@ class Clip:
 
 @frozen
 class Life:
-    """The moments planned at acceptance. ``failure``: the message it will fail with, or empty."""
+    """The moments planned at acceptance.
+
+    Attributes:
+        failure: the message it will fail with, which may be empty; ``None``: it is to succeed.
+    """
 
     accepted_s: float
     starts_s: float
     ends_s: float
-    failure: str = ""
+    failure: str | None = None
 
 
 @frozen(kw_only=True, eq=False)
@@ -80,13 +84,16 @@ class Task:
     @property
     def finished_s(self) -> float:
         """When it reached its final status; infinity while its clip is in the making."""
-        if self.life.failure:
+        if self.life.failure is not None:
             return self.life.ends_s
         return max(self.life.ends_s, self.clip.ready_s)
 
     @property
-    def failure(self) -> str:
-        return self.life.failure or self.clip.failure
+    def failure(self) -> str | None:
+        """Why it fails, as far as that is known; ``None``: it does not."""
+        if self.life.failure is not None:
+            return self.life.failure
+        return self.clip.failure or None
 
 
 @frozen
@@ -114,13 +121,15 @@ class TaskView:
         return self.status in ("succeed", "failed")
 
 
-def plan_life(accepted_s: float, duration_s: float, *, has_usable_images: bool) -> Life:
+def plan_life(
+    accepted_s: float, duration_s: float, *, has_usable_images: bool, failure: str | None = None
+) -> Life:
     """Lay down a task's moments. Unusable pictures are found out after acceptance, as observed."""
     if not has_usable_images:
         ends_s = accepted_s + _REFUSAL_TAKES_S
         return Life(accepted_s, accepted_s + _REFUSAL_TAKES_S / 2, ends_s, UNUSABLE_IMAGE)
     starts_s = accepted_s + min(_STARTS_AFTER_AT_MOST_S, duration_s * _STARTS_AFTER_SHARE)
-    return Life(accepted_s, starts_s, accepted_s + duration_s)
+    return Life(accepted_s, starts_s, accepted_s + duration_s, failure)
 
 
 def view_of(task: Task, moment_s: float) -> TaskView:
@@ -130,7 +139,7 @@ def view_of(task: Task, moment_s: float) -> TaskView:
     finished_s = task.finished_s
     if moment_s < finished_s:
         return TaskView(task, "processing", "", task.life.starts_s)
-    if task.failure:
+    if task.failure is not None:
         return TaskView(task, "failed", task.failure, finished_s)
     return TaskView(task, "succeed", "", finished_s, has_video=True)
 

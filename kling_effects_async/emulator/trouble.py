@@ -9,8 +9,9 @@ import math
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from kling_effects_async.emulator.bodies import read_body
 from kling_effects_async.emulator.faults import Fault
-from kling_effects_async.emulator.refusals import refusal
+from kling_effects_async.emulator.refusals import RefusedError, refusal
 from kling_effects_async.emulator.routes import EFFECTS_PATHS
 from kling_effects_async.emulator.wire import (
     FAULT,
@@ -74,8 +75,8 @@ async def _answer_of(request: web.Request, handler: Handler, fault: Fault) -> we
     if fault.accepted or operation_of(request.method, request.rel_url.raw_path) != "submit":
         own = await handler(request)
     else:
-        with contextlib.suppress(web.HTTPRequestEntityTooLarge):
-            await request.read()
+        with contextlib.suppress(RefusedError):
+            await read_body(request)
     if fault.canned is not None:
         canned = fault.canned
         return web.Response(status=canned.status, body=canned.body, headers=canned.headers)

@@ -11,23 +11,33 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-import json
+import re
 from collections.abc import Mapping
-from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
-__all__ = ["IMAGE_LIMIT_BYTES", "Dialect", "ImageUrl", "Order", "RefusedError", "read_order"]
+from kling_effects_async.emulator.json_body import JsonObject, is_unicode, read_json
+from kling_effects_async.emulator.refusals import RefusedError
+
+__all__ = ["IMAGE_LIMIT_BYTES", "Dialect", "ImageUrl", "Order", "read_order"]
 
 # Source: every effects page, input.image: "at most 10 MB".
 IMAGE_LIMIT_BYTES = 10 * 2**20
 
-_JsonObject: TypeAlias = Mapping[str, object]
+# Kling's words, without the field's name, for a bad letter and for a data: prefix alike.
+# Source: seen at Kling, 2026.
+_NOT_BASE64 = "File is not in a valid base64 format"
+
 _SINGLE_MODELS = ("kling-v1-6",)
 _DUAL_MODELS = ("kling-v1", "kling-v1-5", "kling-v1-6")
 _MODES = ("std", "pro")
 _SINGLE_DURATIONS = ("5",)
 _DUAL_DURATIONS = ("5", "10")
+_DEFAULT_DURATION_S = 5
+
+# Source: RFC 3986, section 2: what no address may have in it, spaces and controls among them.
+_NEVER_IN_AN_ADDRESS = re.compile(r'[\s\x00-\x1f\x7f<>"\\^`{|}]')
 
 
 class Dialect(enum.Enum):
@@ -35,22 +45,6 @@ class Dialect(enum.Enum):
 
     GATEWAY = "gateway"
     OFFICIAL = "official"
-
-
-class RefusedError(Exception):
-    """A request the service says no to, before anything was created.
-
-    Attributes:
-        code: Kling's business code; ``refusals`` knows its HTTP status.
-        message: says which field, as the error-codes page promises for 1201; empty: the code's own.
-        status: the HTTP status where it is not the code's own.
-    """
-
-    def __init__(self, code: int, message: str = "", *, status: int | None = None) -> None:
-        super().__init__(f"{code} {message}")
-        self.code = code
-        self.message = message
-        self.status = status
 
 
 @frozen
@@ -71,52 +65,70 @@ class Order:
     external_task_id: str | None
 
 
-def read_order(body: bytes, dialect: Dialect, image_counts: Mapping[str, int]) -> Order:
+def read_order(
+    body: bytes,
+    dialect: Dialect,
+    image_counts: Mapping[str, int],
+    *,
+    requires_model_fields: bool = True,
+) -> Order:
     """Check a submit and decode its pictures.
 
     Args:
-        image_counts: every known scene, ended ones included, with how many pictures it takes.
+        image_counts: every scene that is taken, with how many pictures it wants.
+        requires_model_fields: the gateway's own fields must be there; those that are there must
+            have documented values in any case.
 
     Raises:
         RefusedError: with the message naming the field.
     """
-    payload = _read_json(body)
-    scene = _text(payload, "effect_scene")
-    count = image_counts.get(scene)
-    if count is None:
-        raise RefusedError(1201, f"effect_scene value '{scene}' is invalid")
+    payload = read_json(body)
+    scene, count = _read_scene(payload, image_counts)
     given = payload.get("input")
     if not isinstance(given, dict):
         raise RefusedError(1201, "input is required and must be an object")
     if dialect is Dialect.GATEWAY:
-        _check_gateway_fields(given, is_dual=count == 2)
+        _check_gateway_fields(given, is_dual=count == 2, are_required=requires_model_fields)
     return Order(
         effect_scene=scene,
         images=_read_images(given, count),
-        duration_s=int(str(given["duration"])) if dialect is Dialect.GATEWAY else 5,
-        callback_url=_optional_text(payload, "callback_url"),
+        duration_s=_duration_s(given, dialect),
+        callback_url=_callback_url(payload),
         external_task_id=_optional_text(payload, "external_task_id"),
     )
 
 
-def _read_json(body: bytes) -> _JsonObject:
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
-        raise RefusedError(1200, "the request body is not valid JSON") from None
-    if not isinstance(payload, dict):
-        raise RefusedError(1200, "the request body must be a JSON object")
-    return payload
+def _read_scene(payload: JsonObject, image_counts: Mapping[str, int]) -> tuple[str, int]:
+    """The scene and its number of pictures.
+
+    One of the official pages spells ``let's_ride`` with a curly apostrophe (U+2019), so that both
+    spellings are sent; they mean one scene.
+    """
+    given = _text(payload, "effect_scene")
+    scene = given.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    count = image_counts.get(scene)
+    if count is None:
+        raise RefusedError(1201, f"effect_scene value '{given}' is invalid")
+    return scene, count
 
 
-def _check_gateway_fields(given: _JsonObject, *, is_dual: bool) -> None:
-    _one_of(given, "model_name", _DUAL_MODELS if is_dual else _SINGLE_MODELS)
-    _one_of(given, "duration", _DUAL_DURATIONS if is_dual else _SINGLE_DURATIONS)
-    if is_dual:
-        _one_of(given, "mode", _MODES)
+def _check_gateway_fields(given: JsonObject, *, is_dual: bool, are_required: bool) -> None:
+    fields = {
+        "model_name": _DUAL_MODELS if is_dual else _SINGLE_MODELS,
+        "duration": _DUAL_DURATIONS if is_dual else _SINGLE_DURATIONS,
+    } | ({"mode": _MODES} if is_dual else {})
+    for name, allowed in fields.items():
+        if are_required or name in given:
+            _one_of(given, name, allowed)
 
 
-def _read_images(given: _JsonObject, count: int) -> tuple[bytes | ImageUrl, ...]:
+def _duration_s(given: JsonObject, dialect: Dialect) -> int:
+    if dialect is Dialect.OFFICIAL:
+        return _DEFAULT_DURATION_S
+    return int(str(given.get("duration", _DEFAULT_DURATION_S)))
+
+
+def _read_images(given: JsonObject, count: int) -> tuple[bytes | ImageUrl, ...]:
     if count == 1:
         return (_read_image(_text(given, "image", within="input."), "input.image"),)
     images = given.get("images")
@@ -126,28 +138,26 @@ def _read_images(given: _JsonObject, count: int) -> tuple[bytes | ImageUrl, ...]
 
 
 def _read_image(value: object, name: str) -> bytes | ImageUrl:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not is_unicode(value):
         raise RefusedError(1201, f"{name} must be a non-empty string")
     if value.startswith(("http://", "https://")):
         return ImageUrl(value)
-    if value.startswith("data:"):
-        raise RefusedError(1201, f"{name} must be plain base64 without a data: prefix")
     try:
         image = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise RefusedError(1201, f"{name} is neither a URL nor valid base64") from None
+        raise RefusedError(1201, _NOT_BASE64) from None
     if len(image) > IMAGE_LIMIT_BYTES:
         raise RefusedError(1201, f"{name} is larger than 10MB")
     return image
 
 
-def _one_of(given: _JsonObject, name: str, allowed: tuple[str, ...]) -> None:
+def _one_of(given: JsonObject, name: str, allowed: tuple[str, ...]) -> None:
     value = _text(given, name, within="input.")
     if value not in allowed:
         raise RefusedError(1201, f"input.{name} value '{value}' is invalid")
 
 
-def _text(given: _JsonObject, name: str, *, within: str = "") -> str:
+def _text(given: JsonObject, name: str, *, within: str = "") -> str:
     value = given.get(name)
     if value is None:
         raise RefusedError(1201, f"{within}{name} is required")
@@ -158,8 +168,31 @@ def _text(given: _JsonObject, name: str, *, within: str = "") -> str:
     return value
 
 
-def _optional_text(payload: _JsonObject, name: str) -> str | None:
-    value = payload.get(name)
-    if value is not None and not isinstance(value, str):
-        raise RefusedError(1201, f"{name} must be a string")
+def _optional_text(payload: JsonObject, name: str) -> str | None:
+    """A text that may stay away. Empty is the same: Kling's own pages send ``""`` for none.
+
+    ``null`` is refused, a choice: the pages say "optional string", and null is none.
+    """
+    if name not in payload:
+        return None
+    value = payload[name]
+    if not isinstance(value, str) or not is_unicode(value):
+        raise RefusedError(1201, f"{name} must be a string of Unicode letters")
     return value or None
+
+
+def _callback_url(payload: JsonObject) -> str | None:
+    """The address, if there is one. The refusal does not repeat it: it may carry a secret."""
+    url = _optional_text(payload, "callback_url")
+    if url is not None and not _is_address(url):
+        raise RefusedError(1201, "callback_url value is invalid: it must be an http(s) address")
+    return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or a bracketed host that is none
+        return False
+    return has_host and parts.scheme in ("http", "https") and not _NEVER_IN_AN_ADDRESS.search(url)

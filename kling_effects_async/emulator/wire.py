@@ -8,14 +8,23 @@ from email.utils import formatdate
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from kling_effects_async.emulator.faults import Fault, FaultQueues
-from kling_effects_async.emulator.refusals import Reply, refusal
+from kling_effects_async.emulator.fault_queues import FaultQueues
+from kling_effects_async.emulator.faults import Fault
+from kling_effects_async.emulator.refusals import (
+    OutOfUnitsError,
+    RefusedError,
+    Reply,
+    out_of_units,
+    refusal,
+)
 from kling_effects_async.emulator.service import Service
-from kling_effects_async.emulator.validation import Dialect, RefusedError
+from kling_effects_async.emulator.settings import ReplyShape
+from kling_effects_async.emulator.validation import Dialect
 
 __all__ = [
     "FAULT",
     "FAULTS",
+    "NOTE",
     "REQUESTS",
     "REQUEST_ID",
     "SERVICE",
@@ -30,10 +39,16 @@ FAULTS = web.AppKey("faults", FaultQueues)
 REQUESTS = web.AppKey("requests", Counter[str])
 FAULT = web.RequestKey("fault", Fault)
 REQUEST_ID = web.RequestKey("request_id", str)
+# What a request came to, in a few words for the log of requests.
+NOTE = web.RequestKey("note", str)
+
+# Two hosts live at one address: Kling's own paths begin like this, all others are the gateway's.
+_OFFICIAL_ROOTS = ("v1", "account")
 
 
 def dialect_of(path: str) -> Dialect:
-    return Dialect.OFFICIAL if path.startswith("/v1") else Dialect.GATEWAY
+    root = path.removeprefix("/").partition("/")[0]
+    return Dialect.OFFICIAL if root in _OFFICIAL_ROOTS else Dialect.GATEWAY
 
 
 def respond(reply: Reply) -> web.Response:
@@ -61,12 +76,12 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except RefusedError as refused:
-        return respond(
-            refusal(
-                refused.code,
-                request.app[SERVICE].shape(dialect_of(request.path)),
-                request[REQUEST_ID],
-                message=refused.message,
-                status=refused.status,
-            )
-        )
+        request[NOTE] = f"refused: {refused.code} {refused.message}".rstrip()
+        shape = request.app[SERVICE].shape(dialect_of(request.path))
+        return respond(_reply_to(refused, shape, request[REQUEST_ID]))
+
+
+def _reply_to(refused: RefusedError, shape: ReplyShape, request_id: str) -> Reply:
+    if isinstance(refused, OutOfUnitsError):
+        return out_of_units(shape, request_id)
+    return refusal(refused.code, shape, request_id, message=refused.message, status=refused.status)

@@ -1,0 +1,89 @@
+"""One line a request, on the logger ``kling_effects_async.emulator.requests`` at level INFO.
+
+    POST /kling/v1/videos/effects 200 accepted task 812345678901234567 (squish)
+    GET /kling/v1/videos/effects/812345678901234567 502 fault: answered 502 instead
+
+A line has the method, the path without its query (the address of a video carries a signature
+there), the status, and what it came to. No header and no body is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from kling_effects_async.emulator.faults import Fault
+from kling_effects_async.emulator.wire import FAULT, NOTE
+
+__all__ = ["LOGGER_NAME", "logging_requests"]
+
+LOGGER_NAME = "kling_effects_async.emulator.requests"
+
+# Longer paths and notes repeat what a caller made up.
+_LONGEST_PATH = 200
+_LONGEST_NOTE = 200
+
+_log = logging.getLogger(LOGGER_NAME)
+
+
+@web.middleware
+async def logging_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as answer:
+        _tell(request, str(answer.status))
+        raise
+    except asyncio.CancelledError:
+        _tell(request, "-", "the caller left")
+        raise
+    _tell(request, "-" if _is_cut(request) else str(response.status))
+    return response
+
+
+def _tell(request: web.Request, status: str, *notes: str) -> None:
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    path = request.rel_url.raw_path[:_LONGEST_PATH]
+    noted = [_one_line(request.get(NOTE, "")), _told_fault(request), *notes]
+    _log.info("%s", " ".join([request.method, path, status, *filter(None, noted)]))
+
+
+def _one_line(note: str) -> str:
+    """A note may repeat what a caller sent, line breaks and all."""
+    return "".join(c if c.isprintable() else "?" for c in note[:_LONGEST_NOTE])
+
+
+def _is_cut(request: web.Request) -> bool:
+    fault = request.get(FAULT)
+    return isinstance(fault, Fault) and (fault.cut is not None or fault.has_no_head)
+
+
+def _told_fault(request: web.Request) -> str:
+    fault = request.get(FAULT)
+    return f"fault: {_words(fault)}" if isinstance(fault, Fault) else ""
+
+
+def _words(fault: Fault) -> str:
+    """What goes wrong, in the order in which it goes wrong."""
+    words = []
+    if fault.failure is not None:
+        words.append("the task will fail")
+    if fault.twist is not None:
+        words.append(fault.twist.value.replace("_", " "))
+    if fault.canned is not None:
+        words.append(f"answered {fault.canned.status} instead")
+    if fault.code is not None:
+        words.append(f"answered code {fault.code}")
+    if fault.delay_s:
+        words.append("no answer" if fault.delay_s == math.inf else f"{fault.delay_s:g} s late")
+    if isinstance(fault.cut, int):
+        words.append(f"cut after {fault.cut} bytes")
+    elif fault.cut is not None:
+        words.append(f"cut {fault.cut.replace('_', ' ')}")
+    if fault.drip_bytes:
+        words.append("sent slowly")
+    return ", ".join(words)
