@@ -11,10 +11,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from kling_effects_async import AccessKeys, EffectsClient, Service, SingleImageEffect
 from tests.command_line import clean_environment, kling
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
@@ -67,6 +69,123 @@ async def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
     async with emulating("--json", folder=tmp_path) as (_process, line):
         told = json.loads(line)
     assert told["environment"] == {"KLING_SERVICE": told["url"], "KLING_API_KEY": "emulator-key"}
+    assert told["official"] == {
+        "base_url": told["url"],
+        "access_key": "emulator-access",
+        "secret_key": "emulator-secret-of-at-least-32-bytes",
+    }
+
+
+async def test_it_prints_how_to_use_the_pair_of_keys(cat: Path, tmp_path: Path) -> None:
+    secret = "a-secret-key-of-thirty-two-bytes!"
+    options = ["--access-key=mine", f"--secret-key={secret}", "--speed=1e6"]
+    async with emulating(*options, folder=tmp_path) as (process, line):
+        assert process.stdout is not None
+        told = (await process.stdout.readline()).decode()
+        expression = told.partition(": ")[2]
+        names = {"AccessKeys": AccessKeys, "EffectsClient": EffectsClient, "Service": Service}
+        async with eval(expression, names) as client:
+            result = await client.run(SingleImageEffect("net_the_fish", image=cat))
+    assert told.startswith("#")
+    assert result.video.url.startswith("http://127.0.0.1:")
+    assert secret not in line
+
+
+async def logged(process: asyncio.subprocess.Process) -> str:
+    """What it says on stderr, to its end."""
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    return err.decode()
+
+
+async def asked(url: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
+    headers = {"Authorization": "Bearer sentinel-key"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.request(method, url, **options) as reply,
+    ):
+        return reply.status, await reply.json(content_type=None)
+
+
+ORDER = {
+    "effect_scene": "squish",
+    "input": {"model_name": "kling-v1-6", "image": "https://img.example/a.jpg", "duration": "5"},
+}
+
+
+async def test_it_logs_a_line_a_request_without_secrets(tmp_path: Path) -> None:
+    options = ["--api-key=sentinel-key", "--webhook-secret=whsec_c2VudGluZWw=", "--json"]
+    async with emulating(*options, folder=tmp_path) as (process, line):
+        told = json.loads(line)
+        effects = f"{told['url']}/kling/v1/videos/effects"
+        assert told["environment"]["KLING_API_KEY"] == "sentinel-key"
+        _, created = await asked(effects, "POST", json=ORDER)
+        task_id = created["data"]["task_id"]
+        await asked(f"{effects}/nobody?token=sentinel")
+        err = await logged(process)
+    lines = [line for line in err.splitlines() if "videos/effects" in line]
+    assert lines == [
+        f"kling-effects: POST /kling/v1/videos/effects 200 accepted task {task_id} (squish)",
+        "kling-effects: GET /kling/v1/videos/effects/nobody 400 unknown task",
+    ]
+    assert "sentinel" not in err
+    assert "c2VudGluZWw" not in err
+
+
+async def test_quiet_logs_no_request(tmp_path: Path) -> None:
+    async with emulating("--quiet", "--json", folder=tmp_path) as (process, line):
+        await asked(f"{json.loads(line)['url']}/v1/nothing")
+        assert "/v1/nothing" not in await logged(process)
+
+
+async def test_a_log_that_nobody_reads_stops_no_request(tmp_path: Path) -> None:
+    """A pipe holds 64 KiB; here come more lines than that."""
+    async with emulating("--json", folder=tmp_path) as (_process, line):
+        url = f"{json.loads(line)['url']}/{'a' * 190}"
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            for _ in range(500):
+                async with session.get(url) as reply:
+                    assert reply.status == 200
+
+
+async def test_its_account_and_answers_can_be_chosen(tmp_path: Path) -> None:
+    options = [
+        *("--api-key=another", "--api-key=sentinel-key", "--units=1.5", "--balance-units=2"),
+        *("--unknown-task=not-found", "--task-seconds=3-4", "--seed=7", "--no-model-fields"),
+        "--retired-scenes=refuse",
+    ]
+    bare = {"effect_scene": "net_the_fish", "input": {"image": "https://img.example/a.jpg"}}
+    async with emulating("--json", *options, folder=tmp_path) as (_process, line):
+        effects = f"{json.loads(line)['url']}/kling/v1/videos/effects"
+        answers = [await asked(effects, "POST", json=order) for order in (ORDER, bare, bare)] + [
+            await asked(f"{effects}/nobody")
+        ]
+    assert [(status, body["code"]) for status, body in answers] == [
+        *((400, 1201), (200, 0), (429, 1102), (404, 1203)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--task-seconds=forty"], "'forty' is no number of seconds"),
+        (["--task-seconds=9-3"], "40, or 40-90"),
+        (["--units=two"], "--units must be a number of units"),
+        (["--balance-units=-1"], "--balance-units must be a number of units"),
+        (["--api-key="], "--api-key must hold at least one key"),
+        (["--access-key=mine"], "--access-key and --secret-key only work together"),
+        (["--secret-key=sentinel"], "--access-key and --secret-key only work together"),
+        (["--access-key=mine", "--secret-key=sentinel"], "at least 32 bytes"),
+        (["--webhook-secret=sentinel!"], "--webhook-secret must be whsec_ and base64"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_named(
+    options: list[str], words: str, tmp_path: Path
+) -> None:
+    ended = kling("emulate", "--port=0", "--clips=stock", *options, folder=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in ended.err
+    assert "sentinel" not in ended.err
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import rich_click as click
 
 from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import as_json
-from kling_effects_async.cli.streams import NotPrinted, write_out
-from kling_effects_async.cli.talk import say
-
-if TYPE_CHECKING:
-    from kling_effects_async.emulator import Emulator
 
 __all__ = ["emulate"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SECONDS = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:-([0-9]+(?:\.[0-9]+)?))?")
+
+
+def _task_seconds(
+    _context: click.Context, _option: click.Parameter, text: str
+) -> float | tuple[float, float]:
+    found = _SECONDS.fullmatch(text)
+    low, high = (found[1], found[2] or found[1]) if found else ("1", "0")
+    if float(low) > float(high):
+        raise click.BadParameter(f"{text!r} is no number of seconds such as 40, or 40-90.")
+    return float(low), float(high)
+
+
+def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
+    """A flag that turns something off."""
+    return click.option(
+        name, parameter, is_flag=True, flag_value=False, default=True, show_default=False, help=help
+    )
 
 
 @click.command(context_settings={"show_default": True})
@@ -30,10 +45,23 @@ __all__ = ["emulate"]
     type=click.FloatRange(min=0, min_open=True),
     metavar="FACTOR",
     default=1.0,
-    help="How much faster than the clock tasks get on; they take 40 to 90 s.",
+    help="How much faster than the clock tasks get on.",
+)
+@click.option(
+    "--task-seconds",
+    metavar="SECONDS",
+    default="40-90",
+    callback=_task_seconds,
+    help="How long tasks take: a number, or a range.",
 )
 @click.option(
     "--slots", type=click.IntRange(min=1), metavar="N", help="How many tasks may run at once."
+)
+@click.option("--units", metavar="N", default="2", help="What a finished task costs.")
+@click.option(
+    "--balance-units",
+    metavar="N",
+    help="What the account can spend; by default any number of tasks.",
 )
 @click.option(
     "--reply-shape",
@@ -55,61 +83,71 @@ __all__ = ["emulate"]
     help="What happens to an external id that was used before.",
 )
 @click.option(
-    "--no-list",
-    "lists_tasks",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    show_default=False,
-    help="Have no list of tasks.",
+    "--unknown-task",
+    type=click.Choice(["kling", "not-found", "task-not-exist", "empty"]),
+    help="How a query of an unknown id is answered; by default as such a service is known to.",
 )
 @click.option(
-    "--no-external-lookup",
-    "finds_external_ids",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    show_default=False,
-    help="Know tasks by their own id alone.",
+    "--retired-scenes",
+    type=click.Choice(["accept", "refuse"]),
+    default="accept",
+    help="What happens to scenes that Kling's newest lists miss.",
 )
+@_off(
+    "--no-model-fields",
+    "requires_model_fields",
+    help="Take submits without model_name, mode and duration on the gateway's path.",
+)
+@_off("--no-list", "lists_tasks", help="Have no list of tasks.")
+@_off("--no-external-lookup", "finds_external_ids", help="Know tasks by their own id alone.")
 @click.option(
     "--clips",
     type=click.Choice(["preview", "test", "stock"]),
     default="preview",
     help="What the videos show: the picture in motion, the same in small, or one stock clip.",
 )
+@click.option("--seed", type=int, metavar="N", help="Make ids and durations the same each time.")
+@click.option(
+    "--api-key",
+    "api_keys",
+    multiple=True,
+    metavar="KEY",
+    show_default=False,
+    help="A key to take, instead of emulator-key. May be given several times.",
+)
+@click.option("--access-key", metavar="KEY", help="With --secret-key: a pair to take.")
+@click.option("--secret-key", metavar="KEY", help="At least 32 bytes, as HS256 demands.")
+@click.option("--webhook-secret", metavar="SECRET", help="Sign callbacks: whsec_ and base64.")
+@click.option("-q", "--quiet", is_flag=True, help="Log no requests.")
 @as_json
-def emulate(as_json: bool, reply_shape: str, **options: Any) -> None:
+def emulate(**given: Any) -> None:
     """Run an emulator of the service on this machine.
 
-    It runs until Ctrl-C and costs nothing. Prints the line that points other commands at it.
+    It runs until Ctrl-C and costs nothing. Prints the line that points other commands at it, and
+    logs a line a request on stderr.
     """
     with loading():
+        from kling_effects_async.cli.announcement import announce
         from kling_effects_async.cli.serve import serve
 
-    def announce(emulator: Emulator) -> None:
-        _announce(emulator, as_json=as_json)
-
-    serve({**options, "reply_shape": reply_shape.replace("-", "_")}, announce)
+    as_json, quiet = given.pop("as_json"), given.pop("quiet")
+    serve(_arguments(given), lambda emulator: announce(emulator, as_json=as_json), quiet=quiet)
 
 
-def _announce(emulator: Emulator, *, as_json: bool) -> None:
-    environment = {
-        "KLING_SERVICE": emulator.url,
-        "KLING_API_KEY": emulator.settings.bearer_keys[0],
-    }
-    line = (
-        json.dumps({"url": emulator.url, "environment": environment})
-        if as_json
-        else _export(environment)
-    )
-    try:
-        write_out(line)
-        where = "the line above"
-    except NotPrinted:  # it can be used all the same
-        where = line
-    say(f"emulator at {emulator.url}; in another shell run {where}; Ctrl-C ends it")
+def _arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """The options as arguments of ``Emulator``; what was not given has its default."""
+    options = {name: value for name, value in given.items() if value is not None}
+    for name in ("reply_shape", "unknown_task"):
+        if name in options:
+            options[name] = options[name].replace("-", "_")
+    if keys := options.pop("api_keys"):
+        options["bearer_keys"] = keys
+    return options | _pair(options.pop("access_key", None), options.pop("secret_key", None))
 
 
-def _export(environment: Mapping[str, str]) -> str:
-    return "export " + " ".join(f"{k}={shlex.quote(v)}" for k, v in environment.items())
+def _pair(access_key: str | None, secret_key: str | None) -> dict[str, Any]:
+    if access_key is None and secret_key is None:
+        return {}
+    if not access_key or not secret_key:
+        raise click.UsageError("--access-key and --secret-key only work together.")
+    return {"access_keys": {access_key: secret_key}}
