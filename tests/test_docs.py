@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import types
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from PIL import Image
 
 from kling_effects_async import PollPolicy, TaskStatus
-from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async.emulator import Clips, Emulator, Fault
+from kling_effects_async.emulator.faults import CONSTRUCTORS
+from kling_effects_async.emulator.refusals import CODES
 from kling_effects_async.waiting.lifecycle import FOLLOWERS
 from tests.conftest import PHOTOS
 
@@ -80,6 +83,34 @@ def test_the_table_of_statuses_is_the_one_in_the_code() -> None:
         for status in order
     ]
     assert "\n".join(rows) in (ROOT / "docs" / "guide.md").read_text("utf-8")
+
+
+def faults_table() -> str:
+    """Every constructor of ``Fault``, and the first sentence about it."""
+    rows = ["| fault | arguments | what happens |", "| --- | --- | --- |"]
+    for name in CONSTRUCTORS:
+        constructor = getattr(Fault, name)
+        arguments = ", ".join(f"`{argument}`" for argument in signature(constructor).parameters)
+        sentence = (constructor.__doc__ or "").partition("\n")[0].replace("``", "`")
+        rows.append(f"| `{name}` | {arguments} | {sentence} |")
+    return "\n".join(rows)
+
+
+def codes_table() -> str:
+    rows = [f"| {code} | {status} | `{words}` |" for code, (status, words) in CODES.items()]
+    return "\n".join(["| code | HTTP | words |", "| --- | --- | --- |", *rows])
+
+
+@pytest.mark.parametrize("table", [faults_table(), codes_table()], ids=["faults", "codes"])
+def test_the_tables_of_faults_and_codes_are_the_ones_in_the_code(table: str) -> None:
+    assert table in (ROOT / "docs" / "emulator.md").read_text("utf-8")
+
+
+def test_every_argument_of_the_emulator_is_in_its_table() -> None:
+    text = (ROOT / "docs" / "emulator.md").read_text("utf-8")
+    rows = [line.partition(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    told = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert set(signature(Emulator).parameters) - told <= {"host", "port", "seed", "wall"}
 
 
 def test_every_error_in_the_guide_is_public() -> None:
