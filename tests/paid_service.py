@@ -125,13 +125,14 @@ class PaidService:
         is_hidden = self._hidden[name] > 0
         self._hidden[name] -= is_hidden
         if is_hidden or not self.finds_external_ids or name not in self.books:
-            raise TaskNotFoundError("no such task", code=1203, retryable=True)
+            message = f"Task not found by id/external id: {name}"
+            raise TaskNotFoundError(message, code=1201, http_status=400, retryable=True)
         return _snapshot(self.books[name][-1], name)
 
     def accept(self, name: str) -> str:
         """Make a task, and charge for it."""
         if self.refuses_used_ids and name in self.books:
-            raise InvalidRequestError(f"external_task_id '{name}' already exists", code=1201)
+            raise InvalidRequestError(f"External_task_id {name} already exists", code=1201)
         if self.limit is not None and len(self.unfinished) >= self.limit:
             raise ConcurrencyLimitError("parallel task limit", code=1303, retryable=True)
         task_id = f"t{self.total}"
