@@ -7,6 +7,8 @@ import base64
 import io
 import json
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -289,19 +291,41 @@ async def test_a_gateway_without_model_fields_serves_a_client_that_sends_none(ca
     assert result.video.url.startswith(emulator_url)
 
 
-async def test_slow_senders_of_large_bodies_do_not_keep_others_out() -> None:
-    """Fault 95: half-sent bodies are held back, and few of them are in memory."""
+@asynccontextmanager
+async def half_sent(emulator: Emulator, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many submits of 9 MB that never come to their end."""
     head = f"POST {GATEWAY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer emulator-key\r\n"
     typed = head + "Content-Type: application/json\r\nContent-Length: 9000000\r\n\r\n{"
-    async with stock() as emulator, calling(emulator) as caller:
-        port = int(emulator.url.rpartition(":")[2])
-        pipes = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
-        for _, writer in pipes:
-            writer.write(typed.encode())
-        by_address = with_input(single(), image="https://img.example/a.jpg")
-        assert (await caller.submit(by_address)).status == 200
+    port = int(emulator.url.rpartition(":")[2])
+    pipes = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+    for _, writer in pipes:
+        writer.write(typed.encode())
+    try:
+        yield [reader for reader, _ in pipes]
+    finally:
         for _, writer in pipes:
             writer.close()
+
+
+async def test_slow_senders_of_large_bodies_do_not_keep_small_ones_out() -> None:
+    """Fault 95."""
+    async with stock() as emulator, calling(emulator) as caller, half_sent(emulator, 40):
+        by_address = with_input(single(), image="https://img.example/a.jpg")
+        assert (await caller.submit(by_address)).status == 200
+
+
+@pytest.mark.looptime
+async def test_large_bodies_take_turns_and_a_slow_sender_loses_its_own() -> None:
+    """Fault 95: 16 are read at a time, each for two minutes at most."""
+    async with stock() as emulator, calling(emulator) as caller, half_sent(emulator, 16) as slow:
+        while (await caller.ask("GET", "/_emulator/requests")).json.get("submit") != 16:
+            pass
+        large = with_input(single(), image=base64.b64encode(bytes(2**20)).decode())
+        before_s = asyncio.get_running_loop().time()
+        assert (await caller.submit(large)).status == 200
+        assert asyncio.get_running_loop().time() - before_s >= 119
+        assert (await slow[0].readline()).startswith(b"HTTP/1.1 408 ")
+        assert emulator.ledger.total == 1
 
 
 async def test_the_official_path_wants_pictures_only_and_passes_over_the_rest() -> None:
