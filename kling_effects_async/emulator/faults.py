@@ -8,14 +8,20 @@ task, and charges for it, before the trouble.
 from __future__ import annotations
 
 import enum
-import inspect
 import json
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
-from attrs import Attribute, Factory, field, frozen, validators
+from attrs import Factory, field, frozen, validators
 
+from kling_effects_async.emulator.fault_checks import (
+    are_headers,
+    check_arguments,
+    is_cut,
+    is_seconds,
+    is_whole,
+)
 from kling_effects_async.emulator.refusals import CODES
 
 __all__ = ["CONSTRUCTORS", "OPERATIONS", "Canned", "Fault", "Operation", "Twist"]
@@ -28,39 +34,6 @@ _RISK_CONTROL = "Failure to pass the risk control system"
 
 _ERROR_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
 
-
-def _are_headers(_canned: object, _attribute: Attribute[Any], headers: object) -> None:
-    if not isinstance(headers, Mapping):
-        raise TypeError("headers must be a mapping of texts")
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError("headers must be a mapping of texts")
-        if not name or not set(name) <= _HEADER_LETTERS or set(value) & set("\r\n\0"):
-            raise ValueError(f"a header cannot be sent: {name!r}")
-
-
-def _is_whole(_fault: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{attribute.name} must be a whole number, not {value!r}")
-
-
-def _is_seconds(_fault: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ValueError(f"{attribute.name} must be seconds from 0 up, not {value!r}")
-
-
-def _is_cut(_fault: object, attribute: Attribute[Any], value: object) -> None:
-    if value in (None, "before_reading", "after_reading"):
-        return
-    _is_whole(_fault, attribute, value)
-    if isinstance(value, int) and value < 0:
-        raise ValueError(f"{attribute.name} must be at least 0 bytes, not {value}")
-
-
-# Source: RFC 9110, section 5.6.2: what the name of a header is made of.
-_HEADER_LETTERS = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
-)
 _is_text = validators.instance_of(str)
 
 
@@ -68,9 +41,9 @@ _is_text = validators.instance_of(str)
 class Canned:
     """An answer sent instead of the service's own. Statuses below 200 are never final answers."""
 
-    status: int = field(validator=[_is_whole, validators.ge(200), validators.le(599)])
+    status: int = field(validator=[is_whole, validators.ge(200), validators.le(599)])
     body: bytes = field(default=b"", validator=validators.instance_of(bytes))
-    headers: Mapping[str, str] = field(factory=dict, validator=_are_headers)
+    headers: Mapping[str, str] = field(factory=dict, validator=are_headers)
 
 
 class Twist(enum.Enum):
@@ -105,16 +78,16 @@ class Fault:
     accepted: bool = field(default=False, validator=validators.instance_of(bool))
     failure: str | None = field(default=None, validator=validators.optional(_is_text))
     canned: Canned | None = None
-    code: int | None = field(default=None, validator=validators.optional(_is_whole))
+    code: int | None = field(default=None, validator=validators.optional(is_whole))
     message: str = field(default="", validator=_is_text)
-    headers: Mapping[str, str] = field(default=Factory(dict), validator=_are_headers)
-    delay_s: float = field(default=0.0, validator=_is_seconds)
+    headers: Mapping[str, str] = field(default=Factory(dict), validator=are_headers)
+    delay_s: float = field(default=0.0, validator=is_seconds)
     cut: Literal["before_reading", "after_reading"] | int | None = field(
-        default=None, validator=_is_cut
+        default=None, validator=is_cut
     )
     announces_length: bool = field(default=True, validator=validators.instance_of(bool))
-    drip_bytes: int = field(default=0, validator=[_is_whole, validators.ge(0)])
-    drip_every_s: float = field(default=0.0, validator=_is_seconds)
+    drip_bytes: int = field(default=0, validator=[is_whole, validators.ge(0)])
+    drip_every_s: float = field(default=0.0, validator=is_seconds)
     has_no_head: bool = False
     twist: Twist | None = None
     word: str = field(default="", validator=_is_text)
@@ -310,20 +283,11 @@ class Fault:
         if isinstance(arguments.get("body"), str):
             arguments["body"] = arguments["body"].encode(errors="replace")
         try:
-            _check_arguments(constructor, arguments)
+            check_arguments(constructor, arguments)
             fault: Fault = constructor(**arguments)
         except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"fault {name!r}: {error}") from None
         return fault
-
-
-def _check_arguments(constructor: Any, arguments: Mapping[str, Any]) -> None:
-    """Refuse unknown names, and nulls where nothing stands for "none"."""
-    given = inspect.signature(constructor)
-    given.bind(**arguments)
-    for name, value in arguments.items():
-        if value is None and given.parameters[name].default is not None:
-            raise ValueError(f"{name} must not be null")
 
 
 CONSTRUCTORS: tuple[str, ...] = tuple(
