@@ -139,13 +139,17 @@ async def test_quiet_logs_no_request(tmp_path: Path) -> None:
 
 
 async def test_a_log_that_nobody_reads_stops_no_request(tmp_path: Path) -> None:
-    """A pipe holds 64 KiB; here come more lines than that."""
-    async with emulating("--json", folder=tmp_path) as (_process, line):
+    """A pipe holds 64 KiB, and asyncio reads 128 KiB ahead; here come more lines than that."""
+    async with emulating("--json", folder=tmp_path) as (process, line):
         url = f"{json.loads(line)['url']}/{'a' * 190}"
-        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-            for _ in range(500):
-                async with session.get(url) as reply:
-                    assert reply.status == 200
+        try:
+            async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+                for _ in range(2000):
+                    async with session.get(url) as reply:
+                        assert reply.status == 200
+        finally:
+            process.kill()
+            await process.communicate()
 
 
 async def test_its_account_and_answers_can_be_chosen(tmp_path: Path) -> None:
