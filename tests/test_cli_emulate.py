@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kling_effects_async import AccessKeys, EffectsClient, Service, SingleImageEffect
+from kling_effects_async import EffectsClient, SingleImageEffect
 from tests.command_line import clean_environment, kling
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
@@ -70,9 +71,9 @@ async def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
         told = json.loads(line)
     assert told["environment"] == {"KLING_SERVICE": told["url"], "KLING_API_KEY": "emulator-key"}
     assert told["official"] == {
-        "base_url": told["url"],
-        "access_key": "emulator-access",
-        "secret_key": "emulator-secret-of-at-least-32-bytes",
+        "KLING_SERVICE": f"official:{told['url']}",
+        "KLING_ACCESS_KEY": "emulator-access",
+        "KLING_SECRET_KEY": "emulator-secret-of-at-least-32-bytes",
     }
 
 
@@ -82,9 +83,9 @@ async def test_it_prints_how_to_use_the_pair_of_keys(cat: Path, tmp_path: Path) 
     async with emulating(*options, folder=tmp_path) as (process, line):
         assert process.stdout is not None
         told = (await process.stdout.readline()).decode()
-        expression = told.partition(": ")[2]
-        names = {"AccessKeys": AccessKeys, "EffectsClient": EffectsClient, "Service": Service}
-        async with eval(expression, names) as client:
+        environ = dict(word.split("=", 1) for word in shlex.split(told.partition("export ")[2]))
+        async with EffectsClient.from_env(environ) as client:
+            assert client.service.dialect.name == "official"
             result = await client.run(SingleImageEffect("net_the_fish", image=cat))
     assert told.startswith("#")
     assert result.video.url.startswith("http://127.0.0.1:")

@@ -43,6 +43,7 @@ def test_a_bearer_token_means_the_gateway_and_a_pair_means_kling() -> None:
         ("singapore", "https://api-singapore.klingai.com"),
         ("beijing", "https://api-beijing.klingai.com"),
         ("https://gate.example/", "https://gate.example"),
+        ("official:http://127.0.0.1:8787", "http://127.0.0.1:8787"),
     ],
 )
 def test_the_service_is_chosen_by_name_or_url(name: str, url: str) -> None:

@@ -40,7 +40,11 @@ def _service(_context: click.Context, _option: click.Parameter, name: str | None
     if name is None:
         return None
     plain = in_small_letters(name)
-    if plain.startswith(("https://", "http://")) or plain in ("vapi", "singapore", "beijing"):
+    if plain.startswith(("https://", "http://", "official:")) or plain in (
+        "vapi",
+        "singapore",
+        "beijing",
+    ):
         return plain
     raise click.BadParameter(f"{name!r} is neither vapi, singapore, beijing nor a gateway's URL.")
 

@@ -10,8 +10,8 @@ from typing import Any
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.loops import run
-from kling_effects_async.cli.sentences import in_our_words
 from kling_effects_async.cli.request_lines import request_lines
+from kling_effects_async.cli.sentences import in_our_words
 from kling_effects_async.cli.signals import ended_by_sigterm
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.emulator import Emulator, EmulatorError

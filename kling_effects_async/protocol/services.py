@@ -24,6 +24,7 @@ _KLING_DOMAINS = (".klingai.com", ".kling.ai")
 
 # What ``Service.named`` knows besides addresses.
 SERVICE_NAMES = ("vapi", *_OFFICIAL_HOSTS)
+_OFFICIAL_AT = "official:"
 
 
 @frozen(kw_only=True)
@@ -140,10 +141,14 @@ class Service:
     def named(cls, text: str) -> Service:
         """The service that a setting names: one of ``SERVICE_NAMES``, or a gateway's base URL.
 
+        ``official:URL`` is Kling's own dialect at another address, such as an emulator's.
+
         Raises:
             SettingsError: it names none; says what would.
         """
         name = text.strip()
+        if name.lower().startswith(_OFFICIAL_AT):
+            return cls.official(base_url=name[len(_OFFICIAL_AT) :])
         if name == "vapi":
             return cls.vapi()
         if name in _OFFICIAL_HOSTS:
