@@ -250,6 +250,18 @@ async def test_a_proxy_in_trouble_is_asked_again_and_one_that_says_no_is_not(
     assert len(proxy.asked) == tries
 
 
+async def test_a_407_where_nobody_named_a_proxy_is_a_passing_proxy_error(
+    proxy: ProxyServer,
+) -> None:
+    """Faults 66, 79: it is no word of the service's, and may be gone at the next try."""
+    proxy.refusal = 407
+    service = Service.gateway(proxy.url)
+    async with EffectsClient(BearerToken("k"), service=service, retry=ONE_TRY) as client:
+        with pytest.raises(ProxyError) as caught:
+            await client.submit(SQUISH)
+    assert (caught.value.sent, caught.value.retryable) == (False, True)
+
+
 async def test_a_proxy_that_is_not_there_is_a_proxy_error() -> None:
     """Fault 66."""
     client = EffectsClient(

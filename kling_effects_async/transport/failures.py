@@ -61,12 +61,15 @@ class Failures:
         return self._unforeseen(error, has_started)
 
     def refused_by_proxy(self, status: int) -> ProxyError:
-        """The error for a proxy that does not let us through."""
+        """The error for a proxy that does not let us through.
+
+        The word of one that nobody named, somewhere on the way, may be gone at the next try.
+        """
         wants = " (it wants a user name and a password)" if status == 407 else ""
         return ProxyError(
             f"no way through {self._way}: HTTP {status}{wants}",
             sent=False,
-            retryable=status >= 500,
+            retryable=status >= 500 or self.proxy is None,
         )
 
     def _unforeseen(self, error: Exception, was_sent: bool) -> TransportError:

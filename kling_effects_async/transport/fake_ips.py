@@ -43,8 +43,9 @@ class FakeIps:
         return [each for each in addresses if not _networks_of([each]) & self._made_up]
 
     async def _answer_to_nobody(self, port: int, family: socket.AddressFamily) -> list[str]:
-        # Not below .invalid or .test: the usual lists of exceptions have those.
-        nobody = f"{secrets.token_hex(16)}.com"
+        # Not below .invalid or .test: the usual lists of exceptions have those. A letter comes
+        # first, because names that begin with a digit are taken for addresses by some.
+        nobody = f"n{secrets.token_hex(16)}.com"
         try:
             return [each["host"] for each in await self._names.resolve(nobody, port, family)]
         except OSError:  # there is no such name, as there should not be
