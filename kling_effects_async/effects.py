@@ -1,7 +1,8 @@
 """What a caller asks for: one effect on one image, or on two.
 
 A ``Path`` is a file, a ``str`` is an http(s) URL that Kling can reach, ``bytes`` are an encoded
-JPEG or PNG. Nothing is guessed, and nothing is read here.
+JPEG or PNG. Nothing is guessed, and nothing is read here. White space at the ends of a URL is left
+out.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from typing import Any, TypeAlias
 from attrs import Attribute, field, frozen
 
 from kling_effects_async.errors import EffectRejectedError, ImageRejectedError
-from kling_effects_async.models import without_query
+from kling_effects_async.web_address import address_label, address_problem, tidied
 
-__all__ = ["DualImageEffect", "Effect", "ImageSource", "SingleImageEffect", "image_label"]
+__all__ = [
+    "DualImageEffect",
+    "Effect",
+    "ImageSource",
+    "SingleImageEffect",
+    "check_effect",
+    "image_label",
+]
 
 ImageSource: TypeAlias = Path | str | bytes
 
-_URL = re.compile(r"https?://[^/?#]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{64,}")
 
 
@@ -27,7 +34,7 @@ def image_label(image: ImageSource) -> str:
     """What to call an image in a message: short, and without a URL's signature."""
     if isinstance(image, bytes):
         return f"image of {len(image):,} bytes"
-    return image.name if isinstance(image, Path) else without_query(image).strip("'")
+    return image.name if isinstance(image, Path) else address_label(image)
 
 
 def _image_repr(image: ImageSource) -> str:
@@ -41,17 +48,23 @@ def _is_image(_effect: object, attribute: Attribute[Any], value: object) -> None
         raise TypeError(
             f"{attribute.name} must be a Path, an http(s) URL or bytes, not {type(value).__name__}"
         )
-    if _URL.match(value):
-        return
-    raise ImageRejectedError(f"{attribute.name}={value[:40]!r}", [_explain_text(value)])
+    problem = _text_problem(value)
+    if problem is not None:
+        raise ImageRejectedError(f"{attribute.name}={address_label(value)[:40]!r}", [problem])
 
 
-def _explain_text(value: str) -> str:
-    if value.startswith("data:"):
+def _text_problem(value: str) -> str | None:
+    if "://" in value[:10]:
+        return address_problem(value)
+    if value[:5].lower() == "data:":
         return "This is a data: URL; decode it and pass the image's bytes."
     if _BASE64.fullmatch(value):
         return "This looks like base64; pass the image's bytes, they are encoded while sending."
     return "A str must be an http(s) URL; for a file pass pathlib.Path(...)."
+
+
+def _image_source(value: ImageSource) -> ImageSource:
+    return tidied(value) if isinstance(value, str) else value
 
 
 def _is_scene(_effect: object, _attribute: Attribute[Any], value: object) -> None:
@@ -81,14 +94,16 @@ class SingleImageEffect:
     such field.
 
     Raises:
-        ImageRejectedError: ``image`` is a ``str`` that is no URL.
+        ImageRejectedError: ``image`` is a ``str`` that is no URL that can be fetched.
         EffectRejectedError: ``scene`` is empty or ``duration_s`` is not positive.
 
     Source: the gateway's effects page (fields); Kling's effects page, 2026-09 (``image`` only).
     """
 
     scene: str = field(validator=_is_scene, converter=_scene_name)
-    image: ImageSource = field(kw_only=True, validator=_is_image, repr=_image_repr)
+    image: ImageSource = field(
+        kw_only=True, validator=_is_image, converter=_image_source, repr=_image_repr
+    )
     model_name: str | None = field(default=None, kw_only=True)
     duration_s: int | None = field(default=None, kw_only=True, validator=_is_duration)
 
@@ -106,15 +121,19 @@ class DualImageEffect:
     such field.
 
     Raises:
-        ImageRejectedError: ``left`` or ``right`` is a ``str`` that is no URL.
+        ImageRejectedError: ``left`` or ``right`` is a ``str`` that is no URL that can be fetched.
         EffectRejectedError: ``scene`` is empty or ``duration_s`` is not positive.
 
     Source: the gateway's dual effects page; Kling's effects page, 2026-09 (``images`` only).
     """
 
     scene: str = field(validator=_is_scene, converter=_scene_name)
-    left: ImageSource = field(kw_only=True, validator=_is_image, repr=_image_repr)
-    right: ImageSource = field(kw_only=True, validator=_is_image, repr=_image_repr)
+    left: ImageSource = field(
+        kw_only=True, validator=_is_image, converter=_image_source, repr=_image_repr
+    )
+    right: ImageSource = field(
+        kw_only=True, validator=_is_image, converter=_image_source, repr=_image_repr
+    )
     model_name: str | None = field(default=None, kw_only=True)
     mode: str | None = field(default=None, kw_only=True)
     duration_s: int | None = field(default=None, kw_only=True, validator=_is_duration)
@@ -126,3 +145,20 @@ class DualImageEffect:
 
 
 Effect: TypeAlias = SingleImageEffect | DualImageEffect
+
+
+def check_effect(value: object, *, taker: str) -> None:
+    """Say at once that something is no effect.
+
+    Args:
+        taker: the call that was given it, such as "run_many".
+
+    Raises:
+        TypeError: it is a path, a str, a dict, ...; the message shows how an effect is made.
+    """
+    if not isinstance(value, (SingleImageEffect, DualImageEffect)):
+        raise TypeError(
+            f"{taker} takes effects: SingleImageEffect('squish', image=path) or "
+            "DualImageEffect('hug', left=path, right=path), "
+            f"not {type(value).__name__}"
+        )

@@ -12,7 +12,7 @@ import kling_effects_async
 
 PACKAGE = Path(kling_effects_async.__file__).parent
 FLOORS = [
-    ("vocabulary", {"errors", "models", "scenes", "effects", "outcomes"}),
+    ("vocabulary", {"errors", "models", "scenes", "effects", "outcomes", "web_address"}),
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"transport", "images", "image_files", "preparing"}),
     ("engine", {"waiting", "spending"}),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import EffectRejectedError, ImageRejectedError, SettingsError
@@ -169,6 +172,81 @@ def test_a_callback_url_must_be_one() -> None:
     effect = SingleImageEffect("squish", image=URL)
     with pytest.raises(EffectRejectedError, match="callback_url must be an http"):
         build_submit(Service.vapi(), effect, callback_url="ftp://x")
+
+
+# Addresses, as people paste them
+
+PASTED = [
+    ("HTTPS://img.example/Cat.JPG", "https://img.example/Cat.JPG"),
+    ("Http://img.example/a.jpg", "http://img.example/a.jpg"),
+    ("https://img.example/a.jpg\n", "https://img.example/a.jpg"),
+    ("\t https://img.example/a.jpg \r\n", "https://img.example/a.jpg"),
+    ("\ufeffhttps://img.example/a.jpg\u200b", "https://img.example/a.jpg"),
+    ("https://img.example:8443/ä.jpg?sign=1#x", "https://img.example:8443/ä.jpg?sign=1#x"),
+    ("https://[2001:db8::1]:8443/a.jpg", "https://[2001:db8::1]:8443/a.jpg"),
+    ("https://bücher.example", "https://bücher.example"),
+]
+NO_ADDRESSES = [
+    "https://img.example/my cat.jpg",
+    "https://img.example/cat\n.jpg",
+    "https://img.example/cat.jpg\0",
+    "https://img.example/\x7f",
+    "https://img.example/\udfff",
+    "https://img.example:eighty/",
+    "https://img.example:99999/",
+    "https://img.example:0/",
+    "https://img.example:-1/",
+    "https://[2001:db8::1/a.jpg",
+    "https://2001:db8::1]/a.jpg",
+    "https://[img.example]/a.jpg",
+    "https://",
+    "https:///a.jpg",
+    "https://:443/a.jpg",
+    "https://user:secret@/a.jpg",
+    "https://user:secret@img.example:x/a.jpg?sign=secret",
+    "ftp://img.example/a.jpg",
+]
+
+
+@pytest.mark.parametrize(("text", "address"), PASTED)
+def test_an_address_is_taken_as_people_paste_it(text: str, address: str) -> None:
+    effect = SingleImageEffect("squish", image=text)
+    pair = DualImageEffect("hug", left=text, right=text)
+    assert effect == SingleImageEffect("squish", image=address)
+    assert pair.images == (address, address)
+    body = filled(build_submit(Service.vapi(), effect, callback_url=text).body)
+    assert body["input"]["image"] == body["callback_url"] == address
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_what_nobody_can_fetch_is_refused_before_it_is_paid_for(text: str) -> None:
+    with pytest.raises(ImageRejectedError) as image:
+        SingleImageEffect("squish", image=text)
+    effect = SingleImageEffect("squish", image=URL)
+    with pytest.raises(EffectRejectedError) as callback:
+        build_submit(Service.vapi(), effect, callback_url=text)
+    assert "secret" not in f"{image.value!r} {image.value} {callback.value!r}"
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    try:
+        effect = SingleImageEffect("squish", image=f"https://{text}")
+    except ImageRejectedError:
+        return
+    assert repr(effect)
+
+
+def test_the_repr_of_an_effect_never_raises() -> None:
+    with attrs.validators.disabled():
+        effect = SingleImageEffect("squish", image="https://[secret@x?sign=secret")
+    assert "secret" not in repr(effect)
+
+
+def test_a_callback_url_is_text() -> None:
+    effect = SingleImageEffect("squish", image=URL)
+    with pytest.raises(TypeError, match="callback_url must be a str, not PurePosixPath"):
+        build_submit(Service.vapi(), effect, callback_url=PurePosixPath("x"))  # type: ignore[arg-type]  # that is the mistake
 
 
 @pytest.mark.parametrize(

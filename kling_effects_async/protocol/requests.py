@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
+from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, check_effect
 from kling_effects_async.errors import EffectRejectedError
 from kling_effects_async.protocol.messages import Base64Of, Body, FileState, Request
 from kling_effects_async.protocol.services import InputFields, Service
 from kling_effects_async.scenes import catalogue, similar_scenes
+from kling_effects_async.web_address import address_label, address_problem, tidied
 
 __all__ = [
     "build_list",
@@ -28,8 +29,6 @@ __all__ = [
 # Kling documents no limits. An id becomes part of a path, and a character that some proxy decodes
 # on the way would make a paid task look unknown; so only what every server leaves alone.
 _EXTERNAL_TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@~=+-]{1,128}")
-
-_URL = re.compile(r"https?://[^/?#]+")
 
 # Stands for an image while the rest of a document is written. A lone surrogate: no text that can be
 # sent as UTF-8 has one.
@@ -55,20 +54,16 @@ def build_submit(
 
     Raises:
         EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
+        TypeError: it is no effect, or the callback URL no ``str``.
     """
-    if not isinstance(effect, (SingleImageEffect, DualImageEffect)):
-        raise TypeError(
-            f"an effect is a SingleImageEffect or a DualImageEffect, not {type(effect).__name__}"
-        )
+    check_effect(effect, taker="submit")
     _check_image_count(effect)
     if external_task_id is not None:
         check_external_task_id(external_task_id)
-    if callback_url is not None and not _URL.match(callback_url):
-        raise EffectRejectedError(f"callback_url must be an http(s) URL, not {callback_url[:40]!r}")
     document = {
         "effect_scene": effect.scene,
         "input": _input(service, effect, files),
-        "callback_url": callback_url,
+        "callback_url": None if callback_url is None else _callback_address(callback_url),
         "external_task_id": external_task_id,
     }
     return Request(
@@ -134,6 +129,18 @@ def _get_one(service: Service, any_id: str, *, what: str) -> Request:
         raise EffectRejectedError(f"{what} must be an id, not {any_id!r}")
     path = f"{service.effects_path}/{quote(any_id, safe='')}"
     return Request(method="GET", path=path, is_repeatable=True)
+
+
+def _callback_address(url: str) -> str:
+    if not isinstance(url, str):
+        raise TypeError(f"callback_url must be a str, not {type(url).__name__}")
+    address = tidied(url)
+    problem = address_problem(address)
+    if problem is not None:
+        raise EffectRejectedError(
+            f"callback_url must be an http(s) URL, not {address_label(address)[:40]!r}: {problem}"
+        )
+    return address
 
 
 def _check_image_count(effect: Effect) -> None:

@@ -1,0 +1,54 @@
+"""An http(s) address that somebody else is to fetch, read as people paste it.
+
+Schemes are case-insensitive, and no address holds white space. Source: RFC 3986, 3.1 and 2.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from urllib.parse import urlsplit
+
+__all__ = ["address_label", "address_problem", "tidied"]
+
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+# What comes along when an address is copied: white space, and characters that nobody sees.
+_ENDS = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
+_USER_INFO = re.compile(r"//[^/@]*@")
+_LABEL_MAX = 200
+
+
+def tidied(text: str) -> str:
+    """The address without white space at its ends, its scheme in lower case."""
+    bare = _ENDS.sub("", text)
+    return _SCHEME.sub(lambda scheme: scheme[0].lower(), bare, count=1)
+
+
+def address_problem(text: str) -> str | None:
+    """Why nobody can fetch this, in one sentence; ``None`` for an address."""
+    if not _SCHEME.match(text):
+        return "It must be an http(s) URL, with http:// or https:// in front."
+    odd = [each for each in text if each.isspace() or not each.isprintable()]
+    if odd:
+        return f"It holds the character {odd[0]!a}; percent-encode it, or leave it out."
+    try:
+        return _host_problem(text)
+    except ValueError:  # its text could repeat a password
+        return "Its host or its port cannot be read; check the part before the path."
+
+
+def address_label(text: str) -> str:
+    """The address without user, password and signature, for a message; never raises."""
+    bare = re.split(r"[?#]", text, maxsplit=1)[0]
+    hidden = "?..." if len(bare) + 1 < len(text) else ""
+    return f"{_USER_INFO.sub('//', bare, count=1)[:_LABEL_MAX]}{hidden}"
+
+
+def _host_problem(text: str) -> str | None:
+    """Raises ValueError for brackets and ports that mean nothing."""
+    parts = urlsplit(text)
+    if not parts.hostname:
+        return "It names no host."
+    if "[" in parts.netloc:
+        IPv6Address(parts.hostname)
+    return "Its port is 0, and nobody listens there." if parts.port == 0 else None
