@@ -317,7 +317,12 @@ class EffectsClient:
 
         Yields:
             A ``Done`` or a ``Failed`` for each effect. No error of one effect is raised.
+
+        Raises:
+            TypeError: something is no effect (a path, a ``str``, a ``dict``); at the call, or in
+                the middle of a lazy source. What was submitted before goes on.
         """
+        bulk.check_effects(effects, taker="run_many")
         folder = None if download_to is None else Path(download_to)
         return bulk.outcomes(self._engine(), effects, run=run, ordered=ordered, folder=folder)
 
@@ -328,7 +333,11 @@ class EffectsClient:
 
         Yields:
             An ``EffectTask``, or a ``Failed`` where there is no task.
+
+        Raises:
+            TypeError: as in ``run_many``.
         """
+        bulk.check_effects(effects, taker="submit_many")
         return bulk.handles(self._engine(), effects, run=run)
 
     def resume(
