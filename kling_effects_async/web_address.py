@@ -14,6 +14,8 @@ __all__ = ["address_label", "address_problem", "tidied"]
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 # What comes along when an address is copied: white space, and characters that nobody sees.
 _ENDS = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
+# White space, control characters, and halves of characters (surrogates).
+_NEVER_INSIDE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _USER_INFO = re.compile(r"//[^/@]*@")
 _LABEL_MAX = 200
 
@@ -28,7 +30,7 @@ def address_problem(text: str) -> str | None:
     """Why nobody can fetch this, in one sentence; ``None`` for an address."""
     if not _SCHEME.match(text):
         return "It must be an http(s) URL, with http:// or https:// in front."
-    odd = [each for each in text if each.isspace() or not each.isprintable()]
+    odd = _NEVER_INSIDE.search(text)
     if odd:
         return f"It holds the character {odd[0]!a}; percent-encode it, or leave it out."
     try:

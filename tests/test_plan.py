@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from attrs import evolve
@@ -38,7 +39,7 @@ NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
 )
 IMAGES = st.one_of(
-    NAMES.map(lambda name: "https://img.example/" + name),
+    NAMES.map(lambda name: "https://img.example/" + quote(name)),
     NAMES.map(lambda name: Path("/photos") / name),
 )
 CONTENT = st.binary(min_size=1, max_size=20)
