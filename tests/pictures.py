@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-__all__ = ["declaring_size", "encoded", "gradient", "turned_by_exif"]
+__all__ = [
+    "SOUND",
+    "declaring_size",
+    "encoded",
+    "gradient",
+    "jpeg_segment",
+    "png_chunk",
+    "turned_by_exif",
+    "with_chunks",
+    "with_segments",
+]
 
 
 def gradient(width_px: int = 320, height_px: int = 300, mode: str = "RGB") -> Image.Image:
@@ -38,3 +51,73 @@ def declaring_size(width_px: int, height_px: int, pixels: bytes = b"") -> bytes:
     PngImagePlugin.putchunk(stream, b"IDAT", pixels)
     PngImagePlugin.putchunk(stream, b"IEND")
     return stream.getvalue()
+
+
+def png_chunk(kind: bytes, content: bytes = b"", *, is_intact: bool = True) -> bytes:
+    """A chunk of a PNG; on demand with a wrong checksum."""
+    checksum = zlib.crc32(kind + content) ^ (not is_intact)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def with_chunks(png: bytes, *chunks: bytes) -> bytes:
+    """The PNG with more chunks behind its header."""
+    return b"".join((png[:33], *chunks, png[33:]))
+
+
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    """A segment of a JPEG."""
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
+    """The JPEG with more segments at its start."""
+    return b"".join((jpeg[:2], *segments, jpeg[2:]))
+
+
+def _noise(mode: str = "RGB") -> Image.Image:
+    return Image.effect_noise((330, 310), 60).convert(mode)
+
+
+def _interlaced() -> bytes:
+    """A black PNG of 8 x 8 blocks in seven passes. Source: PNG specification, 8.1."""
+    side, header = 304, struct.pack(">IIBBBBB", 304, 304, 8, 0, 0, 0, 1)
+    passes = [(8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2)]  # steps across and down
+    rows = b"".join(bytes(side // down * (1 + side // across)) for across, down in passes)
+    stream = io.BytesIO(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header))
+    return stream.getvalue() + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND")
+
+
+def _jpeg(mode: str = "RGB", **options: Any) -> bytes:
+    return encoded(_noise(mode), "JPEG", **options)
+
+
+def _png(mode: str) -> bytes:
+    return encoded(_noise(mode), "PNG")
+
+
+SOUND: dict[str, Callable[[], bytes]] = {
+    "JPEG, baseline": _jpeg,
+    "JPEG, progressive": lambda: _jpeg(progressive=True),
+    "JPEG, grey": lambda: _jpeg("L"),
+    "JPEG, print colours": lambda: _jpeg("CMYK"),
+    "JPEG, restart markers": lambda: _jpeg(restart_marker_blocks=1),
+    "JPEG, progressive, restart markers": lambda: _jpeg(
+        progressive=True, restart_marker_rows=1, optimize=True
+    ),
+    "JPEG, a preview inside": lambda: _jpeg(exif=turned_by_exif(6) + encoded(gradient(40, 30))),
+    "JPEG, a colour profile of many segments": lambda: _jpeg(icc_profile=bytes(200_000)),
+    "JPEG, two pictures": lambda: encoded(
+        _noise(), "MPO", save_all=True, append_images=[gradient(100, 100)]
+    ),
+    "JPEG, a film behind it": lambda: _jpeg() + b"\0\0\0\x18ftypmp42" + bytes(100_000),
+    "JPEG, a comment": lambda: _jpeg(comment=b"\xff\xd9\xff\xd8\xff\xda"),
+    "PNG, colours": lambda: _png("RGB"),
+    "PNG, transparent": lambda: _png("RGBA"),
+    "PNG, grey": lambda: _png("L"),
+    "PNG, 16 bits": lambda: _png("I;16"),
+    "PNG, one bit": lambda: _png("1"),
+    "PNG, palette": lambda: encoded(_noise().quantize(64), "PNG", transparency=3),
+    "PNG, interlaced": _interlaced,
+    "PNG, something behind it": lambda: _png("L") + b"something" * 9999,
+}
+"""Pictures that every decoder reads, by what is special about them."""

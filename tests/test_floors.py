@@ -14,7 +14,7 @@ PACKAGE = Path(kling_effects_async.__file__).parent
 FLOORS = [
     ("vocabulary", {"errors", "models", "scenes", "effects", "outcomes", "web_address"}),
     ("rules", {"protocol", "policy", "settings"}),
-    ("edges", {"transport", "images", "image_files", "preparing"}),
+    ("edges", {"transport", "images", "image_files", "picture_parts", "preparing"}),
     ("engine", {"waiting", "spending"}),
     ("surface", {"flow", "listing", "engine", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),

@@ -1,0 +1,260 @@
+"""Whether a picture is whole is known without decoding it, from one reading of its file.
+
+Pillow, which decodes, is the referee.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tracemalloc
+import zlib
+from bisect import bisect_left
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from kling_effects_async.picture_parts import Layout, walked
+from kling_effects_async.picture_parts.exif import orientation
+from tests.pictures import SOUND, encoded, gradient, jpeg_segment, png_chunk, with_chunks
+
+BLOCK_BYTES = 64 * 1024
+
+
+@cache
+def sound(name: str) -> bytes:
+    return SOUND[name]()
+
+
+def layout_of(content: bytes, *, with_hash: bool = False) -> Layout:
+    kind = "PNG" if content.startswith(b"\x89PNG") else "JPEG"
+    return walked(io.BytesIO(content), kind, with_hash=with_hash)[0]
+
+
+@cache
+def end_of_picture(name: str) -> int:
+    """Behind it come other pictures, films, and the like."""
+    longer = sound(name) + b"x"  # so that the walk has to search for the end
+    return layout_of(longer).essential[-1].end
+
+
+@cache
+def header_bytes(name: str) -> int:
+    """How much of it the size is known from."""
+    content = sound(name)
+    return bisect_left(
+        range(len(content)), True, key=lambda length: layout_of(content[:length]).has_header
+    )
+
+
+def is_decodable(content: bytes) -> bool:
+    try:
+        Image.open(io.BytesIO(content)).load()
+    except OSError:
+        return False
+    return True
+
+
+# Sound pictures
+
+
+@pytest.mark.parametrize("with_hash", [True, False])
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_picture_is_whole_and_as_large_as_a_decoder_says(
+    name: str, with_hash: bool
+) -> None:
+    layout = layout_of(sound(name), with_hash=with_hash)
+    assert layout.damage is None
+    assert (layout.width_px, layout.height_px) == Image.open(io.BytesIO(sound(name))).size
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_the_essential_parts_are_the_same_picture(name: str) -> None:
+    content = sound(name)
+    parts = [content[span.start : span.end] for span in layout_of(content).essential]
+    essential = Image.open(io.BytesIO(b"".join(parts)))
+    assert essential.tobytes() == Image.open(io.BytesIO(content)).tobytes()
+    assert not essential.getexif()
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_the_hash_is_of_the_whole_file(name: str) -> None:
+    content = sound(name)
+    kind = name.partition(",")[0]
+    digest = hashlib.sha256(content).hexdigest()
+    assert walked(io.BytesIO(content), kind, with_hash=True)[1] == digest
+    assert walked(io.BytesIO(content), kind, with_hash=False)[1] == ""
+
+
+class Counting(io.BytesIO):
+    """Counts what is read of it."""
+
+    read_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        self.read_bytes += len(content)
+        return content
+
+
+@pytest.mark.parametrize("with_hash", [True, False])
+@pytest.mark.parametrize("name", SOUND)
+def test_a_file_is_read_once(name: str, with_hash: bool) -> None:
+    file = Counting(sound(name))
+    walked(file, name.partition(",")[0], with_hash=with_hash)
+    end_mark_bytes = 2
+    assert file.read_bytes <= len(sound(name)) + end_mark_bytes
+
+
+@given(st.integers(-12, 12), st.integers(0, 3), st.booleans())
+@settings(max_examples=60)
+def test_a_jpegs_end_is_found_wherever_the_blocks_of_the_reading_end(
+    beyond_bytes: int, fill_bytes: int, is_cut: bool
+) -> None:
+    jpeg = encoded(gradient(320, 300), "JPEG", quality=20)
+    filling = BLOCK_BYTES - len(jpeg) - 4 + beyond_bytes
+    comments = jpeg_segment(0xFE, bytes(filling // 2)) + jpeg_segment(0xFE, bytes(filling // 2))
+    whole = jpeg[:2] + comments + jpeg[2:-2] + b"\xff" * fill_bytes + jpeg[-2:]
+    content = whole[:-1] if is_cut else whole + b"x" * 1000
+    assert (layout_of(content).damage is not None) == is_cut
+
+
+def test_what_is_between_segments_is_passed_over() -> None:
+    """libjpeg only warns of it."""
+    jpeg = sound("JPEG, baseline")
+    content = jpeg[:2] + b"\xff\xff\xff" + jpeg[2:20] + b"junk\0\xff\0" + jpeg[20:]
+    assert is_decodable(jpeg[:2] + b"\xff\xff\xff" + jpeg[2:])
+    assert layout_of(content).damage is None
+
+
+# Pictures that are not whole
+
+
+@given(st.data())
+@settings(max_examples=400)
+def test_a_cut_at_any_byte_behind_the_header_is_found(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(SOUND)))
+    cut_at = data.draw(st.integers(header_bytes(name), end_of_picture(name) - 1))
+    for with_hash in (True, False):
+        layout = layout_of(sound(name)[:cut_at], with_hash=with_hash)
+        assert "end is missing" in (layout.damage or "")
+
+
+@given(st.data())
+@settings(max_examples=100)
+def test_a_file_that_was_filled_up_with_zeros_is_not_whole(data: st.DataObject) -> None:
+    """As of a download whose file was made in its full size before."""
+    name = data.draw(st.sampled_from(sorted(SOUND)))
+    cut_at = data.draw(st.integers(header_bytes(name), end_of_picture(name) - 12))
+    damaged = sound(name)[:cut_at] + bytes(len(sound(name)) - cut_at)
+    assert layout_of(damaged).damage is not None
+
+
+@given(st.data())
+@settings(max_examples=100)
+def test_what_a_decoder_takes_for_cut_off_is_found(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(SOUND)))
+    content = sound(name)[: data.draw(st.integers(header_bytes(name), len(sound(name))))]
+    if layout_of(content).damage is None:
+        assert is_decodable(content)
+
+
+@given(st.data())
+@settings(max_examples=100)
+def test_one_wrong_byte_in_the_pixels_of_a_png_is_found(data: st.DataObject) -> None:
+    content = bytearray(sound("PNG, colours"))
+    at = data.draw(st.integers(content.index(b"IDAT") + 4, len(content) - 13))
+    content[at] ^= data.draw(st.integers(1, 255))
+    assert layout_of(bytes(content)).damage is not None
+
+
+@pytest.mark.parametrize("kind", [b"PLTE", b"tRNS", b"IDAT", b"IEND"])
+def test_a_wrong_checksum_counts_where_it_matters_to_the_pixels(kind: bytes) -> None:
+    content = sound("PNG, palette")
+    at = content.index(kind)
+    end = at + 4 + int.from_bytes(content[at - 4 : at], "big")
+    wrong = content[:end] + bytes([content[end] ^ 1]) + content[end + 1 :]
+    assert f"the checksum of its {kind.decode()} chunk" in (layout_of(wrong).damage or "")
+
+
+@pytest.mark.parametrize("kind", [b"iCCP", b"tEXt", b"eXIf", b"acTL", b"pHYs", b"zzZz"])
+def test_a_wrong_checksum_does_not_count_elsewhere(kind: bytes) -> None:
+    wrong = png_chunk(kind, b"\0\0\0\2\0\0\0\0", is_intact=False)
+    layout = layout_of(with_chunks(sound("PNG, colours"), wrong))
+    assert layout.damage is None
+    assert not layout.is_animated
+
+
+def test_a_png_without_pixels_is_not_whole() -> None:
+    content = sound("PNG, grey")
+    assert "no pixels" in (layout_of(content[:33] + png_chunk(b"IEND")).damage or "")
+
+
+def test_noise_behind_a_pngs_header_is_not_taken_for_chunks() -> None:
+    damage = layout_of(sound("PNG, grey")[:33] + b"\0\0\0\1\xf0\xf1\xf2\xf3" * 99).damage
+    assert "at byte 33" in (damage or "")
+
+
+def test_a_picture_that_begins_within_another_one_is_damage() -> None:
+    jpeg = sound("JPEG, baseline")
+    content = jpeg[: len(jpeg) // 2] + jpeg + b"x"
+    assert "another picture begins" in (layout_of(content).damage or "")
+
+
+@pytest.mark.parametrize("segment", [b"\xff\xc0\0\1", b"\xff\xe5\0\0"])
+def test_a_segment_without_a_length_is_damage(segment: bytes) -> None:
+    jpeg = sound("JPEG, baseline")
+    assert layout_of(jpeg[:2] + segment + jpeg[2:]).damage is not None
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]))
+def test_any_bytes_are_walked_to_an_end(noise: bytes, magic: bytes) -> None:
+    assert layout_of(magic + noise).damage is not None
+
+
+# What EXIF says
+
+
+@given(st.integers(0, 20), st.binary(max_size=40), st.integers(0, 60))
+def test_orientation_is_read_as_a_viewer_reads_it(value: int, more: bytes, cut_at: int) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = more.hex(), value
+    assert orientation(exif.tobytes()) == (value if 1 <= value <= 8 else 1)
+    assert 1 <= orientation(exif.tobytes()[:cut_at] + more) <= 8
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_both_byte_orders_are_read(order: str) -> None:
+    name = "little" if order == "II" else "big"
+    numbers = [(42, 2), (8, 4), (1, 2), (0x0112, 2), (3, 2), (1, 4), (6, 2), (0, 2), (0, 4)]
+    tiff = order.encode() + b"".join(value.to_bytes(size, name) for value, size in numbers)  # type: ignore[arg-type]  # one of the two
+    assert orientation(b"Exif\0\0" + tiff) == orientation(tiff) == 6
+    png = with_chunks(sound("PNG, colours"), png_chunk(b"eXIf", tiff))
+    assert layout_of(png).orientation == 6
+    assert ImageOps.exif_transpose(Image.open(io.BytesIO(png))).size == (310, 330)
+
+
+def test_animation_is_known_from_its_chunk() -> None:
+    frames = [gradient().rotate(angle) for angle in (90, 180)]
+    assert layout_of(encoded(gradient(), "PNG", save_all=True, append_images=frames)).is_animated
+    one, two = (png_chunk(b"acTL", bytes([0, 0, 0, count, 0, 0, 0, 0])) for count in (1, 2))
+    assert not layout_of(with_chunks(sound("PNG, grey"), one)).is_animated
+    too_late = sound("PNG, grey")[:-12] + two + png_chunk(b"IEND")
+    assert not layout_of(too_late).is_animated
+
+
+def test_a_large_file_takes_little_memory() -> None:
+    pixels = png_chunk(b"IDAT", os.urandom(10_000_000))
+    text = png_chunk(b"zTXt", b"history\0\0" + zlib.compress(bytes(10**8)))
+    file = io.BytesIO(with_chunks(sound("PNG, grey"), text, pixels))
+    tracemalloc.start()
+    try:
+        walked(file, "PNG", with_hash=True)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 300_000
