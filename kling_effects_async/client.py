@@ -221,6 +221,8 @@ class EffectsClient:
 
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; says what to change.
+            ImageUnreadableError: this machine cannot read an image's file, after 30 s; nothing was
+                sent, and the same call again is safe.
             IdempotencyConflictError: the external id belongs to another effect; nothing was sent.
             ExternalIdTakenError: the service has a task under the external id that was not
                 submitted from here; nothing was created.

@@ -12,16 +12,17 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ClientClosedError
-from kling_effects_async.images import check_image, image_hash
+from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.protocol.converter import converter
 from kling_effects_async.protocol.messages import FileState, Reply, Request
 from kling_effects_async.protocol.requests import (
     build_list,
@@ -42,10 +43,11 @@ from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import Job
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
-from kling_effects_async.transport.clock import Clock
+from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.transport.recent_tasks import RecentTasks
+from kling_effects_async.transport.rereading import read_patiently
 from kling_effects_async.transport.session import Session
 from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from kling_effects_async.transport.renewal import Renewed
 
 __all__ = ["Engine", "Options", "Plan"]
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -199,11 +203,14 @@ class Engine:
 
         Raises:
             ImageRejectedError: Kling would refuse an image.
+            ImageUnreadableError: this machine cannot read an image's file.
         """
         with_hashes = with_hashes or self._options.journal is not None
         look = partial(_looked_at, effect, with_hashes=with_hashes)
         is_remote = all(isinstance(image, str) for image in effect.images)
-        image_hashes, files = look() if is_remote else await asyncio.to_thread(look)
+        image_hashes, files = (
+            look() if is_remote else await self._read_patiently(partial(asyncio.to_thread, look))
+        )
         job = planned(
             effect,
             account=self._options.account,
@@ -222,6 +229,7 @@ class Engine:
 
         Raises:
             ImageRejectedError: also where an image file is not what it was when it was planned.
+            ImageUnreadableError: this machine cannot read an image's file; the job stays planned.
         """
         request = build_submit(
             self._options.service,
@@ -231,7 +239,11 @@ class Engine:
             files=plan.files,
         )
         account = await self.account()
-        return await account.submit(plan.job, request)
+        return await self._read_patiently(partial(account.submit, plan.job, request))
+
+    async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        pause = partial(sleep, self._options.clock)
+        return await read_patiently(read, pause=pause, rng=self._options.random)
 
     def abandon(self, job: Job) -> Awaitable[None]:
         """Give up a job that was only planned; what may have been accepted stays as it is.
@@ -320,6 +332,7 @@ class Engine:
 
     async def _opened_account(self) -> Account:
         options = self._options
+        converter()  # loads what reads answers; later there may be no free descriptor to do it with
         return await Account.open(
             options.account,
             await self._store(),
@@ -359,11 +372,13 @@ def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping
 
     A hash is ``""`` where nobody needs it.
     """
-    files = {}
+    hashes, files = [], {}
     for image in effect.images:
         if isinstance(image, str):
+            hashes.append(image_hash(image) if with_hashes else "")
             continue
-        facts = check_image(image)
-        if isinstance(image, Path):
-            files[image] = FileState(facts.size_bytes, facts.mtime_ns)
-    return [image_hash(image) if with_hashes else "" for image in effect.images], files
+        found = look_at(image, with_hash=with_hashes)
+        hashes.append(found.sha256)
+        if isinstance(image, Path) and found.state is not None:
+            files[image] = found.state
+    return hashes, files

@@ -8,6 +8,7 @@ KlingEffectsError
 ├── AccountChangedError        nothing was sent: the journal holds this job under another account
 ├── BudgetExceededError        nothing was sent: raise the budget, or leave it
 ├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
+├── ImageUnreadableError       nothing was sent: this machine could not read the file, try again
 ├── ClientClosedError          the client was left while the wait was on: ``attach`` again
 ├── TransportError             no answer
 │   ├── NetworkError           no connection, or one that broke
@@ -64,6 +65,7 @@ __all__ = [
     "ExternalIdTakenError",
     "IdempotencyConflictError",
     "ImageRejectedError",
+    "ImageUnreadableError",
     "InvalidRequestError",
     "JournalBusyError",
     "JournalDamagedError",
@@ -192,6 +194,29 @@ class ImageRejectedError(KlingEffectsError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.image}: {' '.join(self.problems)}"
+
+
+class ImageUnreadableError(KlingEffectsError):
+    """This machine could not read an image file; nothing is known to be wrong with the picture.
+
+    It has too many files open, or too little memory, or the disk or the network of the file fails.
+    Nothing whole was sent, so the same call again is safe, and may succeed.
+
+    Attributes:
+        image: what the image is called in messages, such as its file name.
+        reason: what the system said.
+    """
+
+    def __init__(self, image: str, reason: str) -> None:
+        self.image = image
+        self.reason = reason
+        super().__init__(image, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.image}: this machine cannot read the file now ({self.reason}). "
+            "Nothing was sent; try again once it can"
+        )
 
 
 class ClientClosedError(KlingEffectsError):

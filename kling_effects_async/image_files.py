@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO
@@ -13,9 +15,10 @@ from typing import IO
 from attrs import frozen
 
 from kling_effects_async.effects import image_label
-from kling_effects_async.errors import ImageRejectedError
+from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError, KlingEffectsError
+from kling_effects_async.protocol.messages import FileState
 
-__all__ = ["ImageFacts", "explain_failure", "kind_of", "mtime_ns", "open_image"]
+__all__ = ["ImageFacts", "file_state", "kind_of", "open_image", "read_failure", "reading"]
 
 _MAGIC_BYTES = 256
 _MAGIC = (
@@ -63,6 +66,7 @@ def open_image(image: Path | bytes) -> BytesIO | BufferedReader:
 
     Raises:
         ImageRejectedError: there is nothing that could be an image file; the message says why.
+        ImageUnreadableError: this machine cannot open it now.
     """
     if isinstance(image, bytes):
         return BytesIO(image)
@@ -70,17 +74,57 @@ def open_image(image: Path | bytes) -> BytesIO | BufferedReader:
     flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
     try:
         descriptor = os.open(image, os.O_RDONLY | flags)
+        mode = _mode(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ImageRejectedError(image_label(image), [explain_failure(error)]) from error
-    mode = os.fstat(descriptor).st_mode
+        raise read_failure(image, error) from error
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     raise ImageRejectedError(image_label(image), [_explain_mode(mode)])
 
 
-def explain_failure(error: OSError | ValueError) -> str:
-    """Why a file cannot be opened or read, in one sentence."""
+def _mode(descriptor: int) -> int:
+    try:
+        return os.fstat(descriptor).st_mode
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
+@contextmanager
+def reading(image: Path | bytes) -> Iterator[BytesIO | BufferedReader]:
+    """Open an image, and explain what fails while it is read.
+
+    Raises:
+        ImageRejectedError, ImageUnreadableError: as ``open_image``.
+    """
+    with open_image(image) as file:
+        try:
+            yield file
+        except OSError as error:
+            raise read_failure(image, error) from error
+
+
+# What the system says of the path, and will say again. Everything else is trouble of this machine,
+# or of a file system's network, and says nothing about the picture: too many open files (EMFILE,
+# ENFILE), no memory (ENOMEM), EIO, ESTALE, ETIMEDOUT, ... Source: errno(3).
+_FAULTS_OF_THE_PATH = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EACCES EINVAL EILSEQ EISDIR ELOOP ENAMETOOLONG ENODEV ENOENT ENOTDIR ENXIO EOVERFLOW EPERM"
+    ).split()
+    if hasattr(errno, name)
+)
+
+
+def read_failure(image: Path | bytes, error: OSError | ValueError) -> KlingEffectsError:
+    """What to raise where a file cannot be opened or read: is it the path, or this machine?"""
+    if isinstance(error, OSError) and error.errno not in _FAULTS_OF_THE_PATH:
+        return ImageUnreadableError(image_label(image), error.strerror or str(error))
+    return ImageRejectedError(image_label(image), [_explain_path(error)])
+
+
+def _explain_path(error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
         return "There is no such file."
     if isinstance(error, PermissionError):
@@ -104,6 +148,9 @@ def kind_of(file: IO[bytes]) -> str | None:
     return next((kind for magic, kind in _MAGIC if magic.match(head)), None)
 
 
-def mtime_ns(file: IO[bytes]) -> int | None:
-    """When the file was last written; ``None`` for bytes."""
-    return None if isinstance(file, BytesIO) else os.fstat(file.fileno()).st_mtime_ns
+def file_state(file: IO[bytes]) -> FileState | None:
+    """What an open file is now; ``None`` for bytes."""
+    if isinstance(file, BytesIO):
+        return None
+    found = os.fstat(file.fileno())
+    return FileState(found.st_size, found.st_mtime_ns, found.st_nlink)

@@ -9,11 +9,11 @@ import io
 import math
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from typing import IO, TypeAlias
 
-from PIL import Image, ImageFilter, ImageOps
-from PIL.AvifImagePlugin import AvifImageFile
+from PIL import Image, ImageFilter, ImageOps, features
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base as ExifTag
 from PIL.GifImagePlugin import GifImageFile
@@ -23,22 +23,32 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from kling_effects_async.image_files import ImageFacts, mtime_ns
+from kling_effects_async.image_files import ImageFacts
 from kling_effects_async.images import ASPECT_MAX, IMAGE_LIMIT_BYTES, SIDE_MIN_PX
+from kling_effects_async.picture_parts import Layout
+from kling_effects_async.picture_parts.layout import Span
+from kling_effects_async.protocol.messages import FileState
 
-__all__ = ["READERS", "UNREADABLE", "mended", "read_facts"]
+__all__ = ["READERS", "UNREADABLE", "decode", "mended", "read_facts"]
 
 # The kinds we let Pillow open. By class, because Image.open warns about decompression bombs before
 # anybody can look at the size.
 READERS: dict[str, Callable[[IO[bytes]], ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
-    "WebP": WebPImageFile,
     "GIF": GifImageFile,
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
-    "AVIF": AvifImageFile,
 }
+if features.check("webp"):  # a build of Pillow may lack it
+    READERS["WebP"] = WebPImageFile
+try:  # Pillow can read AVIF since 11.2
+    from PIL import AvifImagePlugin
+except ImportError:
+    pass
+else:
+    if AvifImagePlugin.SUPPORTED:
+        READERS["AVIF"] = AvifImagePlugin.AvifImageFile
 
 # What damaged pictures make Pillow raise, by fuzzing every reader; warnings, where they are errors.
 UNREADABLE = (
@@ -74,12 +84,13 @@ _PROFILE_LIMIT_BYTES = 2**20
 _Step: TypeAlias = Callable[[Image.Image, ImageFacts], tuple[Image.Image, str]]
 
 
-def read_facts(file: IO[bytes], kind: str) -> ImageFacts:
+def read_facts(file: IO[bytes], kind: str, state: FileState | None) -> ImageFacts:
     """Read the header, of one of the kinds in ``READERS``; nothing is decoded.
 
     Raises one of ``UNREADABLE`` where it is damaged.
     """
-    picture = _opened(file, kind)
+    file.seek(0)
+    picture = READERS[kind](file)
     return ImageFacts(
         format=kind,
         width_px=picture.width,
@@ -87,13 +98,41 @@ def read_facts(file: IO[bytes], kind: str) -> ImageFacts:
         size_bytes=file.seek(0, os.SEEK_END),
         is_rotated=_is_rotated(picture),
         is_animated=getattr(picture, "is_animated", False),
-        mtime_ns=mtime_ns(file),
+        mtime_ns=None if state is None else state.mtime_ns,
     )
 
 
-def _opened(file: IO[bytes], kind: str) -> ImageFile:
-    file.seek(0)
-    return READERS[kind](file)
+def _opened(file: IO[bytes], facts: ImageFacts, layout: Layout | None) -> ImageFile:
+    """The picture; a JPEG or PNG without metadata, because odd ones make Pillow refuse it."""
+    reader = READERS[facts.format]
+    if layout is None:
+        file.seek(0)
+        return reader(file)
+    picture = reader(io.BytesIO(b"".join(_read(file, span) for span in layout.essential)))
+    if facts.is_rotated:
+        picture.getexif()[ExifTag.Orientation] = layout.orientation
+    if layout.profile is not None:
+        picture.info["icc_profile"] = _inflated_profile(_read(file, layout.profile))
+    return picture
+
+
+def _read(file: IO[bytes], span: Span) -> bytes:
+    file.seek(span.start)
+    return file.read(span.end - span.start)
+
+
+def _inflated_profile(chunk: bytes) -> bytes | None:
+    """The content of an iCCP chunk; ``None`` where it cannot be read or is too large to keep.
+
+    Source: PNG specification (third edition), 11.3.2.3: name, 0, compression method 0, data.
+    """
+    _name, _separator, compressed = chunk[8:-4].partition(b"\0")
+    inflating = zlib.decompressobj()
+    try:
+        profile = inflating.decompress(compressed[1:], _PROFILE_LIMIT_BYTES)
+    except zlib.error:
+        return None
+    return profile if inflating.eof else None
 
 
 def _is_rotated(picture: ImageFile) -> bool:
@@ -105,14 +144,22 @@ def _is_rotated(picture: ImageFile) -> bool:
         return False  # no viewer turns a picture on damaged EXIF data
 
 
-def mended(file: IO[bytes], facts: ImageFacts, *, is_sound: bool) -> tuple[bytes, tuple[str, ...]]:
+def decode(file: IO[bytes], facts: ImageFacts, layout: Layout | None) -> None:
+    """Decode the pixels, so that damage shows: as one of ``UNREADABLE``."""
+    _load(_opened(file, facts, layout))
+
+
+def mended(
+    file: IO[bytes], facts: ImageFacts, layout: Layout | None, *, is_sound: bool
+) -> tuple[bytes, tuple[str, ...]]:
     """An acceptable encoding and what was done for it; the content itself if nothing had to be.
 
     Pixels are decoded in any case, so that damage shows: as one of ``UNREADABLE``.
     """
-    picture: Image.Image = _opened(file, facts.format)
+    picture: Image.Image = _opened(file, facts, layout)
     if is_sound and not facts.is_rotated and picture.mode not in _UNCOMMON_MODES:
-        return _decoded_content(file, picture), ()
+        _load(picture)
+        return _read(file, Span(0, facts.size_bytes)), ()
     picture.draft(None, _within_largest(picture.size))
     profile = _profile(picture)
     changes = []
@@ -123,11 +170,9 @@ def mended(file: IO[bytes], facts: ImageFacts, *, is_sound: bool) -> tuple[bytes
     return content, tuple(filter(None, (*changes, change)))
 
 
-def _decoded_content(file: IO[bytes], picture: Image.Image) -> bytes:
+def _load(picture: Image.Image) -> None:
     picture.draft(None, (1, 1))  # an eighth of the size shows a JPEG's damage just as well
     picture.load()
-    file.seek(0)
-    return file.read()
 
 
 def _profile(picture: Image.Image) -> bytes | None:

@@ -32,9 +32,12 @@ from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import (
     ClientClosedError,
     ImageRejectedError,
+    ImageUnreadableError,
+    NetworkError,
     SubmissionUncertainError,
     TaskFailedError,
 )
+from tests.descriptors import no_descriptor_left
 
 SLOTS = 5
 LOOK_AHEAD = 8  # what the guide promises
@@ -92,6 +95,66 @@ async def test_an_image_that_changes_while_its_job_waits_for_a_place_is_not_sent
         with pytest.raises(ImageRejectedError, match="changed"):
             await second
     assert emulator.ledger.total == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no such limit")
+@pytest.mark.parametrize("out_of_descriptors_s", [5, 300])
+@pytest.mark.looptime
+async def test_an_image_that_cannot_be_read_for_a_while_is_read_again(
+    client: EffectsClient, emulator: Emulator, cat: Path, out_of_descriptors_s: float
+) -> None:
+    """Fault 83: it is no fault of the picture."""
+    await client.submit(squish(0))  # so that there is a connection
+    effect = SingleImageEffect("squish", image=cat)
+    with no_descriptor_left():
+        submitting = asyncio.create_task(client.submit(effect))
+        await asyncio.sleep(out_of_descriptors_s)
+    if out_of_descriptors_s < 30:
+        assert (await submitting).id
+    else:
+        with pytest.raises(ImageUnreadableError):
+            await submitting
+    assert emulator.ledger.total == 1 + (out_of_descriptors_s < 30)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no such limit")
+@pytest.mark.looptime
+async def test_a_job_whose_image_cannot_be_read_stays_planned(
+    emulator: Emulator, tmp_path: Path, cat: Path
+) -> None:
+    """Fault 83: the job is sent by whoever asks for it again, and is refused by nobody."""
+    one_place = SlotPolicy(start=1, most=1)
+    async with (
+        Journal(tmp_path / "jobs.db") as journal,
+        emulator.client(journal=journal, slots=one_place) as client,
+    ):
+        await client.submit(squish(0))
+        effect = SingleImageEffect("squish", image=cat)
+        second = asyncio.create_task(client.submit(effect, external_task_id="second"))
+        while await journal.get(client.account, "second") is None:
+            pass
+        # No new connection can be made either, once the first one was given back.
+        with no_descriptor_left(), pytest.raises((ImageUnreadableError, NetworkError)):
+            await second
+        job = await journal.get(client.account, "second")
+        assert job is not None
+        assert job.state is JobState.PLANNED
+        await client.submit(effect, external_task_id="second")
+    assert emulator.ledger.total == 2
+
+
+def test_what_reads_answers_is_loaded_before_anything_is_sent(tmp_path: Path) -> None:
+    """Fault 83: afterwards there may be no descriptor to load it with."""
+    journal = str(tmp_path / "jobs.db")
+    code = (
+        "import asyncio, sys\n"
+        "from kling_effects_async import BearerToken, EffectsClient\n"
+        "async def main():\n"
+        f"    async with EffectsClient(BearerToken('key'), journal={journal!r}):\n"
+        "        sys.exit('cattrs' not in sys.modules)\n"
+        "asyncio.run(main())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.looptime

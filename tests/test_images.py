@@ -11,16 +11,37 @@ import random
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kling_effects_async.errors import ImageRejectedError
-from kling_effects_async.images import IMAGE_LIMIT_BYTES, check_image, image_hash, prepare
-from tests.pictures import declaring_size, encoded, gradient, turned_by_exif
+from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
+from kling_effects_async.images import (
+    IMAGE_LIMIT_BYTES,
+    check_image,
+    image_hash,
+    look_at,
+    prepare,
+)
+from kling_effects_async.protocol.messages import FileState
+from tests.descriptors import no_descriptor_left
+from tests.pictures import (
+    SOUND,
+    declaring_size,
+    encoded,
+    gradient,
+    jpeg_segment,
+    png_chunk,
+    turned_by_exif,
+    with_chunks,
+    with_segments,
+)
 
 KINDS = ["JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF"]
 sides = st.integers(1, 900)
@@ -110,7 +131,112 @@ def test_a_phones_jpeg_with_a_second_picture_inside_is_a_jpeg() -> None:
     assert check_image(content).format == "JPEG"
 
 
+@pytest.mark.parametrize("name", SOUND)
+def test_every_sound_picture_is_accepted_and_decoded(name: str) -> None:
+    content = SOUND[name]()
+    assert check_image(content) == check_image(content, decode=True)
+    assert prepare(content).facts == check_image(prepare(content).content)
+
+
+def text_chunk(kind: bytes, size_bytes: int) -> bytes:
+    head = b"history\0\1\0\0\0" if kind == b"iTXt" else b"history\0\0"
+    return png_chunk(kind, head + zlib.compress(bytes(size_bytes)))
+
+
+PROFILE = b"print\0\0"
+ODD_CHUNKS = {
+    "a profile of 1.3 MB": [png_chunk(b"iCCP", PROFILE + zlib.compress(os.urandom(1_300_000)))],
+    "a profile packed in another way": [png_chunk(b"iCCP", b"print\0\1xyz")],
+    "half a profile": [png_chunk(b"iCCP", PROFILE + zlib.compress(bytes(99))[:9])],
+    "a profile that is none": [png_chunk(b"iCCP", b"")],
+    "a long zTXt": [text_chunk(b"zTXt", 2_000_000)],
+    "a long iTXt": [text_chunk(b"iTXt", 2_000_000)],
+    "more texts than Pillow reads": [text_chunk(b"zTXt", 1_000_000) for _ in range(70)],
+    "a text that is none": [png_chunk(b"zTXt", b""), png_chunk(b"iTXt", b"x\0\1\7")],
+    "half a text": [png_chunk(b"zTXt", b"history\0\0" + zlib.compress(bytes(99))[:9])],
+    "broken EXIF": [png_chunk(b"eXIf", b"II*\0\xff\xff\xff\xff")],
+    "broken XMP": [png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:\xff\xfe")],
+    "a wrong checksum": [png_chunk(b"tEXt", b"a\0b", is_intact=False)],
+    "chunks that are too short": [png_chunk(b"pHYs"), png_chunk(b"gAMA"), png_chunk(b"acTL")],
+    "a tRNS that fits nothing": [png_chunk(b"tRNS", b"x")],
+    "a chunk nobody knows": [png_chunk(b"vpAg", b"x" * 99)],
+}
+ODD_SEGMENTS = {
+    "broken EXIF": [jpeg_segment(0xE1, b"Exif\0\0II*\0\xff\xff\xff\xff")],
+    "EXIF that is none": [jpeg_segment(0xE1, b"Exif\0\0")],
+    "broken XMP": [jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:\xff\xfe")],
+    "a profile without a number": [jpeg_segment(0xE2, b"ICC_PROFILE\0")],
+    "a part of a profile": [jpeg_segment(0xE2, b"ICC_PROFILE\0\2\3abc")],
+    "a short JFIF": [jpeg_segment(0xE0, b"JFIF\0")],
+    "a short Adobe": [jpeg_segment(0xEE, b"Adobe")],
+    "a broken list of pictures": [jpeg_segment(0xE2, b"MPF\0\xff\xff\xff\xff")],
+    "broken Photoshop data": [jpeg_segment(0xED, b"Photoshop 3.0\x008BIM\4")],
+    "3 MB of metadata": [jpeg_segment(0xE1, bytes(65_000))] * 50,
+}
+
+
+@pytest.mark.parametrize("where", ["front", "end"])
+@pytest.mark.parametrize("name", ODD_CHUNKS)
+def test_a_png_is_accepted_and_decoded_whatever_its_metadata_are(name: str, where: str) -> None:
+    plain = encoded(gradient(), "PNG")
+    chunks = b"".join(ODD_CHUNKS[name])
+    content = with_chunks(plain, chunks) if where == "front" else plain[:-12] + chunks + plain[-12:]
+    assert check_image(content, decode=True) == check_image(content)
+    assert prepare(content).changes == ()
+
+
+@pytest.mark.parametrize("name", ODD_SEGMENTS)
+def test_a_jpeg_is_accepted_and_decoded_whatever_its_metadata_are(name: str) -> None:
+    content = with_segments(encoded(gradient()), *ODD_SEGMENTS[name])
+    assert check_image(content, decode=True) == check_image(content)
+    assert prepare(content).changes == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(with_chunks(encoded(gradient(1200, 300), "PNG"), *each) for each in ODD_CHUNKS.values()),
+        *(with_segments(encoded(gradient(1200, 300)), *each) for each in ODD_SEGMENTS.values()),
+    ],
+    ids=[*ODD_CHUNKS, *ODD_SEGMENTS],
+)
+def test_a_picture_is_mended_whatever_its_metadata_are(content: bytes) -> None:
+    assert prepare(content).facts.height_px == 480
+
+
 # What is refused
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_a_picture_that_is_cut_off_is_refused_with_all_else_that_is_wrong(
+    data: st.DataObject,
+) -> None:
+    kind = data.draw(st.sampled_from(["JPEG", "PNG"]))
+    content = encoded(gradient(1200, 300), kind, exif=turned_by_exif(6))
+    told = problems_of(content[: -data.draw(st.integers(1, len(content) // 2))])
+    assert "its end is missing" in told
+    assert "2.5:1" in told
+
+
+def test_a_picture_that_is_cut_off_is_found_without_a_hash_and_with_one(tmp_path: Path) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(encoded(gradient())[:-1])
+    for with_hash in (True, False):
+        with pytest.raises(ImageRejectedError, match="its end is missing"):
+            look_at(path, with_hash=with_hash)
+
+
+def test_damage_inside_the_pixels_is_found_by_decoding() -> None:
+    damaged = declaring_size(300, 300, pixels=b"these are no pixels")
+    assert check_image(damaged).format == "PNG"
+    with pytest.raises(ImageRejectedError, match="It is damaged"):
+        check_image(damaged, decode=True)
+
+
+def test_what_cannot_be_decoded_because_of_its_kind_is_refused_as_before() -> None:
+    with pytest.raises(ImageRejectedError, match="a GIF, and Kling takes JPEG"):
+        check_image(encoded(gradient(), "GIF"), decode=True)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -175,9 +301,17 @@ def test_a_cut_header_is_refused(kind: str) -> None:
     assert "header is damaged" in problems_of(encoded(gradient(), kind)[:20])
 
 
-def test_a_decompression_bomb_is_refused_by_its_header() -> None:
-    """Fault 57: nothing is decoded, so the 30,000 x 30,000 pixels need not even exist."""
-    assert "900,000,000 pixels" in problems_of(declaring_size(30_000, 30_000))
+def test_a_decompression_bomb_is_refused_by_who_decodes_and_by_nobody_else() -> None:
+    """Fault 57: Kling has no limit of pixels. The 30,000 x 30,000 need not even exist."""
+    bomb = declaring_size(30_000, 30_000)
+    assert check_image(bomb).width_px == 30_000
+    for examine in (partial(check_image, decode=True), prepare):
+        with pytest.raises(ImageRejectedError, match="900,000,000 pixels"):
+            examine(bomb)
+
+
+def test_a_photograph_of_108_megapixels_is_accepted() -> None:
+    assert check_image(encoded(Image.new("L", (12_000, 9_000)))).width_px == 12_000
 
 
 def test_a_frame_larger_than_its_animation_is_no_way_around_that() -> None:
@@ -220,7 +354,12 @@ def test_damage_never_ends_in_another_error(chance: random.Random, kind: str) ->
     content = bytearray(encoded(gradient(40, 30), kind))
     for _ in range(chance.randint(1, 9)):
         content[chance.randrange(len(content))] = chance.randrange(256)
-    for examine in (check_image, prepare):
+    examinations: list[Callable[[bytes], Any]] = [
+        check_image,
+        partial(check_image, decode=True),
+        prepare,
+    ]
+    for examine in examinations:
         with contextlib.suppress(ImageRejectedError):
             examine(bytes(content[: chance.randint(1, len(content))]))
 
@@ -276,7 +415,37 @@ def test_a_name_that_no_file_can_have_is_told() -> None:
     assert "null" in problems_of(Path("cat\0.jpg"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no such limit")
+def test_a_file_that_this_machine_cannot_open_now_is_not_refused(tmp_path: Path) -> None:
+    """Fault 83: the picture may be fine."""
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(encoded(gradient()))
+    for examine in (check_image, prepare, image_hash):
+        with no_descriptor_left(), pytest.raises(ImageUnreadableError) as caught:
+            examine(path)
+        assert str(caught.value).startswith("cat.jpg: this machine cannot read the file now (Too m")
+        assert caught.value.image == "cat.jpg"
+    assert check_image(path).format == "JPEG"
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the system has no such file")
+def test_a_file_that_fails_while_it_is_read_is_not_refused() -> None:
+    """Address 0 is never mapped: the system answers EIO, as a failing disk does."""
+    with pytest.raises(ImageUnreadableError, match="Input/output error"):
+        image_hash(Path("/proc/self/mem"))
+
+
 # Hashes
+
+
+def test_one_look_tells_the_facts_the_hash_and_what_the_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(encoded(gradient(), "PNG"))
+    found, os_stat = look_at(path, with_hash=True), path.stat()
+    assert (found.facts, found.sha256) == (check_image(path), image_hash(path))
+    assert found.state == FileState(os_stat.st_size, os_stat.st_mtime_ns, os_stat.st_nlink)
+    assert look_at(path, with_hash=False).sha256 == ""
+    assert look_at(path.read_bytes(), with_hash=True).state is None
 
 
 def test_the_hash_is_of_the_content_wherever_it_is(tmp_path: Path) -> None:
@@ -441,6 +610,33 @@ def test_a_prepared_copy_tells_nobody_where_the_picture_was_taken() -> None:
     assert b"maker" not in prepare(encoded(gradient(), exif=exif)).content
 
 
-def test_pillow_is_not_imported_before_an_image_is_looked_at() -> None:
-    code = "import sys, kling_effects_async.images; sys.exit('PIL' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_pillow_is_not_imported_to_check_a_jpeg_or_png(tmp_path: Path) -> None:
+    for kind in ("JPEG", "PNG"):
+        path = tmp_path / kind
+        path.write_bytes(encoded(gradient(), kind, exif=turned_by_exif(6)))
+        code = (
+            "import sys; from pathlib import Path; from kling_effects_async.images import look_at\n"
+            f"assert look_at(Path({str(path)!r}), with_hash=True).facts.is_rotated\n"
+            "sys.exit('PIL' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("hiding", ["PIL.AvifImagePlugin", "PIL._avif"])
+def test_without_avif_in_pillow_all_other_kinds_are_read(hiding: str) -> None:
+    """Pillow has it since 11.2, and not in every build."""
+    code = (
+        f"import sys; sys.modules[{hiding!r}] = None\n"
+        "from kling_effects_async.errors import ImageRejectedError\n"
+        "from kling_effects_async.images import check_image, prepare\n"
+        "from tests.pictures import encoded, gradient\n"
+        "check_image(encoded(gradient()), decode=True)\n"
+        "for kind in ('WebP', 'GIF', 'BMP', 'TIFF', 'PNG'):\n"
+        "    prepare(encoded(gradient(), kind))\n"
+        "try:\n"
+        "    prepare(b'\\0\\0\\0\\x1cftypavif' + bytes(999))\n"
+        "except ImageRejectedError as error:\n"
+        "    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "of the kind AVIF, and Kling takes JPEG and PNG; save it as JPEG first" in run.stdout

@@ -25,9 +25,10 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_effects_async.errors import ImageRejectedError
+from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
 from kling_effects_async.protocol.messages import Base64Of, Body, FileState
 from kling_effects_async.transport.upload import Base64JsonPayload
+from tests.descriptors import no_descriptor_left
 
 KIB = 1024
 # More than the sockets of a loopback connection hold, so that a server that does not read holds up
@@ -83,7 +84,7 @@ def hole_of(image: Path | bytes) -> Base64Of:
     if isinstance(image, bytes):
         return Base64Of(image)
     found = image.stat()
-    return Base64Of(image, FileState(found.st_size, found.st_mtime_ns))
+    return Base64Of(image, FileState(found.st_size, found.st_mtime_ns, found.st_nlink))
 
 
 def expected(*images: bytes) -> dict[str, Any]:
@@ -275,6 +276,44 @@ async def test_of_a_file_that_changes_meanwhile_the_server_never_gets_a_whole_bo
     assert payload.rejection.image == "large.jpg"
     assert payload.has_started
     assert received.bodies == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system shows no open files")
+async def test_a_file_that_never_had_a_name_is_sent(tmp_path: Path) -> None:
+    """As on file systems that tell 0 names for every file: size and time say it is unchanged."""
+    with image_file(tmp_path, 300_000).open("rb") as file:
+        (tmp_path / "large.jpg").unlink()
+        path = Path(f"/proc/self/fd/{file.fileno()}")
+        assert path.stat().st_nlink == 0
+        body, _ = await sent(body_of(path))
+        assert json.loads(body) == expected(file.read())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system shows no open files")
+@pytest.mark.looptime
+async def test_a_file_that_cannot_be_opened_for_a_moment_is_sent(tmp_path: Path) -> None:
+    """Fault 83: other uploads give their descriptors back."""
+    payload = Base64JsonPayload(body_of(image_file(tmp_path, 300_000)))
+    with no_descriptor_left():
+        writing = asyncio.create_task(payload.write(writer := FastWriter()))
+        await asyncio.sleep(0.3)
+        assert not payload.has_started
+    await writing
+    assert writer.written_bytes == payload.size
+    assert payload.rejection is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system shows no open files")
+@pytest.mark.looptime
+async def test_a_connection_is_not_held_for_long_without_a_descriptor(tmp_path: Path) -> None:
+    """Fault 83: where connections have taken all of them, one must give its own back."""
+    payload = Base64JsonPayload(body_of(image_file(tmp_path, 300_000)))
+    began_s = asyncio.get_running_loop().time()
+    with no_descriptor_left(), pytest.raises(ImageUnreadableError, match="Too many open files"):
+        await payload.write(FastWriter())
+    assert asyncio.get_running_loop().time() - began_s < 2
+    assert isinstance(payload.rejection, ImageUnreadableError)
+    assert not payload.has_started
 
 
 def test_a_file_that_nobody_looked_at_cannot_be_sent(tmp_path: Path) -> None:

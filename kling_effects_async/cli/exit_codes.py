@@ -42,6 +42,7 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
     errors.SettingsError: ExitCode.SETTINGS,
     errors.EffectRejectedError: ExitCode.REFUSED_HERE,
     errors.ImageRejectedError: ExitCode.REFUSED_HERE,
+    errors.ImageUnreadableError: ExitCode.REFUSED_HERE,
     errors.IdempotencyConflictError: ExitCode.REFUSED_HERE,
     errors.AccountChangedError: ExitCode.REFUSED_HERE,
     errors.BudgetExceededError: ExitCode.OVER_BUDGET,

@@ -25,10 +25,21 @@ _DELAY = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 @frozen
 class FileState:
-    """What a file was when it was looked at; what is sent must still be that."""
+    """What a file was when it was looked at; what is sent must still be that.
+
+    Attributes:
+        link_count: the names of the file. Some file systems report 0 for every file.
+    """
 
     size_bytes: int
     mtime_ns: int | None
+    link_count: int = 1
+
+    def is_still(self, now: FileState) -> bool:
+        """Whether an open file is unchanged: neither written to, nor deleted or replaced."""
+        lost_its_names = now.link_count == 0 and self.link_count > 0
+        is_the_same = (self.size_bytes, self.mtime_ns) == (now.size_bytes, now.mtime_ns)
+        return is_the_same and not lost_its_names
 
 
 @frozen

@@ -20,9 +20,10 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 from kling_effects_async.effects import image_label
-from kling_effects_async.errors import ImageRejectedError
-from kling_effects_async.image_files import explain_failure, open_image
+from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
+from kling_effects_async.image_files import file_state, open_image, read_failure, reading
 from kling_effects_async.protocol.messages import Base64Of, Body, FileState
+from kling_effects_async.transport.rereading import SHORT_PAUSES_S, read_patiently
 
 __all__ = ["Base64JsonPayload"]
 
@@ -56,7 +57,7 @@ class Base64JsonPayload(Payload):
         super().__init__(body)
         self._size = sum(map(_encoded_size, body))
         self.has_started: bool = False
-        self.rejection: ImageRejectedError | None = None
+        self.rejection: ImageRejectedError | ImageUnreadableError | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
         raise TypeError("this body is streamed and is never one string")
@@ -75,7 +76,7 @@ class Base64JsonPayload(Payload):
                 self.has_started = True
                 for piece, file in zip(self._value, files, strict=True):
                     await _write_piece(writer, piece, file)
-        except ImageRejectedError as rejection:
+        except (ImageRejectedError, ImageUnreadableError) as rejection:
             self.rejection = rejection
             raise
 
@@ -97,11 +98,14 @@ async def _opened(piece: bytes | Base64Of, stack: AsyncExitStack) -> IO[bytes] |
     """Open a file, and let ``stack`` close it, also where the wait for the thread is cancelled."""
     if isinstance(piece, bytes) or isinstance(piece.image, bytes):
         return None
-    opening = asyncio.get_running_loop().run_in_executor(
-        None, _open_unchanged, piece.image, _state(piece)
-    )
-    stack.callback(opening.add_done_callback, _close_opened)
-    return await asyncio.shield(opening)
+    open_file = partial(_open_unchanged, piece.image, _state(piece))
+
+    async def opened() -> IO[bytes]:
+        opening = asyncio.get_running_loop().run_in_executor(None, open_file)
+        stack.callback(opening.add_done_callback, _close_opened)
+        return await asyncio.shield(opening)
+
+    return await read_patiently(opened, pauses_s=SHORT_PAUSES_S)
 
 
 def _close_opened(opening: asyncio.Future[IO[bytes]]) -> None:
@@ -117,25 +121,26 @@ async def _write_piece(
     elif isinstance(piece.image, bytes):
         await _write_encoded(writer, piece.image)
     elif file is not None:
-        await _write_file(writer, piece.image, _state(piece), file.fileno())
+        await _write_file(writer, piece.image, _state(piece), file)
 
 
 async def _write_file(
-    writer: AbstractStreamWriter, path: Path, state: FileState, descriptor: int
+    writer: AbstractStreamWriter, path: Path, state: FileState, file: IO[bytes]
 ) -> None:
     step = memoryview(bytearray(_STEP_BYTES))
     offset = 0
     while left := state.size_bytes - offset:
         if left < _STEP_BYTES:
             step = step[:left]
-        if _read_cached(descriptor, step, offset):
+        if _read_cached(file.fileno(), step, offset):
             offset += len(step)
             if offset == state.size_bytes:
-                _refuse_changed(path, state, descriptor)
+                _refuse_changed(path, state, file)
             await writer.write(_encode(step))
             await asyncio.sleep(0)  # write() returns at once while the socket keeps up
         else:
-            block = await asyncio.to_thread(_read_block, path, state, offset)
+            read = partial(asyncio.to_thread, _read_block, path, state, offset)
+            block = await read_patiently(read, pauses_s=SHORT_PAUSES_S)
             await _write_encoded(writer, block)
             offset += len(block)
 
@@ -160,13 +165,10 @@ def _read_cached(descriptor: int, step: memoryview, offset: int) -> bool:
 def _read_block(path: Path, state: FileState, offset: int) -> bytes:
     """One block of a file that is still what it was; opened anew, so that nobody shares it."""
     wanted = min(_BLOCK_BYTES, state.size_bytes - offset)
-    with open_image(path) as file:
-        try:
-            file.seek(offset)
-            block = file.read(wanted)
-        except OSError as error:
-            raise ImageRejectedError(image_label(path), [explain_failure(error)]) from error
-        _refuse_changed(path, state, file.fileno())
+    with reading(path) as file:
+        file.seek(offset)
+        block = file.read(wanted)
+        _refuse_changed(path, state, file)
     if len(block) < wanted:
         raise ImageRejectedError(
             image_label(path), ["It is shorter than its file system says; copy it elsewhere."]
@@ -177,18 +179,20 @@ def _read_block(path: Path, state: FileState, offset: int) -> bytes:
 def _open_unchanged(path: Path, state: FileState) -> IO[bytes]:
     file = open_image(path)
     try:
-        _refuse_changed(path, state, file.fileno())
-    except ImageRejectedError:
+        _refuse_changed(path, state, file)
+    except (ImageRejectedError, ImageUnreadableError):
         file.close()
         raise
     return file
 
 
-def _refuse_changed(path: Path, state: FileState, descriptor: int) -> None:
+def _refuse_changed(path: Path, state: FileState, file: IO[bytes]) -> None:
     """Cheap enough for the loop where the content came from the cache: then this does, too."""
-    found = os.fstat(descriptor)
-    is_gone = found.st_nlink == 0  # deleted, or another file took its name
-    if is_gone or state != FileState(found.st_size, found.st_mtime_ns):
+    try:
+        now = file_state(file)
+    except OSError as error:
+        raise read_failure(path, error) from error
+    if now is None or not state.is_still(now):
         problem = "It changed after it was looked at; submit it again once nobody writes to it."
         raise ImageRejectedError(image_label(path), [problem])
 
