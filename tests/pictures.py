@@ -109,7 +109,7 @@ SOUND: dict[str, Callable[[], bytes]] = {
     "JPEG, two pictures": lambda: encoded(
         _noise(), "MPO", save_all=True, append_images=[gradient(100, 100)]
     ),
-    "JPEG, a film behind it": lambda: _jpeg() + b"\0\0\0\x18ftypmp42" + bytes(100_000),
+    "JPEG, a film behind it": lambda: _jpeg() + b"\0\0\0\x18ftypmp42" + bytes(300_000),
     "JPEG, a comment": lambda: _jpeg(comment=b"\xff\xd9\xff\xd8\xff\xda"),
     "PNG, colours": lambda: _png("RGB"),
     "PNG, transparent": lambda: _png("RGBA"),

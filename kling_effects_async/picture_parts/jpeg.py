@@ -1,8 +1,10 @@
 """A JPEG's segments, and the scans between them, up to its end marker.
 
 Source: ITU-T T.81, B.1. Within a scan, a byte FF is followed by 00 or by a restart marker, so any
-other marker there ends the scan, and none has to be decoded to find its end. A file that ends with
-the end marker was surely not cut off, so its scans are not searched.
+other marker there ends the scan, and none has to be decoded to find its end.
+
+A file that was cut off within its scans has no FF D9 (the end marker) behind its header. So where
+one is near the end of the file, which is soon seen, the scans are not searched.
 
 A JPEG without its end marker (EOI) is refused: cameras and programs all write it, a file that was
 cut off lacks it, and whether the scan is complete cannot be told without decoding. Pillow refuses
@@ -60,7 +62,7 @@ def parts(source: OnePass) -> Iterator[Part]:
         if marker >= b"\xc0":  # those below are reserved, or have no content
             content = _content(source)
             yield Part(marker, Span(start, source.offset), content)
-        if marker == _SOS and source.ends_with(b"\xff\xd9"):
+        if marker == _SOS and source.is_near_end(b"\xff\xd9"):
             yield Part(_EOI, Span(source.size_bytes - 2, source.size_bytes), b"")
             return
     yield Part(_EOI, Span(source.offset - 2, source.offset), b"")

@@ -17,6 +17,9 @@ __all__ = ["OnePass"]
 # To search one for a marker holds the interpreter for 25 us; a hop to a larger one saves nothing.
 _BLOCK_BYTES = 64 * 1024
 
+# Behind a picture's end some cameras put others, or a film.
+_TAIL_BYTES = 128 * 1024
+
 
 class OnePass:
     """Where the reading is, and the block around it.
@@ -41,12 +44,12 @@ class OnePass:
         """Where in the file the next byte is."""
         return self._passed_bytes + self.at
 
-    def ends_with(self, tail: bytes) -> bool:
-        """Whether the file ends with these bytes; the reading stays where it is."""
-        self._file.seek(max(0, self.size_bytes - len(tail)))
-        found = self._file.read(len(tail))
+    def is_near_end(self, mark: bytes) -> bool:
+        """Whether these bytes are among the last of the file, behind the place of the reading."""
+        self._file.seek(max(self.offset, self.size_bytes - _TAIL_BYTES))
+        tail = self._file.read(_TAIL_BYTES)
         self._file.seek(self._passed_bytes + len(self.block))
-        return found == tail
+        return tail.rfind(mark) >= 0
 
     def next_block(self) -> None:
         """Go on to the block behind this one.
