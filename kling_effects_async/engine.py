@@ -332,7 +332,9 @@ class Engine:
 
     async def _opened_account(self) -> Account:
         options = self._options
-        converter()  # loads what reads answers; later there may be no free descriptor to do it with
+        # Loads what sends and what reads; later there may be no free descriptor to do it with.
+        converter()
+        self._session.load()
         return await Account.open(
             options.account,
             await self._store(),

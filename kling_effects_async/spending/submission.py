@@ -139,7 +139,7 @@ class Submitter:
                     f"job {job.external_task_id!r} was given up: use another external_task_id"
                 )
             if job.state in _IN_DOUBT:
-                job = await self._detached(job, self._settle(job))
+                job = await self._settled(job)
             if job.state is JobState.REFUSED:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
             return job if job.state in _HAS_TASK else await self._send(job, request)
@@ -152,7 +152,7 @@ class Submitter:
         """
         async with self._turn_of(job.external_task_id):
             job = await self._as_it_stands(job)
-            return await self._detached(job, self._settle(job)) if job.state in _IN_DOUBT else job
+            return await self._settled(job) if job.state in _IN_DOUBT else job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
         """Give up a job that is only planned, once nobody submits it any more.
@@ -230,12 +230,27 @@ class Submitter:
         """One POST, between two durable lines; whatever was set aside for it is given back."""
         try:
             await self._store.move(job.account, job.external_task_id, JobState.SUBMITTING)
-            return await self._post(job, request, place, round_number)
+            return await self._foreseen(job, self._post(job, request, place, round_number))
         finally:
             if not place.is_accepted:
                 self._budget.release(job)
                 place.release()
             self._gate.came_back()
+
+    async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
+        """The outermost edge of an attempt: what nobody foresaw leaves the job in doubt.
+
+        Raises:
+            SubmissionUncertainError: for whatever is no error of ours.
+        """
+        try:
+            return await act
+        except KlingEffectsError:
+            raise
+        except Exception as fault:
+            name = type(fault).__name__
+            await self._doubt(job, note=f"a fault that nobody foresaw: {name}")
+            raise _uncertain(job, None, reason=name) from fault
 
     async def _post(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
         try:
@@ -245,10 +260,6 @@ class Submitter:
             raise
         except KlingEffectsError as error:
             return await self._after_error(job, error, place, round_number)
-        except Exception as fault:
-            # The outermost edge of an attempt: nobody foresaw this, and it may have been sent.
-            await self._doubt(job, note=f"a fault while it was sent: {type(fault).__name__}")
-            raise _uncertain(job, None, reason=type(fault).__name__) from fault
         self._gate.open()
         self._slot_refusals = 0
         return await self._accept(job, snapshot, place)
@@ -305,6 +316,9 @@ class Submitter:
         return error
 
     # -- settling
+
+    async def _settled(self, job: Job) -> Job:
+        return await self._detached(job, self._foreseen(job, self._settle(job)))
 
     async def _settle(
         self, job: Job, error: KlingEffectsError | None = None, place: Place | None = None

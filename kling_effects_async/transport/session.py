@@ -89,6 +89,12 @@ class Session:
         # The wait for a place is ours, so no limit of a request may count it.
         self._places = asyncio.Semaphore(_CONNECTIONS)
 
+    def load(self) -> None:
+        """Import what a request and its failure need; later no descriptor may be free for that."""
+        import backoff  # noqa: F401  # only to have it loaded
+
+        _ = self._failures
+
     async def aclose(self) -> None:
         """Close the connections, unless the aiohttp session was the caller's."""
         self._is_closed = True
