@@ -587,15 +587,18 @@ async def test_a_plan_is_abandoned_only_once_its_attempt_has_its_outcome() -> No
 
 
 @pytest.mark.looptime
-async def test_a_fault_that_nobody_foresaw_leaves_the_job_uncertain() -> None:
+@pytest.mark.parametrize("is_sent", [False, True], ids=["while it is sent", "while looking"])
+async def test_a_fault_that_nobody_foresaw_leaves_the_job_uncertain(is_sent: bool) -> None:
     """Fault 80: it may have been sent, and the caller gets an error of ours."""
     bench = Bench()
 
-    async def post(request: Any) -> Any:
+    async def fails(_given: Any) -> Any:
         raise LookupError("secret")
 
+    post = bench.service.post if is_sent else fails
+    bench.service.script.append(lost(is_accepted=False))
     bench.submitter = Bench(
-        bench.service, bench.store, wire=Wire(post, bench.service.look_up, bench.accepted)
+        bench.service, bench.store, wire=Wire(post, fails, bench.accepted)
     ).submitter
     with pytest.raises(SubmissionUncertainError, match="LookupError") as caught:
         await bench.submit("a")
