@@ -49,6 +49,8 @@ _log = logging.getLogger(__name__)
 # mistake or attack, and a compressed bomb ends here too.
 _REPLY_LIMIT_BYTES = 4 * 2**20
 _CONNECTIONS = 100  # measured: 20 to 100 kept-alive connections carry more than 1,000 do
+# Of these, so many are for queries alone: no query waits behind thousands of queued submits.
+_FOR_QUERIES = 32
 
 # No clock in use is decades off: a Date beyond that (1970, 9999) comes from one that was never set,
 # and a token signed by it would be valid for somebody who finds it years later.
@@ -86,8 +88,9 @@ class Session:
         self._is_closed = False
         self._clock_offset = timedelta(0)
         self._secrets = [secret.encode() for secret in astuple(credentials)]
-        # The wait for a place is ours, so no limit of a request may count it.
-        self._places = asyncio.Semaphore(_CONNECTIONS)
+        # The wait for a connection is ours, so no limit of a request may count it.
+        self._for_submits = asyncio.Semaphore(_CONNECTIONS - _FOR_QUERIES)
+        self._for_queries = asyncio.Semaphore(_FOR_QUERIES)
 
     def load(self) -> None:
         """Import what a request and its failure need; later no descriptor may be free for that."""
@@ -152,7 +155,7 @@ class Session:
         return True
 
     async def _send(self, request: Request) -> Reply:
-        async with self._places:
+        async with self._for_queries if request.is_repeatable else self._for_submits:
             outcome = await self._outcome(request)
         # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
         # so ours must not even remember them as its context.
