@@ -23,7 +23,7 @@ from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.converter import converter
-from kling_effects_async.protocol.messages import FileState, Reply, Request
+from kling_effects_async.protocol.messages import FileState, Listed, Reply, Request
 from kling_effects_async.protocol.requests import (
     build_list,
     build_lookup,
@@ -49,7 +49,6 @@ from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.transport.recent_tasks import RecentTasks
 from kling_effects_async.transport.rereading import read_patiently
 from kling_effects_async.transport.session import Session
-from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
 from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
@@ -170,7 +169,7 @@ class Engine:
     ) -> Listed:
         request = build_list(self._options.service, page=number, page_size=size)
         listed = await self._session.ask_once(request, partial(read_listed, wanted=wanted))
-        for snapshot in listed[0]:
+        for snapshot in listed.tasks:
             self._recent_tasks.note(snapshot)
         return listed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -20,22 +21,29 @@ from kling_effects_async.errors import (
     ServiceError,
 )
 from kling_effects_async.models import TaskSnapshot, Video
+from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import sleep
-from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.task import EffectTask
 from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
 
 VIDEO = Video(url="https://v.example/o.mp4")
+LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
 
 
 class Service:
-    """Tasks that end at a given age, singly and on pages, and what can be wrong about lists."""
+    """Tasks that end at a given age, singly and on pages, and what can be wrong about lists.
+
+    ``older`` and ``newer`` are how many tasks of other clients stand behind and before ours in the
+    list, a second apart like ours; the list tells times if ``has_times``.
+    """
 
     def __init__(self, *lengths_s: float) -> None:
         self.clock = ManualClock()
         self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
+        self.older = self.newer = 0
+        self.has_times = False
         self.unlisted: set[str] = set()
         self.hung: set[str | None] = set()
         self.stale_by_s = self.single_takes_s = self.page_takes_s = 0.0
@@ -54,7 +62,26 @@ class Service:
         is_over = age_s >= self.ends_at[task_id]
         status = TaskStatus.SUCCEEDED if is_over else TaskStatus.PROCESSING
         videos = (VIDEO,) if is_over else ()
-        return TaskSnapshot(task_id=task_id, status=status, raw_status=status.value, videos=videos)
+        return TaskSnapshot(
+            task_id=task_id,
+            status=status,
+            raw_status=status.value,
+            videos=videos,
+            created_at=self.created_at(task_id),
+        )
+
+    def created_at(self, name: str) -> datetime | None:
+        """Ours, in their order, are between those of the others."""
+        if not self.has_times:
+            return None
+        kind, number = name[0], int(name[1:])
+        before = {"o": 0, "t": self.older, "n": self.older + len(self.ends_at)}[kind]
+        return LAUNCH + timedelta(seconds=before + number)
+
+    def newest_first(self) -> list[str]:
+        ours = [name for name in self.ends_at if name not in self.unlisted]
+        everything = [f"o{n}" for n in range(self.older)] + ours
+        return (everything + [f"n{n}" for n in range(self.newer)])[::-1]
 
     async def one(self, watch: Watch) -> TaskSnapshot:
         self.singles.append(watch.task_id or "")
@@ -73,10 +100,15 @@ class Service:
         await sleep(self.clock, self.page_takes_s)
         if self.trouble is not None:
             raise self.trouble
-        shown = [name for name in self.ends_at if name not in self.unlisted]
-        page = shown[(number - 1) * size : number * size]
+        page = self.newest_first()[(number - 1) * size : number * size]
         age_s = self.clock.monotonic() - self.stale_by_s
-        return [self.snapshot(name, age_s) for name in page if name in wanted], len(page)
+        return Listed(
+            tasks=[self.snapshot(name, age_s) for name in page if name in wanted],
+            shown=len(page),
+            first_id=page[0] if page else "",
+            newest_at=self.created_at(page[0]) if page else None,
+            oldest_at=self.created_at(page[-1]) if page else None,
+        )
 
     def waits(self) -> list[asyncio.Future[object]]:
         tasks = [
@@ -260,20 +292,71 @@ async def test_more_than_one_page_is_read_where_more_tasks_are_due() -> None:
     assert len(service.singles) < 100
 
 
-async def test_pages_end_where_none_of_ours_are() -> None:
-    service = Service(*[5.0] * 20, *[9.0] * 980, *[5.0] * 500)
-    waits = [
-        asyncio.ensure_future(
-            EffectTask(service.tracker.watch(f"t{n}", None), service.tracker, service.one).result()
-        )
-        for n in range(20)
-    ]
-    service.unlisted = {"t3"}
-    await service.clock.advance(8)
-    assert all(wait.done() for wait in waits)
-    gaps = [b - a for a, b in zip(service.pages, service.pages[1:], strict=False)]
-    assert gaps.count(0.0) == len(service.pages) // 2  # a second page each time, never a third
+@pytest.mark.parametrize("has_times", [True, False])
+async def test_pages_are_read_on_past_newer_tasks_of_others(has_times: bool) -> None:
+    """Fault 81: more than 500 newer tasks in the list than the one waited for."""
+    service = Service(*[30.0] * 20)
+    service.older, service.newer, service.has_times = 10_000, 1_300, has_times
+    await finished(service, 40)
+    assert service.tracker.pages.is_usable
+    assert len(service.singles) <= 12  # the checks
+    assert len(service.pages) <= 3 * 42
+
+
+async def test_a_reading_ends_where_everything_is_older_than_the_oldest_of_ours() -> None:
+    service = Service(*[30.0] * 20)
+    service.older, service.has_times = 10_000, True
+    service.unlisted = {f"t{number}" for number in range(5)}
+    waits = service.waits()
+    await service.clock.advance(5)  # the single answers told when those five were created
+    before = len(service.pages)
+    await service.clock.advance(5)
+    at_once = [time for time in service.pages[before:] if service.pages.count(time) > 1]
+    assert len(at_once) == 2 * len(set(at_once))  # one page behind theirs, and no more
+    await service.clock.advance(30)
+    assert all(wait.done() and not wait.exception() for wait in waits)
     await service.tracker.aclose()
+
+
+async def test_tasks_too_far_down_for_so_few_cost_no_endless_pages_and_no_trust() -> None:
+    service = Service(*[300.0] * 8)
+    service.newer, service.older, service.has_times = 20_000, 10_000, True
+    waits = service.waits()
+    await service.clock.advance(100)
+    assert service.tracker.pages.is_usable
+    assert len(service.pages) <= 3 * 40
+    assert len(service.singles) <= 8 * 40
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
+
+
+async def test_a_list_that_gives_the_same_page_again_and_again_is_read_to_its_end() -> None:
+    service = Service(*[8.0] * 1_200)
+    full_page = service.page
+
+    async def first_page(
+        _number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
+    ) -> Listed:
+        return await full_page(1, size, wanted)
+
+    service.tracker = Tracker(
+        Questions(service.one, first_page),
+        policy=PollPolicy(),
+        clock=service.clock,
+        random=lambda: 0.5,
+    )
+    await finished(service, 30)
+    assert max(service.pages.count(time) for time in service.pages) == 2  # the second tells it
+    assert len(service.singles) <= 700 * 10  # as without a list
+
+
+async def test_a_task_that_ends_between_a_page_and_its_check_proves_nothing() -> None:
+    service = Service(*[20.0 + number / 10 for number in range(300)])
+    service.single_takes_s = 0.4  # long enough for ends to fall between
+    await finished(service, 60)
+    assert service.tracker.pages.is_usable
+    assert len(service.singles) <= 30
 
 
 async def test_a_list_that_is_missing_is_asked_once() -> None:

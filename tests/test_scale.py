@@ -9,12 +9,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kling_effects_async import Done, EffectsClient, PollPolicy, SingleImageEffect, TaskStatus
-from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async import (
+    Done,
+    EffectsClient,
+    PollPolicy,
+    SingleImageEffect,
+    SlotPolicy,
+    TaskStatus,
+)
+from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.waiting.rounds import Listed
 from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
 
@@ -69,7 +76,13 @@ class Endless:
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
     ) -> Listed:
         shown = self.newest_first[(number - 1) * size : number * size]
-        return [task for task in shown if task.task_id in wanted], len(shown)
+        return Listed(
+            tasks=[task for task in shown if task.task_id in wanted],
+            shown=len(shown),
+            first_id=shown[0].task_id if shown else "",
+            newest_at=NOW if shown else None,
+            oldest_at=NOW if shown else None,
+        )
 
 
 @pytest.mark.parametrize("has_list", [True, False])
@@ -131,3 +144,32 @@ async def test_a_gateway_that_looks_every_15_s_is_not_asked_more_often() -> None
         second = await queries_of_a_batch(client, emulator, "second")
     looks = 1 + 60 / 15 + 1  # one before, one for each refresh while ends are likely, one after
     assert second <= 30 * looks < first
+
+
+@pytest.mark.looptime
+async def test_a_query_does_not_wait_behind_submits_that_wait_for_a_connection() -> None:
+    async with Emulator(clips=Clips.STOCK, seed=1) as emulator:
+        emulator.fail_next(Fault.late(60.0, on="submit"), times=150)
+        async with emulator.client(slots=SlotPolicy(start=200)) as client:
+            effects = [
+                SingleImageEffect("squish", image=f"https://i.example/{n}") for n in range(150)
+            ]
+            submits = [asyncio.ensure_future(client.submit(effect)) for effect in effects]
+            await asyncio.sleep(1)
+            async with asyncio.timeout(5):
+                await client.list_tasks()
+            assert not any(submit.done() for submit in submits)
+            await asyncio.gather(*submits)
+
+
+@pytest.mark.looptime
+async def test_many_more_tasks_than_a_page_holds_cost_hardly_more_than_their_submits() -> None:
+    """Fault 81: more than 500 newer tasks in the list than the one waited for."""
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=5.0, seed=1) as emulator,
+        emulator.client(slots=SlotPolicy(start=1500)) as client,
+    ):
+        effects = (SingleImageEffect("squish", image=f"https://i.example/{n}") for n in range(2000))
+        async for outcome in client.run_many(effects):
+            assert isinstance(outcome, Done)
+    assert emulator.requests.total() <= 2200

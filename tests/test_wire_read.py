@@ -14,7 +14,7 @@ from kling_effects_async import errors
 from kling_effects_async.errors import KlingEffectsError, ReplyError, TaskNotFoundError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.protocol.callbacks import read_callback
-from kling_effects_async.protocol.messages import Reply
+from kling_effects_async.protocol.messages import Listed, Reply
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.protocol.task_body import (
     read_found,
@@ -117,12 +117,16 @@ RUNNING = {
 }
 
 
-def listed(*entries: object, wanted: dict[str, TaskSnapshot | None]) -> list[TaskSnapshot]:
+def page_of(*entries: object, wanted: dict[str, TaskSnapshot | None]) -> Listed:
     body = json.dumps({"code": 0, "data": entries}).encode()
     reply = Reply(status=200, headers={"content-type": "application/json"}, body=body)
-    seen, shown = read_listed(reply, wanted)
-    assert shown == len(entries)
-    return seen
+    return read_listed(reply, wanted)
+
+
+def listed(*entries: object, wanted: dict[str, TaskSnapshot | None]) -> list[TaskSnapshot]:
+    page = page_of(*entries, wanted=wanted)
+    assert page.shown == len(entries)
+    return list(page.tasks)
 
 
 def test_of_a_page_only_what_is_wanted_is_read() -> None:
@@ -134,6 +138,31 @@ def test_a_page_that_tells_nothing_new_of_a_task_gives_what_is_held() -> None:
     (held,) = listed(RUNNING, wanted={"1": None})
     (again,) = listed(RUNNING, wanted={"1": held})
     assert again is held
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ([1_790_000_003_000, 1_790_000_001_000, 1_790_000_002_000], (3, 1)),
+        (["1790000003000", "1790000001000"], (3, 1)),
+        ([1_790_000_003_000, None, 0], (3, 3)),
+        ([1_790_000_003_000, "1790000001000"], None),
+        ([None, None], None),
+        ([], None),
+    ],
+    ids=["numbers", "text", "some missing", "mixed", "missing", "empty"],
+)
+def test_a_page_tells_between_which_times_its_tasks_were_created(
+    times: list[object], told: tuple[int, int] | None
+) -> None:
+    entries = [{"task_id": str(n), "created_at": time} for n, time in enumerate(times)]
+    wrapped = [{"task_id": str(n), "status": "QUEUED", "data": e} for n, e in enumerate(entries)]
+    for page in (page_of(*entries, wanted={}), page_of(*wrapped, wanted={})):
+        newest_s, oldest_s = (
+            at and at.timestamp() - 1_790_000_000 for at in (page.newest_at, page.oldest_at)
+        )
+        assert (newest_s, oldest_s) == (told or (None, None))
+        assert page.first_id == ("0" if times else "")
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from attrs import field, frozen
 
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.http_dates import http_date
 
-__all__ = ["Base64Of", "Body", "FileState", "Reply", "Request", "retry_after_seconds"]
+__all__ = ["Base64Of", "Body", "FileState", "Listed", "Reply", "Request", "retry_after_seconds"]
 
 # float() reads more: signs, exponents, underscores and the digits of every script.
 _DELAY = re.compile(r"[0-9]+(\.[0-9]*)?")
@@ -55,6 +56,25 @@ class Base64Of:
 
 
 Body: TypeAlias = tuple[bytes | Base64Of, ...]
+
+
+@frozen(kw_only=True)
+class Listed:
+    """One page of the task list, read for a few of its tasks.
+
+    Attributes:
+        tasks: the tasks that were wanted and are on the page.
+        shown: how many entries the page has in all.
+        first_id: the task id of its first entry; ``""`` if there is none.
+        newest_at, oldest_at: when the newest and the oldest task of the page were created, by the
+            service's clock; ``None`` where the entries do not tell.
+    """
+
+    tasks: Sequence[TaskSnapshot]
+    shown: int
+    first_id: str = ""
+    newest_at: datetime | None = None
+    oldest_at: datetime | None = None
 
 
 @frozen(kw_only=True)

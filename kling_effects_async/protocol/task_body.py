@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from kling_effects_async.errors import ReplyError, TaskNotFoundError
@@ -20,7 +21,7 @@ from kling_effects_async.protocol.envelope import (
     open_envelope,
     request_id_of,
 )
-from kling_effects_async.protocol.messages import Reply
+from kling_effects_async.protocol.messages import Listed, Reply
 from kling_effects_async.protocol.redaction import redacted
 
 __all__ = [
@@ -122,10 +123,8 @@ def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
     return TaskPage(tasks=tasks, unreadable=unreadable, page=page, page_size=page_size)
 
 
-def read_listed(
-    reply: Reply, wanted: Mapping[str, TaskSnapshot | None]
-) -> tuple[list[TaskSnapshot], int]:
-    """Of one page of tasks those that are wanted, and how many it shows in all.
+def read_listed(reply: Reply, wanted: Mapping[str, TaskSnapshot | None]) -> Listed:
+    """One page of tasks, of which only those that are wanted are read in full.
 
     A page of 500 of which a few matter costs no more than those few, and a task of which the page
     tells nothing new is given as the very snapshot that is held.
@@ -141,7 +140,7 @@ def read_listed(
     seen: list[TaskSnapshot] = []
     news: list[object] = []
     for entry in entries:
-        task_id = str(entry.get("task_id")) if isinstance(entry, dict) else ""
+        task_id = _id_of(entry)
         if task_id not in wanted:
             continue
         held = wanted[task_id]
@@ -149,7 +148,14 @@ def read_listed(
             seen.append(held)
         else:
             news.append(entry)
-    return [*seen, *_readable(news, request_id)], len(entries)
+    newest_at, oldest_at = _created_between(entries)
+    return Listed(
+        tasks=[*seen, *_readable(news, request_id)],
+        shown=len(entries),
+        first_id=_id_of(entries[0]) if entries else "",
+        newest_at=newest_at,
+        oldest_at=oldest_at,
+    )
 
 
 def read_snapshot(
@@ -245,6 +251,25 @@ def _readable(entries: Iterable[object], request_id: str | None) -> Iterator[Tas
             yield read_snapshot(layers_of(entry), request_id=request_id)
         except ReplyError:
             continue
+
+
+def _id_of(entry: Any) -> str:
+    return str(entry.get("task_id")) if isinstance(entry, dict) else ""
+
+
+def _created_between(entries: Iterable[Any]) -> tuple[datetime | None, datetime | None]:
+    """When the newest and the oldest task were created; ``None`` twice where no entry tells."""
+    created = [_created_at(entry) for entry in entries if isinstance(entry, dict)]
+    told = [value for value in created if value]
+    try:
+        return moment(max(told, default=None)), moment(min(told, default=None))
+    except TypeError:  # numbers here and text there cannot be compared
+        return None, None
+
+
+def _created_at(entry: Layer) -> Any:
+    """As the wire spells it. Most entries are Kling's own, so there is nothing to unwrap."""
+    return entry.get("created_at") or _first(layers_of(entry)[::-1], "created_at")
 
 
 def _says_the_same(entry: Any, held: TaskSnapshot) -> bool:

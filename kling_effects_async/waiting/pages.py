@@ -1,8 +1,8 @@
 """Asking about many tasks with one page, where the service lists tasks and its list can be trusted.
 
 No document promises that a list is complete, fresh or there at all. So it is found out: a list that
-cannot be had, does not have tasks that exist, or is behind single answers is left alone for a
-while, and for longer each time.
+cannot be had, does not have tasks that exist where they should be, or is behind single answers is
+left alone for a while, and for longer each time.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.transport.session import is_passing
 
-__all__ = ["FEWEST", "PAGE_SIZE", "Pages"]
-
-# Fewer due tasks are asked about one by one: a page costs the service more than a few rows.
-FEWEST = 4
-PAGE_SIZE = 500  # the most that Kling's page allows. Source: effects page, 2026-09.
+__all__ = ["Pages"]
 
 # The rhythm of pages: a part of the age of the youngest due task, within these bounds.
 _SHORTEST_S, _LONGEST_S = 0.5, 0.9
 _SHARE_OF_AGE = 0.1
+# Tasks that are due while a reading takes long wait for a part of that, so that few readings
+# overlap where the service is slow.
+_SHARE_OF_READING = 0.5
 # How much may be wrong in a row before the list is left alone.
 _FAILURES, _GAPS = 8.0, 3
 # What failures count: a page that never comes holds up everybody who is due, a refused or garbled
 # one is no passing trouble, and a limit of rate is mostly the account's. A single answer where no
 # page could be had proves that it is the list's own trouble.
 _HUNG, _REFUSED, _PASSING, _THROTTLED, _ALONE = 4.0, 3.0, 1.0, 0.5, 2.0
-# Every so many pages one of their tasks is asked about singly as well. A task may end in between,
-# so one disagreement proves nothing, and agreements make up for it slowly.
+# In every so many readings one of their tasks is asked about singly as well. Replicas may differ
+# for a moment, so one disagreement proves nothing, and agreements make up for it slowly.
 _CHECK_EVERY = 5
 _BEHIND, _MADE_UP = 2.0, 0.25
 _FIRST_REST_S = 600.0
@@ -59,18 +58,23 @@ class Pages:
         self._gaps = 0
         self._behind = 0.0
         self._asked = 0
+        self._took_s = 0.0  # the last reading
 
     def asked(self, now: float, youngest_age_s: float) -> None:
-        """A page was asked for; the next one keeps the rhythm."""
+        """A reading began; the next one keeps the rhythm."""
         self._asked += 1
-        self.next_at = now + self.pause(youngest_age_s)
+        self.next_at = now + max(self.pause(youngest_age_s), self._took_s * _SHARE_OF_READING)
+
+    def asked_on(self, now: float) -> None:
+        """The reading went on to another page; the next reading does not overtake it at once."""
+        self.next_at = max(self.next_at, now + _SHORTEST_S)
 
     def pause(self, age_s: float) -> float:
         """Seconds until the next look at a task of this age."""
         return min(_LONGEST_S, max(_SHORTEST_S, age_s * _SHARE_OF_AGE))
 
     def wants_a_check(self) -> bool:
-        """Whether to hold this page against a single answer."""
+        """Whether to hold this reading against a single answer."""
         return self._asked % _CHECK_EVERY == 1
 
     def failed(self, error: KlingEffectsError, now: float) -> None:
@@ -87,15 +91,17 @@ class Pages:
             self._failures += _REFUSED if is_refusal else _PASSING
         self._judge(now)
 
-    def answered(self, asked_for: int, missing: int, now: float) -> None:
-        """A page came, and had all but ``missing`` of the tasks that exist."""
+    def answered(self, found: int, missed: int, *, took_s: float, now: float) -> None:
+        """The pages came; of the tasks that should be on them they had these and missed those."""
         self.has_worked = True
+        self._took_s = took_s
         self._failures = 0.0
-        self._gaps = self._gaps + 1 if missing * 2 > asked_for else 0
+        if found or missed:
+            self._gaps = self._gaps + 1 if missed > found else 0
         self._judge(now)
 
     def compared(self, *, was_behind: bool, now: float) -> None:
-        """A task that runs by the page was asked about singly; has it ended?"""
+        """A page and a single answer were compared; does a later page tell an earlier status?"""
         self._behind = self._behind + 1 if was_behind else max(0.0, self._behind - _MADE_UP)
         self._judge(now)
 

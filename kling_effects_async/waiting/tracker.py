@@ -29,7 +29,8 @@ from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import TICK_S, Clock, Timer
 from kling_effects_async.waiting.agenda import Agenda
 from kling_effects_async.waiting.lifecycle import is_change, newer
-from kling_effects_async.waiting.pages import FEWEST, Pages
+from kling_effects_async.waiting.pages import Pages
+from kling_effects_async.waiting.reading import FEWEST
 from kling_effects_async.waiting.rounds import AskPage, Rounds
 from kling_effects_async.waiting.schedule import Experience
 from kling_effects_async.waiting.trouble import (
@@ -376,7 +377,7 @@ class Tracker:
 
     def _pause(self, watch: Watch, now: float) -> float:
         age_s = now - watch.began_at
-        if not self._is_shared():
+        if not self._is_shared() or watch.is_unlisted:
             return self.experience.pause(self._policy, watch.scene, age_s)
         # One more task on the next page is free, so only what cannot end yet waits longer.
         quiet_s = self.experience.quiet_s(watch.scene, age_s)

@@ -25,6 +25,7 @@ class Watch:
         changes: every change seen, oldest first; the last is final once the task has ended.
         latest: the freshest snapshot, whose addresses and times may be newer than the last change.
         is_over: the last change is final.
+        is_unlisted: the pages that were read last did not show it.
         is_whole: it was followed from its submit on, so its age is the task's.
         next_ask_at: before this nobody asks.
         answered_at: when an answer came last.
@@ -46,6 +47,7 @@ class Watch:
         "holder",
         "is_asking",
         "is_over",
+        "is_unlisted",
         "is_whole",
         "latest",
         "next_ask_at",
@@ -72,6 +74,7 @@ class Watch:
         self.answered_at: float = now
         self.next_ask_at: float = now
         self.is_over: bool = False
+        self.is_unlisted: bool = False
         self.is_whole: bool = False
         self.is_asking: bool = False
         self.holder: Holder | None = None
