@@ -110,12 +110,12 @@ class Service:
             oldest_at=self.created_at(page[-1]) if page else None,
         )
 
+    def wait(self, name: str) -> asyncio.Future[object]:
+        task = EffectTask(self.tracker.watch(name, None), self.tracker, self.one)
+        return asyncio.ensure_future(task.result())
+
     def waits(self) -> list[asyncio.Future[object]]:
-        tasks = [
-            EffectTask(self.tracker.watch(name, None), self.tracker, self.one)
-            for name in self.ends_at
-        ]
-        return [asyncio.ensure_future(task.result()) for task in tasks]
+        return [self.wait(name) for name in self.ends_at]
 
 
 async def finished(service: Service, seconds: float) -> None:
@@ -354,9 +354,42 @@ async def test_a_list_that_gives_the_same_page_again_and_again_is_read_to_its_en
 async def test_a_task_that_ends_between_a_page_and_its_check_proves_nothing() -> None:
     service = Service(*[20.0 + number / 10 for number in range(300)])
     service.single_takes_s = 0.4  # long enough for ends to fall between
-    await finished(service, 60)
+    waits = service.waits()
+    for number, name in enumerate(service.ends_at):  # the oldest, which is checked, ends next
+        service.tracker.watch(name, None).began_at = number / 1e6
+    await service.clock.advance(60)
+    assert all(wait.done() and not wait.exception() for wait in waits)
     assert service.tracker.pages.is_usable
     assert len(service.singles) <= 30
+    await service.tracker.aclose()
+
+
+async def test_a_slow_list_is_not_read_many_times_at_once() -> None:
+    service = Service(*[3000.0] * 300)
+    service.page_takes_s = 6.0
+    waits = []
+    for name in service.ends_at:  # one after the other, so that some are due at any time
+        waits.append(service.wait(name))
+        await service.clock.advance(0.1)
+    later = [time for time in service.pages if time > 7]  # the first reading told how slow it is
+    assert max(sum(1 for time in later if end - 6 < time <= end) for end in later) <= 4
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
+
+
+async def test_a_reading_of_many_pages_is_not_overtaken_by_others() -> None:
+    service = Service(*[3000.0] * 1_500)
+    service.has_times, service.newer, service.page_takes_s = True, 3_000, 0.4
+    waits = [service.wait(name) for name in list(service.ends_at)[:1_400]]
+    for name in list(service.ends_at)[1_400:]:
+        await service.clock.advance(0.03)
+        waits.append(service.wait(name))
+    assert max(service.pages.count(time) for time in service.pages) == 1
+    assert len(service.pages) <= 9
+    for wait in waits:
+        wait.cancel()
+    await service.tracker.aclose()
 
 
 async def test_a_list_that_is_missing_is_asked_once() -> None:
