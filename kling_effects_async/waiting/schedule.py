@@ -7,16 +7,23 @@
 Growing intervals alone ask least when the end is most likely. So the lengths of past tasks are kept
 for each scene, and questions are dense where ends were. A gateway that looks at its upstream only
 every so often is noticed, and not asked more often than that.
+
+A task's end lies between the last time it was seen running and the first time it was seen ended, by
+our own clock. The service's times tell where in between; those that contradict what was seen, or do
+not move, teach nothing, and a service whose times have contradicted it is not believed for a while.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import PollPolicy
+from kling_effects_async.waiting.staleness import Sighting, Staleness
 
-__all__ = ["Experience"]
+__all__ = ["Experience", "told_length_s"]
 
 # Cold start: the end of a task is known, on average, 5 % of its length late.
 _SHARE_OF_AGE = 0.1
@@ -31,10 +38,15 @@ _MARGIN = 0.05
 _LOOKS = 25
 # Third parties plan for six minutes.
 _NOTHING_LEARNED = (0.0, 360.0)
-# One late answer is an accident; this many are how the gateway works.
-_STALE_ENOUGH = 3
-# Beyond what gateways are known for (about 15 s), the service's times mean something else.
-_STALE_FROM_S, _STALE_TO_S = 2.0, 20.0
+# What a request takes to and fro is no contradiction.
+_TOLERANCE_S = 1.0
+# Times are believed while at most so many of the last 16 told lengths contradicted what was seen.
+_CONTRADICTIONS = 2
+# How long before it was seen an end is taken to be where nothing tells: half of the time in which
+# nobody asked, but only this part of the age, or one nobody asked about would teach half its age.
+_UNSEEN = 0.05
+# The last part of that time, in which a told end is taken for the time of the answer.
+_EDGE = 0.1
 
 
 class Experience:
@@ -43,27 +55,36 @@ class Experience:
     def __init__(self) -> None:
         self._lengths: dict[str, deque[float]] = {}
         self._windows: dict[str, tuple[float, float]] = {}
-        self._staleness: deque[float] = deque(maxlen=16)
+        self._staleness = Staleness()
+        self._contradicted: deque[bool] = deque(maxlen=16)
         self._learned = 0
 
     def learn(
-        self, scene: str, *, seen_s: float, seen_running_s: float, told_s: float | None
+        self,
+        scene: str,
+        *,
+        seen_s: float,
+        seen_running_s: float,
+        told_s: float | None,
+        began_at: float | None = None,
     ) -> None:
         """Take in one task that ended.
 
         Args:
             seen_s: its age when the end was seen.
             seen_running_s: its age when it was last seen running.
-            told_s: its length by the service's own times.
+            told_s: its length by the service's own times; ``None`` where they do not tell.
+            began_at: when it began, by the clock of the ages; ``None`` where that is not known.
         """
-        behind_s = 0.0 if told_s is None else seen_running_s - told_s
-        if _STALE_FROM_S < behind_s <= _STALE_TO_S:
-            self._staleness.append(behind_s)
-        if told_s is None or behind_s > _STALE_TO_S:
-            told_s = (seen_running_s + seen_s) / 2  # its times are of something else
-        # The service's clock may be another one; but an end is never later than it was seen.
+        if told_s is not None:
+            self._contradicted.append(_contradicts(told_s, seen_running_s, seen_s))
+        if told_s is not None and told_s > 0:
+            self._notice_staleness(seen_s, seen_running_s, told_s, began_at)
+        if began_at is not None:
+            self._staleness.saw(began_at + seen_running_s, began_at + seen_s)
+        is_believed = sum(self._contradicted) <= _CONTRADICTIONS
         lengths = self._lengths.setdefault(scene, deque(maxlen=_KEPT))
-        lengths.append(min(told_s, seen_s))
+        lengths.append(_length(seen_s, seen_running_s, told_s if is_believed else None))
         self._learned += 1
         if len(lengths) == _ENOUGH or (
             len(lengths) > _ENOUGH and self._learned % _REVIEW_EVERY == 0
@@ -73,7 +94,7 @@ class Experience:
     def pause(self, policy: PollPolicy, scene: str, age_s: float) -> float:
         """Seconds until the next question about a running task of this age."""
         window = self._windows.get(scene)
-        shortest_s = max(policy.shortest_s, self._refresh_s(policy))
+        shortest_s = max(policy.shortest_s, min(policy.ceiling_s, self._staleness.refresh_s))
         if window is None:
             pause_s = age_s * _SHARE_OF_AGE
         elif age_s < window[0]:
@@ -100,25 +121,60 @@ class Experience:
             scene: [round(length, 3) for length in lengths]
             for scene, lengths in self._lengths.items()
         }
-        return json.dumps({"lengths": rounded, "staleness": list(self._staleness)})
+        return json.dumps({"lengths": rounded, "staleness": self._staleness.dumps()})
 
     def load(self, text: str) -> None:
         """Take up what ``dumps`` said; what cannot be read is learned anew."""
         try:
             told = json.loads(text)
             for scene, lengths in told["lengths"].items():
-                self._lengths[scene] = deque(map(float, lengths), maxlen=_KEPT)
-                if len(lengths) >= _ENOUGH:
+                usable = [length for length in map(float, lengths) if 0 < length < math.inf]
+                self._lengths[scene] = deque(usable, maxlen=_KEPT)
+                if len(usable) >= _ENOUGH:
                     self._windows[scene] = _window(sorted(self._lengths[scene]))
-            self._staleness.extend(map(float, told["staleness"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            self._staleness.add(map(float, told["staleness"]))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return
 
-    def _refresh_s(self, policy: PollPolicy) -> float:
-        """How often the service looks at its upstream, as far as was noticed."""
-        if len(self._staleness) < _STALE_ENOUGH:
-            return 0.0
-        return min(policy.ceiling_s, max(self._staleness))
+    def _notice_staleness(
+        self, seen_s: float, seen_running_s: float, told_s: float, began_at: float | None
+    ) -> None:
+        if began_at is None:
+            self._staleness.add([seen_running_s - told_s])
+            return
+        end = Sighting(began_at + seen_running_s, began_at + seen_s, began_at + told_s)
+        self._staleness.notice(end)
+
+
+def told_length_s(before: TaskSnapshot | None, final: TaskSnapshot) -> float | None:
+    """How long a task took by the service's own times.
+
+    ``None`` where they do not tell: without times, and where the end did not move ``updated_at``.
+    """
+    if final.created_at is None or final.updated_at is None:
+        return None
+    if before and before.updated_at and before.updated_at >= final.updated_at:
+        return None
+    return (final.updated_at - final.created_at).total_seconds()
+
+
+def _contradicts(told_s: float, seen_running_s: float, seen_s: float) -> bool:
+    """Whether a told length cannot be, by what was seen; a stale answer is no exception."""
+    is_possible = seen_running_s - _TOLERANCE_S <= told_s <= seen_s + _TOLERANCE_S
+    return told_s <= 0 or not is_possible
+
+
+def _length(seen_s: float, seen_running_s: float, told_s: float | None) -> float:
+    """The task's length: as told, if that is between the two sightings; else just before the later.
+
+    An end told for the very moment of the answer is as good as untold: some services tell the time
+    of each answer instead.
+    """
+    unseen_s = max(0.0, seen_s - seen_running_s)
+    told_s = told_s or 0.0
+    if max(0.0, seen_running_s) < told_s < seen_s - _EDGE * unseen_s:
+        return told_s
+    return seen_s - min(unseen_s / 2, seen_s * _UNSEEN)
 
 
 def _window(lengths: list[float]) -> tuple[float, float]:
