@@ -14,6 +14,7 @@ import pytest
 from attrs import frozen
 
 from kling_effects_async import PollPolicy, TaskStatus
+from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
@@ -56,6 +57,7 @@ class Service:
         self.tells = tells
         self.apart_s = load.apart_s
         self.asked = 0
+        self.is_down = False
         self.life: dict[str, tuple[float, float]] = {}
         self.lags: list[float] = []
         self.tracker = Tracker(
@@ -83,6 +85,8 @@ class Service:
 
     async def one(self, watch: Watch) -> TaskSnapshot:
         self.asked += 1
+        if self.is_down:
+            raise ServiceError("bad gateway", http_status=502, retryable=True)
         return self.snapshot(watch.task_id or "")
 
     async def page(
@@ -221,6 +225,20 @@ async def test_a_task_that_was_slept_through_teaches_nothing() -> None:
         service.submit(f"t{number}", 12.0)
     await service.clock.advance(5)
     service.clock.jump(3600)
+    await service.clock.advance(30)
+    assert len(service.lags) == 16
+    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
+    await service.tracker.aclose()
+
+
+async def test_a_task_that_ended_in_an_outage_teaches_nothing() -> None:
+    service = Service(WRONG["none"], Load(16, 0.0))
+    for number in range(16):
+        service.submit(f"t{number}", 12.0)
+    await service.clock.advance(5)
+    service.is_down = True
+    await service.clock.advance(200)
+    service.is_down = False
     await service.clock.advance(30)
     assert len(service.lags) == 16
     assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s

@@ -19,11 +19,10 @@ import json
 import math
 from collections import deque
 
-from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.waiting.staleness import Sighting, Staleness
 
-__all__ = ["Experience", "told_length_s"]
+__all__ = ["Experience"]
 
 # Cold start: the end of a task is known, on average, 5 % of its length late.
 _SHARE_OF_AGE = 0.1
@@ -144,18 +143,6 @@ class Experience:
             return
         end = Sighting(began_at + seen_running_s, began_at + seen_s, began_at + told_s)
         self._staleness.notice(end)
-
-
-def told_length_s(before: TaskSnapshot | None, final: TaskSnapshot) -> float | None:
-    """How long a task took by the service's own times.
-
-    ``None`` where they do not tell: without times, and where the end did not move ``updated_at``.
-    """
-    if final.created_at is None or final.updated_at is None:
-        return None
-    if before and before.updated_at and before.updated_at >= final.updated_at:
-        return None
-    return (final.updated_at - final.created_at).total_seconds()
 
 
 def _contradicts(told_s: float, seen_running_s: float, seen_s: float) -> bool:

@@ -32,7 +32,7 @@ from kling_effects_async.waiting.lifecycle import is_change, newer
 from kling_effects_async.waiting.pages import Pages
 from kling_effects_async.waiting.reading import FEWEST
 from kling_effects_async.waiting.rounds import AskPage, Rounds
-from kling_effects_async.waiting.schedule import Experience, told_length_s
+from kling_effects_async.waiting.schedule import Experience
 from kling_effects_async.waiting.trouble import (
     closed,
     is_hopeless,
@@ -361,10 +361,10 @@ class Tracker:
     # -- what an answer, or none, does to a watch
 
     def _take_answer(self, watch: Watch, snapshot: TaskSnapshot, now: float) -> None:
-        was_over, before = watch.is_over, watch.latest
+        was_over = watch.is_over
         self.learn(watch, snapshot)
         if watch.is_over and not was_over:
-            self._gain_experience(watch, before, snapshot, now)
+            self._gain_experience(watch, snapshot, now)
         watch.answered(now)
 
     def _plan_after_answer(self, watch: Watch, now: float) -> None:
@@ -388,18 +388,18 @@ class Tracker:
         # The next page, unless that is past, or so near that it would be asked for this alone.
         return max(quiet_s, until_next_s if until_next_s > rhythm_s / 2 else rhythm_s)
 
-    def _gain_experience(
-        self, watch: Watch, before: TaskSnapshot | None, final: TaskSnapshot, now: float
-    ) -> None:
+    def _gain_experience(self, watch: Watch, final: TaskSnapshot, now: float) -> None:
         """Learn from a task that was followed from its beginning, without a break."""
-        if watch.is_whole and not watch.failures:
-            self.experience.learn(
-                watch.scene,
-                seen_s=now - watch.began_at,
-                seen_running_s=watch.answered_at - watch.began_at,
-                told_s=told_length_s(before, final),
-                began_at=watch.began_at,
-            )
+        if not watch.is_whole or watch.failures:
+            return
+        told = (final.created_at, final.updated_at)
+        self.experience.learn(
+            watch.scene,
+            seen_s=now - watch.began_at,
+            seen_running_s=watch.answered_at - watch.began_at,
+            told_s=(told[1] - told[0]).total_seconds() if told[0] and told[1] else None,
+            began_at=watch.began_at,
+        )
 
     def _take_trouble(self, watch: Watch, error: KlingEffectsError) -> None:
         now = self._clock.monotonic()
