@@ -282,6 +282,10 @@ class EffectsClient:
     ) -> EffectTask:
         """The handle of a task that exists already; nothing is asked before it is awaited.
 
+        Then the journal is asked first: an end that it knows is final, and needs no request. A
+        task that neither the journal nor the service knows is a ``TaskNotFoundError`` after
+        ``PollPolicy.attached_grace_s``.
+
         Raises:
             ValueError: neither or both ids are given.
             EffectRejectedError: the id cannot be one of a task.
@@ -293,7 +297,7 @@ class EffectsClient:
         if task_id is not None:
             build_query(self.service, task_id)
         engine = self._engine()
-        return engine.handle(engine.tracker.watch(task_id, external_task_id))
+        return engine.attached(engine.tracker.watch(task_id, external_task_id))
 
     def run_many(
         self,

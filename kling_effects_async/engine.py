@@ -49,6 +49,7 @@ from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.transport.recent_tasks import RecentTasks
 from kling_effects_async.transport.rereading import read_patiently
 from kling_effects_async.transport.session import Session
+from kling_effects_async.waiting.recalled import recalled, was_submitted
 from kling_effects_async.waiting.task import EffectTask
 from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
@@ -146,6 +147,25 @@ class Engine:
     def handle(self, watch: Watch) -> EffectTask:
         """The handle of a watched task."""
         return EffectTask(watch, self.tracker, self._ask)
+
+    def attached(self, watch: Watch) -> EffectTask:
+        """The handle of a task that may be in the journal."""
+        recall = None if self._options.journal is None else self._recall
+        return EffectTask(watch, self.tracker, self._ask, recall)
+
+    async def _recall(self, watch: Watch) -> None:
+        """Take up what is written down of the task, by whichever id it was attached to."""
+        account = await self.account()
+        found = await account.store.find(watch.name)
+        jobs = [job for job in found if job.account == account.name and _is_of(watch, job)]
+        if not jobs or watch.latest is not None:
+            return
+        job = jobs[-1]
+        watch.is_ours = was_submitted(job)
+        await account.take_up(job)  # if it runs, its end is written down
+        snapshot = recalled(job)
+        if snapshot is not None:
+            self.tracker.learn(watch, snapshot)
 
     async def page(self, number: int, size: int) -> TaskPage:
         """One page of the account's tasks."""
@@ -310,7 +330,8 @@ class Engine:
         if video.task_id is None:
             return None
         snapshot = await self.handle(self.tracker.watch(video.task_id, None)).refresh()
-        same = [fresh for fresh in snapshot.videos if fresh.id == video.id]
+        # The journal keeps addresses alone, and an effect makes exactly one video.
+        same = [fresh for fresh in snapshot.videos if video.id in (None, fresh.id)]
         is_new = self._recent_tasks.is_new(snapshot)
         return Renewed(same[0].url, is_new=is_new) if same else None
 
@@ -360,6 +381,12 @@ class Engine:
         from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
 
         return await self._exits.enter_async_context(Journal(journal))
+
+
+def _is_of(watch: Watch, job: Job) -> bool:
+    if watch.task_id is not None:
+        return job.task_id == watch.task_id
+    return job.external_task_id == watch.external_task_id
 
 
 def _reader_of(watch: Watch) -> Callable[[Reply], TaskSnapshot]:

@@ -380,7 +380,24 @@ class InvalidRequestError(ApiError):
 
 
 class TaskNotFoundError(InvalidRequestError):
-    """The service does not know the task: it is too young, too old, or another account's."""
+    """The service does not know the task: it is too young, too old, or another account's.
+
+    Attributes:
+        name: the id it was polled by, at the end of a wait; ``""`` for a single answer.
+        polls: how often it was polled in a row without success, over ``polled_s`` seconds.
+    """
+
+    name: str = ""
+    polls: int = 0
+    polled_s: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.polls:
+            return super().__str__()
+        return (
+            f"the service does not know task {self.name}: polled {self.polls} times in "
+            f"{self.polled_s:.0f} s, it last said: {super().__str__()}"
+        )
 
 
 class ContentRejectedError(ApiError):
@@ -446,8 +463,8 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         super().__init__(task_id or external_task_id)
 
     def __str__(self) -> str:
-        heard = f"last status: {self.latest.raw_status}" if self.latest else "nothing was heard"
-        trouble = f"; last trouble: {self.trouble}" if self.trouble else ""
+        heard = f"last status: {self.latest.raw_status}" if self.latest else "no status was heard"
+        trouble = f"; the last poll failed: {self.trouble}" if self.trouble else ""
         return (
             f"task {self.task_id or self.external_task_id} did not end within "
             f"{self.deadline_s:g} s ({heard}{trouble}); if it exists, it goes on at the service: "

@@ -51,6 +51,8 @@ class PollPolicy:
         trouble_span_s: how long questions may fail without a break before a wait gives up. A
             span, not a count: what ends a wait is an outage, not a burst.
         not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
+        attached_grace_s: the same for a task that was attached to, while neither the service nor
+            the journal has ever told of it; never longer than ``not_found_grace_s``.
         result_grace_s: how long a succeeded task may stay without a video, and its video without
             being there.
         parallel: how many questions are under way at once.
@@ -64,6 +66,7 @@ class PollPolicy:
     ceiling_s: float = _seconds(15.0)
     trouble_span_s: float = _seconds(300.0)
     not_found_grace_s: float = _seconds(30.0)
+    attached_grace_s: float = _seconds(8.0)
     result_grace_s: float = _seconds(30.0)
     parallel: int = _count(32)
 

@@ -325,9 +325,43 @@ async def test_a_wrong_key_ends_the_wait_for_a_task_that_was_heard_of(desks: Des
 async def test_a_task_that_stays_unknown_is_not_found_after_the_grace(desks: Desks) -> None:
     """Fault 40: 404 on poll right after submit; later: TaskNotFound."""
     desk = desks(TaskNotFoundError("unknown", retryable=True), not_found_grace_s=30)
+    task = desk.task()
+    desk.tracker.hold(desk.tracker.watch("t1", None), lambda _final: None)
     with pytest.raises(TaskNotFoundError):
-        await desk.after(60, desk.task().result())
-    assert desk.asked_at[-1] >= 30
+        await desk.after(31, task.result())
+    assert desk.asked_at[-1] == pytest.approx(30, abs=0.01)
+
+
+async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(desks: Desks) -> None:
+    """Fault 40: with a grace of its own, and with what was heard."""
+    words = "Task not found by id: t1"
+    refusal = TaskNotFoundError(words, http_status=400, code=1201, retryable=True)
+    desk = desks(refusal)
+    with pytest.raises(TaskNotFoundError) as caught:
+        await desk.after(10, desk.task().result())
+    asked = len(desk.asked_at)
+    assert desk.asked_at[-1] == pytest.approx(8, abs=0.01)
+    assert str(caught.value) == (
+        f"the service does not know task t1: polled {asked} times in 8 s, "
+        f"it last said: {words} (HTTP 400, code 1201)"
+    )
+    assert caught.value.message == words
+    assert refusal.polls == 0
+
+
+async def test_a_task_that_was_heard_of_may_be_unknown_for_as_long_as_ours(desks: Desks) -> None:
+    desk = desks(PROCESSING, *[TaskNotFoundError("unknown", retryable=True)] * 6, SUCCEEDED)
+    assert (await desk.after(60, desk.task().result())).task_id == "t1"
+    assert 8 < desk.asked_at[-1] < 32
+
+
+async def test_no_wait_for_a_task_of_ours_ends_on_a_refusal_before_it_was_heard_of(
+    desks: Desks,
+) -> None:
+    """Fault 79: the journal knows that it is paid."""
+    desk = desks(InvalidRequestError("blocked", http_status=403), SUCCEEDED)
+    desk.tracker.hold(desk.tracker.watch("t1", None), lambda _final: None)
+    assert (await desk.after(30, desk.task().result())).task_id == "t1"
 
 
 async def test_success_without_a_video_is_asked_again(desks: Desks) -> None:

@@ -52,6 +52,8 @@ class JobStore(Protocol):
 
     async def elsewhere(self, account: str, states: Collection[JobState]) -> int: ...
 
+    async def find(self, name: str) -> list[Job]: ...
+
     async def known_task(self, account: str) -> Job | None: ...
 
     async def units_spent(self, account: str) -> Decimal: ...
@@ -146,6 +148,10 @@ class MemoryStore:
         return sum(
             held.plan.account != account and held.state in states for held in self._jobs.values()
         )
+
+    async def find(self, name: str) -> list[Job]:
+        names = ((held, (held.task_id, held.plan.external_task_id)) for held in self._jobs.values())
+        return [held.job for held, either in names if name in either]
 
     async def known_task(self, account: str) -> Job | None:
         known = self._known.get(account)

@@ -22,11 +22,16 @@ class EffectTask:
     """
 
     def __init__(
-        self, watch: Watch, tracker: Tracker, ask: Callable[[Watch], Awaitable[TaskSnapshot]]
+        self,
+        watch: Watch,
+        tracker: Tracker,
+        ask: Callable[[Watch], Awaitable[TaskSnapshot]],
+        recall: Callable[[Watch], Awaitable[None]] | None = None,
     ) -> None:
         self._watch = watch
         self._tracker = tracker
         self._ask = ask
+        self._recall = recall  # what the journal knows; before the service is asked
 
     @property
     def id(self) -> str | None:
@@ -52,6 +57,7 @@ class EffectTask:
 
     async def __aiter__(self) -> AsyncIterator[TaskSnapshot]:
         deadline_at = self._tracker.deadline()
+        await self._recalled()
         seen = 0
         while True:
             await self._tracker.change_after(self._watch, seen, deadline_at)
@@ -71,12 +77,18 @@ class EffectTask:
             ResultMissingError: it succeeded without a video; ``refresh`` later.
             TransportError, ReplyError, ApiError: asking failed for longer than the policy allows.
             ClientClosedError: the client was closed meanwhile.
+            JournalError: it was attached to, and the journal cannot be read.
         """
         deadline_at = self._tracker.deadline()
+        await self._recalled()
         while not self._watch.is_over:
             seen = len(self._watch.changes)
             await self._tracker.change_after(self._watch, seen, deadline_at)
         return _result(self._watch.latest or self._watch.changes[-1])
+
+    async def _recalled(self) -> None:
+        if self._recall is not None and self._watch.latest is None:
+            await self._recall(self._watch)
 
     async def refresh(self) -> TaskSnapshot:
         """Ask now, whatever the schedule says; also gets fresh addresses of an ended task's videos.

@@ -35,6 +35,8 @@ from kling_effects_async.waiting.rounds import AskPage, Rounds
 from kling_effects_async.waiting.schedule import Experience
 from kling_effects_async.waiting.trouble import (
     closed,
+    explained,
+    grace_s,
     is_hopeless,
     pause_after_trouble,
     timed_out,
@@ -121,6 +123,7 @@ class Tracker:
             self._watches.register(held)
         else:
             self._watches.complete(held, task_id, external_task_id)
+            held.scene = held.scene or scene
         return held
 
     def deadline(self) -> float:
@@ -159,6 +162,7 @@ class Tracker:
 
         Costs no asyncio task and no timer. The policy's deadline holds as for a wait.
         """
+        watch.is_ours = True
         if watch.is_over:
             holder(watch.latest)
             return
@@ -410,14 +414,17 @@ class Tracker:
         if isinstance(error, TaskNotFoundError) and watch.unknown_since is None:
             watch.unknown_since = now
         if is_hopeless(error, watch, self._policy, now):
+            watch.wake(explained(error, watch, now))
             watch.failures = 0
             watch.unknown_since = None
             watch.next_ask_at = now + self._policy.ceiling_s
-            watch.wake(error)
             return
         asked_s = getattr(error, "retry_after_s", None)
         pause_s = pause_after_trouble(self._policy, watch.failures, asked_s, self._random)
         watch.next_ask_at = now + pause_s
+        if watch.unknown_since is not None and asked_s is None:  # the last poll is at its end
+            grace_ends_at = watch.unknown_since + grace_s(watch, self._policy)
+            watch.next_ask_at = min(watch.next_ask_at, max(now + TICK_S, grace_ends_at))
         if asked_s is not None:
             self._paused_until = max(self._paused_until, watch.next_ask_at)
         _log.info("asking about task %s failed, asking again: %s", watch.name, error)

@@ -7,6 +7,7 @@ the trouble has lasted for too long without a break.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 from kling_effects_async.errors import (
     ApiError,
@@ -17,9 +18,10 @@ from kling_effects_async.errors import (
     TaskTimeoutError,
 )
 from kling_effects_async.policy import PollPolicy
+from kling_effects_async.transport.clock import TICK_S
 from kling_effects_async.waiting.watch import Watch
 
-__all__ = ["closed", "is_hopeless", "pause_after_trouble", "timed_out"]
+__all__ = ["closed", "explained", "grace_s", "is_hopeless", "pause_after_trouble", "timed_out"]
 
 
 _ENDS_EVERY_WAIT = (AuthenticationError, ClientClosedError)
@@ -29,17 +31,34 @@ def is_hopeless(error: Exception, watch: Watch, policy: PollPolicy, now: float) 
     """Whether waiting on is of no use after this error, the last of those the watch has seen.
 
     A task that was heard of is paid, and no refusal of a poll takes that back: it ends the wait
-    only where it says that no poll will ever be answered. Of a task that was never heard of, the
-    first refusal says most likely that the caller asks for the wrong thing.
+    only where it says that no poll will ever be answered. Of a task that nobody here submitted or
+    ever heard of, the first refusal says most likely that the caller asks for the wrong thing.
     """
     is_passing = isinstance(error, KlingEffectsError) and error.retryable
-    if not is_passing and (watch.latest is None or isinstance(error, _ENDS_EVERY_WAIT)):
+    if not is_passing and (not _exists(watch) or isinstance(error, _ENDS_EVERY_WAIT)):
         return True
     if isinstance(error, ApiError) and (error.retry_after_s or 0.0) > policy.deadline_s:
         return True
     if isinstance(error, TaskNotFoundError) and watch.unknown_since is not None:
-        return now - watch.unknown_since >= policy.not_found_grace_s
+        return now - watch.unknown_since >= grace_s(watch, policy) - TICK_S
     return now - watch.trouble_since >= policy.trouble_span_s
+
+
+def grace_s(watch: Watch, policy: PollPolicy) -> float:
+    """How long the service may say that it does not know the task."""
+    if _exists(watch):
+        return policy.not_found_grace_s
+    return min(policy.attached_grace_s, policy.not_found_grace_s)
+
+
+def explained(error: KlingEffectsError, watch: Watch, now: float) -> KlingEffectsError:
+    """The error that ends a wait, with what was tried before."""
+    if not isinstance(error, TaskNotFoundError) or watch.unknown_since is None:
+        return error
+    told = copy(error)
+    told.name, told.polls = watch.name, watch.failures
+    told.polled_s = now - watch.trouble_since
+    return told
 
 
 def pause_after_trouble(
@@ -63,6 +82,11 @@ def timed_out(watch: Watch, policy: PollPolicy) -> TaskTimeoutError:
         latest=watch.latest,
         trouble=watch.trouble if watch.failures else None,
     )
+
+
+def _exists(watch: Watch) -> bool:
+    """It was heard of, or we submitted it; else the caller may have the wrong id."""
+    return watch.latest is not None or watch.is_ours
 
 
 def closed(watch: Watch) -> ClientClosedError:

@@ -24,6 +24,7 @@ class Watch:
         scene: what its schedule is learned by; ``""`` where it is not known.
         changes: every change seen, oldest first; the last is final once the task has ended.
         latest: the freshest snapshot, whose addresses and times may be newer than the last change.
+        is_ours: this client, or its journal, knows that it was submitted.
         is_over: the last change is final.
         is_unlisted: the pages that were read last did not show it.
         is_whole: it was followed from its submit on, so its age is the task's.
@@ -46,6 +47,7 @@ class Watch:
         "held_until",
         "holder",
         "is_asking",
+        "is_ours",
         "is_over",
         "is_unlisted",
         "is_whole",
@@ -73,6 +75,7 @@ class Watch:
         self.began_at: float = now
         self.answered_at: float = now
         self.next_ask_at: float = now
+        self.is_ours: bool = False
         self.is_over: bool = False
         self.is_unlisted: bool = False
         self.is_whole: bool = False
