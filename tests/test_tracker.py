@@ -349,6 +349,12 @@ async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(des
     assert refusal.polls == 0
 
 
+async def test_a_deadline_before_the_grace_says_that_the_task_is_unknown(desks: Desks) -> None:
+    desk = desks(TaskNotFoundError("unknown", retryable=True), deadline_s=3)
+    with pytest.raises(TaskNotFoundError, match=r"polled 3 times in 3 s, it last said: unknown"):
+        await desk.after(3, desk.task().result())
+
+
 async def test_a_task_that_was_heard_of_may_be_unknown_for_as_long_as_ours(desks: Desks) -> None:
     desk = desks(PROCESSING, *[TaskNotFoundError("unknown", retryable=True)] * 6, SUCCEEDED)
     assert (await desk.after(60, desk.task().result())).task_id == "t1"

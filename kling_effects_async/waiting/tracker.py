@@ -234,7 +234,7 @@ class Tracker:
         self.pages.wake_up(now)
         for watch in self._ends.take_due(now):
             if watch.deadline_at <= now:
-                watch.give_up(now, partial(timed_out, watch, self._policy))
+                watch.give_up(now, partial(timed_out, watch, self._policy, now))
             self._plan(watch)
         for watch in self._asks.take_due(now):
             self._queue_or_plan(watch, is_due=not watch.is_asking and self._ask_at(watch) <= now)

@@ -73,8 +73,10 @@ def pause_after_trouble(
     return drawn if asked_s is None else asked_s + random() * policy.shortest_s
 
 
-def timed_out(watch: Watch, policy: PollPolicy) -> TaskTimeoutError:
-    """The policy's deadline passed."""
+def timed_out(watch: Watch, policy: PollPolicy, now: float) -> KlingEffectsError:
+    """The policy's deadline passed; before the grace for an unknown task, if that is longer."""
+    if isinstance(watch.trouble, TaskNotFoundError) and watch.failures and not _exists(watch):
+        return explained(watch.trouble, watch, now)
     return TaskTimeoutError(
         task_id=watch.task_id,
         external_task_id=watch.external_task_id,
