@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kling_effects_async import (
     EffectResult,
     EffectsClient,
     EffectTask,
+    Job,
     JobState,
     Journal,
     PollPolicy,
@@ -162,6 +164,45 @@ async def test_a_task_in_the_journal_may_be_unknown_for_as_long_as_replicas_are_
     async with slow.client(journal=journal, poll=PATIENT) as client:
         assert isinstance(await client.attach(submitted.id), EffectResult)
     assert slow.faults_left == 0
+
+
+@pytest.mark.looptime
+async def test_a_job_in_doubt_may_be_unknown_for_as_long_as_one_that_was_accepted(
+    emulator: Emulator, journal: Path
+) -> None:
+    async with emulator.client(journal=journal) as client:
+        account = client.account
+    async with Journal(journal) as opened:
+        await opened.add(
+            Job(
+                account=account,
+                external_task_id=ORDER,
+                scene="squish",
+                fingerprint="0" * 64,
+                effect="{}",
+                created_at=datetime(2026, 9, 1, tzinfo=UTC),
+            )
+        )
+        for state in (JobState.SUBMITTING, JobState.AMBIGUOUS):
+            await opened.move(account, ORDER, state)
+    async with emulator.client(journal=journal) as client:
+        with pytest.raises(TaskNotFoundError) as caught:
+            await client.attach(external_task_id=ORDER)
+    assert 29 <= caught.value.polled_s <= 31
+
+
+@pytest.mark.looptime
+async def test_what_the_journal_holds_of_another_account_or_id_is_not_taken_for_the_task(
+    emulator: Emulator, journal: Path
+) -> None:
+    task_id = await finished(emulator, journal)
+    async with emulator.client(journal=journal, account="another") as client:
+        asked = emulator.requests["query"]
+        assert (await client.attach(task_id)).video.id is not None
+        assert emulator.requests["query"] == asked + 1
+    async with emulator.client(journal=journal) as client:
+        await client.attach(ORDER)  # to us that is no task id
+        assert emulator.requests["query"] == asked + 2
 
 
 @pytest.mark.looptime

@@ -349,6 +349,13 @@ async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(des
     assert refusal.polls == 0
 
 
+async def test_a_scene_that_is_told_later_is_the_schedule_s(desks: Desks) -> None:
+    tracker = desks(PROCESSING).tracker
+    attached = tracker.watch("t1", None)
+    assert tracker.watch("t1", "order-1", scene="squish") is attached
+    assert attached.scene == "squish"
+
+
 async def test_a_deadline_before_the_grace_says_that_the_task_is_unknown(desks: Desks) -> None:
     desk = desks(TaskNotFoundError("unknown", retryable=True), deadline_s=3)
     with pytest.raises(TaskNotFoundError, match=r"polled 3 times in 3 s, it last said: unknown"):

@@ -139,6 +139,12 @@ ROWS = (
         ours=_ours("page", 500),
         repeats=3,
     ),
+    Row(
+        letter="j",
+        title="6,000 tasks of 5 s, 2,000 slots, list",
+        ours=_ours("tasks", 6000, shortest_s=5.0, longest_s=5.0, slots=2000),
+        bars=(Bar("requests", 6700), Bar("lag_mean_s", 1.0)),
+    ),
 )
 
 # What --profile looks into.
