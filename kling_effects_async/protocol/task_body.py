@@ -140,7 +140,7 @@ def read_listed(reply: Reply, wanted: Mapping[str, TaskSnapshot | None]) -> List
     seen: list[TaskSnapshot] = []
     news: list[object] = []
     for entry in entries:
-        task_id = _id_of(entry)
+        task_id = str(entry.get("task_id")) if isinstance(entry, dict) else ""
         if task_id not in wanted:
             continue
         held = wanted[task_id]
@@ -259,8 +259,10 @@ def _id_of(entry: Any) -> str:
 
 def _created_between(entries: Iterable[Any]) -> tuple[datetime | None, datetime | None]:
     """When the newest and the oldest task were created; ``None`` twice where no entry tells."""
-    created = [_created_at(entry) for entry in entries if isinstance(entry, dict)]
-    told = [value for value in created if value]
+    told: list[Any] = [entry.get("created_at") for entry in entries if isinstance(entry, dict)]
+    if not all(told):  # not all are Kling's own entries, unwrapped
+        told = [_created_at(entry) for entry in entries if isinstance(entry, dict)]
+        told = [value for value in told if value]
     try:
         return moment(max(told, default=None)), moment(min(told, default=None))
     except TypeError:  # numbers here and text there cannot be compared
@@ -268,8 +270,8 @@ def _created_between(entries: Iterable[Any]) -> tuple[datetime | None, datetime 
 
 
 def _created_at(entry: Layer) -> Any:
-    """As the wire spells it. Most entries are Kling's own, so there is nothing to unwrap."""
-    return entry.get("created_at") or _first(layers_of(entry)[::-1], "created_at")
+    """As the wire spells it."""
+    return _first(layers_of(entry)[::-1], "created_at")
 
 
 def _says_the_same(entry: Any, held: TaskSnapshot) -> bool:
