@@ -421,7 +421,14 @@ class EffectsClient:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError("an EffectsClient works inside a running event loop only") from None
-        if self._opened is None or self._opened.loop.is_closed():
+        if self._opened is None:
+            self._opened = Engine(self._options)
+        elif self._opened.loop.is_closed():
+            if self._opened.owns_journal:
+                raise RuntimeError(
+                    "this client was left open when its event loop ended, and still owns its "
+                    "journal; in each asyncio.run use `async with client:`, which closes it"
+                )
             self._opened = Engine(self._options)
         elif self._opened.loop is not loop:
             raise RuntimeError(

@@ -129,6 +129,12 @@ class Engine:
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._exits = AsyncExitStack()
 
+    @property
+    def owns_journal(self) -> bool:
+        """It opened the journal itself, and has not been closed."""
+        is_path = isinstance(self._options.journal, (str, os.PathLike))
+        return is_path and self._account is not None and not self._is_closed
+
     async def aclose(self) -> None:
         """Fail every open wait, write down what is to be written, close every connection."""
         self._is_closed = True

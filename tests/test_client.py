@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable
@@ -390,6 +392,29 @@ def test_one_client_serves_two_asyncio_runs(cat: Path) -> None:
                 return (await client.run(SQUISH)).task_id
 
     assert asyncio.run(once()) != asyncio.run(once())
+
+
+LEFT_OPEN = """
+import asyncio, sys
+from kling_effects_async import BearerToken, EffectsClient
+
+client = EffectsClient(BearerToken("k"), journal=sys.argv[1])
+
+async def use():
+    async for _ in client.resume():
+        pass
+
+asyncio.run(use())
+asyncio.run(use())
+"""
+
+
+def test_a_client_that_was_left_open_with_its_journal_says_so(tmp_path: Path) -> None:
+    """Fault 68: it is not busy with itself."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN, tmp_path / "jobs.db"], capture_output=True, text=True
+    )
+    assert "RuntimeError: this client was left open when its event loop ended" in ended.stderr
 
 
 def test_a_client_open_in_one_loop_says_what_to_do_in_another() -> None:
