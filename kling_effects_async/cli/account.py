@@ -11,7 +11,6 @@ from pathlib import Path
 from attrs import evolve
 
 from kling_effects_async import AccessKeys, Credentials, Service, Settings, SettingsError
-from kling_effects_async.cli.options import in_small_letters
 from kling_effects_async.cli.talk import say
 from kling_effects_async.spending.account import account_name
 
@@ -45,12 +44,12 @@ def find_settings(
     Raises:
         SettingsError: a key is needed and missing, or a setting is wrong.
     """
-    named = in_small_letters(service or environ.get("KLING_SERVICE") or "")
+    named = service or environ.get("KLING_SERVICE") or ""
     if any(environ.get(name) for name in _KEYS):
         return Settings.from_env({**environ, "KLING_SERVICE": named})
     if config is not None and (text := _read(config)) is not None:
         settings = _from_file(text, config)
-        return evolve(settings, service=_service_named(named)) if named else settings
+        return evolve(settings, service=Service.named(named)) if named else settings
     if is_required or named:
         raise _without_key(environ, config)
     return None
@@ -89,11 +88,6 @@ def _without_key(environ: Mapping[str, str], config: Path | None) -> SettingsErr
     except SettingsError as error:
         return SettingsError(f"{error}; or write it into {config}" if config else str(error))
     raise AssertionError("unreachable: there is no key")
-
-
-def _service_named(name: str) -> Service:
-    # Settings has the one reader of such names; the key is only there to be complete.
-    return Settings.from_env({"KLING_API_KEY": "unused", "KLING_SERVICE": name}).service
 
 
 def _read(config: Path) -> str | None:

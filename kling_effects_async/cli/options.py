@@ -13,7 +13,6 @@ __all__ = [
     "as_json",
     "budget_units",
     "for_waiting",
-    "in_small_letters",
     "journal",
     "of_one_account",
     "of_the_group",
@@ -30,23 +29,17 @@ class _Decorator(Protocol):
     def __call__(self, function: F, /) -> F: ...
 
 
-def in_small_letters(name: str) -> str:
-    """The name of a service, or a URL's scheme, as everybody else expects it."""
-    scheme, mark, rest = name.strip().partition("://")
-    return scheme.lower() + mark + rest
-
-
 def _service(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
     if name is None:
         return None
-    plain = in_small_letters(name)
-    if plain.startswith(("https://", "http://", "official:")) or plain in (
-        "vapi",
-        "singapore",
-        "beijing",
-    ):
-        return plain
-    raise click.BadParameter(f"{name!r} is neither vapi, singapore, beijing nor a gateway's URL.")
+    from kling_effects_async.errors import SettingsError
+    from kling_effects_async.protocol.services import Service
+
+    try:
+        Service.named(name)
+    except SettingsError as error:
+        raise click.BadParameter(f"{name!r}: {error}.") from None
+    return name
 
 
 def _units(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:

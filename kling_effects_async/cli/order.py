@@ -17,9 +17,9 @@ from kling_effects_async import (
     check_image,
     prepare,
 )
-from kling_effects_async.cli.options import in_small_letters
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.target import Target
+from kling_effects_async.web_address import tidied
 
 __all__ = ["Order", "effect_of"]
 
@@ -92,7 +92,7 @@ def effect_of(order: Order) -> Effect:
 
 
 def _image(text: str, *, is_to_prepare: bool) -> ImageSource:
-    url = in_small_letters(text)
+    url = tidied(text)
     if url.startswith(("http://", "https://")):
         return url
     path = Path(text)

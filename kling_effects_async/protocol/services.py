@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, evolve, field, frozen
 
 from kling_effects_async.errors import SettingsError
+from kling_effects_async.web_address import tidied
 
 __all__ = ["GATEWAY", "OFFICIAL", "SERVICE_NAMES", "Dialect", "InputFields", "Service"]
 
@@ -74,10 +75,9 @@ GATEWAY = Dialect(
 OFFICIAL = Dialect(name="official", single=InputFields(), dual=InputFields())
 
 
-def _tidy(url: str) -> str:
-    """Without white space around it and slashes at its end; the scheme in lower case."""
-    scheme, colon, rest = url.strip().partition(":")
-    return f"{scheme.lower()}{colon}{rest}".rstrip("/")
+def _bare(url: str) -> str:
+    """The address as it is meant, without slashes at its end."""
+    return tidied(url).rstrip("/")
 
 
 def _is_base_url(service: Service, _attribute: Attribute[str], url: str) -> None:
@@ -125,7 +125,7 @@ class Service:
 
     name: str
     allow_plain_http: bool = field(default=False, repr=False)
-    base_url: str = field(converter=_tidy, validator=_is_base_url)
+    base_url: str = field(converter=_bare, validator=_is_base_url)
     effects_path: str
     dialect: Dialect
     finds_external_ids: bool | None = None
@@ -146,14 +146,15 @@ class Service:
         Raises:
             SettingsError: it names none; says what would.
         """
-        name = text.strip()
-        if name.lower().startswith(_OFFICIAL_AT):
-            return cls.official(base_url=name[len(_OFFICIAL_AT) :])
-        if name == "vapi":
+        name = tidied(text)
+        folded = name.lower()
+        if folded == "vapi":
             return cls.vapi()
-        if name in _OFFICIAL_HOSTS:
-            return cls.official(name)
-        if name.lower().startswith(("https://", "http://")):
+        if folded in _OFFICIAL_HOSTS:
+            return cls.official(folded)
+        if folded.startswith(_OFFICIAL_AT):
+            return cls.official(base_url=name[len(_OFFICIAL_AT) :])
+        if folded.startswith(("https://", "http://")):
             return cls.gateway(name)
         raise SettingsError(
             f"a service must be {', '.join(SERVICE_NAMES)} or a gateway's base URL; "

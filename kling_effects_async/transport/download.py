@@ -22,6 +22,7 @@ from attrs import field, frozen
 
 from kling_effects_async.errors import ClientClosedError, DownloadError, SettingsError
 from kling_effects_async.models import without_query
+from kling_effects_async.policy import backoff_s
 from kling_effects_async.transport.addresses import AddressRule
 from kling_effects_async.transport.clock import Clock, Timer, sleep
 from kling_effects_async.transport.file_names import safe_name
@@ -158,8 +159,13 @@ class Downloader:
         return target
 
     def _pause_s(self, trouble: TryAgainError, failures: int) -> float:
-        own_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 6))
-        return (trouble.retry_after_s or 0.0) + own_s * (0.5 + self._random() / 2)
+        return backoff_s(
+            failures,
+            trouble.retry_after_s,
+            self._random,
+            base_s=FIRST_PAUSE_S,
+            cap_s=LONGEST_PAUSE_S,
+        )
 
     async def _attempt(self, order: _Order) -> TryAgainError | None:
         """One attempt; ``None`` if it did, else why not.

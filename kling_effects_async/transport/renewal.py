@@ -15,6 +15,7 @@ from pathlib import Path
 from attrs import frozen
 
 from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
+from kling_effects_async.policy import backoff_s
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.video_reply import NotThereError
 
@@ -66,7 +67,9 @@ async def download_renewed(
             break
         elapsed_s = clock.monotonic() - began_at
         may_come = known.is_new and isinstance(refusal, NotThereError)
-        pause_s = _pause_s(tries, random) if may_come else 0.0
+        pause_s = 0.0
+        if may_come:
+            pause_s = backoff_s(tries, None, random, base_s=_FIRST_PAUSE_S, cap_s=_LONGEST_PAUSE_S)
         if tries == 1 and known.url != url:
             pause_s = 0.0  # another address, and no reason yet to wait for it
         elif may_come and elapsed_s + pause_s > grace_s:
@@ -88,11 +91,6 @@ async def _asked(
         if known is None:
             raise
         return known
-
-
-def _pause_s(tries: int, random: Callable[[], float]) -> float:
-    grown = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(tries - 1, 6))
-    return grown * (0.5 + random() / 2)
 
 
 def _given_up(refusal: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:

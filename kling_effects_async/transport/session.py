@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kling_effects_async.transport.failures import Failures
     from kling_effects_async.transport.upload import Base64JsonPayload
 
-__all__ = ["Session", "is_passing"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 
@@ -325,11 +325,6 @@ def _without(body: bytes, secrets: Iterable[bytes]) -> bytes:
     return body
 
 
-def is_passing(error: Exception) -> bool:
-    """The same request can succeed later by itself."""
-    return isinstance(error, KlingEffectsError) and error.retryable
-
-
 def _retrying(
     attempt: Callable[[], Awaitable[T]],
     policy: RetryPolicy,
@@ -363,7 +358,7 @@ def _retrying(
         pauses,
         KlingEffectsError,
         max_tries=policy.attempts,
-        giveup=lambda error: not is_passing(error),
+        giveup=lambda error: not getattr(error, "retryable", False),
         on_backoff=keep_pause,
         jitter=None,
         logger=None,

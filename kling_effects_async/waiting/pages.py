@@ -13,7 +13,6 @@ from kling_effects_async.errors import (
     ReplyError,
     RequestTimeoutError,
 )
-from kling_effects_async.transport.session import is_passing
 
 __all__ = ["Pages"]
 
@@ -79,7 +78,7 @@ class Pages:
 
     def failed(self, error: KlingEffectsError, now: float) -> None:
         """A page could not be had."""
-        is_refusal = isinstance(error, ReplyError) or not is_passing(error)
+        is_refusal = isinstance(error, ReplyError) or not error.retryable
         if is_refusal and not self.has_worked:
             self.rest(now)  # no such path, or no right to it
             return

@@ -18,7 +18,6 @@ from kling_effects_async.errors import KlingEffectsError, RateLimitError
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.transport.clock import Clock
-from kling_effects_async.transport.session import is_passing
 from kling_effects_async.waiting.pages import Pages
 from kling_effects_async.waiting.reading import PAGE_SIZE, Reading
 from kling_effects_async.waiting.watch import Watch
@@ -133,7 +132,7 @@ class Rounds:
 
     def _after_failure(self, missing: set[Watch], error: KlingEffectsError) -> set[Watch]:
         self._pages.failed(error, self._clock.monotonic())
-        if not (self._pages.is_usable and is_passing(error)):
+        if not (self._pages.is_usable and error.retryable):
             return missing
         for watch in missing:
             self._take_trouble(watch, error)

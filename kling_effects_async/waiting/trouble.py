@@ -17,7 +17,7 @@ from kling_effects_async.errors import (
     TaskNotFoundError,
     TaskTimeoutError,
 )
-from kling_effects_async.policy import PollPolicy
+from kling_effects_async.policy import PollPolicy, backoff_s
 from kling_effects_async.transport.clock import TICK_S
 from kling_effects_async.waiting.watch import Watch
 
@@ -68,9 +68,13 @@ def pause_after_trouble(
 
     At least what the service asked for; jitter comes on top of it, never off it.
     """
-    grown = min(policy.ceiling_s, policy.shortest_s * 2 ** min(failures - 1, 10))
-    drawn = grown * (0.5 + random() / 2)
-    return drawn if asked_s is None else asked_s + random() * policy.shortest_s
+    return backoff_s(
+        failures if asked_s is None else 1,  # what is asked for need not grow
+        asked_s,
+        random,
+        base_s=policy.shortest_s,
+        cap_s=policy.ceiling_s,
+    )
 
 
 def timed_out(watch: Watch, policy: PollPolicy, now: float) -> KlingEffectsError:
