@@ -12,9 +12,8 @@ A service that calls the external id used has our task if this id was sent from 
 process or by the journal, or if the id is made from the content, which nobody else has. Otherwise
 the task is a stranger's, and an error.
 
-From the moment SUBMITTING is written until the outcome is, the attempt is a task of its own, which
-no cancellation of its caller reaches. The first cancellation waits for its outcome, for a bounded
-time; a further one leaves at once, and the attempt goes on by itself.
+From the moment SUBMITTING is written until the outcome is, the attempt is not its caller's: see
+``attempts``.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ from kling_effects_async.errors import (
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy, backoff_s
 from kling_effects_async.protocol.messages import Request
+from kling_effects_async.spending.attempts import Attempts
 from kling_effects_async.spending.budget import Budget
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import Job, JobState
@@ -107,8 +107,7 @@ class Submitter:
         self._clock = clock
         self._random = random
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._attempts: dict[str, asyncio.Task[Job]] = {}  # by external id
-        self._others: set[asyncio.Task[None]] = set()  # that see attempts out, or abandon plans
+        self._attempts = Attempts(submit.cancel_grace_s)
         self._slot_refusals = 0
 
     @property
@@ -159,15 +158,14 @@ class Submitter:
 
         What may have been accepted stays as it is. The future may be left alone.
         """
-        return self._see_to(self._abandon(job))
+        return self._attempts.beside(self._abandon(job))
 
     async def aclose(self) -> None:
         """Let nothing new out, and let what is under way come to its outcome, within bounds."""
         error = ClientClosedError("the client was closed before this was sent; submit it again")
         self._gate.close(error)
         self._slots.fail_waiting(error)
-        await asyncio.gather(*map(self._seen_out, list(self._attempts.values())))
-        await asyncio.gather(*self._others, return_exceptions=True)
+        await self._attempts.aclose()
 
     # -- sending
 
@@ -391,9 +389,7 @@ class Submitter:
 
     async def _as_it_stands(self, job: Job) -> Job:
         """The job as the journal has it, after an attempt that a cancelled caller left behind."""
-        left_behind = self._attempts.get(job.external_task_id)
-        if left_behind is not None:
-            await asyncio.wait({left_behind})
+        await self._attempts.left_behind(job.external_task_id)
         return await self._store.add(job)
 
     async def _abandon(self, job: Job) -> None:
@@ -432,57 +428,17 @@ class Submitter:
         )
 
     async def _detached(self, job: Job, act: Coroutine[Any, Any, Job]) -> Job:
-        """Let it come to its outcome by itself, within bounds, whoever is cancelled how often.
+        """Let it come to its outcome, whoever is cancelled; see ``attempts``.
 
         Raises:
             SubmissionUncertainError: the client was closed before the outcome was known.
         """
-        running = asyncio.create_task(act)
-        self._attempts[job.external_task_id] = running
-        running.add_done_callback(lambda _: self._attempts.pop(job.external_task_id, None))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError as cancelled:
-            caller = asyncio.current_task()
-            is_cancelled = caller is not None and caller.cancelling() > 0
-            if running.cancelled() and not is_cancelled:  # but by aclose
-                raise _uncertain(job, ClientClosedError("the client was closed")) from None
-            # A caller that is cancelled again, as within scopes that cancel every await, leaves.
-            await asyncio.shield(self._see_to(self._seen_out(running)))
-            _note_outcome(cancelled, running)
-            raise
-
-    def _see_to(self, act: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do it beside the caller; closing waits for it."""
-        task = asyncio.create_task(act)
-        self._others.add(task)
-        task.add_done_callback(self._others.discard)
-        return task
-
-    async def _seen_out(self, running: asyncio.Future[Job]) -> None:
-        """Wait for the outcome until the grace is over, and end it then.
-
-        A request left under way for ever could be accepted after it was looked for.
-        """
-        grace_s = self._policy.cancel_grace_s
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({running}, timeout=grace_s)
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({running}, timeout=grace_s)  # it writes down that it is in doubt
-        if running.done() and not running.cancelled():
-            running.exception()  # seen; the journal has it
+        closed = ClientClosedError("the client was closed")
+        return await self._attempts.run(job, act, ended=lambda: _uncertain(job, closed))
 
     def _turn_of(self, external_task_id: str) -> asyncio.Lock:
         """One at a time for each external id: two callers with one id are one job."""
         return self._turns.setdefault(external_task_id, asyncio.Lock())
-
-
-def _note_outcome(cancelled: asyncio.CancelledError, running: asyncio.Future[Job]) -> None:
-    """Tell who catches the cancellation what became of the job."""
-    if running.done() and not running.cancelled() and running.exception() is None:
-        job = running.result()
-        cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
 
 
 def _slot_pause_s(refusals: int) -> float:

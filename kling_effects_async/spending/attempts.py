@@ -1,0 +1,93 @@
+"""Attempts that outlive their callers: each comes to its outcome, whoever is cancelled how often.
+
+An attempt is an asyncio task of its own. A caller that is cancelled waits for its outcome, for a
+bounded time; one that is cancelled again, as within scopes that cancel every await, leaves at once.
+The attempt goes on by itself, is ended when the bound has passed, and is seen out by ``aclose``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from kling_effects_async.spending.job import Job
+
+__all__ = ["Attempts"]
+
+
+class Attempts:
+    """The attempts of one account, one at a time for each external id.
+
+    Args:
+        grace_s: how long an attempt may go on once nobody waits for it, in seconds.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._running: dict[str, asyncio.Task[Job]] = {}  # by external id
+        self._beside: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def run(
+        self, job: Job, act: Coroutine[Any, Any, Job], *, ended: Callable[[], Exception]
+    ) -> Job:
+        """What the act returns or raises.
+
+        Args:
+            ended: makes the error for a caller whose attempt was ended by ``aclose``.
+        """
+        running = asyncio.create_task(act)
+        self._running[job.external_task_id] = running
+        running.add_done_callback(lambda _: self._running.pop(job.external_task_id, None))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError as cancelled:
+            caller = asyncio.current_task()
+            is_cancelled = caller is not None and caller.cancelling() > 0
+            if running.cancelled() and not is_cancelled:
+                raise ended() from None
+            await asyncio.shield(self.beside(self._seen_out(running)))
+            _note_outcome(cancelled, running)
+            raise
+
+    async def left_behind(self, external_task_id: str) -> None:
+        """Wait for the end of the attempt that a cancelled caller left, if there is one."""
+        running = self._running.get(external_task_id)
+        if running is not None:
+            await asyncio.wait({running})
+
+    def beside(self, act: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something beside all callers; ``aclose`` waits for it."""
+        task = asyncio.create_task(act)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
+
+    async def aclose(self) -> None:
+        """See all attempts out at the same time."""
+        await asyncio.gather(*map(self._seen_out, list(self._running.values())))
+        await asyncio.gather(*self._beside, return_exceptions=True)
+
+    async def _seen_out(self, running: asyncio.Task[Job]) -> None:
+        """Wait for the outcome until the grace is over, and end it then.
+
+        A request left under way for ever could be accepted after it was looked for.
+        """
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({running}, timeout=self._grace_s)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({running}, timeout=self._grace_s)  # it writes that it is in doubt
+        if running.done() and not running.cancelled():
+            running.exception()  # seen; the journal has it
+
+
+def _note_outcome(cancelled: asyncio.CancelledError, running: asyncio.Task[Job]) -> None:
+    """Tell who catches the cancellation what became of the job."""
+    if running.done() and not running.cancelled() and running.exception() is None:
+        job = running.result()
+        cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
