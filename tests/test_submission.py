@@ -712,7 +712,8 @@ async def test_a_job_refused_for_its_content_can_be_submitted_again(
 async def test_a_full_account_is_no_error_and_its_size_is_remembered(tmp_path: Path) -> None:
     """Fault 15: too many parallel tasks."""
     options = QUICK | {"journal": tmp_path / "jobs.db"}
-    async with Emulator(clips=Clips.STOCK, speed=600, slots=3, task_seconds=30.0) as emulator:
+    # Tasks of 0.3 s: long beside a submit on a busy machine, or the slots are never all taken.
+    async with Emulator(clips=Clips.STOCK, speed=600, slots=3, task_seconds=180.0) as emulator:
         async with emulator.client(**options) as client:
             results = await asyncio.gather(*(client.run(SQUISH) for _ in range(20)))
         assert len({result.task_id for result in results}) == emulator.ledger.total == 20
