@@ -289,6 +289,123 @@ def test_an_unknown_id_is_known_by_its_words_however_it_is_wrapped(name: str) ->
             read(json_reply(body, status), asked="a1")
 
 
+HAS_NOT_LOOKED = [
+    (503, {"code": 5001, "message": "task storage node not found, try again later"}),
+    (500, {"code": 500, "message": "get task info failed: task does not exist in cache"}),
+    (502, {"error": {"message": "upstream task service does not exist"}}),
+    (500, {"code": "fail_to_fetch_task", "message": "channel of task not found"}),
+    (400, {"code": "fail_to_fetch_task", "message": "channel of task not found"}),
+    (429, {"code": 1302, "message": "task id rate unknown"}),
+    (401, {"code": 1004, "message": "task token not found or unknown"}),
+    (200, {"code": 500, "message": "task not found"}),
+    (200, {"status": "error", "message": "db down"}),
+    (200, {"message": "internal error"}),
+    (200, {"success": True, "msg": "system busy, retry later"}),
+    (200, {"code": "success", "message": "upstream timeout", "data": None}),
+    (200, {"code": "success", "message": "upstream timeout", "data": {}}),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), HAS_NOT_LOOKED)
+def test_a_lookup_that_failed_has_not_found_that_there_is_no_task(
+    status: int, body: object
+) -> None:
+    """Faults 74, 75: a submit would be sent again on the strength of it."""
+    with pytest.raises(KlingEffectsError) as caught:
+        read_found(json_reply(body, status), asked="a1")
+    assert not isinstance(caught.value, TaskNotFoundError)
+
+
+STRANGERS = [
+    {"code": 0, "id": "a1", "status": "success", "data": {"task_info": {"external_task_id": "b"}}},
+    {"code": 0, "task_id": "a1", "data": {"task_info": {"external_task_id": "b"}}},
+    {"code": 0, "data": {"task_id": "a1", "task_info": {"external_task_id": "b"}}},
+    {"code": 0, "data": {"task_id": "a1"}},
+]
+
+
+@pytest.mark.parametrize("body", STRANGERS)
+def test_a_lookup_finds_only_the_task_that_has_the_external_id(body: dict[str, Any]) -> None:
+    """Fault 73: an echo of the id that was asked is no task of that id."""
+    task = {"task_id": "9", "task_status": "succeed"} | body["data"]
+    with pytest.raises(ReplyError):
+        read_found(json_reply(body | {"data": task}), asked="a1")
+
+
+NO_TASKS = [
+    {"id": "req-77", "status": "error", "message": "upstream busy"},
+    {"id": "req-77", "status": "ok", "data": None},
+    {"id": 7, "status": 200, "msg": "ok"},
+]
+
+
+@pytest.mark.parametrize("body", NO_TASKS)
+def test_an_envelope_with_an_id_of_its_own_is_no_task(body: object) -> None:
+    """Fault 74: a request's id is not a task's."""
+    with pytest.raises(ReplyError):
+        read_submitted(json_reply(body))
+
+
+def test_an_envelopes_own_word_of_success_is_not_the_tasks() -> None:
+    task = {"task_id": "1", "task_status": "submitted"}
+    body = {"id": "req-77", "status": "success", "code": 0, "data": task}
+    snapshot = read_submitted(json_reply(body))
+    assert (snapshot.task_id, snapshot.status) == ("1", TaskStatus.SUBMITTED)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 429])
+def test_a_refusal_whose_body_names_an_accepted_task_may_have_been_accepted(status: int) -> None:
+    """Fault 9: status and code disagree."""
+    body = {"code": 0, "message": "SUCCEED", "data": {"task_id": "1", "task_status": "submitted"}}
+    with pytest.raises(ReplyError) as caught:
+        read_submitted(json_reply(body, status))
+    assert caught.value.may_be_accepted
+
+
+@pytest.mark.parametrize("status", [401, 403, 409, 421])
+def test_a_firewalls_page_does_not_tell_what_became_of_a_submit(status: int) -> None:
+    """Fault 10: it may stand behind the service."""
+    page = Reply(status=status, headers={"content-type": "text/html"}, body=b"<html>no</html>")
+    with pytest.raises(ReplyError) as caught:
+        read_submitted(page)
+    assert caught.value.may_be_accepted
+
+
+def test_a_401_without_a_word_on_a_poll_passes() -> None:
+    """Fault 79: anybody on the way can have said that."""
+    for reply in (Reply(status=401), json_reply({"code": 500, "message": "try again"}, 401)):
+        with pytest.raises(errors.ApiError) as caught:
+            read_task(reply, asked="1")
+        assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"duration": "5s"},
+        {"duration": "1e400"},
+        {"duration": []},
+        {"id": ["v1"]},
+        {"watermark_url": {"url": "x"}},
+    ],
+)
+def test_an_odd_decoration_is_no_reason_to_lose_a_paid_clip(odd: dict[str, object]) -> None:
+    """Fault 80: what only informs becomes None."""
+    videos = [{"url": "https://v.example/o.mp4"} | odd]
+    task = {"task_id": "1", "task_status": "succeed", "task_result": {"videos": videos}}
+    snapshot = read_task(json_reply({"code": 0, "data": task | {"external_task_id": {"a": 1}}}))
+    (video,) = snapshot.videos
+    assert video.url == "https://v.example/o.mp4"
+    assert (video.duration_s, video.watermark_url) == (None, None)
+
+
+def test_half_a_character_in_the_services_words_can_be_stored() -> None:
+    """Fault 80: JSON can spell it, and no file can hold it."""
+    task = {"task_id": "1", "task_status": "failed", "task_status_msg": "no \ud83d good \U0001f600"}
+    snapshot = read_task(json_reply({"code": 0, "data": task}))
+    assert snapshot.message == "no \ufffd good \U0001f600"
+
+
 WRONG_ADDRESSES = {
     "Spring's": (404, {"status": 404, "error": "Not Found", "path": "/v1/x", "message": ""}),
     "new-api's": (404, {"error": {"message": "Invalid URL (GET /v1/videos/effects/a1)"}}),

@@ -1,9 +1,9 @@
 """The cattrs converter of the wire: strict where cattrs would guess.
 
 Left alone, cattrs turns null into ``'None'``, ``'false'`` into ``True`` and 1.9 into 1. Here a
-member that decides something (an id, an address) has the right type or is an error; one that only
-informs (a time, a price, a length) becomes ``None`` when nobody can read it, because an odd
-timestamp is no reason to lose a paid task.
+member that decides something (a task's id, a video's address) has the right type or is an error;
+one that only informs (a time, a price, a length, a video's id) becomes ``None`` when nobody can
+read it, because an odd timestamp is no reason to lose a paid task.
 """
 
 from __future__ import annotations
@@ -63,14 +63,15 @@ def converter() -> Converter:
     from cattrs.gen import make_dict_structure_fn, override
 
     made = Converter()
-    video = make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
-    made.register_structure_hook(Video, video)
     made.register_structure_hook(str, _text)
     made.register_structure_hook(str | None, _optional_text)
     made.register_structure_hook(TaskStatus, _status)
     made.register_structure_hook(datetime | None, lambda value, _type: moment(value))
     made.register_structure_hook(Decimal | None, _decimal)
     made.register_structure_hook(float | None, _seconds)
+    # Last, because it takes up the hooks that it finds.
+    video = make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
+    made.register_structure_hook(Video, video)
     return made
 
 
@@ -90,7 +91,10 @@ def _text(value: Any, _type: object) -> str:
 
 
 def _optional_text(value: Any, _type: object) -> str | None:
-    return None if value is None else _text(value, str)
+    try:
+        return _text(value, str)
+    except TypeError:
+        return None
 
 
 def _status(value: Any, _type: object) -> TaskStatus:
@@ -121,7 +125,8 @@ def _decimal(value: Any, _type: object) -> Decimal | None:
 
 def _seconds(value: Any, _type: object) -> float | None:
     number = _number(value)
-    return None if number is None else float(number)
+    seconds = None if number is None else float(number)
+    return None if seconds == float("inf") else seconds
 
 
 def _number(value: Any) -> Decimal | None:

@@ -30,13 +30,14 @@ _LAYERS_MAX = 8
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
 # A body under another content type is read where it is one of the documented envelopes.
 _ENVELOPE_MARKS = frozenset({"code", "data", "error", "task_id", "task_status", "success"})
-# With these, a page is a firewall's or a login's. It stood in front of the service, so no submit
-# came through; the next one may. Source: public reports of challenge pages among good answers.
+# With these, a page is a firewall's or a login's. It may be shown before or after the service had
+# the submit. Source: public reports of challenge pages among good answers.
 _FIREWALL_STATUSES = frozenset({401, 403, 409, 421})
 # The server did not act on the request and names another place for it; 303 means that it did.
 # Source: RFC 9110, 15.4.2 to 15.4.9.
 _MOVED = frozenset({301, 302, 307, 308})
 _SMALL_NUMBER = re.compile(r"-?[0-9]{1,9}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _REQUEST_ID_IN_TEXT = re.compile(r"\(request id: ([\w-]+)\)")
 
 
@@ -59,7 +60,11 @@ def open_envelope(reply: Reply, *, about_task: bool = False, asked: str | None =
         if reply.status < 400 or _is_somebody_elses(reply, is_poll=about_task):
             raise
         document = {}  # its status is all it tells
-    refusing = _refusing_layer(document) if 200 <= reply.status < 300 else document
+    refusing = _refusing_layer(document)
+    if 400 <= reply.status < 500 and refusing is None and _names_a_task(document):
+        raise _contradictory(reply, document)
+    if not 200 <= reply.status < 300:
+        refusing = document
     if refusing is not None:
         raise _refusal(reply, refusing, about_task=about_task, asked=asked or "")
     return document
@@ -88,20 +93,34 @@ def request_id_of(reply: Reply, layers: tuple[Layer, ...]) -> str | None:
             return str(layer["request_id"])
     for name in _REQUEST_ID_HEADERS:
         if reply.headers.get(name):
-            return reply.headers[name]
+            return reply.headers[name].encode("utf-8", "replace").decode()
     return None
 
 
 def parse_json(body: bytes) -> object:
     """JSON, strictly: UTF-8 without a mark, no ``NaN``, no bottomless nesting.
 
+    Half a character, which JSON can spell and nothing can store, becomes U+FFFD.
+
     Raises:
         ValueError: it is not that.
     """
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        document = _DECODER.decode(body.decode("utf-8"))
+        return _whole(document) if _SURROGATE.search(body) else document
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _whole(value: object) -> object:
+    """The value with every text whole."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, dict):
+        return {str(_whole(name)): _whole(each) for name, each in value.items()}
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -141,7 +160,6 @@ def _unreadable(reply: Reply, what: str) -> ReplyError:
         "own page, or a path that the service does not have",
         http_status=reply.status,
         request_id=request_id_of(reply, ()),
-        may_be_accepted=reply.status not in _FIREWALL_STATUSES,
     )
 
 
@@ -157,6 +175,19 @@ def _redirected(reply: Reply) -> ReplyError:
         may_be_accepted=not was_moved,
         scope=Scope.ACCOUNT,
     )
+
+
+def _contradictory(reply: Reply, document: Layer) -> ReplyError:
+    return ReplyError(
+        f"HTTP {reply.status} says no, and the body with it says yes and names a task: "
+        "nobody can tell which is true",
+        http_status=reply.status,
+        request_id=request_id_of(reply, (document,)),
+    )
+
+
+def _names_a_task(document: Layer) -> bool:
+    return any(layer.get("task_id") for layer in layers_of(document))
 
 
 def _place_of(location: str) -> str:

@@ -59,6 +59,9 @@ _ENVELOPE_MEMBERS = frozenset(
     {"code", "data", "message", "msg", "request_id", "status", "success", "time_elapsed", "usage"}
 )
 
+# Whatever else is said beside an empty answer is a reason for it, and no proof of absence.
+_ALL_IS_WELL = frozenset({"", "0", "200", "ok", "success", "succeed", "succeeded"})
+
 # What Kling's own page shows of a task that runs; with any other member it is looked at in full.
 _RUNNING_MEMBERS = frozenset(
     {"task_id", "task_status", "task_status_msg", "task_info", "created_at", "updated_at"}
@@ -105,9 +108,12 @@ def read_found(reply: Reply, *, asked: str) -> TaskSnapshot:
         ReplyError: unreadable, or about another task.
     """
     layers = layers_of(open_envelope(reply, about_task=True, asked=asked))
-    if _is_empty(layers[-1]):
+    if all(map(_is_empty, layers)):
         raise _no_task(reply, layers)
-    return _about(asked, reply, layers, _read_one(reply, layers))
+    snapshot = _read_one(reply, layers)
+    if snapshot.external_task_id != asked:
+        raise _of_another(asked, snapshot, reply)
+    return snapshot
 
 
 def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
@@ -210,12 +216,17 @@ def _about(
 ) -> TaskSnapshot:
     """The snapshot, if it is of the task that was asked for."""
     if asked is not None and asked not in _ids(layers, snapshot):
-        raise ReplyError(
-            f"asked for task {asked}, and the answer is about task {snapshot.task_id}",
-            http_status=reply.status,
-            request_id=snapshot.request_id,
-        )
+        raise _of_another(asked, snapshot, reply)
     return snapshot
+
+
+def _of_another(asked: str, snapshot: TaskSnapshot, reply: Reply) -> ReplyError:
+    theirs = f" with the external id {snapshot.external_task_id}" * bool(snapshot.external_task_id)
+    return ReplyError(
+        f"asked for task {asked}, and the answer is about task {snapshot.task_id}{theirs}",
+        http_status=reply.status,
+        request_id=snapshot.request_id,
+    )
 
 
 def _no_task(reply: Reply, layers: Sequence[Layer]) -> TaskNotFoundError:
@@ -227,9 +238,15 @@ def _no_task(reply: Reply, layers: Sequence[Layer]) -> TaskNotFoundError:
     )
 
 
-def _is_empty(innermost: Layer) -> bool:
-    """An envelope with nothing in it, or the nothing itself."""
-    return innermost.keys() <= _ENVELOPE_MEMBERS and not innermost.get("data")
+def _is_empty(layer: Layer) -> bool:
+    """An envelope around nothing that says all is well, or the nothing itself."""
+    words = (layer.get(name) for name in ("message", "msg", "status"))
+    inner = layer.get("data")
+    return (
+        layer.keys() <= _ENVELOPE_MEMBERS
+        and (isinstance(inner, dict) or not inner)
+        and all(word is None or str(word).lower() in _ALL_IS_WELL for word in words)
+    )
 
 
 def _entries(reply: Reply) -> tuple[list[object], str | None]:
@@ -286,7 +303,14 @@ def _says_the_same(entry: Any, held: TaskSnapshot) -> bool:
 
 
 def _is_task(layer: Layer) -> bool:
-    return not _TASK_MARKS.isdisjoint(layer) or ("id" in layer and "status" in layer)
+    if not _TASK_MARKS.isdisjoint(layer):
+        return True
+    # The newer form has nothing but common words, and so have the envelopes of others.
+    is_envelope = "code" in layer or "data" in layer
+    word = layer.get("status")
+    is_status = isinstance(word, str) and status_of(word) is not TaskStatus.UNKNOWN
+    is_dated = "create_time" in layer or "created_at" in layer
+    return "id" in layer and "status" in layer and not is_envelope and (is_status or is_dated)
 
 
 def _members(tasks: Sequence[Layer], fallback_id: str | None) -> dict[str, Any]:

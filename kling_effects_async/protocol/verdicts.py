@@ -54,6 +54,8 @@ class Verdict:
 
 
 _KEY = Verdict(AuthenticationError, advice="Check the key")
+# Anybody on the way can have said this much.
+_WORDLESS_KEY = Verdict(AuthenticationError, retryable=True, advice="Check the key")
 _CLOCK = Verdict(AuthenticationError, retryable=True, advice="Check this machine's clock")
 _ACCOUNT = Verdict(AccountError, advice="Look into the account; nothing is accepted until then")
 _TOP_UP = Verdict(AccountError, advice="Top up the account; nothing is accepted until then")
@@ -68,6 +70,7 @@ _TROUBLE = Verdict(ServiceError, retryable=True, may_be_accepted=True)
 _NO_CHANNEL = Verdict(
     ServiceError,
     retryable=True,
+    scope=Scope.ACCOUNT,  # the effects of one gateway share their models
     advice="The gateway has nobody who serves this scene's model: ask it, or use another service",
 )
 # It says no in a word of its own: neither what it did nor whether it passes is known.
@@ -166,10 +169,20 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
 # 2026-09 ("Task not found by id/external id: X"; "invalid task id" on the newer path); new-api.
 _UNKNOWN_TASK = _words(
     r"\b(no such task|unknown task|invalid task[ _]id)\b"
-    r"|\btask[ _]?(id)?\b[^:;,]{0,40}\b(not[ _](be )?(found|exist)|does(n't| not) exist|unknown)\b"
+    r"|(?<!of )\btask[ _]?(id)?\b[^:;,]{0,40}"
+    r"\b(not[ _](be )?(found|exist)|does(n't| not) exist|unknown)\b"
     r"|\bnot find\b[^:;,]{0,20}\btask\b"
     r"|任务(id)?[^：，]{0,20}(不存在|未找到|找不到)|(不存在|未找到|找不到)该?任务"
 )
+
+# Who says one of these speaks of trouble on the way to the answer, and has not looked.
+_HAS_NOT_LOOKED = _words(
+    r"time(d)?[ -]?out|upstream|cache|storage|service|server|channel|token|rate|retry|try again"
+    r"|later|busy|internal|unavailable|overload|稍后|超时|繁忙"
+)
+# Only with these can an answer about one task say that there is no such task.
+_STATUSES_OF_ABSENCE = frozenset({*range(200, 300), 400, 404, 410, 422})
+_CODES_OF_ABSENCE = frozenset({None, 400, 404, 1200, 1201, 1203})
 
 # A router that has no such path. Source: Spring's error body, recorded live at Kling, 2025-06;
 # new-api's answer under unknown /v1 paths.
@@ -199,7 +212,7 @@ def verdict_of(
         about_task: the request asked for one task, so "not found" is about that task.
         kind: a second word of code, as some envelopes have beside or instead of the first.
     """
-    if about_task and _is_unknown_task(code, message):
+    if about_task and _is_unknown_task(status, code, message):
         return _NOT_FOUND
     told = next((_BY_CODE[name] for name in (code, kind) if name in _BY_CODE), None)
     if told is not None and (isinstance(code, int) or told is _TOP_UP) and code not in _VAGUE_CODES:
@@ -211,6 +224,8 @@ def verdict_of(
         return told
     if status == 400 and _NO_SUCH_PATH.search(message):
         return _ADDRESS
+    if status == 401 and code is None and not message:
+        return _WORDLESS_KEY
     return _by_status(status, code)
 
 
@@ -234,11 +249,20 @@ def says_used_id(message: str) -> bool:
     )
 
 
-def _is_unknown_task(code: int | str | None, message: str) -> bool:
-    return code in (1203, "task_not_exist") or bool(_UNKNOWN_TASK.search(message))
+def _is_unknown_task(status: int, code: int | str | None, message: str) -> bool:
+    """Whether it is said clearly that there is no such task: a submit may be sent again for it."""
+    if status not in _STATUSES_OF_ABSENCE:
+        return False
+    if code in (1203, "task_not_exist"):
+        return True
+    is_open = code in _CODES_OF_ABSENCE or (isinstance(code, str) and code not in _BY_CODE)
+    is_said = _UNKNOWN_TASK.search(message) and not _HAS_NOT_LOOKED.search(message)
+    return is_open and bool(is_said)
 
 
 def _by_status(status: int, code: int | str | None) -> Verdict:
+    if isinstance(code, int) and 500 <= code < 600:
+        return _TROUBLE
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
