@@ -11,7 +11,7 @@ from kling_effects_async.errors import AccountError, KlingEffectsError
 from kling_effects_async.policy import SlotPolicy
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.testing import ManualClock
-from kling_effects_async.transport.clock import Timer
+from kling_effects_async.transport.clock import Timer, sleep
 
 REASON = AccountError("nothing left", code=1102, request_id="r-1")
 
@@ -172,14 +172,14 @@ async def test_refusals_for_pace_make_the_pauses_grow_with_one_try_after_each() 
         while True:
             round_number = await road.gate.pass_through()
             road.passed_at.append(road.clock.monotonic())
-            await asyncio.sleep(0)  # the answer takes a moment
+            await sleep(road.clock, 0.5)  # the answer takes a moment
             road.gate.slow_down(round_number, None)
             road.gate.came_back()
 
     going = [asyncio.ensure_future(refused()) for _ in range(40)]
     for _ in range(140):
         await road.clock.advance(1)
-    assert road.passed_at == [0] * 5 + [2, 6, 14, 30, 62, 122]
+    assert road.passed_at == [0] * 5 + [2.5, 7, 15.5, 32, 64.5, 125]
     for each in going:
         each.cancel()
     await asyncio.gather(*going, return_exceptions=True)

@@ -197,6 +197,18 @@ async def test_a_used_id_that_an_earlier_process_sent_adopts_the_task() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_submit_that_was_refused_counts_as_sent_over_a_restart() -> None:
+    """Fault 21: who said no may have had it all the same, and this id is ours."""
+    first = Bench()
+    refused = RateLimitError("far too fast", retryable=True, retry_after_s=10**9)
+    first.service.script.append(Trouble(error=refused, is_accepted=True))
+    with pytest.raises(RateLimitError):
+        await first.submit("a")
+    assert (await Bench(first.service, first.store).submit("a")).task_id == "t0"
+    assert first.service.total == 1
+
+
+@pytest.mark.looptime
 async def test_a_task_that_nobody_here_submitted_is_not_adopted(
     client: EffectsClient, emulator: Emulator
 ) -> None:

@@ -298,6 +298,8 @@ HAS_NOT_LOOKED = [
     (429, {"code": 1302, "message": "task id rate unknown"}),
     (401, {"code": 1004, "message": "task token not found or unknown"}),
     (200, {"code": 500, "message": "task not found"}),
+    (400, {"message": "task a1 not found in the cache, try again"}),
+    (404, {"detail": "task does not exist upstream"}),
     (200, {"status": "error", "message": "db down"}),
     (200, {"message": "internal error"}),
     (200, {"success": True, "msg": "system busy, retry later"}),
