@@ -4,7 +4,9 @@ Source: ITU-T T.81, B.1. Within a scan, a byte FF is followed by 00 or by a rest
 other marker there ends the scan, and none has to be decoded to find its end.
 
 A file that was cut off within its scans has no FF D9 (the end marker) behind its header. So where
-one is near the end of the file, which is soon seen, the scans are not searched.
+one is near the end of the file, which is soon seen, the scans are not searched. Where another
+picture begins there (phones append some), the end may be that one's, so they are. A larger picture
+behind one that was cut off is not found: to search every file would cost 0.4 ms for each MB.
 
 A JPEG without its end marker (EOI) is refused: cameras and programs all write it, a file that was
 cut off lacks it, and whether the scan is complete cannot be told without decoding. Pillow refuses
@@ -62,10 +64,16 @@ def parts(source: OnePass) -> Iterator[Part]:
         if marker >= b"\xc0":  # those below are reserved, or have no content
             content = _content(source)
             yield Part(marker, Span(start, source.offset), content)
-        if marker == _SOS and source.is_near_end(b"\xff\xd9"):
+        if marker == _SOS and _ends_in(source.tail()):
             yield Part(_EOI, Span(source.size_bytes - 2, source.size_bytes), b"")
             return
     yield Part(_EOI, Span(source.offset - 2, source.offset), b"")
+
+
+def _ends_in(tail: bytes) -> bool:
+    """Whether the end marker is there, and is no other picture's."""
+    end = tail.rfind(b"\xff" + _EOI)
+    return end >= 0 and tail.find(b"\xff" + _SOI + b"\xff", 0, end) < 0
 
 
 def _next_marker(source: OnePass) -> bytes:

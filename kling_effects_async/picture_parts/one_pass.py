@@ -44,12 +44,12 @@ class OnePass:
         """Where in the file the next byte is."""
         return self._passed_bytes + self.at
 
-    def is_near_end(self, mark: bytes) -> bool:
-        """Whether these bytes are among the last of the file, behind the place of the reading."""
+    def tail(self) -> bytes:
+        """The last bytes of the file, as far as they are behind the place of the reading."""
         self._file.seek(max(self.offset, self.size_bytes - _TAIL_BYTES))
         tail = self._file.read(_TAIL_BYTES)
         self._file.seek(self._passed_bytes + len(self.block))
-        return tail.rfind(mark) >= 0
+        return tail
 
     def next_block(self) -> None:
         """Go on to the block behind this one.
