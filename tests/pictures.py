@@ -12,11 +12,13 @@ from PIL import Image, PngImagePlugin
 
 __all__ = [
     "SOUND",
+    "black",
     "declaring_size",
     "encoded",
     "gradient",
     "jpeg_segment",
     "png_chunk",
+    "png_of",
     "turned_by_exif",
     "with_chunks",
     "with_segments",
@@ -33,6 +35,11 @@ def encoded(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def black(width_px: int, height_px: int) -> bytes:
+    """A PNG of this size in few bytes."""
+    return encoded(Image.new("1", (width_px, height_px)), "PNG")
 
 
 def turned_by_exif(orientation: int) -> bytes:
@@ -78,13 +85,19 @@ def _noise(mode: str = "RGB") -> Image.Image:
     return Image.effect_noise((330, 310), 60).convert(mode)
 
 
+def png_of(depth: int, colour_type: int, stream: bytes, *, is_interlaced: bool = False) -> bytes:
+    """A PNG of 304 x 304 px whose compressed pixels are ``stream``."""
+    header = struct.pack(">IIBBBBB", 304, 304, depth, colour_type, 0, 0, is_interlaced)
+    palette = png_chunk(b"PLTE", bytes(range(256)) * 3) if colour_type == 3 else b""
+    content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + palette
+    return content + png_chunk(b"IDAT", stream) + png_chunk(b"IEND")
+
+
 def _interlaced() -> bytes:
     """A black PNG of 8 x 8 blocks in seven passes. Source: PNG specification, 8.1."""
-    side, header = 304, struct.pack(">IIBBBBB", 304, 304, 8, 0, 0, 0, 1)
     passes = [(8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2)]  # steps across and down
-    rows = b"".join(bytes(side // down * (1 + side // across)) for across, down in passes)
-    stream = io.BytesIO(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header))
-    return stream.getvalue() + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND")
+    rows = b"".join(bytes(304 // down * (1 + 304 // across)) for across, down in passes)
+    return png_of(8, 0, zlib.compress(rows), is_interlaced=True)
 
 
 def _jpeg(mode: str = "RGB", **options: Any) -> bytes:

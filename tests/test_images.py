@@ -33,6 +33,7 @@ from kling_effects_async.protocol.messages import FileState
 from tests.descriptors import no_descriptor_left
 from tests.pictures import (
     SOUND,
+    black,
     declaring_size,
     encoded,
     gradient,
@@ -96,7 +97,7 @@ def test_a_symbolic_link_to_a_file_is_that_file(tmp_path: Path) -> None:
 def test_an_image_is_accepted_exactly_within_the_documented_sizes(width: int, height: int) -> None:
     is_documented = min(width, height) >= 300 and 10 * max(width, height) <= 25 * min(width, height)
     try:
-        check_image(declaring_size(width, height))
+        check_image(black(width, height))
         is_accepted = True
     except ImageRejectedError:
         is_accepted = False
@@ -105,12 +106,12 @@ def test_an_image_is_accepted_exactly_within_the_documented_sizes(width: int, he
 
 @pytest.mark.parametrize("size", [(300, 300), (300, 750), (750, 300)])
 def test_the_limits_of_the_sides_are_still_allowed(size: tuple[int, int]) -> None:
-    assert check_image(declaring_size(*size)).width_px == size[0]
+    assert check_image(black(*size)).width_px == size[0]
 
 
 @pytest.mark.parametrize("size", [(299, 300), (300, 299), (300, 751), (751, 300)])
 def test_one_pixel_beyond_a_limit_is_refused(size: tuple[int, int]) -> None:
-    assert f"{size[0]} x {size[1]} px" in problems_of(declaring_size(*size))
+    assert f"{size[0]} x {size[1]} px" in problems_of(black(*size))
 
 
 def test_exactly_10_mib_are_still_allowed() -> None:
@@ -228,10 +229,17 @@ def test_a_picture_that_is_cut_off_is_found_without_a_hash_and_with_one(tmp_path
 
 
 def test_damage_inside_the_pixels_is_found_by_decoding() -> None:
-    damaged = declaring_size(300, 300, pixels=b"these are no pixels")
-    assert check_image(damaged).format == "PNG"
+    damaged = with_segments(encoded(gradient()), jpeg_segment(0xC4, b"no table of codes"))
+    assert check_image(damaged).format == "JPEG"
     with pytest.raises(ImageRejectedError, match="It is damaged"):
         check_image(damaged, decode=True)
+
+
+def test_damage_inside_the_pixels_of_a_png_is_found_without_decoding() -> None:
+    damaged = declaring_size(300, 300, pixels=b"these are no pixels")
+    for examine in (check_image, partial(look_at, with_hash=True), prepare):
+        with pytest.raises(ImageRejectedError, match="compressed data of its pixels are wrong"):
+            examine(damaged)
 
 
 def test_what_cannot_be_decoded_because_of_its_kind_is_refused_as_before() -> None:

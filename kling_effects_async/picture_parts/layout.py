@@ -34,11 +34,13 @@ class Part:
         kind: a chunk's type, such as ``b"IHDR"``; a segment's marker, such as ``b"\\xda"``.
         span: where it is, its length and checksum included.
         head: the first bytes of its content, for the kinds that tell something.
+        is_intact: its checksum, where it has one, is right.
     """
 
     kind: bytes
     span: Span
     head: bytes
+    is_intact: bool = True
 
 
 @frozen(kw_only=True)
@@ -51,6 +53,7 @@ class Layout:
         has_pixels: the walk came to the data of the pixels.
         essential: what a decoder needs, in order; the rest is metadata.
         colour_type: a PNG's.
+        has_palette: a PNG has told its colours.
         profile: where a PNG has its colour profile.
         damage: why the picture is not whole; ``None`` if it is.
     """
@@ -62,6 +65,7 @@ class Layout:
     has_pixels: bool = False
     essential: tuple[Span, ...] = ()
     colour_type: int = 0
+    has_palette: bool = False
     profile: Span | None = None
     damage: str | None = None
 

@@ -1,7 +1,7 @@
 """A PNG's chunks, up to its end.
 
-Source: PNG specification (third edition), 5.3 (chunks), 11.2 and 11.3 (what they hold). The
-checksums of chunks that matter to the pixels must be right.
+Source: PNG specification (third edition), 5.3 (chunks), 5.6 (their order), 11.2 and 11.3 (what they
+hold). Chunks that matter to the pixels must have the right checksum; IEND only ends the file.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from attrs import evolve
 from kling_effects_async.picture_parts import exif
 from kling_effects_async.picture_parts.layout import Damage, Layout, Part, Span
 from kling_effects_async.picture_parts.one_pass import OnePass
+from kling_effects_async.picture_parts.png_pixels import Inflation, Raster
 
 __all__ = ["parts", "updated"]
 
 _SIGNATURE_BYTES = 8
-_MATTER_TO_PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
+_PALETTE = 3  # the colour type whose pixels are numbers of colours; others only suggest a palette
 
 # How much of the content is kept, where it tells something. Orientation is one of the first entries
 # of EXIF data; the rest is a preview.
@@ -37,31 +38,42 @@ _TRANSPARENCY_BYTES = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}
 
 
 def parts(source: OnePass) -> Iterator[Part]:
-    """All chunks that are whole, IEND last; those with a wrong checksum are left out.
+    """All chunks, IEND last.
 
     Raises:
         Damage: the picture is not whole.
     """
     source.skip(_SIGNATURE_BYTES)
-    kind = b""
-    while kind != b"IEND":
-        start = source.offset
-        size_bytes, kind = source.unpack(_CHUNK)
-        if not kind.isalpha():
-            raise Damage(f"at byte {start:,}, where a chunk should begin, is none")
-        head, checksum = _content(source, kind, size_bytes)
-        if source.unpack(_CHECKSUM) == (checksum,):
-            yield Part(kind, Span(start, source.offset), head)
-        elif kind in _MATTER_TO_PIXELS:
-            raise Damage(f"the checksum of its {kind.decode()} chunk at byte {start:,} is wrong")
+    part = _chunk(source, None)
+    pixels = Inflation(_raster(part))
+    yield part
+    while part.kind != b"IEND":
+        before, part = part, _chunk(source, pixels)
+        if before.kind == b"IDAT" != part.kind:  # decoders look for no more of them
+            pixels.check_complete()
+        yield part
 
 
-def _content(source: OnePass, kind: bytes, size_bytes: int) -> tuple[bytes, int]:
+def _chunk(source: OnePass, pixels: Inflation | None) -> Part:
+    start = source.offset
+    size_bytes, kind = source.unpack(_CHUNK)
+    if not kind.isalpha():
+        raise Damage(f"at byte {start:,}, where a chunk should begin, is none")
+    head, checksum = _content(source, kind, size_bytes, pixels)
+    is_intact = source.unpack(_CHECKSUM) == (checksum,)
+    return Part(kind, Span(start, source.offset), head, is_intact)
+
+
+def _content(
+    source: OnePass, kind: bytes, size_bytes: int, pixels: Inflation | None
+) -> tuple[bytes, int]:
     """The first bytes of a chunk's content, if its kind tells something, and the checksum."""
     head = source.take(min(size_bytes, _KEPT_BYTES.get(kind, 0)))
     checksum = zlib.crc32(head, zlib.crc32(kind))
     for view in source.views(size_bytes - len(head)):
         checksum = zlib.crc32(view, checksum)
+        if kind == b"IDAT" and pixels is not None:
+            pixels.feed(view)
     return head, checksum
 
 
@@ -69,10 +81,39 @@ def updated(layout: Layout, part: Part) -> Layout:
     """What is known after one more part.
 
     Raises:
-        Damage: the header means nothing.
+        Damage: the header means nothing, or the part matters to the pixels and is damaged.
     """
     if not layout.has_header:
         return _with_header(layout, part)
+    if part.kind == b"IEND":
+        return layout.with_essential(part.span)
+    if _matters_to_pixels(layout, part):
+        return _with_essential(layout, part)
+    return _with_metadata(layout, part) if part.is_intact else layout
+
+
+def _matters_to_pixels(layout: Layout, part: Part) -> bool:
+    if part.kind == b"tRNS":
+        size_bytes = part.span.end - part.span.start - _CHUNK.size - _CHECKSUM.size
+        return size_bytes in _TRANSPARENCY_BYTES.get(layout.colour_type, ())
+    if part.kind == b"PLTE":
+        return layout.colour_type == _PALETTE
+    return part.kind in (b"IHDR", b"IDAT")
+
+
+def _with_essential(layout: Layout, part: Part) -> Layout:
+    if not part.is_intact:
+        kind, start = part.kind.decode(), part.span.start
+        raise Damage(f"the checksum of its {kind} chunk at byte {start:,} is wrong")
+    has_palette = layout.has_palette or part.kind == b"PLTE"
+    if part.kind == b"IDAT" and layout.colour_type == _PALETTE and not has_palette:
+        raise Damage("its palette is missing")
+    has_pixels = layout.has_pixels or part.kind == b"IDAT"
+    layout = evolve(layout, has_pixels=has_pixels, has_palette=has_palette)
+    return layout.with_essential(part.span)
+
+
+def _with_metadata(layout: Layout, part: Part) -> Layout:
     if part.kind == b"eXIf":
         return evolve(layout, orientation=exif.orientation(part.head))
     if part.kind == b"iCCP":
@@ -80,23 +121,29 @@ def updated(layout: Layout, part: Part) -> Layout:
     if part.kind == b"acTL" and not layout.has_pixels and len(part.head) == _ANIMATION.size:
         frames, _plays = _ANIMATION.unpack(part.head)
         return evolve(layout, is_animated=frames > 1)
-    if part.kind == b"IDAT" and not layout.has_pixels:
-        layout = evolve(layout, has_pixels=True)
-    return layout.with_essential(part.span) if _is_essential(layout, part) else layout
-
-
-def _is_essential(layout: Layout, part: Part) -> bool:
-    if part.kind == b"tRNS":
-        size_bytes = part.span.end - part.span.start - _CHUNK.size - _CHECKSUM.size
-        return size_bytes in _TRANSPARENCY_BYTES.get(layout.colour_type, ())
-    return part.kind in _MATTER_TO_PIXELS
+    return layout
 
 
 def _with_header(layout: Layout, part: Part) -> Layout:
-    if part.kind != b"IHDR" or len(part.head) != _HEADER.size:
+    raster = _raster(part)
+    return evolve(
+        layout.with_essential(Span(0, part.span.end)),
+        width_px=raster.width_px,
+        height_px=raster.height_px,
+        colour_type=raster.colour_type,
+    )
+
+
+def _raster(part: Part) -> Raster:
+    if part.kind != b"IHDR" or len(part.head) != _HEADER.size or not part.is_intact:
         raise Damage("its first chunk is no header")
     width_px, height_px, depth, colour, *methods, interlace = _HEADER.unpack(part.head)
     if depth not in _DEPTHS.get(colour, ()) or any(methods) or interlace > 1:
         raise Damage("its header means nothing")
-    layout = layout.with_essential(Span(0, part.span.end))
-    return evolve(layout, width_px=width_px, height_px=height_px, colour_type=colour)
+    return Raster(
+        width_px=width_px,
+        height_px=height_px,
+        depth=depth,
+        colour_type=colour,
+        is_interlaced=interlace == 1,
+    )
