@@ -12,11 +12,12 @@ import errno
 import gzip
 import json
 import os
+import socket
 import stat
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,11 @@ from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
 from kling_effects_async.transport.download import Downloader, safe_name
 from kling_effects_async.transport.part_file import _reserve
+from kling_effects_async.transport.replaceable import irreplaceable_kind
 from kling_effects_async.transport.video_reply import NotThereError, TryAgainError, promise_of
 
 WINDOW_S = 60.0
+MAY_MAKE_DEVICES = sys.platform == "linux" and os.geteuid() == 0
 Behaviour = Callable[["VideoServer", web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -921,6 +924,28 @@ async def test_more_than_five_redirects_are_refused(
 # -- files
 
 
+SPECIAL = [
+    "named pipe",
+    "socket",
+    pytest.param("device", marks=pytest.mark.skipif(not MAY_MAKE_DEVICES, reason="needs root")),
+]
+
+
+@contextmanager
+def made_special(path: Path, what: str) -> Iterator[None]:
+    """Something of this kind in a folder of the test's own; a device that drops what it gets."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        if what == "named pipe":
+            os.mkfifo(path)
+        elif what == "socket":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(path.parent)  # such a path may have 107 bytes
+                listening.bind(path.name)
+        else:
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        yield
+
+
 @pytest.mark.parametrize("what", ["file", "dangling link", "folder"])
 async def test_a_name_that_is_taken_is_refused_before_anything_is_fetched(
     downloader: Downloader, server: VideoServer, target: Path, what: str
@@ -1007,6 +1032,54 @@ async def test_a_link_in_place_of_the_target_is_replaced_and_not_followed(
     await downloader.download(server.url, target, overwrite=True)
     assert victim.read_bytes() == b"precious"
     assert not target.is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+@pytest.mark.parametrize("what", SPECIAL)
+@pytest.mark.parametrize("is_link", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_what_is_no_file_is_never_replaced(
+    downloader: Downloader,
+    server: VideoServer,
+    target: Path,
+    what: str,
+    is_link: bool,
+    overwrite: bool,
+) -> None:
+    """Fault 55: /dev/null stays what it is, and so does /dev/stdout, a link."""
+    special = target.with_name("special")
+    with made_special(special, what):
+        target.symlink_to(special) if is_link else special.rename(target)
+        with pytest.raises(DownloadError, match=f"is a {what}, not a file"):
+            await downloader.download(server.url, target, overwrite=overwrite)
+    assert server.requests == []
+    assert target.is_symlink() == is_link
+    assert await asyncio.to_thread(irreplaceable_kind, target) == what
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+async def test_a_pipe_that_came_meanwhile_is_not_replaced(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    """Fault 55."""
+    server.script = [held_after(1000)]
+    task = asyncio.create_task(downloader.download(server.url, target, overwrite=True))
+    await server.held.acquire()
+    os.mkfifo(target)
+    server.release.set()
+    with pytest.raises(DownloadError, match="is a named pipe"):
+        await task
+    assert target.is_fifo()
+    assert part_of(target).read_bytes() == VIDEO
+
+
+async def test_a_link_to_nothing_is_replaced(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    """Fault 55."""
+    target.symlink_to("nowhere")
+    await downloader.download(server.url, target, overwrite=True)
+    assert (target.is_symlink(), target.read_bytes()) == (False, VIDEO)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no O_NOFOLLOW there")

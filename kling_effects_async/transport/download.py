@@ -136,15 +136,16 @@ class Downloader:
 
         Args:
             target: missing folders are made.
-            overwrite: replace what has the name. A link is replaced, not followed.
+            overwrite: replace the file that has the name. A link is replaced, not followed. A
+                folder, device, named pipe or socket stays, and so does a link to one.
             on_progress: called after each chunk with the bytes so far and the size of the whole
                 (``None``: not told); begins again at 0 where the download has to.
 
         Raises:
             VideoExpiredError: the address is no longer valid, or not valid yet
                 (``NotThereError``); ask the task for a fresh one.
-            DownloadError: the name is taken, the disk refuses, the address may not be used, or
-                the video did not come whole.
+            DownloadError: the name is taken, or names a device or the like; the disk refuses; the
+                address may not be used; or the video did not come whole.
         """
         order = _Order(url, _address(url), overwrite, on_progress, PartFile(target))
         await on_disk(order.part.prepare, overwrite=overwrite)

@@ -24,6 +24,7 @@ from attrs.validators import instance_of, optional
 
 from kling_effects_async.errors import DownloadError
 from kling_effects_async.transport.mp4 import flaw_of
+from kling_effects_async.transport.replaceable import irreplaceable_kind
 
 if sys.platform != "win32":
     import fcntl
@@ -88,8 +89,7 @@ class PartFile:
     def prepare(self, *, overwrite: bool) -> None:
         """Make the folder, and refuse a taken name before anything is fetched."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        if self.target.is_dir():
-            raise DownloadError(f"{self.target} is a folder; name a file in it")
+        self._refuse_irreplaceable()
         if not overwrite and os.path.lexists(self.target):
             raise _taken(self.target)
 
@@ -133,6 +133,7 @@ class PartFile:
         if sys.platform == "win32":
             self.close()  # an open file cannot be renamed there
         if overwrite:
+            self._refuse_irreplaceable()  # it may have come while the video was fetched
             os.replace(self.path, self.target)
         else:
             _name_once(self.path, self.target)
@@ -162,6 +163,13 @@ class PartFile:
                     self._sidecar.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+    def _refuse_irreplaceable(self) -> None:
+        kind = irreplaceable_kind(self.target)
+        if kind == "folder":
+            raise DownloadError(f"{self.target} is a folder; name a file in it")
+        if kind is not None:
+            raise DownloadError(f"{self.target} is a {kind}, not a file; choose another name")
 
     def _claim(self) -> None:
         facts = os.fstat(self._descriptor)
