@@ -34,7 +34,8 @@ def image_label(image: ImageSource) -> str:
     """What to call an image in a message: short, and without a URL's signature."""
     if isinstance(image, bytes):
         return f"image of {len(image):,} bytes"
-    return image.name if isinstance(image, Path) else address_label(image)
+    # "." and "/" have no last part.
+    return image.name or str(image) if isinstance(image, Path) else address_label(image)
 
 
 def _image_repr(image: ImageSource) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import rich_click as click
 
+from kling_effects_async.cli.given_text import Number, text
 from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import as_json
 
@@ -23,7 +25,7 @@ def _task_seconds(
 ) -> float | tuple[float, float]:
     found = _SECONDS.fullmatch(text)
     low, high = (found[1], found[2] or found[1]) if found else ("1", "0")
-    if float(low) > float(high):
+    if float(low) > float(high) or math.isinf(float(high)):
         raise click.BadParameter(f"{text!r} is no number of seconds such as 40, or 40-90.")
     return float(low), float(high)
 
@@ -39,10 +41,16 @@ def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
 @click.option(
     "--port", type=click.IntRange(0, 65535), metavar="N", default=8787, help="0 takes a free one."
 )
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="The address to listen on.")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    callback=text("address"),  # an empty one would be every address of this machine
+    help="The address to listen on.",
+)
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="FACTOR",
     default=1.0,
     help="How much faster than the clock tasks get on.",
@@ -71,7 +79,7 @@ def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
 )
 @click.option(
     "--refresh-s",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     default=0.0,
     help="How stale the gateway's answers may be.",

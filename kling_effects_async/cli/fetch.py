@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from kling_effects_async.cli.given_text import text
 from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import for_waiting
 from kling_effects_async.cli.output import print_report
@@ -12,8 +13,13 @@ __all__ = ["fetch"]
 
 
 @click.command()
-@click.argument("task_id", required=False)
-@click.option("--external-task-id", metavar="ID", help="The id it was submitted with, instead.")
+@click.argument("task_id", required=False, callback=text("id"))
+@click.option(
+    "--external-task-id",
+    metavar="ID",
+    callback=text("id"),
+    help="The id it was submitted with, instead.",
+)
 @for_waiting
 def fetch(
     task_id: str | None,

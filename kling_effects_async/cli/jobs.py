@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from kling_effects_async.cli.given_text import file_name, text
 from kling_effects_async.cli.in_order import InOrder
 from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import (
@@ -69,7 +70,7 @@ def jobs(
 
 
 @jobs.command()
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", callback=text("id"))
 @of_the_group
 @as_json
 def show(name: str, journal: str | None, as_json: bool) -> None:
@@ -85,7 +86,12 @@ def show(name: str, journal: str | None, as_json: bool) -> None:
 
 @jobs.command()
 @of_the_group
-@click.option("--download-to", metavar="FOLDER", help="Save the videos there.")
+@click.option(
+    "--download-to",
+    metavar="FOLDER",
+    callback=file_name("folder"),
+    help="Save the videos there.",
+)
 @resuming
 def resume(as_json: bool, quiet: bool, **options: Any) -> None:
     """Finish all unfinished jobs.
@@ -101,7 +107,7 @@ def resume(as_json: bool, quiet: bool, **options: Any) -> None:
 
 
 @jobs.command()
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", callback=text("id"))
 @of_the_group
 @click.option("--resubmit", "is_to_resubmit", is_flag=True, help="There is no task: submit again.")
 @click.option("--abandon", "is_to_abandon", is_flag=True, help="Give the job up.")
@@ -125,7 +131,7 @@ def settle(name: str, is_to_resubmit: bool, is_to_abandon: bool, **options: Any)
 
 
 @jobs.command()
-@click.argument("from_account", metavar="ACCOUNT")
+@click.argument("from_account", metavar="ACCOUNT", callback=text("name of the account"))
 @of_the_group
 @of_one_account
 def adopt(from_account: str, **options: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import rich_click as click
+
+from kling_effects_async.cli.given_text import Check, Number, file_name, text
 
 __all__ = [
     "account",
@@ -20,9 +22,6 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-_Check: TypeAlias = Callable[[click.Context, click.Parameter, str | None], str | None]
 
 
 class _Decorator(Protocol):
@@ -54,19 +53,7 @@ def _units(_context: click.Context, _option: click.Parameter, text: str | None) 
     raise click.BadParameter(f"{text!r} is no number of units, such as 20 or 7.5.")
 
 
-def _file(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
-    if given == "":  # an unset variable of somebody's script
-        raise click.BadParameter("the name of the file is empty.")
-    return given
-
-
-def _account(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
-    if given is not None and not given.strip():
-        raise click.BadParameter("the name of the account is empty.")
-    return given
-
-
-def _or_the_groups(check: _Check) -> _Check:
+def _or_the_groups(check: Check) -> Check:
     """The option's own value, else the one that was given to the group of commands."""
 
     def choose(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
@@ -89,13 +76,13 @@ journal: _Decorator = click.option(
     metavar="FILE",
     envvar="KLING_JOURNAL",
     show_envvar=True,
-    callback=_file,
+    callback=file_name("file"),
     help=_JOURNAL_HELP,
 )
 of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
-    callback=_or_the_groups(_file),
+    callback=_or_the_groups(file_name("file")),
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
 )
 _ACCOUNT_HELP = "What the journal calls the account, whatever its key; for keys that are rotated."
@@ -104,13 +91,13 @@ account: _Decorator = click.option(
     metavar="NAME",
     envvar="KLING_ACCOUNT",
     show_envvar=True,
-    callback=_account,
+    callback=text("name of the account"),
     help=_ACCOUNT_HELP,
 )
 _account_of_the_group = click.option(
     "--account",
     metavar="NAME",
-    callback=_or_the_groups(_account),
+    callback=_or_the_groups(text("name of the account")),
     help=f"{_ACCOUNT_HELP} By default KLING_ACCOUNT.",
 )
 budget_units: _Decorator = click.option(
@@ -128,7 +115,7 @@ _a_service = click.option(
 )
 _timeout_s = click.option(
     "--timeout-s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True, may_be_infinite=True),
     metavar="SECONDS",
     default=3600.0,
     show_default=True,
@@ -152,6 +139,7 @@ for_waiting: _Decorator = _together(
             "-o",
             "--output",
             metavar="FILE",
+            callback=file_name("output"),
             help="Where the video goes: a file, or a folder. By default a new file here.",
         ),
         click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),

@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from kling_effects_async.cli.given_text import file_names, text
 from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import account, budget_units, for_waiting, journal
 from kling_effects_async.cli.output import print_report
@@ -14,10 +15,17 @@ __all__ = ["run"]
 
 
 @click.command()
-@click.argument("scene")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE [IMAGE]")
-@click.option("--model-name", metavar="NAME", help="One of the models the service has.")
-@click.option("--mode", metavar="std|pro", help="For scenes with two images.")
+@click.argument("scene", callback=text("scene"))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE [IMAGE]", callback=file_names)
+@click.option(
+    "--model-name",
+    metavar="NAME",
+    callback=text("name of the model"),
+    help="One of the models the service has.",
+)
+@click.option(
+    "--mode", metavar="std|pro", callback=text("mode"), help="For scenes with two images."
+)
 @click.option(
     "--duration",
     "duration_s",
@@ -25,7 +33,12 @@ __all__ = ["run"]
     metavar="SECONDS",
     help="How long the clip is.",
 )
-@click.option("--external-task-id", metavar="ID", help="Your own id of the task; unique.")
+@click.option(
+    "--external-task-id",
+    metavar="ID",
+    callback=text("id"),
+    help="Your own id of the task; unique.",
+)
 @click.option(
     "--again",
     "is_one_more",
