@@ -102,6 +102,31 @@ async def test_what_is_saved_already_is_named_and_not_fetched_again(
     assert "--again makes one more" in again.err
 
 
+@pytest.mark.parametrize("in_the_way", [False, True])
+async def test_without_an_output_the_video_that_the_journal_names_is_enough(
+    in_the_way: bool, cat: Path, db: Path
+) -> None:
+    async with emulator() as at:
+        await run(at, db, cat, "-o", "a.mp4")
+        if in_the_way:
+            (db.parent / f"squish-{at.ledger.entries[0].task_id}.mp4").write_text("precious")
+        asked, files = at.requests.total(), sorted(db.parent.glob("*.mp4"))
+        again = await run(at, db, cat)
+        assert (again.code, again.out) == (0, f"{db.parent / 'a.mp4'}\n"), again.err
+        assert (at.requests.total(), at.ledger.total) == (asked, 1)
+    assert f"its video is {db.parent / 'a.mp4'}" in again.err
+    assert sorted(db.parent.glob("*.mp4")) == files
+
+
+async def test_without_an_output_a_video_that_is_gone_is_fetched_again(cat: Path, db: Path) -> None:
+    async with emulator() as at:
+        await run(at, db, cat, "-o", "a.mp4")
+        (db.parent / "a.mp4").unlink()
+        again = await run(at, db, cat)
+        assert (again.code, at.ledger.total) == (0, 1)
+        assert (db.parent / again.out.strip()).is_file()
+
+
 async def test_what_is_saved_already_is_told_in_json_too(cat: Path, db: Path) -> None:
     async with emulator() as at:
         first, again = [json.loads((await run(at, db, cat, "--json")).out) for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from kling_effects_async import Job, JobState, Journal, Service
@@ -47,11 +48,11 @@ async def _taken_up(held: Job, service: Service, trail: Trail) -> Report | None:
     refuse_ended(held, one_more)
     trail.task_id = held.task_id
     name = trail.name if held.task_id else None
-    is_taken, path = await asyncio.to_thread(_look, trail.target, name)
     words = greeting(held, one_more)
-    if is_taken and _is_its_video(held, path, trail.target):
-        trail.path = trail.target.path(trail.name)
-        say(f"this job was done before, and is not paid again: its video is {path}; {one_more}")
+    trail.path = await asyncio.to_thread(_saved, held, trail.target, name)
+    if trail.path is not None:
+        where = await asyncio.to_thread(text_of, trail.path)
+        say(f"this job was done before, and is not paid again: its video is {where}; {one_more}")
         return _report(held, trail.path, service, trail)
     try:
         await asyncio.to_thread(trail.target.check, name)
@@ -72,9 +73,17 @@ def _is_its_video(held: Job, path: str, target: Target) -> bool:
     return held.state is JobState.DOWNLOADED and held.path == path
 
 
-def _look(target: Target, name: str | None) -> tuple[bool, str]:
-    """Whether the output is there already, and how the journal would write it. Blocks."""
-    return target.is_taken(name), text_of(target.path(name or ""))
+def _saved(held: Job, target: Target, name: str | None) -> Path | None:
+    """The job's video, if it is where this command line wants it. Blocks.
+
+    Who names no place is content with the one that the journal names.
+    """
+    path = target.path(name or "")
+    if target.is_taken(name) and _is_its_video(held, text_of(path), target):
+        return path
+    if target.is_chosen or target.overwrite or held.state is not JobState.DOWNLOADED:
+        return None
+    return Path(held.path) if held.path and os.path.isfile(held.path) else None
 
 
 def _report(held: Job, path: Path, service: Service, trail: Trail) -> Report:

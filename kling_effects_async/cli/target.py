@@ -9,7 +9,9 @@ from attrs import frozen
 
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
+from kling_effects_async.cli.new_file import obstacle_to
 from kling_effects_async.transport.file_names import safe_name
+from kling_effects_async.transport.replaceable import irreplaceable_kind
 
 __all__ = ["Target"]
 
@@ -20,17 +22,19 @@ class Target:
 
     Attributes:
         place: a file, or the folder for a new one.
+        is_chosen: somebody named the place; else it is the working folder.
     """
 
     place: Path
     is_folder: bool
     overwrite: bool
+    is_chosen: bool = True
 
     @classmethod
     def given(cls, output: str | None, *, overwrite: bool) -> Target:
         """From the options: a folder is what is one, or ends in a slash; nothing: this folder."""
         if output is None:
-            return cls(Path(), is_folder=True, overwrite=overwrite)
+            return cls(Path(), is_folder=True, overwrite=overwrite, is_chosen=False)
         is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
         return cls(Path(output), is_folder=is_folder, overwrite=overwrite)
 
@@ -38,8 +42,13 @@ class Target:
         """The file; ``name`` (scene and task id) is what it is called if only a folder is given."""
         return self.place / safe_name(name) if self.is_folder else self.place
 
+    @property
+    def known_path(self) -> Path | None:
+        """The file; ``None`` while its name depends on the task."""
+        return None if self.is_folder else self.place
+
     def check(self, name: str | None = None) -> None:
-        """Refuse a file that is there already, or cannot be written.
+        """Refuse a file that is there already, or cannot be written. Blocks.
 
         Args:
             name: as in ``path``; ``None`` where it is not known yet.
@@ -47,10 +56,10 @@ class Target:
         Raises:
             Failure: says what is in the way.
         """
+        self.check_folder(name)
         if self.is_taken(name):
             path = self.path(name or "")
             raise _refused(f"{path} exists already: choose another --output, or --overwrite it")
-        self.check_folder()
 
     def is_taken(self, name: str | None) -> bool:
         """Whether its file is there already, and is to stay."""
@@ -58,22 +67,22 @@ class Target:
             return False
         return os.path.lexists(self.path(name or ""))
 
-    def check_folder(self) -> None:
-        """Refuse a folder that cannot be written.
+    def check_folder(self, name: str | None = None) -> None:
+        """Refuse what no file can be written to, or what no file may take the place of. Blocks.
 
         Raises:
-            Failure: says which folder is in the way, or that there is none to begin with.
+            Failure: says what is in the way, or that there is no folder to begin with.
         """
-        path = self.path("new")
+        path = self.path(name or "new")
+        if kind := irreplaceable_kind(path):
+            raise _refused(f"{path} is a {kind}, not a file: choose another --output")
         try:
-            parents = path.absolute().parents
+            obstacle = obstacle_to(path)
         except FileNotFoundError:
             what = "the working folder is gone: change to one that exists, or give a whole --output"
             raise _refused(what) from None
-        folder = next(parent for parent in parents if os.path.lexists(parent))
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            what = "the video" if self.is_folder else str(path)
-            raise _refused(f"{what} cannot be saved: {folder} is no folder you may write to")
+        if obstacle is not None:
+            raise _refused(f"the video cannot be saved: {obstacle}")
 
 
 def _refused(sentence: str) -> Failure:
