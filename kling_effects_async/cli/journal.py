@@ -13,8 +13,9 @@ from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import sentence
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.spending.damage import refuse_after_damage
+from kling_effects_async.transport.replaceable import irreplaceable_kind
 
-__all__ = ["explained", "journal_file"]
+__all__ = ["explained", "journal_file", "refuse_odd_journal"]
 
 
 def journal_file(given: str | None) -> Path:
@@ -27,10 +28,21 @@ def journal_file(given: str | None) -> Path:
     if given is None:
         raise SettingsError("no journal: name its file with --journal, or with KLING_JOURNAL")
     place = Path(os.path.abspath(given))
+    refuse_odd_journal(place)
     refuse_after_damage(place, start_fresh=False)
     if not place.exists():
         raise JournalError(f"there is no journal at {place}")
     return place
+
+
+def refuse_odd_journal(place: Path) -> None:
+    """Refuse a folder, a device or a pipe, of which SQLite only says that it cannot be read.
+
+    Raises:
+        JournalError: says what it is.
+    """
+    if kind := irreplaceable_kind(place):
+        raise JournalError(f"{place} is a {kind}, not a journal: name the journal's file")
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from kling_effects_async import (
     Effect,
@@ -15,11 +17,14 @@ from kling_effects_async import (
     JournalError,
     PollPolicy,
     Settings,
+    UnknownSceneWarning,
 )
 from kling_effects_async.cli.account import account_of, config_path, find_settings, secrets_of
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.earlier_run import report_of_earlier
 from kling_effects_async.cli.ending import ending
+from kling_effects_async.cli.journal import refuse_odd_journal
+from kling_effects_async.cli.kept_files import refuse_kept
 from kling_effects_async.cli.local_checks import is_to_be_sent
 from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.order import Order, effect_of
@@ -29,6 +34,7 @@ from kling_effects_async.cli.signals import answered_ctrl_c, ended_by_sigterm
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.images import image_hash
+from kling_effects_async.protocol.requests import scene_advice
 from kling_effects_async.spending.plan import planned
 
 __all__ = ["run_effect"]
@@ -50,7 +56,7 @@ def run_effect(order: Order) -> Report:
         one_more=_one_more(order),
     )
     with ending(trail):
-        order.target.check_folder()
+        _check_files(order)
         if not order.is_repeatable:
             order.target.check()
         settings = find_settings(
@@ -65,6 +71,13 @@ def run_effect(order: Order) -> Report:
         # Known before anything is sent, so that the task can be found whatever happens to us.
         trail.external_task_id = job.external_task_id
         return run(_run(order, effect, job, settings, trail))
+
+
+def _check_files(order: Order) -> None:
+    order.target.check_folder()
+    if order.journal is not None:
+        refuse_odd_journal(Path(order.journal))
+    refuse_kept(order.target.known_path, journal=order.journal, images=order.images)
 
 
 def _one_more(order: Order) -> str | None:
@@ -106,6 +119,9 @@ async def _run(
             if report is not None:
                 return report
             is_new = await is_to_be_sent(job, effect, client.service, order, journal)
+            advice = scene_advice(client.service, effect.scene) if is_new else None
+            if advice is not None:
+                say(advice)
             with shown_progress(is_silent=order.is_silent) as progress:
                 if is_new:
                     progress.tell(f"submitting {effect.scene}")
@@ -122,7 +138,9 @@ async def _submit_and_collect(
     client: EffectsClient, effect: Effect, trail: Trail, progress: Progress
 ) -> Report:
     trail.stage = Stage.SUBMITTING
-    task = await client.submit(effect, external_task_id=trail.external_task_id)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownSceneWarning)  # it was said before
+        task = await client.submit(effect, external_task_id=trail.external_task_id)
     trail.stage, trail.task_id = Stage.ACCEPTED, task.id
     return await collect(client, task, trail, progress)
 
