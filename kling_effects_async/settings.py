@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import Attribute, astuple, field, frozen
 
+from kling_effects_async.arguments import Kind, check_arguments
 from kling_effects_async.errors import SettingsError
 from kling_effects_async.protocol.services import Service
 
@@ -15,13 +16,16 @@ __all__ = ["AccessKeys", "BearerToken", "Credentials", "Settings", "check_receiv
 # How Kling's own API keys begin. Source: public records of live calls, 2026.
 _KLING_KEY = "api-key-kling-"
 
+_SECRET = Kind("a str", (str,), is_optional=False)
+
 
 def _hidden(_secret: str) -> str:
     return "'...'"
 
 
-def _is_secret(_credentials: object, attribute: object, value: str) -> None:
-    name = getattr(attribute, "name", "secret")
+def _is_secret(_credentials: object, attribute: Attribute[str], value: str) -> None:
+    name = attribute.name
+    check_arguments({name: _SECRET}, {name: value})
     is_bare = value.isascii() and value.isprintable() and not set(value) & set(" \"'")
     if not value or not is_bare:
         raise SettingsError(
@@ -108,12 +112,14 @@ def default_service(credentials: Credentials) -> Service:
 def check_receiver(credentials: Credentials, service: Service) -> None:
     """Refuse to show a key of Kling's own to anybody else.
 
-    Access keys are not looked at: what is sent is a token signed for half an hour, never the key.
+    A pair of access keys may go to a gateway: what is sent is a token signed for half an hour. But
+    the token names the access key readably, so that must not be one of Kling's API keys either.
+    Source: Kling's page on authentication (``iss``).
 
     Raises:
         SettingsError: the key is Kling's own, and the service is not Kling; says what to do.
     """
-    if isinstance(credentials, BearerToken) and _is_klings(credentials) and not service.is_kling:
+    if _has_klings_key(credentials) and not service.is_kling:
         raise SettingsError(
             f"this key ({_KLING_KEY}...) is one of Kling's own, and {service.name} "
             f"({service.base_url}) is somebody else: nothing was sent. Use the key that "
@@ -122,9 +128,12 @@ def check_receiver(credentials: Credentials, service: Service) -> None:
 
 
 def _is_klings(credentials: Credentials) -> bool:
-    if isinstance(credentials, AccessKeys):
-        return True
-    return credentials.token.lower().startswith(_KLING_KEY)
+    return isinstance(credentials, AccessKeys) or _has_klings_key(credentials)
+
+
+def _has_klings_key(credentials: Credentials) -> bool:
+    """Anywhere in it: a key may be pasted with its variable's name."""
+    return any(_KLING_KEY in secret.lower() for secret in astuple(credentials))
 
 
 def _credentials(given: Mapping[str, str], names: Mapping[str, str]) -> Credentials:

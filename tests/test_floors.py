@@ -12,7 +12,10 @@ import kling_effects_async
 
 PACKAGE = Path(kling_effects_async.__file__).parent
 FLOORS = [
-    ("vocabulary", {"errors", "models", "scenes", "effects", "outcomes", "web_address"}),
+    (
+        "vocabulary",
+        {"errors", "models", "scenes", "effects", "outcomes", "web_address", "arguments"},
+    ),
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"transport", "images", "image_files", "picture_parts", "preparing"}),
     ("engine", {"waiting", "spending"}),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kling_effects_async import (
     AccessKeys,
     BearerToken,
+    Credentials,
     EffectsClient,
     PollPolicy,
     RetryPolicy,
@@ -85,6 +88,119 @@ def test_klings_own_key_goes_to_klings_own_hosts() -> None:
     EffectsClient(BearerToken(KLINGS_OWN), service=Service.official(base_url="http://127.0.0.1:1"))
 
 
+ONE_GATEWAY = [
+    "https://gw.example",
+    "HTTPS://GW.Example",
+    "https://gw.example:443",
+    "https://gw.example:0443/",
+    "https://gw.example:",
+    "https://gw.example.",
+    "https://gw.example.:443//",
+    "https://gw.example/?",
+    "https://gw.example/#",
+    " https://gw.example?#\n",
+    "https://gw\u3002example",
+]
+
+
+@pytest.mark.parametrize("url", ONE_GATEWAY)
+def test_a_service_spelled_differently_is_the_same_service(url: str) -> None:
+    assert Service.gateway(url) == Service.gateway("https://gw.example")
+
+
+@pytest.mark.parametrize(
+    ("url", "one_spelling"),
+    [
+        ("http://LOCALHOST:08787", "http://localhost:8787"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://[0:0:0:0:0:0:0:1]:80/", "http://[::1]"),
+        ("https://B\u00dcCHER.example", "https://xn--bcher-kva.example"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://gw.example/%7Ea/%c3%a9/", "https://gw.example/~a/%C3%A9"),
+        ("https://gw.example/~a/\u00e9", "https://gw.example/~a/%C3%A9"),
+        ("https://gw.example:8443/Kling", "https://gw.example:8443/Kling"),
+    ],
+)
+def test_an_address_has_one_spelling(url: str, one_spelling: str) -> None:
+    assert Service.gateway(url).base_url == one_spelling
+    assert Service.gateway(one_spelling).base_url == one_spelling
+
+
+def test_an_account_has_one_name_however_its_service_is_spelled() -> None:
+    clients = [EffectsClient(BearerToken("k"), service=Service.gateway(url)) for url in ONE_GATEWAY]
+    assert len({client.account for client in clients}) == 1
+
+
+def test_another_port_path_or_scheme_is_another_service() -> None:
+    others = ["https://gw.example:8443", "https://gw.example/a", "http://gw.example"]
+    services = [Service.gateway(url, allow_plain_http=True) for url in [*others, *ONE_GATEWAY]]
+    assert len({service.base_url for service in services}) == 4
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ex ample.com",
+        "https://gw.example/a b",
+        "https://gw.example/a\tb",
+        "https://gw.example/a\\b",
+        "https://gw.example/{id}",
+        "https://gw.example/%zz",
+        "https://gw.example/../b",
+        "https://gw.example/%2e%2e/b",
+        "https://gw%2Eexample",
+        "https://gw..example",
+        "https://*",
+        "https://.",
+        "https://gw.example\u200b.org",
+        "https://\ud800.example",
+        "https://gw.example:99999",
+        "https://gw.example:0",
+        "",
+    ],
+)
+def test_what_is_no_address_is_no_service(url: str) -> None:
+    with pytest.raises(SettingsError, match="base_url must be an http"):
+        Service.gateway(url)
+
+
+def test_an_empty_address_never_means_klings_own_host() -> None:
+    with pytest.raises(SettingsError, match="base_url must be"):
+        Service.named("official:")
+
+
+@pytest.mark.parametrize("wrong", [None, b"https://gw.example", 5])
+def test_a_service_is_made_of_texts(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="base_url must be a str such as https"):
+        Service.gateway(wrong)
+    with pytest.raises(TypeError, match="name must be a str"):
+        Service.gateway("https://gw.example", name=wrong)
+    with pytest.raises(TypeError, match="name must be a str"):
+        Service.named(wrong)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        BearerToken(f"KLING_API_KEY={KLINGS_OWN}"),
+        BearerToken(f"x{KLINGS_OWN.upper()}"),
+        AccessKeys(KLINGS_OWN, "s"),
+        AccessKeys("a", KLINGS_OWN),
+    ],
+)
+def test_klings_own_key_is_known_wherever_it_stands(pasted: Credentials) -> None:
+    """Fault 84: a signed token names its access key readably."""
+    assert EffectsClient(pasted).service.is_kling
+    with pytest.raises(SettingsError, match="Kling's own") as caught:
+        EffectsClient(pasted, service=Service.gateway("https://gw.example"))
+    assert "0123456789" not in str(caught.value)
+
+
+def test_other_access_keys_may_go_to_a_gateway() -> None:
+    service = Service.gateway("https://gw.example")
+    assert EffectsClient(AccessKeys("a", "s"), service=service).service == service
+
+
 def test_an_unknown_service_is_refused_with_the_choices() -> None:
     with pytest.raises(SettingsError, match="must be vapi, singapore, beijing or"):
         Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": "tokyo"})
@@ -115,6 +231,18 @@ def test_no_repr_shows_a_key() -> None:
     assert "top-secret" not in repr(BearerToken("top-secret"))
     assert "top-secret" not in repr(AccessKeys("top-secret-a", "top-secret-s"))
     assert "top-secret" not in repr(Settings.from_env({"KLING_API_KEY": "top-secret"}))
+
+
+@pytest.mark.parametrize("wrong", [None, b"top-secret", 5])
+def test_a_key_that_is_no_text_is_refused_by_its_type(wrong: Any) -> None:
+    for make, name in (
+        (lambda: BearerToken(wrong), "token"),
+        (lambda: AccessKeys(wrong, "s"), "access_key"),
+        (lambda: AccessKeys("a", wrong), "secret_key"),
+    ):
+        with pytest.raises(TypeError, match=f"{name} must be a str, not ") as caught:
+            make()
+        assert "top-secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0, -1])

@@ -6,12 +6,14 @@ A dialect tells which fields a create body has. It never decides how an answer i
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
+from kling_effects_async.arguments import Kind, check_arguments
 from kling_effects_async.errors import SettingsError
-from kling_effects_async.web_address import tidied
+from kling_effects_async.web_address import address_problem, canonical, tidied
 
 __all__ = ["GATEWAY", "OFFICIAL", "SERVICE_NAMES", "Dialect", "InputFields", "Service"]
 
@@ -26,6 +28,16 @@ _KLING_DOMAINS = (".klingai.com", ".kling.ai")
 # What ``Service.named`` knows besides addresses.
 SERVICE_NAMES = ("vapi", *_OFFICIAL_HOSTS)
 _OFFICIAL_AT = "official:"
+
+_EXAMPLE = "such as https://gateway.example"
+_KINDS = {
+    "name": Kind("a str", (str,), is_optional=False),
+    "base_url": Kind(f"a str {_EXAMPLE}", (str,), is_optional=False),
+}
+# What no URL holds. Source: RFC 3986, 2.
+_NEVER_IN_URLS = re.compile(r"[\"<>\\^`{|}]|%(?![0-9A-Fa-f]{2})")
+# A name of the DNS, underscores included, which containers have. Source: RFC 1035, 2.3.4 (63).
+_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
 @frozen(kw_only=True)
@@ -75,21 +87,40 @@ GATEWAY = Dialect(
 OFFICIAL = Dialect(name="official", single=InputFields(), dual=InputFields())
 
 
-def _bare(url: str) -> str:
-    """The address as it is meant, without slashes at its end."""
-    return tidied(url).rstrip("/")
+def _one_spelling(url: str) -> str:
+    """The journal compares services by their addresses, so each has one spelling alone.
+
+    The path counts: a proxy may serve different services under different paths of one host.
+    """
+    check_arguments(_KINDS, {"base_url": url})
+    return canonical(tidied(url))
+
+
+def _is_name(_service: object, attribute: Attribute[str], name: str) -> None:
+    check_arguments(_KINDS, {"name": name})
+
+
+def _url_problem(url: str) -> str | None:
+    problem = address_problem(url)
+    if problem is not None:
+        return problem
+    odd = _NEVER_IN_URLS.search(url)
+    if odd:
+        return f"It holds the character {odd[0]!a}; percent-encode it, or leave it out."
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if "[" not in parts.netloc and not _HOST_NAME.fullmatch(host):
+        return "Its host cannot be one; check the part before the path."
+    has_dots = not {".", ".."}.isdisjoint(parts.path.split("/"))
+    return "Its path goes up or stays: write it without . and .." if has_dots else None
 
 
 def _is_base_url(service: Service, _attribute: Attribute[str], url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:  # a port that is none
-        host = None
-    if host is None or parts.scheme not in ("http", "https"):
-        raise SettingsError(
-            "base_url must be an http(s) URL with a host, such as https://gateway.example"
-        )
+    problem = _url_problem(url)
+    if problem is not None:
+        raise SettingsError(f"base_url must be an http(s) URL with a host, {_EXAMPLE}. {problem}")
+    parts = urlsplit(url)
+    host = parts.hostname or ""
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError("base_url must be bare: no user name, password, query or fragment")
     if parts.path.endswith("/videos/effects"):
@@ -98,7 +129,7 @@ def _is_base_url(service: Service, _attribute: Attribute[str], url: str) -> None
         )
     if parts.scheme == "http" and not (service.allow_plain_http or _is_loopback(host)):
         raise SettingsError(
-            f"http://{parts.hostname} would carry the key in clear text: use https, "
+            f"http://{host} would carry the key in clear text: use https, "
             "or allow_plain_http=True inside a network you trust"
         )
 
@@ -117,15 +148,17 @@ class Service:
     """A server that speaks the effects API.
 
     Attributes:
+        base_url: what comes before the paths of the API, in one spelling: ``https://GW.example:443/``
+            is read as ``https://gw.example``.
         finds_external_ids: whether a query by ``external_task_id`` is answered; ``None`` where
             the documents contradict each other, so that it has to be seen.
         lists_tasks: whether there is a list of tasks; ``None`` as above.
         allow_plain_http: the key may travel unencrypted to a host that is not this machine.
     """
 
-    name: str
+    name: str = field(validator=_is_name)
     allow_plain_http: bool = field(default=False, repr=False)
-    base_url: str = field(converter=_bare, validator=_is_base_url)
+    base_url: str = field(converter=_one_spelling, validator=_is_base_url)
     effects_path: str
     dialect: Dialect
     finds_external_ids: bool | None = None
@@ -145,7 +178,9 @@ class Service:
 
         Raises:
             SettingsError: it names none; says what would.
+            TypeError: it is no ``str``.
         """
+        check_arguments(_KINDS, {"name": text})
         name = tidied(text)
         folded = name.lower()
         if folded == "vapi":
@@ -214,7 +249,7 @@ class Service:
             raise SettingsError(f"unknown region {region!r}: use {regions}")
         return cls(
             name=f"official-{region}",
-            base_url=base_url or _OFFICIAL_HOSTS[region],
+            base_url=_OFFICIAL_HOSTS[region] if base_url is None else base_url,
             effects_path="/v1/videos/effects",
             dialect=OFFICIAL,
             finds_external_ids=True,

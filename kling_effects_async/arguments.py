@@ -1,0 +1,103 @@
+"""What the arguments of a call must be, said before anything is sent or paid for.
+
+A value is never repeated where it is of a wrong type: it may be a key that was given in the wrong
+place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+from attrs import frozen
+
+from kling_effects_async.errors import SettingsError
+
+__all__ = ["Kind", "as_units", "check_arguments", "check_name"]
+
+# Control characters, and halves of characters (surrogates), which no file and no request can hold.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@frozen
+class Kind:
+    """What an argument may be.
+
+    Attributes:
+        described: how a message calls it, such as "a PollPolicy(...)".
+        types: it is an instance of one of them,
+        has: or of a class with all these attributes, where the class itself is costly to import.
+        is_optional: ``None`` stands for the default.
+    """
+
+    described: str
+    types: tuple[type, ...] = ()
+    has: tuple[str, ...] = ()
+    is_optional: bool = True
+
+    def fits(self, value: object) -> bool:
+        """Whether the value may be passed."""
+        if value is None:
+            return self.is_optional
+        return isinstance(value, self.types) or self._looks_right(value)
+
+    def _looks_right(self, value: object) -> bool:
+        is_class = isinstance(value, type)  # passed instead of an instance
+        return bool(self.has) and not is_class and all(hasattr(value, name) for name in self.has)
+
+
+def check_arguments(kinds: Mapping[str, Kind], given: Mapping[str, object]) -> None:
+    """Refuse an argument that is of a wrong type.
+
+    Args:
+        kinds: what each argument may be, by its name.
+        given: arguments by their names; others than those of ``kinds`` are not looked at.
+
+    Raises:
+        TypeError: names the argument, what it must be, and the type of what was given.
+    """
+    for name in [name for name in kinds if name in given]:
+        if not kinds[name].fits(given[name]):
+            raise TypeError(
+                f"{name} must be {kinds[name].described}, not {type(given[name]).__name__}"
+            )
+
+
+def check_name(argument: str, value: str | None) -> None:
+    """Refuse a name that cannot be written down.
+
+    Raises:
+        SettingsError: it is empty, or holds control characters or a lone surrogate.
+    """
+    if value is None:
+        return
+    if not value:
+        raise SettingsError(f"{argument} must not be empty: give a name, or leave it out")
+    odd = _UNWRITABLE.search(value)
+    if odd:
+        raise SettingsError(f"{argument} must be plain text; it holds the character {odd[0]!a}")
+
+
+def as_units(argument: str, value: object) -> Decimal | None:
+    """A number of units that may be spent; ``None`` for no limit.
+
+    Raises:
+        SettingsError: it is no number of 0 or more.
+        TypeError: it is neither a number nor text.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (Decimal, int, float, str)):
+        raise TypeError(
+            f"{argument} must be a number of units such as 100 or '3.5', not {type(value).__name__}"
+        )
+    try:
+        units = Decimal(str(value))
+    except InvalidOperation:
+        units = Decimal("nan")
+    if not units.is_finite() or units < 0:
+        raise SettingsError(
+            f"{argument} must be a number of units of 0 or more, such as 100, not {value!r}"
+        )
+    return units
