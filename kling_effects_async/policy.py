@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +16,8 @@ __all__ = ["PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"]
 
 def _positive(_policy: object, attribute: Attribute[Any], value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not value > 0:
+    # An int may be larger than any float, and then no clock can count to it.
+    if not is_number or not (0 < value <= sys.float_info.max or value == math.inf):
         raise SettingsError(f"{attribute.name} must be a number above 0, not {value!r}")
 
 
@@ -22,6 +25,17 @@ def _whole(policy: object, attribute: Attribute[Any], value: Any) -> None:
     _positive(policy, attribute, value)
     if not isinstance(value, int):
         raise SettingsError(f"{attribute.name} must be a whole number, not {value!r}")
+
+
+def _finite(policy: object, attribute: Attribute[Any], value: Any) -> None:
+    _positive(policy, attribute, value)
+    if value == math.inf:  # aiohttp rounds it up to a whole number
+        raise SettingsError(f"{attribute.name} must be a finite number, such as 3600, not inf")
+
+
+def _limit(default: float) -> Any:
+    """Seconds that one request may take."""
+    return field(default=default, validator=_finite)
 
 
 def _seconds(default: float) -> Any:
@@ -95,9 +109,9 @@ class RetryPolicy:
     base_s: float = _seconds(0.5)
     cap_s: float = _seconds(20.0)
     span_s: float = _seconds(60.0)
-    connect_timeout_s: float = _seconds(10.0)
-    answer_timeout_s: float = _seconds(20.0)
-    submit_timeout_s: float = _seconds(300.0)
+    connect_timeout_s: float = _limit(10.0)
+    answer_timeout_s: float = _limit(20.0)
+    submit_timeout_s: float = _limit(300.0)
 
     def pause_s(self, failures: int, asked_s: float | None, rng: Callable[[], float]) -> float:
         """Seconds until the next try, after so many failures in a row.

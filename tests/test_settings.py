@@ -253,6 +253,21 @@ def test_a_policy_refuses_what_cannot_be(value: int) -> None:
         PollPolicy(deadline_s=value)
 
 
+@pytest.mark.parametrize("value", [10**400, float("nan"), "5", None, True])
+def test_no_policy_takes_seconds_that_no_clock_can_count(value: Any) -> None:
+    for policy, name in ((PollPolicy, "deadline_s"), (RetryPolicy, "submit_timeout_s")):
+        with pytest.raises(SettingsError, match=f"{name} must be a number above 0"):
+            policy(**{name: value})
+
+
+def test_a_wait_may_be_endless_and_a_request_may_not() -> None:
+    endless: Any = float("inf")
+    assert PollPolicy(deadline_s=float("inf")).deadline_s == float("inf")
+    for name in ("connect_timeout_s", "answer_timeout_s", "submit_timeout_s"):
+        with pytest.raises(SettingsError, match=f"{name} must be a finite number"):
+            RetryPolicy(**{name: endless})
+
+
 def test_a_floor_above_its_ceiling_is_refused() -> None:
     with pytest.raises(SettingsError, match="must not be above ceiling_s"):
         PollPolicy(shortest_s=20, ceiling_s=10)
