@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kling_effects_async import bulk
+from kling_effects_async.arguments import Kind, as_units, check_arguments, check_name
 from kling_effects_async.effects import Effect
 from kling_effects_async.engine import Engine, Options
 from kling_effects_async.errors import KlingEffectsError, SettingsError
@@ -22,9 +23,9 @@ from kling_effects_async.outcomes import Failed, Outcome
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.requests import (
     build_list,
-    build_query,
     build_submit,
     check_external_task_id,
+    check_task_id,
     scene_advice,
 )
 from kling_effects_async.protocol.services import Service
@@ -49,6 +50,38 @@ if TYPE_CHECKING:
     from kling_effects_async.spending.journal import Journal
 
 __all__ = ["EffectsClient", "UnknownSceneWarning"]
+
+_PATH = (str, os.PathLike)
+# Classes that are costly to import are known by what they have.
+_OPTIONS = {
+    "credentials": Kind(
+        "a BearerToken(...) or AccessKeys(...)", (BearerToken, AccessKeys), is_optional=False
+    ),
+    "service": Kind("a Service such as Service.gateway(url)", (Service,)),
+    "journal": Kind("a path (a str or os.PathLike) or a Journal", _PATH, ("move", "known_task")),
+    "account": Kind("a str", (str,)),
+    "poll": Kind("a PollPolicy(...)", (PollPolicy,)),
+    "retry": Kind("a RetryPolicy(...)", (RetryPolicy,)),
+    "slots": Kind("a SlotPolicy(...)", (SlotPolicy,)),
+    "submit": Kind("a SubmitPolicy(...)", (SubmitPolicy,)),
+    "session": Kind("an aiohttp.ClientSession", has=("request", "closed", "headers")),
+    "proxy": Kind("a str such as 'http://host:port'", (str,)),
+    "trust_env": Kind("True or False", (bool,), is_optional=False),
+    "clock": Kind("a Clock", has=("monotonic", "now", "call_at")),
+    "rng": Kind("a function that returns numbers in [0, 1)", has=("__call__",), is_optional=False),
+}
+_BATCH = {
+    "run": Kind("a str", (str,)),
+    "download_to": Kind("the path of a folder (a str or os.PathLike)", _PATH),
+}
+_DOWNLOAD = {
+    "video": Kind(
+        "a Video, such as the video of a result: (await task).video", (Video,), is_optional=False
+    ),
+    "path": Kind("a path (a str or os.PathLike)", _PATH, is_optional=False),
+    "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
+}
+_PAGE = {name: Kind("a whole number", (int,), is_optional=False) for name in ("page", "page_size")}
 
 
 class UnknownSceneWarning(UserWarning):
@@ -96,8 +129,10 @@ class EffectsClient:
         rng: a source of numbers in [0, 1) for pauses, for tests.
 
     Raises:
-        SettingsError: ``proxy``, or a variable of the environment that would be used for the
-            service, names no proxy, or one that does not speak HTTP (SOCKS).
+        TypeError: an argument is of a wrong type; names it, and says what it must be.
+        SettingsError: ``account`` is empty, ``budget_units`` is no number of 0 or more, or
+            ``proxy``, or a variable of the environment that would be used for the service, names
+            no proxy, or one that does not speak HTTP (SOCKS).
     """
 
     def __init__(
@@ -118,22 +153,21 @@ class EffectsClient:
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        if not isinstance(credentials, (BearerToken, AccessKeys)):
-            raise TypeError(
-                "credentials are a BearerToken(...) or AccessKeys(...), "
-                f"not {type(credentials).__name__}"
-            )
-        service = service or default_service(credentials)
+        check_arguments(_OPTIONS, locals())  # what is wrong here must not be found once it is paid
+        check_name("account", account)
+        _check_journal(journal)
+        if service is None:
+            service = default_service(credentials)
         check_receiver(credentials, service)
         proxies = Proxies.of(proxy, os.environ if trust_env else {})
         proxies.proxy_for(service.base_url)  # one that cannot be used is better known at once
         self._options = Options(
             service=service,
             credentials=credentials,
-            account=account or account_name(service, credentials),
+            account=account_name(service, credentials) if account is None else account,
             journal=journal,
             store=MemoryStore(),
-            budget_units=None if budget_units is None else Decimal(budget_units),
+            budget_units=as_units("budget_units", budget_units),
             poll=poll or PollPolicy(),
             retry=retry or RetryPolicy(),
             slots=slots or SlotPolicy(),
@@ -289,13 +323,14 @@ class EffectsClient:
         Raises:
             ValueError: neither or both ids are given.
             EffectRejectedError: the id cannot be one of a task.
+            TypeError: the id is no ``str``.
         """
         if (task_id is None) == (external_task_id is None):
             raise ValueError("attach() takes a task_id or an external_task_id, one of the two")
         if external_task_id is not None:
             check_external_task_id(external_task_id)
         if task_id is not None:
-            build_query(self.service, task_id)
+            check_task_id(task_id)
         engine = self._engine()
         return engine.attached(engine.tracker.watch(task_id, external_task_id))
 
@@ -326,8 +361,11 @@ class EffectsClient:
 
         Raises:
             TypeError: something is no effect (a path, a ``str``, a ``dict``); at the call, or in
-                the middle of a lazy source. What was submitted before goes on.
+                the middle of a lazy source. What was submitted before goes on. Or ``run`` or
+                ``download_to`` is of a wrong type.
+            SettingsError: ``run`` is empty or cannot be written down.
         """
+        _check_batch(run, download_to)
         bulk.check_effects(effects, taker="run_many")
         folder = None if download_to is None else Path(download_to)
         return bulk.outcomes(self._engine(), effects, run=run, ordered=ordered, folder=folder)
@@ -341,8 +379,9 @@ class EffectsClient:
             An ``EffectTask``, or a ``Failed`` where there is no task.
 
         Raises:
-            TypeError: as in ``run_many``.
+            TypeError, SettingsError: as in ``run_many``.
         """
+        _check_batch(run)
         bulk.check_effects(effects, taker="submit_many")
         return bulk.handles(self._engine(), effects, run=run)
 
@@ -363,6 +402,7 @@ class EffectsClient:
         """
         if self._options.journal is None:
             raise SettingsError("resume() needs a journal: EffectsClient(..., journal='jobs.db')")
+        _check_batch(None, download_to)
         folder = None if download_to is None else Path(download_to)
         return resumed(self._engine(), folder)
 
@@ -375,7 +415,9 @@ class EffectsClient:
 
         Raises:
             ValueError: a number is out of its range.
+            TypeError: it is no whole number.
         """
+        check_arguments(_PAGE, {"page": page, "page_size": page_size})
         build_list(self.service, page=page, page_size=page_size)
         return TaskListing(self._page, page=page, page_size=page_size)
 
@@ -402,7 +444,9 @@ class EffectsClient:
         Raises:
             DownloadError: it could not be fetched whole, or the file exists already.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
+            TypeError: ``video`` is no ``Video``, or ``path`` no path.
         """
+        check_arguments(_DOWNLOAD, locals())
         return await self._engine().download(
             video, Path(path), overwrite=overwrite, on_progress=on_progress
         )
@@ -439,6 +483,20 @@ class EffectsClient:
 
     async def _page(self, number: int, size: int) -> TaskPage:
         return await self._engine().page(number, size)
+
+
+def _check_journal(journal: object) -> None:
+    """Refuse what SQLite would take for a file that is gone once it is closed."""
+    path = os.fspath(journal) if isinstance(journal, _PATH) else None
+    if isinstance(path, bytes):
+        raise TypeError("journal must be a path of text, not of bytes")
+    if path == "":
+        raise SettingsError("journal must name a file; without one leave it out")
+
+
+def _check_batch(run: str | None, download_to: str | os.PathLike[str] | None = None) -> None:
+    check_arguments(_BATCH, {"run": run, "download_to": download_to})
+    check_name("run", run)
 
 
 def _warn_of(advice: str | None) -> None:

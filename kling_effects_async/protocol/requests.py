@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+from kling_effects_async.arguments import Kind, check_arguments
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, check_effect
 from kling_effects_async.errors import EffectRejectedError
 from kling_effects_async.protocol.messages import Base64Of, Body, FileState, Request
@@ -23,12 +24,17 @@ __all__ = [
     "build_query",
     "build_submit",
     "check_external_task_id",
+    "check_task_id",
     "scene_advice",
 ]
 
 # Kling documents no limits. An id becomes part of a path, and a character that some proxy decodes
 # on the way would make a paid task look unknown; so only what every server leaves alone.
 _EXTERNAL_TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@~=+-]{1,128}")
+
+# The service's own ids are its own choice; these characters are in nobody's.
+_NEVER_IN_IDS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ID = Kind("a str", (str,), is_optional=False)
 
 # Stands for an image while the rest of a document is written. A lone surrogate: no text that can be
 # sent as UTF-8 has one.
@@ -103,12 +109,25 @@ def check_external_task_id(external_task_id: str) -> None:
 
     Raises:
         EffectRejectedError: it is empty, longer than 128, or has other than plain characters.
+        TypeError: it is no ``str``.
     """
+    check_arguments({"external_task_id": _ID}, {"external_task_id": external_task_id})
     if not _EXTERNAL_TASK_ID.fullmatch(external_task_id):
         raise EffectRejectedError(
             f"external_task_id {external_task_id[:40]!r} is not safe in a path: "
             "use 1 to 128 of the characters A-Z a-z 0-9 . _ : @ ~ = + -"
         )
+
+
+def check_task_id(task_id: str) -> None:
+    """Refuse what no service can have as the id of a task.
+
+    Raises:
+        EffectRejectedError: it is empty, a dot or two, or has control characters or a surrogate.
+        TypeError: it is no ``str``.
+    """
+    check_arguments({"task_id": _ID}, {"task_id": task_id})
+    _check_segment(task_id, what="task_id")
 
 
 def scene_advice(service: Service, scene: str) -> str | None:
@@ -125,10 +144,14 @@ def scene_advice(service: Service, scene: str) -> str | None:
 
 
 def _get_one(service: Service, any_id: str, *, what: str) -> Request:
-    if any_id in ("", ".", ".."):
-        raise EffectRejectedError(f"{what} must be an id, not {any_id!r}")
+    _check_segment(any_id, what=what)
     path = f"{service.effects_path}/{quote(any_id, safe='')}"
     return Request(method="GET", path=path, is_repeatable=True)
+
+
+def _check_segment(any_id: str, *, what: str) -> None:
+    if any_id in ("", ".", "..") or _NEVER_IN_IDS.search(any_id):
+        raise EffectRejectedError(f"{what} must be an id, not {any_id[:40]!r}")
 
 
 def _callback_address(url: str) -> str:
