@@ -1,0 +1,157 @@
+"""Secrets are cut out of every text; sentences stay as they are."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kling_effects_async.protocol.redaction import redacted
+
+NAMES = (
+    "Signature sign sig token access_token auth_key authKey OSSAccessKeyId AWSAccessKeyId Policy "
+    "Key-Pair-Id X-Amz-Signature X-Amz-Credential X-Amz-Security-Token x-oss-signature q-signature "
+    "GoogleAccessId X-Goog-Signature wsSecret txSecret hmac api_key access_key secret_key password "
+    "KLING_API_KEY KLING_SECRET_KEY"
+).split()
+SECRETS = st.text("abcdefXYZ0123456789+/_-.~%*", min_size=6, max_size=40).map("topsecret{}".format)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "https://v.example/o.mp4?sign=topsecret",
+        "HTTPS://v.example/o.mp4?topsecret",
+        "https://v.example/o.mp4#topsecret",
+        "//img.example/a.jpg?Expires=1&topsecret",
+        "v.example/o.mp4?Expires=1&topsecret",
+        "/o.mp4?Expires=1&topsecret",
+        "o.mp4?Expires\\u003d1\\u0026topsecret",
+        "https%3A%2F%2Fv.example%2Fo.mp4%3Fsign%3Dtopsecret",
+        "https%3A%2F%2Fv.example%2Fo.mp4%3FExpires%3D1%26Signature%3Dtopsecret",
+        "https://user:topsecret@v.example/o.mp4",
+        "socks5://user:topsecret@proxy.example",
+        "//user:topsecret@v.example/o.mp4",
+        "Authorization: Bearer topsecret",
+        "Authorization: Basic topsecret",
+        "Proxy-Authorization: Basic dG9wc2VjcmV0topsecret==",
+        "{'Authorization': 'Basic topsecret'}",
+        "Basic topsecret=",
+        "invalid token sk-topsecret",
+        "api-key-kling-topsecret",
+        "your key API-KEY-KLING-topsecret",
+        "eyJtopsecret.eyJtopsecret.topsecret",
+        "Bearer%20eyJtopsecret.eyJtopsecret.topsecret",
+        "whsec_topsecret",
+        '{"token": "topsecret"}',
+        '{\\"auth_key\\":\\"topsecret\\"}',
+        "AWS4-HMAC-SHA256 Credential=topsecret/2026, Signature=topsecret",
+    ],
+)
+def test_secrets_are_cut_out_of_texts(secret: str) -> None:
+    """Fault 67: secrets in errors."""
+    assert "topsecret" not in redacted(f"before {secret} after")
+    assert redacted(f"before {secret} after").startswith("before ")
+    assert redacted(f"before {secret} after").endswith(" after")
+
+
+@given(
+    st.sampled_from(["", "see ", "//h.example/a?x=1&", "h.example/a?", "(", "a=1&", "{", "a,"]),
+    st.sampled_from(NAMES),
+    st.sampled_from(["=", "%3D", "%3d"]),
+    SECRETS,
+)
+def test_the_value_of_a_secret_pair_is_never_shown(
+    before: str, name: str, equals: str, secret: str
+) -> None:
+    for spelled in (name, name.lower(), name.upper()):
+        assert "topsecret" not in redacted(f"{before}{spelled}{equals}{secret} after")
+
+
+@given(
+    st.sampled_from(["", "//", "http://", "HTTPS://", "/", "../"]),
+    st.from_regex(r"[a-z0-9.-]{1,20}(/[A-Za-z0-9._~%-]{0,20}){0,3}", fullmatch=True),
+    st.from_regex(r"[A-Za-z-]{1,12}", fullmatch=True),
+    SECRETS,
+)
+def test_a_signed_address_is_shown_up_to_its_query(
+    scheme: str, address: str, name: str, secret: str
+) -> None:
+    text = redacted(f"at {scheme}{address}?{name}={secret}, gone")
+    assert "topsecret" not in text
+    assert text.endswith("?... gone")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "what? The design=5 holds; is it and/or? Yes: 3 > 2 # a note",
+        "basic rules apply, and basic authentication failed",
+        "Authorization failed: the token is invalid, or the signature does not match",
+        "invalid token: expired; sign in again, and check the policy",
+        "image.mp4? image/jpeg? a.b/c? C# and F#",
+        "code 1201: Task not found by id/external id: keb-0123456789abcdef",
+        "/v1/videos/effects answered 404, see https://app.klingai.com/global/dev/document-api",
+        "write to support@kling.ai // or wait",
+        "图片太大了？请压缩后重试。",
+        "monkeyJson.a.b",
+    ],
+)
+def test_sentences_stay_as_they_are(sentence: str) -> None:
+    assert redacted(sentence) == sentence
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            "what is the token? sign policy signature basic (see a/b) 5 # no! b.jpg, key".split()
+        )
+    )
+)
+def test_plain_words_in_any_order_stay_as_they_are(words: list[str]) -> None:
+    assert redacted(" ".join(words)) == " ".join(words)
+
+
+@given(st.text() | st.text("eyJ.?=&#/@: -_sk%3DFBasicearr'\"\\"))
+@example("Signature=https://a@b?c")
+def test_a_redacted_text_stays_as_it_is(text: str) -> None:
+    assert redacted(redacted(text)) == redacted(text)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "http://",
+        "//",
+        "//a",
+        "-eyJ",
+        "eyJa.",
+        "eyJ-a.b",
+        "?",
+        "?a",
+        "=",
+        "sign",
+        "token",
+        "secret_",
+        "access_key",
+        "basic ",
+        "basic  a",
+        "bearer ",
+        "authorization: ",
+        "sk-",
+        "api-key-kling-",
+        "whsec_",
+        "%3F",
+        '"',
+        '\\" : ',
+        "a@",
+        " ",
+    ],
+)
+def test_time_grows_with_the_text_and_no_faster(piece: str) -> None:
+    """Whoever writes the text could stop the loop otherwise: a square would take minutes."""
+    begin_s = time.process_time()
+    redacted(piece * (400_000 // len(piece)))
+    assert time.process_time() - begin_s < 5
