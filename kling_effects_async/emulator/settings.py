@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import enum
-import math
+import numbers
 import time
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from attrs import Attribute, converters, field, frozen, validators
+
+from kling_effects_async.arguments import Kind, check_arguments
 
 __all__ = [
     "DEFAULT_ACCESS_KEYS",
@@ -32,6 +34,22 @@ DEFAULT_ACCESS_KEYS: Mapping[str, str] = MappingProxyType(
     {"emulator-access": "emulator-secret-of-at-least-32-bytes"}
 )
 
+# Emulated time is Unix time, which has to stay one that can be written: at the highest speed the
+# year 9999 comes after four minutes.
+_SPEEDS = (1e-9, 1e9)
+_LONGEST_S = 1e9
+
+_KINDS = {
+    "host": Kind("a str", (str,), is_optional=False),
+    "port": Kind("a whole number", (int,), is_optional=False),
+    "slots": Kind("a whole number", (int,)),
+    "seed": Kind("a whole number or a str", (int, str)),
+    "wall": Kind("a function that returns Unix time", has=("__call__",), is_optional=False),
+    "access_keys": Kind("a mapping of access keys to secret keys", (Mapping,), is_optional=False),
+    "units_per_scene": Kind("a mapping of scenes to units", (Mapping,), is_optional=False),
+    "webhook_secret": Kind("a str", (str,)),
+}
+
 # PyJWT warns below 32 bytes, and RFC 7518 section 3.2 demands as many as the hash is long.
 _SHORTEST_SECRET_BYTES = 32
 
@@ -40,7 +58,16 @@ class EmulatorError(RuntimeError):
     """The emulator cannot start or was used outside its ``async with``; the message says why."""
 
 
-class ReplyShape(enum.Enum):
+class _Choice(enum.Enum):
+    """A member may be given as its value, which is a word."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        words = ", ".join(repr(member.value) for member in cls)
+        raise ValueError(f"{cls.__name__} must be one of {words}, not {value!r}")
+
+
+class ReplyShape(_Choice):
     """How the gateway wraps its answers. The official paths always answer ``FLAT``.
 
     FLAT: Kling's own envelope, as the gateway's query page shows it.
@@ -55,7 +82,7 @@ class ReplyShape(enum.Enum):
     WRAPPED_TWICE = "wrapped_twice"
 
 
-class RepeatedId(enum.Enum):
+class RepeatedId(_Choice):
     """What happens to a submit whose ``external_task_id`` was used before.
 
     REFUSE: HTTP 400, code 1201, and nothing is charged: seen at Kling in 2026, account-wide.
@@ -66,7 +93,7 @@ class RepeatedId(enum.Enum):
     ACCEPT = "accept"
 
 
-class UnknownTask(enum.Enum):
+class UnknownTask(_Choice):
     """What a query answers when no task has the id.
 
     KLING: HTTP 400, code 1201, ``Task not found by id/external id: ...``. Seen at Kling's own
@@ -84,7 +111,7 @@ class UnknownTask(enum.Enum):
     EMPTY = "empty"
 
 
-class RetiredScenes(enum.Enum):
+class RetiredScenes(_Choice):
     """What happens to a submit of a scene that neither of Kling's newest lists names (2026-09).
 
     ACCEPT: a task like any other; ``hug`` and ``squish`` are such scenes.
@@ -96,7 +123,7 @@ class RetiredScenes(enum.Enum):
     REFUSE = "refuse"
 
 
-class Clips(enum.Enum):
+class Clips(_Choice):
     """What the videos show.
 
     PREVIEW and TEST are rendered from the caller's picture, in good and in small; STOCK is one tiny
@@ -121,12 +148,41 @@ def _long_enough(
         )
 
 
+def _kind(_settings: Settings, attribute: Attribute[Any], value: object) -> None:
+    check_arguments(_KINDS, {attribute.name: value})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_speed(_settings: Settings, _attribute: Attribute[float], speed: float) -> None:
+    lowest, highest = _SPEEDS
+    if not (_is_number(speed) and lowest <= speed <= highest):
+        raise ValueError(f"speed must be a number from {lowest:g} to {highest:g}, not {speed!r}")
+
+
+def _is_span(_settings: Settings, attribute: Attribute[float], seconds: float) -> None:
+    if not (_is_number(seconds) and 0 <= seconds <= _LONGEST_S):
+        raise ValueError(
+            f"{attribute.name} must be seconds from 0 to {_LONGEST_S:g}, not {seconds!r}"
+        )
+
+
+def _is_flag(_settings: Settings, attribute: Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {type(value).__name__}")
+
+
 def _keys(keys: Collection[str]) -> tuple[str, ...]:
-    # A single str would be taken for many keys of one letter.
+    # A single str would be taken for many keys of one letter; without a key it is refused.
     return () if isinstance(keys, str) else tuple(keys)
 
 
 def _has_keys(_settings: Settings, attribute: Attribute[Any], keys: Collection[str]) -> None:
+    texts = [*keys, *(keys.values() if isinstance(keys, Mapping) else ())]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{attribute.name} must hold keys as str alone")
     if not keys or not all(keys):
         raise ValueError(f"{attribute.name} must hold at least one key, and no empty one")
 
@@ -148,9 +204,12 @@ def _is_signing_secret(
 def _are_seconds(_settings: Settings, _attribute: Attribute[Any], seconds: TaskSeconds) -> None:
     if callable(seconds):
         return
-    low, high = seconds if isinstance(seconds, tuple) else (seconds, seconds)
-    if not 0 <= low <= high < math.inf:
-        raise ValueError(f"task_seconds must be seconds or (low, high), not {seconds!r}")
+    bounds = seconds if isinstance(seconds, tuple) else (seconds, seconds)
+    are_numbers = len([bound for bound in bounds if _is_number(bound)]) == len(bounds) == 2
+    if not (are_numbers and 0 <= bounds[0] <= bounds[1] <= _LONGEST_S):
+        raise ValueError(
+            f"task_seconds must be seconds or (low, high), 0 to {_LONGEST_S:g}, not {seconds!r}"
+        )
 
 
 def _are_units(_settings: Settings, attribute: Attribute[Any], units: str | Decimal) -> None:
@@ -160,6 +219,18 @@ def _are_units(_settings: Settings, attribute: Attribute[Any], units: str | Deci
         is_number = False
     if not is_number:
         raise ValueError(f"{attribute.name} must be a number of units such as 2 or 3.5")
+
+
+def _texts(prices: Mapping[str, object]) -> Any:
+    """The prices as the wire wants them, as texts."""
+    if not isinstance(prices, Mapping):
+        return prices  # the validator says what is wrong
+    return {scene: str(units) for scene, units in prices.items()}
+
+
+def _are_prices(settings: Settings, attribute: Attribute[Any], prices: Mapping[str, str]) -> None:
+    for units in prices.values():
+        _are_units(settings, attribute, units)
 
 
 def _decimal(units: str | float | Decimal | None) -> Decimal | str | None:
@@ -175,38 +246,42 @@ def _decimal(units: str | float | Decimal | None) -> Decimal | str | None:
 class Settings:
     """The arguments of ``Emulator``; its docstring explains them."""
 
-    host: str = "127.0.0.1"
-    port: int = field(default=0, validator=[validators.ge(0), validators.le(65535)])
-    speed: float = field(default=1.0, validator=validators.gt(0))
+    host: str = field(default="127.0.0.1", validator=_kind)
+    port: int = field(default=0, validator=[_kind, validators.ge(0), validators.le(65535)])
+    speed: float = field(default=1.0, validator=_is_speed)
     reply_shape: ReplyShape = field(default=ReplyShape.FLAT, converter=ReplyShape)
-    slots: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    slots: int | None = field(
+        default=None, validator=[_kind, validators.optional(validators.ge(1))]
+    )
     task_seconds: TaskSeconds = field(default=(40.0, 90.0), validator=_are_seconds)
-    refresh_s: float = field(default=0.0, validator=validators.ge(0))
+    refresh_s: float = field(default=0.0, validator=_is_span)
     repeated_external_id: RepeatedId = field(default=RepeatedId.REFUSE, converter=RepeatedId)
     unknown_task: UnknownTask | None = field(
         default=None, converter=converters.optional(UnknownTask)
     )
     retired_scenes: RetiredScenes = field(default=RetiredScenes.ACCEPT, converter=RetiredScenes)
-    requires_model_fields: bool = True
-    finds_external_ids: bool = True
-    lists_tasks: bool = True
+    requires_model_fields: bool = field(default=True, validator=_is_flag)
+    finds_external_ids: bool = field(default=True, validator=_is_flag)
+    lists_tasks: bool = field(default=True, validator=_is_flag)
     bearer_keys: tuple[str, ...] = field(
         default=("emulator-key",), converter=_keys, validator=_has_keys, repr=False
     )
     access_keys: Mapping[str, str] = field(
-        default=DEFAULT_ACCESS_KEYS, validator=[_has_keys, _long_enough], repr=False
+        default=DEFAULT_ACCESS_KEYS, validator=[_kind, _has_keys, _long_enough], repr=False
     )
-    webhook_secret: str | None = field(default=None, validator=_is_signing_secret, repr=False)
+    webhook_secret: str | None = field(
+        default=None, validator=[_kind, _is_signing_secret], repr=False
+    )
     clips: Clips = field(default=Clips.PREVIEW, converter=Clips)
-    units: str = field(default="2", validator=_are_units)
+    units: str = field(default="2", converter=str, validator=_are_units)
     units_per_scene: Mapping[str, str] = field(
-        factory=dict, validator=validators.deep_mapping(value_validator=_are_units)
+        factory=dict, converter=_texts, validator=[_kind, _are_prices]
     )
     balance_units: Decimal | None = field(
         default=None, converter=_decimal, validator=validators.optional(_are_units)
     )
-    seed: int | None = None
-    wall: Callable[[], float] = field(default=time.time, repr=False)
+    seed: int | None = field(default=None, validator=_kind)
+    wall: Callable[[], float] = field(default=time.time, validator=_kind, repr=False)
 
     def units_of(self, scene: str) -> str:
         """What a finished task of this scene costs, in Kling's resource units."""
