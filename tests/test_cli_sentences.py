@@ -34,7 +34,8 @@ from tests.test_plan import SQUISH, plan
 PACKAGE = Path(kling_effects_async.__file__).parent
 # Raised where a program, and no command line, is at fault; or said to programs alone.
 _FOR_PROGRAMS = {"TypeError", "ValueError", "RuntimeError", "AssertionError", "AttributeError"}
-_CALLS_FOR_PROGRAMS = {"add_note", "warn", "execute", "open"}
+# ``Kind`` describes what a TypeError says an argument must be.
+_CALLS_FOR_PROGRAMS = {"add_note", "warn", "execute", "open", "Kind"}
 
 
 # -- every message of the library
