@@ -231,7 +231,7 @@ class TransportError(KlingEffectsError):
             ``False`` is it certain that a submit created no task.
     """
 
-    retryable = True
+    retryable: bool = True
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
         self.sent = sent
@@ -249,7 +249,7 @@ class RequestTimeoutError(TransportError, TimeoutError):
 class TlsError(TransportError):
     """The server's certificate is not to be trusted; the connection is never made without one."""
 
-    retryable = False
+    retryable: bool = False
 
 
 class ProxyError(TransportError):
@@ -260,10 +260,8 @@ class ProxyError(TransportError):
     """
 
     def __init__(self, message: str, *, sent: bool = True, retryable: bool = False) -> None:
-        self.retryable = retryable
+        self.retryable: bool = retryable
         super().__init__(message, sent=sent)
-
-    retryable = False
 
 
 class SubmissionUncertainError(TransportError):
@@ -277,7 +275,7 @@ class SubmissionUncertainError(TransportError):
         scene: the scene it was submitted for.
     """
 
-    retryable = False  # a person looks first
+    retryable: bool = False  # a person looks first
 
     def __init__(self, message: str, *, external_task_id: str, scene: str) -> None:
         self.external_task_id = external_task_id
@@ -294,7 +292,7 @@ class ReplyError(KlingEffectsError):
         may_be_accepted: whether a submit answered like this can have created a task all the same.
     """
 
-    retryable = True
+    retryable: bool = True
 
     def __init__(
         self,
@@ -366,13 +364,13 @@ class ApiError(KlingEffectsError):
 class AuthenticationError(ApiError):
     """The key or token is missing, wrong, not valid yet, or expired."""
 
-    scope = Scope.ACCOUNT
+    scope: Scope = Scope.ACCOUNT
 
 
 class AccountError(ApiError):
     """The account is blocked, has nothing left, or lacks the right; a person has to act."""
 
-    scope = Scope.ACCOUNT
+    scope: Scope = Scope.ACCOUNT
 
 
 class InvalidRequestError(ApiError):
@@ -407,7 +405,7 @@ class ContentRejectedError(ApiError):
 class RateLimitError(ApiError):
     """Requests come too fast; the same request is fine after a pause."""
 
-    scope = Scope.PACE
+    scope: Scope = Scope.PACE
 
 
 class ConcurrencyLimitError(RateLimitError):
@@ -615,7 +613,7 @@ class AccountChangedError(KlingEffectsError):
         other_account: the account that the journal holds the job under.
     """
 
-    scope = Scope.ACCOUNT
+    scope: Scope = Scope.ACCOUNT
 
     def __init__(self, *, external_task_id: str, account: str, other_account: str) -> None:
         self.external_task_id = external_task_id
