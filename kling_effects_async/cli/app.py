@@ -56,9 +56,10 @@ def _show_version(context: click.Context, _option: click.Parameter, is_wanted: b
 def app() -> None:
     """Kling's video effects: a photograph in, a short clip out.
 
-    The key comes from KLING_API_KEY (a gateway's), or from KLING_ACCESS_KEY and KLING_SECRET_KEY
-    (Kling's own); KLING_SERVICE chooses the service. Without a key there, it is the table [kling]
-    of config.toml in your settings folder: api_key, access_key, secret_key, service.
+    The key comes from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
+    KLING_SECRET_KEY (Kling's older pair); KLING_SERVICE chooses the service. Without a key there,
+    it is the table [kling] of config.toml in your settings folder: api_key, access_key, secret_key,
+    service.
     """
 
 
