@@ -15,15 +15,13 @@ from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.flow import flow
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.spending.account import Account
-from kling_effects_async.spending.job import OPEN, Job, JobState
+from kling_effects_async.spending.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.spending.plan import effect_of, image_hashes_of
 from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["resumed"]
 
 _log = logging.getLogger(__name__)
-
-_IN_DOUBT = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
 
 
 async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome, None]:
@@ -71,7 +69,7 @@ async def _seen_through(engine: Engine, account: Account, job: Job, folder: Path
 
 async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect | None) -> Watch:
     """The watch of a job's task; where there is none yet, there is after this."""
-    if job.state in _IN_DOUBT:
+    if job.state in UNSETTLED:
         job = await account.settle(job)
     if job.state is not JobState.PLANNED:
         return await account.take_up(job)

@@ -8,6 +8,7 @@ from kling_effects_async import Job, JobState
 from kling_effects_async.cli.commands import adopt_command
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
+from kling_effects_async.spending.job import UNSETTLED
 
 __all__ = ["greeting", "refuse_ended", "refuse_of_other_account"]
 
@@ -67,7 +68,7 @@ def refuse_of_other_account(
 
 def greeting(job: Job, one_more: str) -> str | None:
     """What to say of a job that has a task, or may have one; ``None`` if it surely has none."""
-    if job.state in (JobState.SUBMITTING, JobState.AMBIGUOUS):
+    if job.state in UNSETTLED:
         return "this job was being submitted before, and its answer was lost: looking for its task"
     if job.task_id is None:
         return None

@@ -11,12 +11,10 @@ from attrs import define, field
 from kling_effects_async import Job, JobState
 from kling_effects_async.cli.commands import resume_command, settle_command
 
-__all__ = ["IN_DOUBT", "JobTally", "counted", "uncertain_lines"]
+__all__ = ["JobTally", "counted", "uncertain_lines"]
 
 # So many uncertain jobs are named; a person settles them one by one.
 _NAMED = 10
-# The second only if the process that submits it is dead.
-IN_DOUBT = (JobState.AMBIGUOUS, JobState.SUBMITTING)
 
 
 @define

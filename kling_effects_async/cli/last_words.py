@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from kling_effects_async import JobState
 from kling_effects_async.cli.commands import resume_command
 from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.job_tally import IN_DOUBT, JobTally, counted, uncertain_lines
+from kling_effects_async.cli.job_tally import JobTally, counted, uncertain_lines
 from kling_effects_async.cli.other_accounts import lines_of_others
 from kling_effects_async.cli.resumption import Resumption, Wanted
+from kling_effects_async.spending.job import UNSETTLED
 
 __all__ = ["last_words"]
 
@@ -43,7 +44,7 @@ def last_words(
 
 
 def _code_of_all(resumption: Resumption, ours: JobTally) -> ExitCode:
-    if ours.number(IN_DOUBT):
+    if ours.number(UNSETTLED):
         return ExitCode.UNCERTAIN
     if not resumption.failed:
         return ExitCode.NOT_PRINTED if resumption.is_unprinted else ExitCode.DONE

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from kling_effects_async import BudgetExceededError, Effect, Job, JobState, Journal, Service
+from kling_effects_async import BudgetExceededError, Effect, Job, Journal, Service
 from kling_effects_async.cli.order import Order
 from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.spending.budget import Budget
+from kling_effects_async.spending.job import UNSENT
 from kling_effects_async.spending.store import MemoryStore
 
 __all__ = ["is_to_be_sent"]
-
-_UNSENT = (JobState.PLANNED, JobState.REFUSED)
 
 
 async def is_to_be_sent(
@@ -23,7 +22,7 @@ async def is_to_be_sent(
     """
     build_submit(service, effect, external_task_id=job.external_task_id)
     held = None if journal is None else await journal.get(job.account, job.external_task_id)
-    if held is not None and (held.state not in _UNSENT or held.fingerprint != job.fingerprint):
+    if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):
         return False
     try:
         await Budget(order.budget_units, journal or MemoryStore()).reserve(job)

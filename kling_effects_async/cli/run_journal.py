@@ -12,12 +12,11 @@ from kling_effects_async import Job, JobState, Journal, JournalError
 from kling_effects_async.cli.sentences import in_our_words
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
+from kling_effects_async.spending.job import UNSENT, UNSETTLED
 
 __all__ = ["note_saved", "run_journal", "text_of"]
 
-_UNSENT = (JobState.PLANNED, JobState.REFUSED)
 _SAVEABLE = (JobState.SUCCEEDED, JobState.DOWNLOADED)
-_IN_DOUBT = (JobState.SUBMITTING, JobState.AMBIGUOUS)
 
 
 @asynccontextmanager
@@ -48,9 +47,9 @@ async def _have_the_last_word(journal: Journal, account: str, trail: Trail) -> N
 
 
 def _stage_of(job: Job | None) -> Stage:
-    if job is None or job.state in _UNSENT:
+    if job is None or job.state in UNSENT:
         return Stage.NOTHING_SENT
-    if job.state in _IN_DOUBT:
+    if job.state in UNSETTLED:
         return Stage.SUBMITTING
     return Stage.NOTHING_SENT if job.task_id is None else Stage.ACCEPTED
 

@@ -18,12 +18,11 @@ from kling_effects_async.cli.journal import explained, journal_file
 from kling_effects_async.cli.look_up import Ways, look_up
 from kling_effects_async.cli.show_job import no_such_job
 from kling_effects_async.cli.talk import say
-from kling_effects_async.spending.job import FOLLOWERS
+from kling_effects_async.spending.job import FOLLOWERS, UNSETTLED
 from kling_effects_async.spending.plan import effect_of
 
 __all__ = ["Decision", "settle_job"]
 
-_IN_DOUBT = (JobState.SUBMITTING, JobState.AMBIGUOUS)
 _PERSON = "a person said {}"
 _WHY_NOT = {
     JobState.PLANNED: "nothing was sent for it yet: kling-effects jobs resume submits it",
@@ -67,7 +66,7 @@ async def _settle(place: Path, decision: Decision, secrets: list[str]) -> JobSta
             return await _abandon(journal, job)
         if decision.is_to_resubmit:
             return await _resubmit(journal, job)
-        if job.state not in _IN_DOUBT:
+        if job.state not in UNSETTLED:
             raise _refused(job, "settled")
         settings = needed_settings(decision.service)
         secrets += secrets_of(settings.credentials)
@@ -106,7 +105,7 @@ async def _abandon(journal: Journal, job: Job) -> JobState:
 
 
 async def _resubmit(journal: Journal, job: Job) -> JobState:
-    if job.state not in (*_IN_DOUBT, JobState.REFUSED):
+    if job.state not in (*UNSETTLED, JobState.REFUSED):
         raise _refused(job, "submitted again")
     if effect_of(job) is None:
         raise _refused(

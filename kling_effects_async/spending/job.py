@@ -28,7 +28,17 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-__all__ = ["FOLLOWERS", "OPEN", "PAID", "Job", "JobState", "Transition", "has_work_left"]
+__all__ = [
+    "FOLLOWERS",
+    "OPEN",
+    "PAID",
+    "UNSENT",
+    "UNSETTLED",
+    "Job",
+    "JobState",
+    "Transition",
+    "has_work_left",
+]
 
 
 class JobState(enum.Enum):
@@ -75,6 +85,10 @@ PAID = frozenset(
         JobState.DOWNLOADED,
     }
 )
+# An answer was lost, or its process died: a task may exist.
+UNSETTLED = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
+# No task is known of it, and none is to be looked for: asked for, it is submitted.
+UNSENT = frozenset({JobState.PLANNED, JobState.REFUSED})
 # Work is left, whatever was asked for.
 OPEN = frozenset({JobState.PLANNED, JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.ACCEPTED})
 

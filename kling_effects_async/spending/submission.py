@@ -48,12 +48,13 @@ from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.attempts import Attempts
 from kling_effects_async.spending.budget import Budget
 from kling_effects_async.spending.gate import Gate
-from kling_effects_async.spending.job import Job, JobState
+from kling_effects_async.spending.job import UNSETTLED, Job, JobState
 from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
 from kling_effects_async.spending.plan import is_made_here
 from kling_effects_async.spending.slots import Place, Slots
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock, sleep
+from kling_effects_async.transport.unforeseen import class_and_place
 
 __all__ = ["Submitter", "Wire"]
 
@@ -63,7 +64,6 @@ _log = logging.getLogger(__name__)
 _SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S = 1.0, 30.0
 
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
-_IN_DOUBT = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
 
 
 @frozen
@@ -137,7 +137,7 @@ class Submitter:
                 raise EffectRejectedError(
                     f"job {job.external_task_id!r} was given up: use another external_task_id"
                 )
-            if job.state in _IN_DOUBT:
+            if job.state in UNSETTLED:
                 job = await self._settled(job)
             if job.state is JobState.REFUSED:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
@@ -151,7 +151,7 @@ class Submitter:
         """
         async with self._turn_of(job.external_task_id):
             job = await self._as_it_stands(job)
-            return await self._settled(job) if job.state in _IN_DOUBT else job
+            return await self._settled(job) if job.state in UNSETTLED else job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
         """Give up a job that is only planned, once nobody submits it any more.
@@ -246,9 +246,9 @@ class Submitter:
         except KlingEffectsError:
             raise
         except Exception as fault:
-            name = type(fault).__name__
-            await self._doubt(job, note=f"a fault that nobody foresaw: {name}")
-            raise _uncertain(job, None, reason=name) from fault
+            what = class_and_place(fault)
+            await self._doubt(job, note=f"a fault that nobody foresaw: {what}")
+            raise _uncertain(job, None, reason=what) from fault
 
     async def _post(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
         try:
