@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,11 @@ settings.load_profile("ours")
 asyncio.set_event_loop(None)
 
 PHOTOS = Path(kling_effects_async.emulator.__file__).with_name("photos")
+
+# Whoever starts the suite in the background of a script has it ignore Ctrl-C, and every process
+# that a test starts would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
