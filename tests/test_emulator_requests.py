@@ -294,7 +294,7 @@ async def test_a_gateway_without_model_fields_serves_a_client_that_sends_none(ca
 @asynccontextmanager
 async def half_sent(emulator: Emulator, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
     """So many submits of 9 MB that never come to their end."""
-    head = f"POST {GATEWAY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer emulator-key\r\n"
+    head = f"POST {GATEWAY} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer emulator-key\r\n"
     typed = head + "Content-Type: application/json\r\nContent-Length: 9000000\r\n\r\n{"
     port = int(emulator.url.rpartition(":")[2])
     pipes = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]

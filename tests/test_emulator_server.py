@@ -210,31 +210,6 @@ async def test_a_fault_that_is_no_json_is_refused(body: bytes) -> None:
         assert answer.status == 400
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Host": "evil.example"}, 403),
-        ({"Host": "127.0.0.1.evil.example:8787"}, 403),
-        ({"Host": "192.0.2.1"}, 403),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Host": "localhost:8787"}, 200),
-        ({"Host": "[::1]:8787"}, 200),
-        ({"Origin": "http://127.0.0.1:3000"}, 200),
-    ],
-)
-async def test_a_web_page_of_elsewhere_reaches_no_control_route(
-    headers: dict[str, str], status: int
-) -> None:
-    """Fault 95: neither by a request of its own nor by a name of its own that points here."""
-    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        for method, path in (("GET", "ledger"), ("GET", "requests"), ("POST", "faults")):
-            options = {"json": {"fault": "html"}} if method == "POST" else {}
-            answer = await caller.ask(method, f"/_emulator/{path}", headers=headers, **options)
-            assert answer.status == status
-        assert emulator.faults_left == (status == 200)
-
-
 async def test_a_fault_is_scripted_as_json_alone() -> None:
     """Fault 95: a page of another site can send text without asking first, but not JSON."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:

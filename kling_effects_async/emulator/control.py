@@ -6,9 +6,9 @@
 
 A fault is one of ``Fault``'s constructors by name with its arguments; ``times`` is 1 if absent.
 
-There is no key on these paths. They are served to programs of this machine, and not to pages in its
-browsers: a page of another site can send a request here, but not without its ``Origin``, not as
-JSON, and, where it made its own name point here, not without that name as ``Host``.
+There is no key on these paths. They are served to programs of this machine, and a fault is taken as
+JSON only, which a page of another site cannot send without asking first; ``origins`` refuses such
+pages on every path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from aiohttp import hdrs, web
 from attrs import asdict
 
 from kling_effects_async.emulator.bodies import read_body
-from kling_effects_async.emulator.callbacks import is_loopback
 from kling_effects_async.emulator.faults import Fault
 from kling_effects_async.emulator.json_body import check_content_type, read_json
 from kling_effects_async.emulator.refusals import RefusedError
@@ -74,7 +73,3 @@ def _says_no(status: int, why: str) -> web.Response:
 def _only_from_here(request: web.Request) -> None:
     if request.remote is None or not ipaddress.ip_address(request.remote).is_loopback:
         raise web.HTTPForbidden(text="only programs on this machine may ask this")
-    origin = request.headers.get(hdrs.ORIGIN)
-    addresses = [f"http://{request.host}", *([] if origin is None else [origin])]
-    if not all(map(is_loopback, addresses)):
-        raise web.HTTPForbidden(text="asked under another machine's name, or by a web page")

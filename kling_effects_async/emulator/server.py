@@ -25,6 +25,7 @@ from kling_effects_async.emulator.control import add_control_routes
 from kling_effects_async.emulator.fault_queues import FaultQueues
 from kling_effects_async.emulator.faults import Fault
 from kling_effects_async.emulator.ledger import Ledger
+from kling_effects_async.emulator.origins import from_here_only
 from kling_effects_async.emulator.request_log import logging_requests
 from kling_effects_async.emulator.routes import ACCOUNT, add_routes
 from kling_effects_async.emulator.service import Service
@@ -234,7 +235,8 @@ class Emulator:
 
     def _application(self, service: Service) -> web.Application:
         app = web.Application(
-            middlewares=[logging_requests, troubling, refusing], client_max_size=BODY_LIMIT_BYTES
+            middlewares=[logging_requests, from_here_only, troubling, refusing],
+            client_max_size=BODY_LIMIT_BYTES,
         )
         app[SERVICE] = service
         app[ACCOUNT] = Account(self.settings.bearer_keys, self.settings.access_keys)
