@@ -77,13 +77,13 @@ def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 async def kling_at(emulator: Emulator, *arguments: object, folder: Path) -> Ended:
     """Run one command line against an emulator of this loop, with its key in the environment."""
-    environ = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.settings.bearer_keys[0]}
+    environ = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.api_key}
     return await asyncio.to_thread(kling, *arguments, folder=folder, **environ)
 
 
 async def started(at: Emulator, *arguments: str | Path, folder: Path) -> asyncio.subprocess.Process:
     """The same command line as a process of its own, to be met by signals."""
-    environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "emulator-key"}
+    environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": at.api_key}
     return await asyncio.create_subprocess_exec(
         *[sys.executable, "-m", "kling_effects_async", *arguments],
         cwd=folder,

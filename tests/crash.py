@@ -59,6 +59,7 @@ __all__ = ["RULES", "Rule", "Tally", "crash"]
 JOBS = 30
 # After so many kills at most a batch is left alone: what remains of it is always the same.
 KILLS_EACH = 12
+KEY = "a-key-of-the-crashing-process"
 TIMEOUT_S = 0.5
 # An unkilled batch takes about two seconds; on a busy machine it may take many more.
 LIFE_S = 40.0
@@ -185,7 +186,7 @@ class Batch:
 
     def client(self, journal: Journal) -> EffectsClient:
         return EffectsClient(
-            BearerToken("emulator-key"),
+            BearerToken(KEY),
             service=Service.gateway(self.url),
             journal=journal,
             retry=RetryPolicy(
@@ -259,6 +260,7 @@ def serve(rule: Rule, told: Connection) -> None:
 
 async def _serve(rule: Rule, told: Connection) -> None:
     async with Emulator(
+        bearer_keys=[KEY],
         clips=Clips.STOCK,
         speed=600,
         task_seconds=(30.0, 120.0),

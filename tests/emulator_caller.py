@@ -19,7 +19,7 @@ from kling_effects_async.emulator import Emulator
 
 GATEWAY = "/kling/v1/videos/effects"
 OFFICIAL = "/v1/videos/effects"
-KEY = "Bearer emulator-key"
+_OWN_KEY = "the emulator's own key"
 
 _PHOTOS = Path(kling_effects_async.emulator.__file__).with_name("photos")
 PICTURE = base64.b64encode((_PHOTOS / "cat.jpg").read_bytes()).decode()
@@ -78,12 +78,13 @@ class Caller:
 
 @asynccontextmanager
 async def calling(
-    emulator: Emulator, path: str = GATEWAY, authorization: str | None = KEY
+    emulator: Emulator, path: str = GATEWAY, authorization: str | None = _OWN_KEY
 ) -> AsyncIterator[Caller]:
     # A fresh connection each time, because aiohttp repeats a GET on a kept one that was cut.
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(emulator.url, connector=connector) as session:
-        yield Caller(session, path, authorization)
+        own = f"Bearer {emulator.api_key}"
+        yield Caller(session, path, own if authorization is _OWN_KEY else authorization)
 
 
 def single(**changes: object) -> dict[str, object]:

@@ -239,7 +239,7 @@ async def test_the_scheme_of_a_service_may_be_in_capitals(
                     kling,
                     *["run", "squish", cat, *option],
                     folder=tmp_path,
-                    KLING_API_KEY="emulator-key",
+                    KLING_API_KEY=emulator.api_key,
                     **environ,
                 )
             )
@@ -259,7 +259,9 @@ def write_config(folder: Path, *lines: str) -> Path:
 
 async def test_the_key_may_come_from_the_settings_file(cat: Path, tmp_path: Path) -> None:
     async with Emulator(clips=Clips.STOCK, speed=1e6) as emulator:
-        config = write_config(tmp_path, f'service = "{emulator.url}"', 'api_key = "emulator-key"')
+        config = write_config(
+            tmp_path, f'service = "{emulator.url}"', f'api_key = "{emulator.api_key}"'
+        )
         config.chmod(0o600)
         ended = await asyncio.to_thread(kling, "run", "squish", cat, "-o", "a.mp4", folder=tmp_path)
     assert (ended.code, emulator.ledger.total) == (0, 1)

@@ -279,7 +279,7 @@ async def test_a_job_of_the_same_service_under_another_key_is_not_sent_again(
     cat: Path, db: Path
 ) -> None:
     """Fault 72: the key was rotated, the journal is the old one."""
-    async with emulator(bearer_keys=["emulator-key", "old-key"]) as at:
+    async with emulator(bearer_keys=["new-key", "old-key"]) as at:
         environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "old-key"}
         line = ["run", "squish", str(cat), "--journal", db.name, "-o", "a.mp4"]
         await asyncio.to_thread(kling, *line, folder=db.parent, **environ)

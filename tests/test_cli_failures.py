@@ -106,7 +106,7 @@ async def test_the_command_to_go_on_repeats_the_service_it_was_told(
     async with emulator() as at:
         at.fail_next(Fault.expired(), times=2)
         arguments = ["run", "squish", cat, "--service", at.url]
-        environ = {"KLING_API_KEY": "emulator-key"}
+        environ = {"KLING_API_KEY": at.api_key}
         ended = await asyncio.to_thread(kling, *arguments, folder=tmp_path, **environ)
         assert f"--service {at.url}" in ended.last_command
 

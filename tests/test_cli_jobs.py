@@ -78,8 +78,8 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "effects.db"
 
 
-def account_at(at: Emulator, key: str = "emulator-key") -> str:
-    return account_name(Service.gateway(at.url), BearerToken(key))
+def account_at(at: Emulator, key: str | None = None) -> str:
+    return account_name(Service.gateway(at.url), BearerToken(key or at.api_key))
 
 
 async def write(
@@ -575,25 +575,25 @@ async def test_one_reason_for_many_jobs_is_said_once_and_is_the_exit_code(db: Pa
     async with emulator() as at:
         for number in range(3):
             await write(db, f"order-{number}", JobState.PLANNED, account=account_at(at))
-        at.fail_next(Fault.json(401, {"code": 1002, "message": "emulator-key is no key"}), times=9)
+        at.fail_next(Fault.json(401, {"code": 1002, "message": f"{at.api_key} is no key"}), times=9)
         ended = await jobs_at(at, db, "resume")
     states = {job.state for job in (await read(db)).values()}
     assert (ended.code, ended.out) == (ExitCode.REFUSED_THERE, "")
     assert ended.err.count("... is no key") == 2
     assert "2 more jobs ended likewise" in ended.err
-    assert "emulator-key" not in ended.err
+    assert at.api_key not in ended.err
     assert states == {JobState.PLANNED}
 
 
 async def test_failures_in_json_are_lines_too_and_show_no_key(db: Path) -> None:
     async with emulator() as at:
         await write(db, "order-1", JobState.PLANNED, account=account_at(at))
-        at.fail_next(Fault.json(401, {"code": 1002, "message": "emulator-key is no key"}), times=9)
+        at.fail_next(Fault.json(401, {"code": 1002, "message": f"{at.api_key} is no key"}), times=9)
         ended = await jobs_at(at, db, "resume", "--json")
     told = json.loads(ended.out)
     assert (told["outcome"], told["error"]) == ("failed", "AuthenticationError")
     assert told["exit_code"] == ended.code == ExitCode.REFUSED_THERE
-    assert "emulator-key" not in ended.out + ended.err
+    assert at.api_key not in ended.out + ended.err
 
 
 async def test_the_budget_holds_for_what_is_resumed(db: Path) -> None:
@@ -712,7 +712,7 @@ async def test_an_account_that_is_named_keeps_its_jobs_whatever_the_key(
 ) -> None:
     await write(db, "order-1", JobState.PLANNED, account="mine")
     async with emulator() as at:
-        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "emulator-key"}
+        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": at.api_key}
         environ |= {} if "--account" in given else {"KLING_ACCOUNT": "mine"}
         line = ["jobs", "--journal", db.name, *given.split()]
         ended = await asyncio.to_thread(kling, *line, folder=db.parent, **environ)

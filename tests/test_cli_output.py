@@ -22,7 +22,7 @@ async def refused(*line: object, folder: Path, **environ: str) -> Ended:
     """Run a line that must end in one sentence, with the folder as it was and nothing sent."""
     before = sorted(folder.iterdir())
     async with Emulator(clips=Clips.STOCK, speed=AT_ONCE) as emulator:
-        key = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": "emulator-key"}
+        key = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.api_key}
         ended = await asyncio.to_thread(kling, *line, folder=folder, **key, **environ)
         assert emulator.requests.total() == 0
     assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REFUSED_HERE, 1), ended.err

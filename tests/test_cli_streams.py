@@ -117,7 +117,7 @@ async def test_a_resume_saves_all_videos_though_no_path_can_be_printed(tmp_path:
             task_id = await submitted(at, name)
             await write(db, name, JobState.ACCEPTED, account=account_at(at), task_id=task_id)
         line = f"kling jobs resume --journal {db} --download-to clips >/dev/full"
-        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "emulator-key"}
+        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": at.api_key}
         ended = await asyncio.to_thread(partial(shell, line, tmp_path, None, **environ))
     assert ended.returncode == ExitCode.NOT_PRINTED
     assert {str(job.state) for job in (await read(db)).values()} == {"downloaded"}
@@ -196,7 +196,7 @@ async def test_without_a_home_folder_the_key_of_the_environment_is_enough(
     cat: Path, tmp_path: Path
 ) -> None:
     async with Emulator(clips=Clips.STOCK, speed=1e6) as at:
-        keys = f"os.environ.update(KLING_SERVICE={at.url!r}, KLING_API_KEY='emulator-key')\n"
+        keys = f"os.environ.update(KLING_SERVICE={at.url!r}, KLING_API_KEY={at.api_key!r})\n"
         code = NO_HOME.format(arguments=["run", "squish", str(cat), "-o", "a.mp4"])
         code = code.replace("for name", keys + "for name")
         ended = await asyncio.to_thread(python, code, tmp_path)
@@ -277,7 +277,7 @@ os.execv(sys.executable, [sys.executable, "-m", "kling_effects_async", "run", "s
                 tmp_path,
                 PYTHONPATH=os.pathsep.join(sys.path),
                 KLING_SERVICE=at.url,
-                KLING_API_KEY="emulator-key",
+                KLING_API_KEY=at.api_key,
             ),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

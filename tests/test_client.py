@@ -161,7 +161,7 @@ async def test_an_image_too_small_in_pixels_fails_after_acceptance(
     body = {"effect_scene": "squish", "external_task_id": "tiny"}
     tiny = "iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHxgljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg=="  # noqa: E501  # the 5 x 5 PNG of the gateway's page
     members = {"model_name": "kling-v1-6", "image": tiny, "duration": "5"}
-    headers = {"Authorization": "Bearer emulator-key"}
+    headers = {"Authorization": f"Bearer {emulator.api_key}"}
     url = emulator.url + "/kling/v1/videos/effects"
     async with (
         aiohttp.ClientSession(headers=headers) as session,
@@ -386,7 +386,8 @@ def test_one_client_serves_two_asyncio_runs(cat: Path) -> None:
     async def once() -> str:
         nonlocal client
         port = 0 if client is None else int(client.service.base_url.rpartition(":")[2])
-        async with Emulator(clips=Clips.STOCK, speed=600, port=port) as emulator:
+        at = Emulator(clips=Clips.STOCK, speed=600, port=port, bearer_keys=["one-key"])
+        async with at as emulator:
             client = client or emulator.client(poll=PollPolicy(shortest_s=0.05))
             async with client:
                 return (await client.run(SQUISH)).task_id

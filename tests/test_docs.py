@@ -47,7 +47,7 @@ async def test_every_python_block_runs(
 ) -> None:
     blockbuster.deactivate()  # documents read a file in the loop now and then, for brevity
     async with Emulator(speed=600, clips=Clips.STOCK) as emulator:
-        monkeypatch.setenv("KLING_API_KEY", "emulator-key")
+        monkeypatch.setenv("KLING_API_KEY", emulator.api_key)
         monkeypatch.setenv("KLING_SERVICE", emulator.url)
         async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as client:
             names: dict[str, Any] = {"client": client}

@@ -36,7 +36,11 @@ SECRET = "a-secret-that-is-long-enough-for-hs256"
 
 def stock(**options: Any) -> Emulator:
     return Emulator(
-        clips=Clips.STOCK, wall=lambda: NOW, access_keys={ACCESS_KEY: SECRET}, **options
+        clips=Clips.STOCK,
+        wall=lambda: NOW,
+        bearer_keys=["some-key"],
+        access_keys={ACCESS_KEY: SECRET},
+        **options,
     )
 
 
@@ -52,7 +56,7 @@ def png(width_px: int, height_px: int) -> str:
     return base64.b64encode(held.getvalue()).decode()
 
 
-@pytest.mark.parametrize("authorization", [token(), "Bearer emulator-key"])
+@pytest.mark.parametrize("authorization", [token(), "Bearer some-key"])
 async def test_the_official_path_takes_a_signed_token_and_a_plain_key(authorization: str) -> None:
     async with stock() as emulator, calling(emulator, OFFICIAL, authorization) as caller:
         assert (await caller.submit()).status == 200
@@ -63,8 +67,8 @@ async def test_the_official_path_takes_a_signed_token_and_a_plain_key(authorizat
     [
         (None, 1001),
         ("", 1001),
-        ("emulator-key", 1002),
-        ("Basic emulator-key", 1002),
+        ("some-key", 1002),
+        ("Basic some-key", 1002),
         ("Bearer not.a.token", 1002),
         (token(exp=None), 1002),
         (token(exp="soon"), 1002),
@@ -286,7 +290,7 @@ async def test_a_gateway_without_model_fields_serves_a_client_that_sends_none(ca
     async with stock(requires_model_fields=False, speed=1e6) as emulator:
         emulator_url = emulator.url
         service = Service.gateway(emulator_url, sends_defaults=False)
-        async with EffectsClient(BearerToken("emulator-key"), service=service) as client:
+        async with EffectsClient(BearerToken(emulator.api_key), service=service) as client:
             result = await client.run(DualImageEffect("hug", left=cat, right=cat))
     assert result.video.url.startswith(emulator_url)
 
@@ -294,8 +298,9 @@ async def test_a_gateway_without_model_fields_serves_a_client_that_sends_none(ca
 @asynccontextmanager
 async def half_sent(emulator: Emulator, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
     """So many submits of 9 MB that never come to their end."""
-    head = f"POST {GATEWAY} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer emulator-key\r\n"
-    typed = head + "Content-Type: application/json\r\nContent-Length: 9000000\r\n\r\n{"
+    head = f"POST {GATEWAY} HTTP/1.1\r\nHost: localhost\r\n"
+    keyed = head + f"Authorization: Bearer {emulator.api_key}\r\n"
+    typed = keyed + "Content-Type: application/json\r\nContent-Length: 9000000\r\n\r\n{"
     port = int(emulator.url.rpartition(":")[2])
     pipes = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
     for _, writer in pipes:

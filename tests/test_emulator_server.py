@@ -35,6 +35,19 @@ async def test_an_emulator_may_be_entered_again_with_an_empty_ledger() -> None:
         assert emulator.ledger.total == emulator.requests["submit"] == 1
 
 
+async def test_an_emulator_has_a_key_of_its_own_unless_it_is_given_one() -> None:
+    """Fault 95: the key of one is wrong at the other, seed or not, and answered as Kling does."""
+    async with (
+        Emulator(clips=Clips.STOCK, seed=1) as first,
+        Emulator(clips=Clips.STOCK, seed=1) as second,
+    ):
+        async with calling(second, authorization=f"Bearer {first.api_key}") as caller:
+            refused = await caller.submit()
+        assert (refused.status, refused.json["code"]) == (401, 1002)
+        assert second.ledger.total == 0
+    assert Emulator(bearer_keys=["mine", "old"]).api_key == "mine"
+
+
 async def test_two_emulators_may_run_side_by_side() -> None:
     async with (
         Emulator(clips=Clips.STOCK) as first,
@@ -100,9 +113,10 @@ def test_a_refused_secret_is_not_repeated() -> None:
 
 
 def test_secrets_do_not_show_in_the_settings() -> None:
-    settings = Emulator(webhook_secret="whsec_c2VjcmV0").settings
-    assert "emulator-secret" not in repr(settings)
-    assert "emulator-key" not in repr(settings)
+    emulator = Emulator(webhook_secret="whsec_c2VjcmV0")
+    settings = emulator.settings
+    assert settings.access_keys["emulator-access"] not in repr(settings)
+    assert emulator.api_key not in repr(settings)
     assert "c2VjcmV0" not in repr(settings)
 
 

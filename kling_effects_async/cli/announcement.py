@@ -18,7 +18,7 @@ def announce(emulator: Emulator, *, as_json: bool) -> None:
     access_key, secret_key = next(iter(emulator.settings.access_keys.items()))
     gateway = {
         "KLING_SERVICE": emulator.url,
-        "KLING_API_KEY": emulator.settings.bearer_keys[0],
+        "KLING_API_KEY": emulator.api_key,
     }
     official = {
         "KLING_SERVICE": f"official:{emulator.url}",

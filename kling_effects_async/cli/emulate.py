@@ -121,7 +121,7 @@ def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
     multiple=True,
     metavar="KEY",
     show_default=False,
-    help="A key to take, instead of emulator-key. May be given several times.",
+    help="A key to take, instead of a random one. May be given several times.",
 )
 @click.option("--access-key", metavar="KEY", help="With --secret-key: a pair to take.")
 @click.option("--secret-key", metavar="KEY", help="At least 32 bytes, as HS256 demands.")

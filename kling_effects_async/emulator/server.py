@@ -30,7 +30,6 @@ from kling_effects_async.emulator.request_log import logging_requests
 from kling_effects_async.emulator.routes import ACCOUNT, add_routes
 from kling_effects_async.emulator.service import Service
 from kling_effects_async.emulator.settings import (
-    DEFAULT_ACCESS_KEYS,
     Clips,
     EmulatorError,
     RepeatedId,
@@ -75,8 +74,10 @@ class Emulator:
         repeated_external_id: refuse a used ``external_task_id``, or make a second, paid task.
         finds_external_ids: the query takes an ``external_task_id`` too.
         lists_tasks: there is a list; off, its address answers like an unknown one.
-        bearer_keys: keys both paths take. The first one is what ``client`` uses.
+        bearer_keys: keys both paths take. The first one is ``api_key``, and what ``client`` uses.
+            ``None``: a random one.
         access_keys: access key to secret (32 bytes or more), for the tokens ``/v1`` takes.
+            ``None``: a pair with a random secret.
         webhook_secret: ``whsec_...``; callbacks are signed when it is set.
         clips: what the videos show.
         units: the price of a finished task; ``units_per_scene`` has the exceptions.
@@ -102,7 +103,7 @@ class Emulator:
         unknown_task: UnknownTask | None = None,
         retired_scenes: RetiredScenes = RetiredScenes.ACCEPT,
         requires_model_fields: bool = True,
-        bearer_keys: Sequence[str] = ("emulator-key",),
+        bearer_keys: Sequence[str] | None = None,
         access_keys: Mapping[str, str] | None = None,
         webhook_secret: str | None = None,
         clips: Clips = Clips.PREVIEW,
@@ -126,8 +127,6 @@ class Emulator:
             unknown_task=unknown_task,
             retired_scenes=retired_scenes,
             requires_model_fields=requires_model_fields,
-            bearer_keys=bearer_keys,
-            access_keys=DEFAULT_ACCESS_KEYS if access_keys is None else access_keys,
             webhook_secret=webhook_secret,
             clips=clips,
             units=units,
@@ -135,6 +134,7 @@ class Emulator:
             balance_units=balance_units,
             seed=seed,
             wall=wall,
+            **_given(bearer_keys=bearer_keys, access_keys=access_keys),
         )
         self._faults = FaultQueues()
         self._ledger = Ledger()
@@ -152,6 +152,11 @@ class Emulator:
         if self._url is None:
             raise EmulatorError("the emulator is not running: use `async with Emulator(...)`")
         return self._url
+
+    @property
+    def api_key(self) -> str:
+        """The key that ``client`` uses; a random one of this emulator's own if none was given."""
+        return self.settings.bearer_keys[0]
 
     @property
     def ledger(self) -> Ledger:
@@ -189,7 +194,7 @@ class Emulator:
                 **client_options,
             )
         return EffectsClient(
-            BearerToken(self.settings.bearer_keys[0]),
+            BearerToken(self.api_key),
             service=Service.gateway(self.url),
             **client_options,
         )
@@ -248,6 +253,11 @@ class Emulator:
         add_control_routes(app)
         add_routes(app)
         return app
+
+
+def _given(**keys: Any) -> dict[str, Any]:
+    """What was not given is made anew by the settings."""
+    return {name: value for name, value in keys.items() if value is not None}
 
 
 def _open_studio(clips: Clips, clock: EmulatedClock) -> Studio:

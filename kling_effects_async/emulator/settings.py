@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import numbers
+import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
@@ -16,7 +17,6 @@ from attrs import Attribute, converters, field, frozen, validators
 from kling_effects_async.arguments import Kind, check_arguments
 
 __all__ = [
-    "DEFAULT_ACCESS_KEYS",
     "Clips",
     "EmulatorError",
     "RepeatedId",
@@ -29,10 +29,6 @@ __all__ = [
 
 TaskSeconds: TypeAlias = float | tuple[float, float] | Callable[[str], float]
 """How long tasks take, in emulated seconds: always, uniformly between two, or by scene."""
-
-DEFAULT_ACCESS_KEYS: Mapping[str, str] = MappingProxyType(
-    {"emulator-access": "emulator-secret-of-at-least-32-bytes"}
-)
 
 # Emulated time is Unix time, which has to stay one that can be written: at the highest speed the
 # year 9999 comes after four minutes.
@@ -242,6 +238,15 @@ def _decimal(units: str | float | Decimal | None) -> Decimal | str | None:
         return str(units)  # the validator says what is wrong
 
 
+def _new_bearer_keys() -> tuple[str, ...]:
+    """A key that nobody else on this machine can guess."""
+    return (f"emulator-{secrets.token_hex(16)}",)
+
+
+def _new_access_keys() -> Mapping[str, str]:
+    return MappingProxyType({"emulator-access": secrets.token_hex(_SHORTEST_SECRET_BYTES)})
+
+
 @frozen(kw_only=True)
 class Settings:
     """The arguments of ``Emulator``; its docstring explains them."""
@@ -264,10 +269,10 @@ class Settings:
     finds_external_ids: bool = field(default=True, validator=_is_flag)
     lists_tasks: bool = field(default=True, validator=_is_flag)
     bearer_keys: tuple[str, ...] = field(
-        default=("emulator-key",), converter=_keys, validator=_has_keys, repr=False
+        factory=_new_bearer_keys, converter=_keys, validator=_has_keys, repr=False
     )
     access_keys: Mapping[str, str] = field(
-        default=DEFAULT_ACCESS_KEYS, validator=[_kind, _has_keys, _long_enough], repr=False
+        factory=_new_access_keys, validator=[_kind, _has_keys, _long_enough], repr=False
     )
     webhook_secret: str | None = field(
         default=None, validator=[_kind, _is_signing_secret], repr=False
