@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 
 import av
+import pytest
 
 from kling_effects_async.emulator import Clips, Emulator
 from tests.emulator_caller import calling, single, with_input
@@ -39,6 +41,25 @@ async def test_a_clip_is_rendered_from_the_picture_and_no_process_stays() -> Non
         assert stream.codec_context.name == "h264"
         assert stream.width > stream.height > 0
     assert child_processes() == before
+
+
+async def test_rendered_clips_are_files_that_are_gone_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 95: memory does not grow with every clip."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with Emulator(clips=Clips.TEST, speed=1e9) as emulator, calling(emulator) as caller:
+        task_id = await caller.new_task_id()
+        while (task := (await caller.query(task_id)).task)["task_status"] == "processing":
+            pass
+        video = await caller.ask("GET", task["task_result"]["videos"][0]["url"])
+        [kept] = tmp_path.glob("kling-emulator-*/*.mp4")
+        assert kept.read_bytes() == video.body != b""
+        assert kept.parent.stat().st_mode & 0o077 == 0
+        kept.write_bytes(b"another")
+        again = await caller.ask("GET", task["task_result"]["videos"][0]["url"])
+        assert again.body == b"another"  # nothing else holds it
+    assert list(tmp_path.glob("kling-emulator-*")) == []
 
 
 async def test_nothing_is_rendered_for_an_unusable_picture() -> None:

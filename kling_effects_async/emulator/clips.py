@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
 from importlib.resources import files
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from attrs import define, field
@@ -47,11 +50,12 @@ class StockClips:
 
 @define
 class RenderedClips:
-    """Renders each order in another process."""
+    """Renders each order in another process, and keeps its clip in a file until the end."""
 
     _quality: str
     _photographs: tuple[bytes, ...] = field(repr=False)
     _clock: EmulatedClock
+    _folder: TemporaryDirectory[str]
     _pool: RenderPool = field(factory=RenderPool, init=False)
     _renders: set[asyncio.Task[None]] = field(factory=set, init=False)
 
@@ -63,11 +67,12 @@ class RenderedClips:
         return clip
 
     async def close(self) -> None:
-        """Drop what waits and what runs, and leave no process behind."""
+        """Drop what waits and what runs, and leave no process and no file behind."""
         for render in self._renders:
             render.cancel()
         await asyncio.gather(*self._renders, return_exceptions=True)
         await asyncio.to_thread(self._pool.close)
+        await asyncio.to_thread(self._folder.cleanup)
 
     async def _render(self, order: Order, clip: Clip) -> None:
         images = with_stand_ins(order.images, self._photographs)
@@ -75,6 +80,7 @@ class RenderedClips:
             content = await asyncio.wrap_future(
                 self._pool.submit(order.effect_scene, images, order.duration_s, self._quality)
             )
+            kept = await asyncio.to_thread(_keep, content, self._folder.name)
         except UnrenderableError as error:
             _log.info("no clip of %s: %s", order.effect_scene, error)
             clip.finish(self._clock.now_s(), failure=UNUSABLE_IMAGE)
@@ -82,7 +88,13 @@ class RenderedClips:
             _log.warning("rendering %s broke down", order.effect_scene, exc_info=True)
             clip.finish(self._clock.now_s(), failure="internal error")
         else:
-            clip.finish(self._clock.now_s(), content=content)
+            clip.finish(self._clock.now_s(), content=kept)
+
+
+def _keep(content: bytes, folder: str) -> Path:
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".mp4", delete=False) as file:
+        file.write(content)
+    return Path(file.name)
 
 
 def open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
@@ -99,4 +111,5 @@ def open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
             "rendered clips need two more packages: "
             'pip install "kling-effects-async[emulator]", or use clips=Clips.STOCK'
         )
-    return RenderedClips(clips.name, read_photographs(), clock)
+    folder = TemporaryDirectory(prefix="kling-emulator-")  # nobody else may read it
+    return RenderedClips(clips.name, read_photographs(), clock, folder)

@@ -120,12 +120,13 @@ async def download(request: web.Request) -> web.StreamResponse:
     ):
         return respond(html_page(403, "<html><body><h1>403 Forbidden</h1></body></html>"))
     task = service.find(task_id)
-    if task is None or not task.clip.content:
+    content = b"" if task is None else await task.clip.read()
+    if not content:
         return respond(html_page(404, "<html><body><h1>404 Not Found</h1></body></html>"))
     twist = _twist(request)
-    etag = etag_of(task.clip.content)
+    etag = etag_of(content)
     reply = serve_clip(
-        task.clip.content,
+        content,
         f'"changed-{etag[1:]}' if twist is Twist.CHANGED_ETAG else etag,
         None if twist is Twist.IGNORE_RANGE else request.headers.get(hdrs.RANGE),
         request.headers.get(hdrs.IF_RANGE),

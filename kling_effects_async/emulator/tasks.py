@@ -7,9 +7,11 @@ Every moment is emulated Unix time. Status words are those of the K1 effects pag
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define, field, frozen
 
@@ -33,13 +35,20 @@ class Clip:
 
     Attributes:
         ready_s: when it was finished or given up; infinity until then.
+        content: the video, or the file that has it; empty: there is none yet.
         failure: why there is no video, as the service tells it; empty: there is one.
     """
 
-    content: bytes = b""
+    content: bytes | Path = field(default=b"", repr=False)
     failure: str = ""
     ready_s: float = math.inf
     _waiting: list[Callable[[], None]] = field(factory=list, init=False)
+
+    async def read(self) -> bytes:
+        """The video; empty: there is none."""
+        if isinstance(self.content, bytes):
+            return self.content
+        return await asyncio.to_thread(self.content.read_bytes)
 
     def when_ready(self, call: Callable[[], None]) -> None:
         """Call back once; at once if it is ready already."""
@@ -48,7 +57,7 @@ class Clip:
         else:
             self._waiting.append(call)
 
-    def finish(self, ready_s: float, *, content: bytes = b"", failure: str = "") -> None:
+    def finish(self, ready_s: float, *, content: bytes | Path = b"", failure: str = "") -> None:
         self.content, self.failure, self.ready_s = content, failure, ready_s
         waiting, self._waiting = self._waiting, []
         for call in waiting:
