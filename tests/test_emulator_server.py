@@ -231,6 +231,19 @@ async def test_a_fault_is_scripted_as_json_alone() -> None:
         assert (answer.status, emulator.faults_left) == (415, 0)
 
 
+async def test_faults_that_wait_are_bounded_in_number_and_size() -> None:
+    """Fault 95: 10^8 times of one fault take no more than one."""
+    async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
+        many = {"fault": "html", "times": 10**8}
+        large = {"fault": "garbage", "body": "x" * 2**18}
+        assert (await caller.ask("POST", "/_emulator/faults", json=large)).status == 413
+        assert (await caller.ask("POST", "/_emulator/faults", json=many)).status == 200
+        for _ in range(999):
+            emulator.fail_next(Fault.html())
+        assert (await caller.ask("POST", "/_emulator/faults", json=many)).status == 429
+        assert emulator.faults_left == 10**8 + 999
+
+
 @pytest.mark.parametrize("source", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.name)
 def test_the_emulator_shares_no_wire_code_with_the_client(source: Path) -> None:
     """With one encoder on both sides a wrong field name would be wrong twice, and green."""

@@ -27,6 +27,11 @@ from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE
 __all__ = ["add_control_routes"]
 
 
+# Faults wait for calls that may never come: a quarter of a gigabyte at most. Choices, both.
+_MOST_SCRIPTS = 1000
+_LARGEST_SCRIPT_BYTES = 2**18
+
+
 def add_control_routes(app: web.Application) -> None:
     app.router.add_get("/_emulator/ledger", show_ledger)
     app.router.add_get("/_emulator/requests", show_requests)
@@ -54,7 +59,7 @@ async def add_faults(request: web.Request) -> web.Response:
     _only_from_here(request)
     try:
         check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
-        given = dict(read_json(await read_body(request)))
+        given = dict(read_json(await _read_script(request)))
         times = given.pop("times", 1)
         if isinstance(times, bool) or not isinstance(times, int):
             raise ValueError("times must be a whole number")
@@ -64,6 +69,15 @@ async def add_faults(request: web.Request) -> web.Response:
     except (ValueError, TypeError) as error:
         return _says_no(400, str(error))
     return web.json_response({"waiting": request.app[FAULTS].left})
+
+
+async def _read_script(request: web.Request) -> bytes:
+    if request.app[FAULTS].scripts >= _MOST_SCRIPTS:
+        raise RefusedError(1200, f"{_MOST_SCRIPTS} faults wait already", status=429)
+    body = await read_body(request)
+    if len(body) > _LARGEST_SCRIPT_BYTES:
+        raise RefusedError(1200, f"more than {_LARGEST_SCRIPT_BYTES} bytes", status=413)
+    return body
 
 
 def _says_no(status: int, why: str) -> web.Response:

@@ -36,6 +36,11 @@ class FaultQueues:
         return fault
 
     @property
+    def scripts(self) -> int:
+        """How many entries are held, however often each of them is to come."""
+        return sum(map(len, self._queues.values()))
+
+    @property
     def left(self) -> int:
         """How many faults wait for a call: 0 at a test's end says all of them happened."""
         return sum(times for queue in self._queues.values() for _fault, times in queue)
