@@ -6,7 +6,7 @@ import asyncio
 import json
 import string
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kling_effects_async.emulator import Clips, Emulator
@@ -40,6 +40,7 @@ QUERIES = st.text(string.printable, max_size=20)
 
 
 @settings(max_examples=40, deadline=None)
+@example(GATEWAY, {"external_task_id": "\ud800"}, {}, b"", "", "1")
 @given(PATHS, ORDERS, PARTS, RAW, RANGES, QUERIES)
 def test_no_request_breaks_it_and_what_is_refused_is_not_charged(
     path: str,
