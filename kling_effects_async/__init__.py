@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from kling_effects_async.spending.job import Job, JobState, Transition
     from kling_effects_async.spending.journal import Journal
     from kling_effects_async.spending.plan import derived_id
+    from kling_effects_async.stats import ClientStats
     from kling_effects_async.waiting.task import EffectTask
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "BearerToken",
     "BudgetExceededError",
     "ClientClosedError",
+    "ClientStats",
     "ConcurrencyLimitError",
     "ContentRejectedError",
     "Credentials",
@@ -162,6 +164,7 @@ _HOMES = {
     "scenes": ["Scene", "SceneInfo", "catalogue"],
     "models": ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"],
     "outcomes": ["Done", "Failed", "Outcome"],
+    "stats": ["ClientStats"],
     "policy": ["PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],

@@ -40,6 +40,7 @@ from kling_effects_async.settings import (
 )
 from kling_effects_async.spending.account import account_name
 from kling_effects_async.spending.store import MemoryStore
+from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.clock import Clock, SystemClock
 from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.waiting.task import EffectTask
@@ -207,6 +208,13 @@ class EffectsClient:
     def account(self) -> str:
         """What the journal calls the account."""
         return self._options.account
+
+    @property
+    def stats(self) -> ClientStats:
+        """How many tasks run, how many submits wait, and what holds them back; asks nothing."""
+        if self._opened is None:
+            return ClientStats(slots=self._options.slots.start)
+        return self._opened.stats
 
     def __repr__(self) -> str:
         return f"<EffectsClient of {self.service.name}>"

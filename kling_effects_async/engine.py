@@ -43,6 +43,7 @@ from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import Job
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
+from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
@@ -209,6 +210,13 @@ class Engine:
         return await self._session.ask(request, partial(read_found, asked=external_task_id))
 
     # -- spending
+
+    @property
+    def stats(self) -> ClientStats:
+        """How the submits stand now; before the first of them there is nothing to tell."""
+        if self._account is None:
+            return ClientStats(slots=self._options.slots.start)
+        return self._account.stats
 
     async def plan(
         self,

@@ -170,7 +170,9 @@ class SubmitPolicy:
             again.
         cancel_grace_s: how long a cancelled submit, and the closing of the client, wait for an
             outcome that is still to come. A submit that is cancelled again leaves at once.
-        pace_patience_s: a service that asks for a longer pause ends the submit at once.
+        pace_patience_s: a submit that is refused for the service's pace is an error once the pauses
+            since the last acceptance are longer than this in all, or once the service asks for a
+            longer one.
     """
 
     on_uncertain: str = _choice("raise", "resubmit")

@@ -93,6 +93,7 @@ class PaidService:
         self.finds_external_ids = True
         self.answers_lookups = True
         self.limit: int | None = None
+        self.answer_s = 0.0
         self.script: deque[Trouble] = deque()
         self._hidden: Counter[str] = Counter()
 
@@ -112,7 +113,7 @@ class PaidService:
         if trouble.error is not None and not trouble.is_accepted:
             raise copy.copy(trouble.error)
         task_id = self.accept(name)
-        await asyncio.sleep(trouble.answers_after_s)
+        await asyncio.sleep(trouble.answers_after_s + self.answer_s)
         if trouble.error is not None:
             raise copy.copy(trouble.error)
         return _snapshot(task_id, name)

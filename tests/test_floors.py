@@ -14,7 +14,7 @@ PACKAGE = Path(kling_effects_async.__file__).parent
 FLOORS = [
     (
         "vocabulary",
-        {"errors", "models", "scenes", "effects", "outcomes", "web_address", "arguments"},
+        {"errors", "models", "scenes", "effects", "outcomes", "stats", "web_address", "arguments"},
     ),
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"transport", "images", "image_files", "picture_parts", "preparing"}),

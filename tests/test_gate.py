@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import pytest
 
-from kling_effects_async.errors import AccountError, KlingEffectsError
+from kling_effects_async.errors import AccountError, KlingEffectsError, RateLimitError
 from kling_effects_async.policy import SlotPolicy
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer, sleep
 
 REASON = AccountError("nothing left", code=1102, request_id="r-1")
+TOO_FAST = RateLimitError("request rate is too high", code=1302)
+ASKS_30 = RateLimitError("request rate is too high", code=1302, retry_after_s=30.0)
 
 
 def a_gate(clock: ManualClock, on_stop: Callable[[KlingEffectsError], None]) -> Gate:
@@ -43,7 +46,7 @@ async def test_an_open_gate_lets_everybody_through_at_once() -> None:
 async def test_a_pause_is_kept_by_all() -> None:
     """Fault 13: wait at least as long as asked."""
     road = Road()
-    road.gate.pause(30)
+    road.gate.pause(30, TOO_FAST)
     going = asyncio.gather(*(road.go() for _ in range(5)))
     await road.clock.advance(29)
     assert road.passed_at == []
@@ -54,10 +57,10 @@ async def test_a_pause_is_kept_by_all() -> None:
 
 async def test_a_pause_that_is_prolonged_meanwhile_is_kept_to_its_new_end() -> None:
     road = Road()
-    road.gate.pause(10)
+    road.gate.pause(10, TOO_FAST)
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(5)
-    road.gate.pause(10)
+    road.gate.pause(10, TOO_FAST)
     await road.clock.advance(20)
     await going
     assert road.passed_at == [15]
@@ -75,7 +78,7 @@ async def test_a_timer_that_fires_a_little_early_ends_the_pause_all_the_same() -
             return super().call_at(when - early_s, callback)
 
     gate = a_gate(clock := EarlyClock(), on_stop=lambda _: None)
-    gate.pause(10)
+    gate.pause(10, TOO_FAST)
     passing = asyncio.ensure_future(gate.pass_through())
     await clock.advance(10 - early_s)
     await passing
@@ -84,8 +87,8 @@ async def test_a_timer_that_fires_a_little_early_ends_the_pause_all_the_same() -
 
 async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     road = Road()
-    road.gate.pause(30)
-    road.gate.pause(1)
+    road.gate.pause(30, TOO_FAST)
+    road.gate.pause(1, TOO_FAST)
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(40)
     await going
@@ -110,7 +113,7 @@ async def test_whoever_stands_in_line_is_told_when_the_gate_is_shut() -> None:
 
 async def test_whoever_keeps_a_pause_when_the_gate_is_shut_does_not_pass() -> None:
     road = Road()
-    road.gate.pause(10)
+    road.gate.pause(10, TOO_FAST)
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(5)
     road.gate.shut(REASON)
@@ -173,7 +176,7 @@ async def test_refusals_for_pace_make_the_pauses_grow_with_one_try_after_each() 
             round_number = await road.gate.pass_through()
             road.passed_at.append(road.clock.monotonic())
             await sleep(road.clock, 0.5)  # the answer takes a moment
-            road.gate.slow_down(round_number, None)
+            road.gate.slow_down(round_number, TOO_FAST)
             road.gate.came_back()
 
     going = [asyncio.ensure_future(refused()) for _ in range(40)]
@@ -189,7 +192,7 @@ async def test_refusals_of_submits_that_were_out_together_count_once() -> None:
     road = Road()
     rounds = [await road.gate.pass_through() for _ in range(5)]
     for round_number in rounds:
-        road.gate.slow_down(round_number, None)
+        road.gate.slow_down(round_number, TOO_FAST)
         road.gate.came_back()
     await road.clock.advance(2)
     await road.go()
@@ -199,7 +202,7 @@ async def test_refusals_of_submits_that_were_out_together_count_once() -> None:
 async def test_what_the_service_asks_for_is_kept_in_full_and_the_drawn_part_comes_on_top() -> None:
     """Fault 13: at least as long as asked."""
     road = Road()
-    road.gate.slow_down(await road.gate.pass_through(), 30.0)
+    road.gate.slow_down(await road.gate.pass_through(), ASKS_30)
     road.gate.came_back()
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(31.9)
@@ -212,7 +215,7 @@ async def test_an_acceptance_ends_the_growing_of_pauses() -> None:
     road = Road()
     for expected_s in (2, 2):
         began = road.clock.monotonic()
-        road.gate.slow_down(await road.gate.pass_through(), None)
+        road.gate.slow_down(await road.gate.pass_through(), TOO_FAST)
         road.gate.came_back()
         going = asyncio.ensure_future(road.go())
         await road.clock.advance(10)
@@ -233,3 +236,48 @@ async def test_who_is_cancelled_in_line_gives_the_turn_to_the_next() -> None:
     await second
     assert first.cancelled()
     assert len(road.passed_at) == 6
+
+
+async def test_what_holds_submits_back_is_said_and_louder_once_it_lasts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Fault 92: a submit that is held back says so in the log."""
+    road = Road()
+    with caplog.at_level(logging.INFO, logger="kling_effects_async"):
+        for _ in range(6):
+            going = asyncio.ensure_future(road.gate.pass_through())
+            await road.clock.advance(60)
+            road.gate.slow_down(await going, TOO_FAST)
+            road.gate.came_back()
+            assert road.gate.held_back_by is TOO_FAST
+    levels = [record.levelno for record in caplog.records]
+    assert levels == [logging.INFO] + [logging.WARNING] * 5
+    assert "request rate is too high" in caplog.text
+    assert "none was accepted for 60 s" in caplog.text
+    road.gate.open()
+    assert road.gate.held_back_by is None
+
+
+async def test_a_gate_that_is_shut_says_why_and_what_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    road = Road()
+    road.gate.shut(REASON)
+    assert road.gate.held_back_by is REASON
+    (record,) = caplog.records
+    assert "one every 60 s" in record.getMessage()
+    assert "nothing left" in record.getMessage()
+
+
+async def test_pauses_for_pace_add_up_until_a_submit_is_accepted() -> None:
+    road = Road()
+    for _ in range(3):
+        going = asyncio.ensure_future(road.gate.pass_through())
+        await road.clock.advance(60)
+        road.gate.slow_down(await going, TOO_FAST)
+        road.gate.came_back()
+    assert road.gate.paced_s == 2 + 4 + 8
+    road.gate.pause(100, ASKS_30)  # not for pace
+    assert road.gate.paced_s == 2 + 4 + 8
+    road.gate.open()
+    assert road.gate.paced_s == 0

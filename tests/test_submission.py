@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from kling_effects_async import (
     AuthenticationError,
     BearerToken,
     BudgetExceededError,
+    ClientStats,
     ContentRejectedError,
     Done,
     EffectRejectedError,
@@ -457,7 +460,7 @@ async def test_a_submit_cancelled_before_its_request_sends_nothing() -> None:
 async def test_a_submit_cancelled_while_the_pace_is_kept_sends_nothing() -> None:
     """Fault 31: cancel before the request."""
     bench = Bench()
-    bench.gate.pause(30)
+    bench.gate.pause(30, RateLimitError("slow", code=1302))
     waiting = asyncio.ensure_future(bench.submit("a"))
     await asyncio.sleep(1)
     waiting.cancel()
@@ -746,7 +749,7 @@ async def test_slots_that_others_hold_are_waited_for_however_long() -> None:
     submit = asyncio.ensure_future(bench.submit("a"))
     await asyncio.sleep(24 * 3600)
     assert not submit.done()
-    assert len(bench.service.posts) < 24 * 3600 / 30 + 10
+    assert len(bench.service.posts) < 24 * 3600 / 30 + 50
     bench.service.unfinished.clear()
     assert (await submit).task_id == "t0"
 
@@ -780,6 +783,95 @@ async def test_a_pause_longer_than_the_patience_ends_every_submit_at_once(
     assert emulator.requests["submit"] == 1
     await asyncio.sleep(61)
     assert (await client.submit(SQUISH)).id
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("waited_s", [5, 39, 100, 200])
+async def test_slots_that_others_give_back_are_not_free_for_long(waited_s: int) -> None:
+    """Fault 92: nothing stands still while slots are free."""
+    bench = Bench()
+    bench.service.limit = 1
+    bench.service.unfinished.add("another process's")
+    submit = asyncio.ensure_future(bench.submit("a"))
+    await asyncio.sleep(waited_s)
+    bench.service.unfinished.clear()
+    assert await seconds_taken(submit) <= max(1, waited_s / 10)
+
+
+# Surplus places are given back instead of tried.
+MOST_REFUSALS = {15: 24, 10: 10, 5: 18}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("slots", [15, 10, 5])
+@pytest.mark.parametrize("answer_s", [0.0, 0.02, 0.5])
+async def test_a_small_account_is_used_all_the_time(slots: int, answer_s: float) -> None:
+    """Fault 92: a burst of 1303 counts once; 40 tasks of 10 s end within 1.6 times the ideal."""
+    bench = Bench()
+    bench.service.limit = slots
+    bench.service.answer_s = answer_s
+    accepted_at = []
+    loop = asyncio.get_running_loop()
+
+    async def run(name: str) -> None:
+        job = await bench.submit(name)
+        assert job.task_id is not None
+        accepted_at.append(loop.time())
+        await asyncio.sleep(10)
+        bench.end(job.task_id)
+
+    started = loop.time()
+    await asyncio.gather(*(run(f"job-{number}") for number in range(40)))
+    assert loop.time() - started <= 1.6 * 10 * math.ceil(40 / slots)
+    gaps = [later - earlier for earlier, later in pairwise([started, *sorted(accepted_at)])]
+    assert max(gaps) <= 10 + 4
+    assert len(bench.service.posts) <= 40 + MOST_REFUSALS[slots]
+
+
+@pytest.mark.looptime
+async def test_refusals_for_pace_without_an_end_are_an_error_after_the_patience(
+    emulator: Emulator,
+) -> None:
+    """Fault 92: 1302 for ever."""
+    policy = SubmitPolicy(pace_patience_s=100)
+    async with emulator.client(submit=policy) as client:
+        emulator.fail_next(Fault.business_code(1302), times=100)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        submits = [asyncio.ensure_future(client.submit(SQUISH)) for _ in range(20)]
+        await asyncio.sleep(50)
+        assert not any(submit.done() for submit in submits)
+        assert client.stats.held_back_by.startswith("request rate is too high")
+        assert client.stats.waiting == 20
+        outcomes = await asyncio.gather(*submits, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {RateLimitError}
+        assert "pace_patience_s" in str(outcomes[0])
+        assert 100 < loop.time() - started < 300
+        assert emulator.requests["submit"] < 15
+    assert emulator.ledger.total == 0
+
+
+@pytest.mark.looptime
+async def test_slots_that_are_all_taken_are_never_a_matter_of_patience(emulator: Emulator) -> None:
+    """Fault 15: also after a refusal for pace."""
+    async with emulator.client(submit=SubmitPolicy(pace_patience_s=0.1)) as client:
+        emulator.fail_next(Fault.business_code(1302))
+        emulator.fail_next(Fault.business_code(1303), times=3)
+        assert (await client.submit(SQUISH)).id
+
+
+@pytest.mark.looptime
+async def test_the_stats_tell_of_slots_and_submits(emulator: Emulator) -> None:
+    client = emulator.client(slots=SlotPolicy(start=2, most=2))
+    assert client.stats == ClientStats(slots=2)
+    async with client:
+        tasks = [await client.submit(SQUISH) for _ in range(2)]
+        third = asyncio.ensure_future(client.submit(SQUISH))
+        await asyncio.sleep(1)
+        assert client.stats == ClientStats(slots=2, running=2, waiting=1)
+        await asyncio.gather(*tasks)
+        await (await third)
+        assert client.stats == ClientStats(slots=2)
 
 
 @pytest.mark.looptime

@@ -28,6 +28,7 @@ from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Place, Slots
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.spending.submission import Submitter, Wire
+from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.waiting.tracker import Tracker
 from kling_effects_async.waiting.watch import Watch
@@ -105,6 +106,18 @@ class Account:
 
     slots: Slots
     _submitter: Submitter
+
+    @property
+    def stats(self) -> ClientStats:
+        """How the account's submits stand now."""
+        reason = self._submitter.held_back_by
+        return ClientStats(
+            slots=self.slots.size,
+            running=self.slots.running,
+            sending=self._submitter.under_way,
+            waiting=self._submitter.waiting,
+            held_back_by="" if reason is None else str(reason),
+        )
 
     async def submit(self, job: Job, request: Request) -> Watch:
         """See ``Submitter.submit``; the watch of the accepted task."""

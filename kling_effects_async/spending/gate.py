@@ -3,7 +3,8 @@
 How many may be without an answer at once starts small and grows by one with each acceptance, so it
 doubles with each round of answers. A refusal for pace (1302, a 429) is about the account: every
 submit keeps the pause, refusals of submits that were out together count once, the pauses grow, and
-afterwards one submit at a time tries again until one is accepted.
+afterwards one submit at a time tries again until one is accepted. The log says so, with a warning
+once nothing was accepted for half a minute.
 
 A key that is refused or an account that cannot pay stops everything at once: a thousand submits
 need not learn the same from a thousand answers. From time to time one submit goes through as a
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +27,8 @@ from kling_effects_async.transport.clock import TICK_S, Clock
 
 __all__ = ["Gate"]
 
+_log = logging.getLogger(__name__)
+
 # A trial account's slots (a reseller's figures, 2026): no account is refused more than this before
 # it has answered once.
 _FIRST_WINDOW = 5
@@ -31,6 +36,9 @@ _FIRST_WINDOW = 5
 # Source: Kling's concurrency rules: back off exponentially, from one second. The lower half of the
 # first pause is not drawn, so it is at least that.
 _PAUSE_S, _PAUSE_CAP_S = 2.0, 60.0
+
+# Held back for longer, people want to know without having asked for it.
+_WARN_AFTER_S = 30.0
 
 
 class Gate:
@@ -58,11 +66,34 @@ class Gate:
         self._round = 0
         self._refusals = 0
         self._paused_until = 0.0
+        self._paced_s = 0.0
+        self._held_by: KlingEffectsError | None = None
+        self._held_since = math.inf
         self._reason: KlingEffectsError | None = None
         self._next_probe_at = 0.0
         self._closed: KlingEffectsError | None = None
         self._resting: set[asyncio.Future[None]] = set()
         self._line: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def paced_s(self) -> float:
+        """The pauses for the service's pace since a submit was accepted, in all."""
+        return self._paced_s
+
+    @property
+    def held_back_by(self) -> KlingEffectsError | None:
+        """What holds submits back since one was accepted, if anything does."""
+        return self._reason or self._held_by
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing goes out but a probe from time to time."""
+        return self._reason is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many keep a pause or stand in line."""
+        return len(self._resting) + len(self._line)
 
     async def pass_through(self) -> int:
         """Wait for the end of a pause, and until few enough are out; then call ``came_back``.
@@ -122,17 +153,23 @@ class Gate:
         for done in (*self._resting, *self._line):
             _settle(done)
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, reason: KlingEffectsError) -> None:
         """Let no submit out for so long."""
-        self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+        now = self._clock.monotonic()
+        self._held_by = reason
+        self._held_since = min(self._held_since, now)
+        if now + seconds > self._paused_until:
+            self._paused_until = now + seconds
+            self._say(seconds, reason, now - self._held_since)
 
-    def slow_down(self, round_number: int, asked_s: float | None) -> None:
+    def slow_down(self, round_number: int, reason: KlingEffectsError) -> None:
         """The service refused a submit for its pace.
 
         Args:
             round_number: what ``pass_through`` returned for that submit.
-            asked_s: how long the service asks to wait, if it does.
+            reason: the refusal; what it asks to wait is kept.
         """
+        asked_s = reason.retry_after_s
         if round_number == self._round:
             self._round += 1
             self._refusals += 1
@@ -140,24 +177,37 @@ class Gate:
             drawn_s = backoff_s(
                 self._refusals, asked_s, self._rng, base_s=_PAUSE_S, cap_s=_PAUSE_CAP_S
             )
-            self.pause(drawn_s)
+            self._paced_s += drawn_s
+            self.pause(drawn_s, reason)
         elif asked_s is not None:
-            self.pause(asked_s)
+            self.pause(asked_s, reason)
 
     def shut(self, reason: KlingEffectsError) -> None:
         """Let no submit out until a probe was accepted."""
         self._reason = reason
         self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
+        _log.warning(
+            "no submit is sent but one every %.0f s until one is accepted: %s",
+            self._policy.probe_s,
+            reason,
+        )
         self._on_stop(reason)
         for turn in self._line:
             _settle(turn)
 
     def open(self) -> None:
         """A submit was accepted."""
-        self._reason = None
+        self._reason = self._held_by = None
+        self._held_since = math.inf
         self._refusals = 0
+        self._paced_s = 0.0
         self._window += 1
         self._call_next()
+
+    def _say(self, seconds: float, reason: KlingEffectsError, held_s: float) -> None:
+        level = logging.INFO if held_s < _WARN_AFTER_S else logging.WARNING
+        since = f"; none was accepted for {held_s:.0f} s" if held_s else ""
+        _log.log(level, "submits are held back for %.1f s%s: %s", seconds, since, reason)
 
     async def _stand_in_line(self) -> None:
         turn = asyncio.get_running_loop().create_future()

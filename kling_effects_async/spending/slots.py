@@ -6,7 +6,9 @@ they were asked for.
 - Until the first refusal every acceptance adds a place, so nobody waits for a limit that may not
   exist; what bounds us then is how many submits are without an answer.
 - A refusal shrinks the size to what the account has accepted of us and not ended, or by a quarter
-  where that is no less. Refusals of places that were given out before count once.
+  where that is no less. Refusals of places that were given out before count once, and places that
+  are too many since then are not tried.
+- What the service accepts beyond the size is the new size.
 - After that, a run of ends without a refusal (as many as there are places) adds one place.
 """
 
@@ -35,6 +37,11 @@ class Place:
         self.round_number: int = round_number
         self.is_accepted: bool = False
         self.is_released: bool = False
+
+    @property
+    def is_surplus(self) -> bool:
+        """It was given out before a refusal, and there are too many since: do not try it."""
+        return self._slots.has_shrunk_since(self.round_number)
 
     def accept(self) -> None:
         """The service has the task."""
@@ -123,15 +130,30 @@ class Slots:
         """A place for a task that runs already, whether there is one or not."""
         return self._given()
 
-    def refuse(self, place: Place) -> None:
-        """The service had no slot for this place (1303): shrink, and give the place back."""
-        if place.round_number == self._round:
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._line)
+
+    def has_shrunk_since(self, round_number: int) -> bool:
+        """Whether there was a refusal since that round, and more places are held than there are."""
+        return round_number != self._round and self._held > self._size
+
+    def refuse(self, place: Place) -> bool:
+        """The service had no slot for this place (1303): shrink, and give the place back.
+
+        Returns:
+            Whether it is the first refusal of its round; the others say nothing new.
+        """
+        is_news = place.round_number == self._round
+        if is_news:
             self._round += 1
             self._ends_in_a_row = 0
             self._has_met_limit = True
             smaller = self._running if self._running < self._size else int(self._size * _SHRUNK)
             self._resize(max(1, smaller))
         place.release()
+        return is_news
 
     def fail_waiting(self, error: Exception) -> None:
         """Tell everybody in line that there will be no place."""
@@ -146,6 +168,8 @@ class Slots:
         if not self._has_met_limit:
             self._size = min(self._policy.most, self._size + 1)
             self._serve()
+        elif self._size < self._running <= self._policy.most:
+            self._resize(self._running)
 
     def ended(self, place: Place) -> None:
         """Called by ``Place.release``."""

@@ -43,7 +43,7 @@ from kling_effects_async.errors import (
     TaskNotFoundError,
 )
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.policy import RetryPolicy, SubmitPolicy, backoff_s
+from kling_effects_async.policy import RetryPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.attempts import Attempts
 from kling_effects_async.spending.budget import Budget
@@ -60,8 +60,9 @@ __all__ = ["Submitter", "Wire"]
 
 _log = logging.getLogger(__name__)
 
-# Source: Kling's concurrency rules: back off exponentially, from one second.
-_SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S = 1.0, 30.0
+# Where others hold all slots. Source: Kling's concurrency rules: back off exponentially, from one
+# second. By a tenth each time, so that no slot stays free for long beside the wait for it.
+_SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
 
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
 
@@ -108,12 +109,22 @@ class Submitter:
         self._random = random
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._attempts = Attempts(submit.cancel_grace_s)
-        self._slot_refusals = 0
+        self._waited_for_others_s = 0.0
 
     @property
     def under_way(self) -> int:
         """How many attempts have no outcome yet, those of cancelled callers included."""
         return len(self._attempts)
+
+    @property
+    def waiting(self) -> int:
+        """How many submits wait for a place, for a pause to end, or for their turn."""
+        return self._slots.waiting + self._gate.waiting
+
+    @property
+    def held_back_by(self) -> KlingEffectsError | None:
+        """What holds submits back since one was accepted, if anything does."""
+        return self._gate.held_back_by
 
     async def submit(self, job: Job, request: Request) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
@@ -175,9 +186,8 @@ class Submitter:
         was_refused_a_place = False
         while True:
             self._gate.check()
-            place = await self._slots.take(first_in_line=was_refused_a_place)
             try:
-                round_number = await self._let_out(job, place)
+                place, round_number = await self._let_out(job, first_in_line=was_refused_a_place)
                 first_try_at = min(first_try_at, self._clock.monotonic())
                 job = await self._detached(job, self._attempt(job, request, place, round_number))
                 if job.state in _HAS_TASK:
@@ -194,20 +204,27 @@ class Submitter:
             was_refused_a_place = isinstance(error, ConcurrencyLimitError)
             await self._gate.rest(pause_s)
 
-    async def _let_out(self, job: Job, place: Place) -> int:
-        """Pass the gate and set the money aside; the gate's round. Gives the place back if not."""
-        try:
-            round_number = await self._gate.pass_through()
-        except BaseException:
+    async def _let_out(self, job: Job, *, first_in_line: bool) -> tuple[Place, int]:
+        """A place, with the money set aside, and the gate's round; nothing is kept if it fails."""
+        while True:
+            place = await self._slots.take(first_in_line=first_in_line)
+            try:
+                round_number = await self._gate.pass_through()
+            except BaseException:
+                place.release()
+                raise
+            if not place.is_surplus:
+                break
+            self._gate.came_back()
             place.release()
-            raise
+            first_in_line = True
         try:
             await self._budget.reserve(job)
         except BaseException:
             self._gate.came_back()
             place.release()
             raise
-        return round_number
+        return place, round_number
 
     def _may_try_again(
         self, job: Job, error: KlingEffectsError, tries: int, elapsed_s: float
@@ -216,7 +233,7 @@ class Submitter:
         if outcome not in (Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED):
             return False
         if error.scope is Scope.PACE:
-            return (error.retry_after_s or 0.0) <= self._policy.pace_patience_s
+            return not self._gate.is_shut
         return tries < self._retry.attempts and elapsed_s <= self._retry.span_s
 
     def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
@@ -259,7 +276,7 @@ class Submitter:
         except KlingEffectsError as error:
             return await self._after_error(job, error, place, round_number)
         self._gate.open()
-        self._slot_refusals = 0
+        self._waited_for_others_s = 0.0
         return await self._accept(job, snapshot, place)
 
     async def _after_error(
@@ -284,17 +301,32 @@ class Submitter:
     def _learn(self, error: KlingEffectsError, place: Place, round_number: int) -> None:
         """What a refusal says about all other submits."""
         if isinstance(error, ConcurrencyLimitError):
-            self._slots.refuse(place)
-            self._slot_refusals += 1
-            if not self._slots.running:  # nothing of ours will free a slot: others hold them all
-                self._gate.pause(_slot_pause_s(self._slot_refusals))
+            is_news = self._slots.refuse(place)
+            if is_news and not self._slots.running:  # others hold them all
+                pause_s = _slot_pause_s(self._waited_for_others_s)
+                self._waited_for_others_s += pause_s
+                self._gate.pause(pause_s, error)
         elif error.scope is Scope.PACE:
-            if (error.retry_after_s or 0.0) > self._policy.pace_patience_s:
+            if self._is_out_of_patience(error):
+                self._explain(error)
                 self._gate.shut(error)  # nobody else has to wait for that either
             else:
-                self._gate.slow_down(round_number, error.retry_after_s)
+                self._gate.slow_down(round_number, error)
         elif error.scope is Scope.ACCOUNT:
             self._gate.shut(error)
+
+    def _is_out_of_patience(self, error: KlingEffectsError) -> bool:
+        """Whether the service has refused for its pace for too long, or asks for too long."""
+        is_about_slots = isinstance(error, ConcurrencyLimitError)  # somebody's task will end
+        waited_s = 0.0 if is_about_slots else self._gate.paced_s
+        return max(waited_s, error.retry_after_s or 0.0) > self._policy.pace_patience_s
+
+    def _explain(self, error: KlingEffectsError) -> None:
+        if isinstance(error, ApiError) and not error.advice:
+            error.advice = (
+                f"No submit was accepted over {self._gate.paced_s:.0f} s of pauses "
+                f"(pace_patience_s is {self._policy.pace_patience_s:g}); submit again later"
+            )
 
     # -- whose task it is
 
@@ -441,9 +473,9 @@ class Submitter:
         return self._turns.setdefault(external_task_id, asyncio.Lock())
 
 
-def _slot_pause_s(refusals: int) -> float:
-    """How long nothing is sent where others hold all slots; nobody else is there to miss."""
-    return backoff_s(refusals, None, lambda: 1.0, base_s=_SLOT_PAUSE_S, cap_s=_SLOT_PAUSE_CAP_S)
+def _slot_pause_s(waited_s: float) -> float:
+    """How long nothing is sent where others hold all slots, after so many seconds of waiting."""
+    return min(_SLOT_PAUSE_CAP_S, max(_SLOT_PAUSE_S, waited_s * _SLOT_PAUSE_SHARE))
 
 
 def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:
