@@ -233,7 +233,8 @@ class Submitter:
         if outcome not in (Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED):
             return False
         if error.scope is Scope.PACE:
-            return not self._gate.is_shut
+            asked_s = error.retry_after_s or 0.0
+            return not self._gate.is_shut and asked_s <= self._policy.pace_patience_s
         return tries < self._retry.attempts and elapsed_s <= self._retry.span_s
 
     def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
@@ -317,9 +318,8 @@ class Submitter:
 
     def _is_out_of_patience(self, error: KlingEffectsError) -> bool:
         """Whether the service has refused for its pace for too long, or asks for too long."""
-        is_about_slots = isinstance(error, ConcurrencyLimitError)  # somebody's task will end
-        waited_s = 0.0 if is_about_slots else self._gate.paced_s
-        return max(waited_s, error.retry_after_s or 0.0) > self._policy.pace_patience_s
+        longest_s = max(self._gate.paced_s, error.retry_after_s or 0.0)
+        return longest_s > self._policy.pace_patience_s
 
     def _explain(self, error: KlingEffectsError) -> None:
         if isinstance(error, ApiError) and not error.advice:
