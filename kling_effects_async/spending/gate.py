@@ -184,13 +184,11 @@ class Gate:
 
     def shut(self, reason: KlingEffectsError) -> None:
         """Let no submit out until a probe was accepted."""
+        if self._reason is None:
+            probe_s = self._policy.probe_s
+            _log.info("until a submit is accepted, one is sent every %.0f s: %s", probe_s, reason)
         self._reason = reason
         self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
-        _log.warning(
-            "no submit is sent but one every %.0f s until one is accepted: %s",
-            self._policy.probe_s,
-            reason,
-        )
         self._on_stop(reason)
         for turn in self._line:
             _settle(turn)
