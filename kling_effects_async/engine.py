@@ -6,6 +6,7 @@ Everything here is made in a running loop and ends with ``aclose``; the client i
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -18,7 +19,7 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError
+from kling_effects_async.errors import ClientClosedError, KlingEffectsError, TaskNotFoundError
 from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
@@ -41,6 +42,7 @@ from kling_effects_async.protocol.task_body import (
 from kling_effects_async.settings import Credentials
 from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import Job
+from kling_effects_async.spending.listed import find_listed, listed_by_external_id
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.stats import ClientStats
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Options", "Plan"]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -207,7 +210,29 @@ class Engine:
 
     async def _look_up(self, external_task_id: str) -> TaskSnapshot:
         request = build_lookup(self._options.service, external_task_id)
-        return await self._session.ask(request, partial(read_found, asked=external_task_id))
+        answer = await self._session.ask(request, partial(_found_or_not, asked=external_task_id))
+        if isinstance(answer, TaskNotFoundError):
+            raise answer
+        return answer
+
+    async def _find_listed(self, job: Job) -> TaskSnapshot | None:
+        if self._options.service.lists_tasks is False:
+            return None
+        return await find_listed(self.page, job.external_task_id, since=job.created_at)
+
+    async def tasks_of_others(self) -> Mapping[str, TaskSnapshot]:
+        """The account's newest tasks by their external ids, where only the service knows them.
+
+        Empty with a journal, which knows them too, and where there is no list.
+        """
+        has_list = self._options.service.lists_tasks is not False and self.tracker.pages.is_usable
+        if self._options.journal is not None or not has_list:
+            return {}
+        try:
+            return await listed_by_external_id(self.page)
+        except KlingEffectsError as error:
+            _log.info("what ran before this run is not known, there is no list: %s", error)
+            return {}
 
     # -- spending
 
@@ -257,7 +282,7 @@ class Engine:
         )
         return Plan(effect, job, files)
 
-    async def submit(self, plan: Plan) -> Watch:
+    async def submit(self, plan: Plan, *, found: TaskSnapshot | None = None) -> Watch:
         """Have the job accepted; see ``Submitter.submit``.
 
         Raises:
@@ -272,7 +297,8 @@ class Engine:
             files=plan.files,
         )
         account = await self.account()
-        return await self._read_patiently(partial(account.submit, plan.job, request))
+        submit = partial(account.submit, plan.job, request, found=found)
+        return await self._read_patiently(submit)
 
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
@@ -375,6 +401,7 @@ class Engine:
             self.tracker,
             post=self._post,
             look_up=self._look_up,
+            find_listed=self._find_listed,
             budget_units=options.budget_units,
             slots=options.slots,
             submit=options.submit,
@@ -395,6 +422,14 @@ class Engine:
         from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
 
         return await self._exits.enter_async_context(Journal(journal))
+
+
+def _found_or_not(reply: Reply, *, asked: str) -> TaskSnapshot | TaskNotFoundError:
+    """A clear "not found" is an answer, and no reason to ask again."""
+    try:
+        return read_found(reply, asked=asked)
+    except TaskNotFoundError as absent:
+        return absent
 
 
 def _is_of(watch: Watch, job: Job) -> bool:

@@ -156,6 +156,11 @@ def _choice(default: str, other: str) -> Any:
     return field(default=default, validator=is_choice)
 
 
+def _is_flag(_policy: object, attribute: Attribute[bool], value: bool) -> None:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{attribute.name} must be True or False, not {value!r}")
+
+
 @frozen(kw_only=True)
 class SubmitPolicy:
     """What to do about a submit whose answer was lost or whose id is taken, and how patiently.
@@ -166,8 +171,11 @@ class SubmitPolicy:
         on_taken: of an external id that the service has a task under which nobody here submitted:
             ``"raise"`` an ``ExternalIdTakenError``; ``"adopt"`` takes that task for the job's.
             Ids that are made from the content are always adopted.
+        look_first: look each external id up before it is submitted, at one request more a submit,
+            and take over what is there as ``on_taken`` says. For ids that may have been used by
+            processes whose journal this client does not have.
         settle_pause_s: between the two lookups that have to find nothing before a job may be sent
-            again.
+            again; longer where the answer was lost later than this.
         cancel_grace_s: how long a cancelled submit, and the closing of the client, wait for an
             outcome that is still to come. A submit that is cancelled again leaves at once.
         pace_patience_s: a submit that is refused for the service's pace is an error once the pauses
@@ -177,6 +185,7 @@ class SubmitPolicy:
 
     on_uncertain: str = _choice("raise", "resubmit")
     on_taken: str = _choice("raise", "adopt")
+    look_first: bool = field(default=False, validator=_is_flag)
     settle_pause_s: float = _seconds(5.0)
     cancel_grace_s: float = _seconds(10.0)
     pace_patience_s: float = _seconds(600.0)

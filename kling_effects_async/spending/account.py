@@ -70,6 +70,7 @@ class Account:
         *,
         post: Callable[[Request], Awaitable[TaskSnapshot]],
         look_up: Callable[[str], Awaitable[TaskSnapshot]],
+        find_listed: Callable[[Job], Awaitable[TaskSnapshot | None]],
         budget_units: Decimal | None,
         slots: SlotPolicy,
         submit: SubmitPolicy,
@@ -92,7 +93,7 @@ class Account:
         )
         gate = Gate(slots, clock, on_stop=account.slots.fail_waiting, rng=random)
         account._submitter = Submitter(
-            Wire(post=post, look_up=look_up, accepted=account._see_through),
+            Wire(post, look_up, account._see_through, find_listed),
             store,
             account.slots,
             gate,
@@ -119,9 +120,11 @@ class Account:
             held_back_by="" if reason is None else str(reason),
         )
 
-    async def submit(self, job: Job, request: Request) -> Watch:
+    async def submit(
+        self, job: Job, request: Request, *, found: TaskSnapshot | None = None
+    ) -> Watch:
         """See ``Submitter.submit``; the watch of the accepted task."""
-        return await self.take_up(await self._submitter.submit(job, request))
+        return await self.take_up(await self._submitter.submit(job, request, found=found))
 
     async def settle(self, job: Job) -> Job:
         """See ``Submitter.settle``."""

@@ -25,6 +25,9 @@ _ENDED_KEPT = 10_000
 class JobStore(Protocol):
     """See ``Journal`` for what each of these promises."""
 
+    @property
+    def misses_rows(self) -> bool: ...
+
     async def add(self, job: Job) -> Job: ...
 
     async def move(
@@ -76,6 +79,10 @@ class MemoryStore:
         self._spent: dict[str, Decimal] = {}
         self._typical: dict[tuple[str, str], Decimal] = {}
         self._memos: dict[tuple[str, str], str] = {}
+
+    @property
+    def misses_rows(self) -> bool:
+        return False  # what earlier processes knew was never promised here
 
     async def add(self, job: Job) -> Job:
         held = self._jobs.setdefault((job.account, job.external_task_id), _Remembered(job)).job

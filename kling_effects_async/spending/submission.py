@@ -2,11 +2,9 @@
 
     add to the journal -> wait for a place -> SUBMITTING is durable -> POST -> outcome is durable
 
-``outcome`` says what an answer, or none, means. Where a task may exist, it is looked up by its
-external id. It is sent again only after two lookups some seconds apart found nothing *and* the
-service has just found another task by its external id, so that "not found" means something. In any
-other case the job stays AMBIGUOUS and a person decides, unless the policy prefers a second charge
-to a missing clip.
+``outcome`` says what an answer, or none, means. Where a task may exist, it is looked for, and sent
+again only if it surely does not exist; see ``settling``. In any other case the job stays AMBIGUOUS
+and a person decides, unless the policy prefers a second charge to a missing clip.
 
 A service that calls the external id used has our task if this id was sent from here before, in this
 process or by the journal, or if the id is made from the content, which nobody else has. Otherwise
@@ -38,9 +36,9 @@ from kling_effects_async.errors import (
     JournalError,
     KlingEffectsError,
     NetworkError,
+    ReplyError,
     Scope,
     SubmissionUncertainError,
-    TaskNotFoundError,
 )
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy
@@ -51,9 +49,10 @@ from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import UNSETTLED, Job, JobState
 from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
 from kling_effects_async.spending.plan import is_made_here
+from kling_effects_async.spending.settling import Finder
 from kling_effects_async.spending.slots import Place, Slots
 from kling_effects_async.spending.store import JobStore
-from kling_effects_async.transport.clock import Clock, sleep
+from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.unforeseen import class_and_place
 
 __all__ = ["Submitter", "Wire"]
@@ -67,6 +66,11 @@ _SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
 
 
+async def _no_list(_job: Job) -> TaskSnapshot | None:
+    """The service has no list of tasks."""
+    return None
+
+
 @frozen
 class Wire:
     """What the engine needs of the service.
@@ -75,11 +79,13 @@ class Wire:
         post: sends the create request once.
         look_up: asks for a task by its external id, over passing trouble.
         accepted: told of every task that was accepted, with its place; it gives the place back.
+        find_listed: looks for a job's task in the service's list; ``None`` if it shows none.
     """
 
     post: Callable[[Request], Awaitable[TaskSnapshot]]
     look_up: Callable[[str], Awaitable[TaskSnapshot]]
     accepted: Callable[[Job, TaskSnapshot, Place], None]
+    find_listed: Callable[[Job], Awaitable[TaskSnapshot | None]] = _no_list
 
 
 class Submitter:
@@ -109,6 +115,9 @@ class Submitter:
         self._random = random
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._attempts = Attempts(submit.cancel_grace_s)
+        self._finder = Finder(
+            wire.look_up, wire.find_listed, store, clock, pause_s=submit.settle_pause_s
+        )
         self._waited_for_others_s = 0.0
 
     @property
@@ -126,11 +135,14 @@ class Submitter:
         """What holds submits back since one was accepted, if anything does."""
         return self._gate.held_back_by
 
-    async def submit(self, job: Job, request: Request) -> Job:
+    async def submit(self, job: Job, request: Request, *, found: TaskSnapshot | None = None) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
 
         A job that the account has already is not sent again: it is settled if it is in doubt, and
         handed back as it is otherwise.
+
+        Args:
+            found: the task that the service has under the job's external id, where that is known.
 
         Raises:
             IdempotencyConflictError: the external id belongs to another effect, or to a task that
@@ -152,7 +164,13 @@ class Submitter:
                 job = await self._settled(job)
             if job.state is JobState.REFUSED:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
-            return job if job.state in _HAS_TASK else await self._send(job, request)
+            if job.state in _HAS_TASK:
+                return job
+            if found is None and self._looks_first:
+                found = await self._finder.look(job)
+            return await (
+                self._send(job, request) if found is None else self._take_over(job, found)
+            )
 
     async def settle(self, job: Job) -> Job:
         """Find out about a job in doubt: accepted, or back to planned.
@@ -269,26 +287,29 @@ class Submitter:
             raise _uncertain(job, None, reason=what) from fault
 
     async def _post(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
+        started = self._clock.monotonic()
         try:
             snapshot = await self._wire.post(request)
+            await self._check_whose(job, snapshot)
         except asyncio.CancelledError:
             await self._doubt(job, note="cancelled while it was sent")
             raise
         except KlingEffectsError as error:
-            return await self._after_error(job, error, place, round_number)
+            late_s = self._clock.monotonic() - started
+            return await self._after_error(job, error, place, round_number, late_s)
         self._gate.open()
         self._waited_for_others_s = 0.0
         return await self._accept(job, snapshot, place)
 
     async def _after_error(
-        self, job: Job, error: KlingEffectsError, place: Place, round_number: int
+        self, job: Job, error: KlingEffectsError, place: Place, round_number: int, late_s: float
     ) -> Job:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
         if outcome is Outcome.DUPLICATE and not self._is_ours(job):
             raise await self._strangers(job) from error
         if outcome is Outcome.UNCERTAIN or outcome is Outcome.DUPLICATE:
             job = await self._doubt(job, note=str(error))
-            return await self._settle(job, error, place)
+            return await self._settle(job, error, place, late_s=late_s)
         await self._move(
             job,
             JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED,
@@ -330,6 +351,41 @@ class Submitter:
 
     # -- whose task it is
 
+    @property
+    def _looks_first(self) -> bool:
+        return self._policy.look_first or self._store.misses_rows
+
+    async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
+        """Refuse to believe an answer about another job's task.
+
+        Raises:
+            ReplyError: it is of another one, so nobody knows what became of this submit.
+        """
+        name = snapshot.external_task_id
+        if name is None:  # some services do not repeat it
+            held = await self._store.find(snapshot.task_id)
+            names = [other.external_task_id for other in held if other.task_id == snapshot.task_id]
+            name = names[0] if names else job.external_task_id
+        if name != job.external_task_id:
+            raise ReplyError(
+                f"the service answered with another job's task {snapshot.task_id} ({name!r})",
+                request_id=snapshot.request_id,
+            )
+
+    async def _take_over(self, job: Job, found: TaskSnapshot) -> Job:
+        """Take a task that was there before for the job's.
+
+        Raises:
+            ExternalIdTakenError: nobody here submitted it.
+        """
+        if not self._is_ours(job):
+            raise await self._taken(job, found.task_id)
+        return await self._detached(job, self._foreseen(job, self._taken_over(job, found)))
+
+    async def _taken_over(self, job: Job, found: TaskSnapshot) -> Job:
+        job = await self._move(job, JobState.SUBMITTING, note="the service has it already")
+        return await self._accept(job, found, await self._adopted(job))
+
     def _is_ours(self, job: Job) -> bool:
         """Whether a task that the service has under the job's id is to be taken for the job's."""
         return (
@@ -341,6 +397,9 @@ class Submitter:
         task_id = None
         with suppress(KlingEffectsError):
             task_id = (await self._wire.look_up(job.external_task_id)).task_id
+        return await self._taken(job, task_id)
+
+    async def _taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
         error = ExternalIdTakenError(external_task_id=job.external_task_id, task_id=task_id)
         await self._move(job, JobState.REFUSED, note=str(error), message=str(error))
         return error
@@ -351,43 +410,28 @@ class Submitter:
         return await self._detached(job, self._foreseen(job, self._settle(job)))
 
     async def _settle(
-        self, job: Job, error: KlingEffectsError | None = None, place: Place | None = None
+        self,
+        job: Job,
+        error: KlingEffectsError | None = None,
+        place: Place | None = None,
+        *,
+        late_s: float = 0.0,
     ) -> Job:
         """Look for a task that may exist; the job, accepted, or planned again."""
-        snapshot = await self._found(job)
-        if snapshot is not None:
-            return await self._accept(job, snapshot, place or await self._adopted(job))
         is_there = _was_called_duplicate(error, job)
-        is_proved = not is_there and await self._finds_others(job)
-        if is_proved or (self._policy.on_uncertain == "resubmit" and not is_there):
+        try:
+            finding = await self._finder.find_out(job, late_s=late_s, is_there=is_there)
+        except KlingEffectsError as unanswered:
+            await self._doubt(job, message=f"cannot look it up: {unanswered}")
+            raise _uncertain(job, unanswered) from unanswered
+        if finding.snapshot is not None:
+            return await self._accept(job, finding.snapshot, place or await self._adopted(job))
+        if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             await self._move(job, JobState.AMBIGUOUS, was_sent=True)
-            note = "the service does not know it" if is_proved else "resubmitted by policy"
+            note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             return await self._move(job, JobState.PLANNED, note=note)
         await self._doubt(job, message=str(error or "an answer was lost"))
         raise _uncertain(job, error) from error
-
-    async def _found(self, job: Job) -> TaskSnapshot | None:
-        """Look twice, some seconds apart; ``None`` only if both answers were "unknown"."""
-        for pause_s in (0.0, self._policy.settle_pause_s):
-            await sleep(self._clock, pause_s)
-            try:
-                return await self._wire.look_up(job.external_task_id)
-            except TaskNotFoundError:
-                continue
-            except KlingEffectsError as error:
-                await self._doubt(job, message=f"cannot look it up: {error}")
-                raise _uncertain(job, error) from error
-        return None
-
-    async def _finds_others(self, job: Job) -> bool:
-        """Whether the service finds a task that is known to exist by its external id, now."""
-        known = await self._store.known_task(job.account)
-        if known is None:
-            return False
-        with suppress(KlingEffectsError):
-            snapshot = await self._wire.look_up(known.external_task_id)
-            return known.task_id in (None, snapshot.task_id)
-        return False
 
     async def _adopted(self, job: Job) -> Place:
         """A place, and the money, for a task that runs already."""
