@@ -267,6 +267,7 @@ async def _serve(rule: Rule, told: Connection) -> None:
         slots=10,
         repeated_external_id=rule.repeated,
         finds_external_ids=rule.finds,
+        lists_tasks=rule.finds,  # or the list settles everything
     ) as emulator:
         told.send(emulator.url)
         await _stay_with_parent()

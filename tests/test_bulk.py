@@ -232,6 +232,34 @@ async def test_the_same_batch_again_submits_nothing(
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("run", ["r", None])
+async def test_the_same_batch_from_another_client_submits_nothing_where_there_is_a_list(
+    emulator: Emulator, run: str | None
+) -> None:
+    """Fault 88: without a journal the service's list is read once, at the start of a run."""
+    effects = [squish(number) for number in range(12)]
+    async with emulator.client() as first:
+        before = await ids(first, effects, run)
+    asked = dict(emulator.requests)
+    async with emulator.client() as second:
+        assert sorted(await ids(second, effects, run)) == sorted(before)
+        accepted = [each async for each in second.submit_many([*effects, squish(99)], run=run)]
+    assert len(accepted) == 13
+    assert emulator.ledger.total == 13
+    assert emulator.requests["submit"] == asked["submit"] + 1
+
+
+@pytest.mark.looptime
+async def test_without_a_list_a_run_goes_on_without_it() -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, lists_tasks=False) as emulator,
+        emulator.client() as client,
+    ):
+        assert len(await ids(client, [squish(number) for number in range(3)])) == 3
+    assert emulator.ledger.total == 3
+
+
+@pytest.mark.looptime
 async def test_another_run_is_other_tasks(client: EffectsClient, emulator: Emulator) -> None:
     for run in ("monday", "tuesday", None):
         await ids(client, map(squish, range(3)), run)

@@ -262,7 +262,7 @@ async def test_a_file_called_after_the_task_is_its_video_though_nobody_noted_it(
 
 
 async def test_a_lost_answer_is_looked_for_and_not_called_submitting(cat: Path, db: Path) -> None:
-    async with emulator() as at:
+    async with emulator(lists_tasks=False) as at:
         at.fail_next(Fault.cut_after_reading(accepted=True))
         at.fail_next(Fault.json(403, {"code": 1103, "message": "no right to look"}, on="query"))
         assert (await run(at, db, cat)).code == ExitCode.UNCERTAIN

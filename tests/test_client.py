@@ -311,7 +311,7 @@ async def test_where_nothing_can_be_looked_up_a_lost_answer_is_told_and_never_se
 ) -> None:
     """Faults 7, 8, 10, 11, 12, on a service that does not find tasks by external id."""
     async with (
-        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
+        Emulator(clips=Clips.STOCK, finds_external_ids=False, lists_tasks=False) as emulator,
         emulator.client() as client,
     ):
         await client.submit(SQUISH)
@@ -320,6 +320,35 @@ async def test_where_nothing_can_be_looked_up_a_lost_answer_is_told_and_never_se
             await client.submit(SQUISH, external_task_id="order-42")
         assert caught.value.external_task_id == "order-42"
         assert emulator.ledger.accepted("order-42") == 1
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", LOST)
+async def test_where_the_list_alone_shows_the_task_it_settles_a_lost_answer(name: str) -> None:
+    """Fault 90: a service whose list alone finds the task."""
+    async with (
+        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
+        emulator.client() as client,
+    ):
+        await client.submit(SQUISH)
+        emulator.fail_next(LOST[name])
+        task = await client.submit(SQUISH, external_task_id="order-42")
+        assert (await task).external_task_id == "order-42"
+        assert emulator.ledger.accepted("order-42") == 1
+
+
+@pytest.mark.looptime
+async def test_a_list_that_does_not_show_the_task_proves_nothing() -> None:
+    """Fault 90: only a lookup that finds others proves that a task is not there."""
+    async with (
+        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
+        emulator.client() as client,
+    ):
+        await client.submit(SQUISH)
+        emulator.fail_next(Fault.cut_after_reading(accepted=False))
+        with pytest.raises(SubmissionUncertainError):
+            await client.submit(SQUISH, external_task_id="order-42")
+        assert emulator.requests["submit"] == 2
 
 
 @pytest.mark.looptime

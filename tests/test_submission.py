@@ -41,6 +41,7 @@ from kling_effects_async import (
     NetworkError,
     PollPolicy,
     RateLimitError,
+    ReplyError,
     RetryPolicy,
     Service,
     SingleImageEffect,
@@ -50,12 +51,14 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
 from kling_effects_async.images import image_hash
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.job import JobState
 from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.spending.submission import Wire
-from tests.paid_service import ACCOUNT, Bench, Trouble, a_job, lost
+from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job, lost
 
 URL = "https://img.example/a.jpg"
 SQUISH = SingleImageEffect("squish", image=URL)
@@ -390,6 +393,95 @@ async def test_where_lookups_fail_nothing_is_sent_again(
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH, external_task_id="order-42")
     assert emulator.requests["submit"] == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("ours", ["another", None])
+async def test_an_answer_about_another_jobs_task_is_not_believed(ours: str | None) -> None:
+    """Fault 89: uncertain: ours is looked up; the other job keeps its slot and its end.
+
+    Some services do not repeat the external id; then the task's id tells whose it is.
+    """
+    service = PaidService()
+
+    async def post(request: Request) -> TaskSnapshot:
+        snapshot = await service.post(request)
+        return evolve(snapshot, external_task_id=ours, task_id="t0")
+
+    bench = Bench(service)
+    await bench.submit("another")
+    mixed_up = Bench(service, bench.store, wire=Wire(post, service.look_up, bench.accepted))
+    job = await mixed_up.submit("a")
+    assert (job.state, job.task_id) == (JobState.ACCEPTED, "t1")
+    assert service.lookups == ["a"]
+    assert service.books == {"another": ["t0"], "a": ["t1"]}
+    (other,) = await bench.store.find("t0")
+    assert (other.external_task_id, other.state) == ("another", JobState.ACCEPTED)
+    assert bench.places.keys() == {"t0", "t1"}
+
+
+@pytest.mark.looptime
+async def test_an_answer_without_an_external_id_is_believed_where_its_task_is_new() -> None:
+    """Fault 89: some services do not repeat the external id."""
+    service = PaidService()
+
+    async def post(request: Request) -> TaskSnapshot:
+        return evolve(await service.post(request), external_task_id=None)
+
+    bench = Bench(service)
+    wire = Wire(post, service.look_up, bench.accepted)
+    job = await Bench(service, bench.store, wire=wire).submit("a")
+    assert (job.task_id, service.lookups) == ("t0", [])
+
+
+@pytest.mark.looptime
+async def test_a_clear_not_found_ends_a_lookup(client: EffectsClient, emulator: Emulator) -> None:
+    """Fault 90: two lookups of the task, and one of another for the proof."""
+    await (await client.submit(SQUISH, external_task_id="known"))
+    asked = emulator.requests["query"]
+    emulator.fail_next(LOST)
+    await client.submit(SQUISH, external_task_id="order-42")
+    assert emulator.requests["query"] == asked + 3
+
+
+@pytest.mark.looptime
+async def test_the_second_look_comes_as_much_later_as_the_answer_was_lost() -> None:
+    """Fault 90: a line cut after 60 s is not settled after 5."""
+    bench = Bench(submit=SubmitPolicy(settle_pause_s=5.0), retry=RetryPolicy(span_s=600))
+    await bench.submit("known")
+    bench.service.script.append(evolve(lost(is_accepted=False), arrives_after_s=60))
+    assert await seconds_taken(bench.submit("a")) >= 60 + 60
+    assert bench.service.lookups == ["a", "a", "known"]
+
+
+@pytest.mark.looptime
+async def test_what_is_looked_for_first_is_not_paid_again(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    """Fault 88: the journal that knew the job is lost, or another machine has it."""
+    paid = await client.submit(SQUISH, external_task_id="order-42")
+    careful = SubmitPolicy(look_first=True)
+    async with emulator.client(submit=careful) as other:
+        with pytest.raises(ExternalIdTakenError) as caught:
+            await other.submit(SQUISH, external_task_id="order-42")
+        assert caught.value.task_id == paid.id
+        assert (await other.submit(SQUISH, external_task_id="order-43")).id != paid.id
+    async with emulator.client(submit=evolve(careful, on_taken="adopt")) as other:
+        adopted = await other.submit(SQUISH, external_task_id="order-42")
+        assert adopted.id == paid.id
+        assert (await adopted).task_id == paid.id
+        assert other.stats.running == 0
+    assert emulator.ledger.total == 2
+
+
+@pytest.mark.looptime
+async def test_nothing_is_sent_before_a_first_look_was_answered(emulator: Emulator) -> None:
+    """Fault 88: where nobody can tell, nothing is paid."""
+    async with emulator.client(submit=SubmitPolicy(look_first=True)) as client:
+        emulator.fail_next(Fault.html(502, on="query"), times=50)
+        with pytest.raises(ReplyError):
+            await client.submit(SQUISH, external_task_id="order-42")
+    assert emulator.requests["submit"] == 0
 
 
 @pytest.mark.looptime

@@ -1,0 +1,89 @@
+"""The service's list, looked through for external ids."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kling_effects_async.errors import ServiceError
+from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
+from kling_effects_async.spending.listed import (
+    PAGE_SIZE,
+    PAGES_AT_MOST,
+    find_listed,
+    listed_by_external_id,
+)
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class Listing:
+    """So many tasks, newest first, one a minute; some entries cannot be read."""
+
+    def __init__(self, total: int, *, unreadable: int = 0) -> None:
+        self.read: list[int] = []
+        self._tasks = [
+            TaskSnapshot(
+                task_id=f"t{number}",
+                external_task_id=f"order-{number}",
+                status=TaskStatus.SUCCEEDED,
+                raw_status="succeed",
+                created_at=NOW - timedelta(minutes=number),
+            )
+            for number in range(total)
+        ]
+        self._unreadable = unreadable
+
+    async def page(self, number: int, size: int) -> TaskPage:
+        self.read.append(number)
+        tasks = tuple(self._tasks[(number - 1) * size : number * size])
+        readable = tasks[self._unreadable :]
+        return TaskPage(
+            tasks=readable, unreadable=len(tasks) - len(readable), page=number, page_size=size
+        )
+
+
+@pytest.mark.parametrize(("number", "pages"), [(0, 1), (PAGE_SIZE, 2), (PAGE_SIZE * 2 + 5, 3)])
+async def test_a_task_is_found_on_whichever_page_it_is(number: int, pages: int) -> None:
+    listing = Listing(PAGE_SIZE * 4)
+    found = await find_listed(listing.page, f"order-{number}", since=NOW - timedelta(days=30))
+    assert found is not None
+    assert found.task_id == f"t{number}"
+    assert len(listing.read) == pages
+
+
+async def test_pages_of_tasks_that_are_older_than_the_job_are_not_read_on() -> None:
+    listing = Listing(PAGE_SIZE * 4)
+    assert (
+        await find_listed(listing.page, "none", since=NOW - timedelta(minutes=PAGE_SIZE / 2))
+        is None
+    )
+    assert listing.read == [1, 2]
+
+
+async def test_a_page_that_is_not_full_is_the_last() -> None:
+    listing = Listing(PAGE_SIZE + 1)
+    assert await find_listed(listing.page, "none", since=NOW - timedelta(days=30)) is None
+    assert listing.read == [1, 2]
+
+
+async def test_entries_that_nobody_can_read_do_not_make_a_page_the_last() -> None:
+    listing = Listing(PAGE_SIZE + 5, unreadable=1)
+    known = await listed_by_external_id(listing.page)
+    assert listing.read == [1, 2]
+    assert known[f"order-{PAGE_SIZE + 1}"].task_id == f"t{PAGE_SIZE + 1}"
+
+
+async def test_of_a_long_list_the_newest_pages_are_enough() -> None:
+    listing = Listing(PAGE_SIZE * (PAGES_AT_MOST + 2))
+    assert len(await listed_by_external_id(listing.page)) == PAGE_SIZE * PAGES_AT_MOST
+    assert len(listing.read) == PAGES_AT_MOST
+
+
+async def test_a_list_that_is_not_there_is_an_error_of_the_service() -> None:
+    async def page(_number: int, _size: int) -> TaskPage:
+        raise ServiceError("no list")
+
+    with pytest.raises(ServiceError):
+        await listed_by_external_id(page)
