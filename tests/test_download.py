@@ -225,11 +225,9 @@ def clock() -> HastyClock:
 
 @asynccontextmanager
 async def downloader_for(
-    server: VideoServer, clock: HastyClock, *, attempts: int = 5, parallel: int = 8
+    server: VideoServer, clock: HastyClock, **options: Any
 ) -> AsyncIterator[Downloader]:
-    downloader = Downloader(
-        clock=clock, allowed_origin=server.origin, attempts=attempts, parallel=parallel
-    )
+    downloader = Downloader(clock=clock, allowed_origin=server.origin, **options)
     try:
         yield downloader
     finally:
@@ -536,6 +534,59 @@ async def test_an_attempt_that_gets_on_does_not_count(
         await downloader.download(server.url, target)
     assert target.read_bytes() == VIDEO
     assert len(server.requests) == 5
+
+
+async def test_a_line_that_breaks_before_a_chunk_is_full_gets_on_all_the_same(
+    server: VideoServer, clock: HastyClock, target: Path
+) -> None:
+    """Fault 96: progress is kept over breaks, and what came in the last moment is no loss."""
+
+    async def cut_at_once(server: VideoServer, request: web.Request) -> web.StreamResponse:
+        response, body = server.answer(request)
+        await response.prepare(request)
+        await response.write(body[:150_000])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    server.video = mp4(1_000_000)
+    server.always = cut_at_once
+    async with downloader_for(server, clock, attempts=2) as downloader:
+        await downloader.download(server.url, target)
+    assert target.read_bytes() == server.video
+    assert server.ranges[:3] == [None, "bytes=150000-", "bytes=300000-"]
+
+
+async def test_a_clip_without_an_end_is_given_up_at_the_limit(
+    server: VideoServer, clock: HastyClock, target: Path
+) -> None:
+    """Fault 96: an upper limit; nothing of it is kept."""
+
+    async def endless(server: VideoServer, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        await response.prepare(request)
+        await response.write(VIDEO)
+        while True:
+            await response.write(b"more" * 10_000)
+
+    server.always = endless
+    async with downloader_for(server, clock, largest_bytes=1_000_000) as downloader:
+        with pytest.raises(DownloadError, match="more than 1000000 bytes"):
+            await downloader.download(server.url, target)
+    assert len(server.requests) == 1
+    assert list(target.parent.iterdir()) == []
+
+
+async def test_a_clip_that_says_that_it_is_too_large_is_not_begun(
+    server: VideoServer, clock: HastyClock, target: Path
+) -> None:
+    """Fault 96: the limit is compared with what the server announces."""
+    async with downloader_for(server, clock, largest_bytes=len(VIDEO) - 1) as downloader:
+        with pytest.raises(DownloadError, match="no clip"):
+            await downloader.download(server.url, target)
+    assert list(target.parent.iterdir()) == []
+    async with downloader_for(server, clock, largest_bytes=len(VIDEO)) as downloader:
+        assert await downloader.download(server.url, target) == target
 
 
 async def test_a_server_that_always_cuts_and_never_resumes_ends_in_an_error(

@@ -40,6 +40,8 @@ __all__ = ["Downloader", "Progress", "safe_name"]
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
+# Ten seconds at 100 Mbit/s, far above any clip that was seen, are 125 MB.
+LARGEST_BYTES = 2**30
 _SAID_BYTES = 4096  # of a refusal: its first lines tell why
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
@@ -84,6 +86,7 @@ class Downloader:
         slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is asked for
             again.
         attempts: how many in a row may fail without getting on.
+        largest_bytes: a video that is, or becomes, larger than this is given up and not kept.
         random: a source of numbers in [0, 1), for the pauses between attempts.
 
     Raises:
@@ -99,6 +102,7 @@ class Downloader:
         slowest_bytes_per_s: int = 1024,
         slowest_window_s: float = 60.0,
         attempts: int = 5,
+        largest_bytes: int = LARGEST_BYTES,
         random: Callable[[], float] = random_numbers.random,
         proxies: Proxies | None = None,
     ) -> None:
@@ -110,6 +114,7 @@ class Downloader:
         self._window_s = slowest_window_s
         self._window_bytes = max(1, round(slowest_bytes_per_s * slowest_window_s))
         self._attempts = attempts
+        self._largest_bytes = largest_bytes
         self._random = random
         self._proxies = proxies or Proxies()
         self._web: PublicWeb | None = None
@@ -145,7 +150,7 @@ class Downloader:
             VideoExpiredError: the address is no longer valid, or not valid yet
                 (``NotThereError``); ask the task for a fresh one.
             DownloadError: the name is taken, or names a device or the like; the disk refuses; the
-                address may not be used; or the video did not come whole.
+                address may not be used; the video did not come whole, or is too large for one.
         """
         order = _Order(url, _address(url), overwrite, on_progress, PartFile(target))
         await on_disk(order.part.prepare, overwrite=overwrite)
@@ -212,12 +217,22 @@ class Downloader:
                 now=self._clock.now(),
                 said=said.decode("latin-1"),
             )
+            await self._check_bounds(order, promise.source.total or 0)
             if promise.start == 0:
                 await on_disk(part.restart, promise.source)
             while chunk := await read_chunk(response, CHUNK_BYTES):
+                await self._check_bounds(order, part.length_bytes + len(chunk))
                 await on_disk(part.append, chunk)
                 order.report(promise.source.total)
         _check_size(part.length_bytes, promise.source.total)
+
+    async def _check_bounds(self, order: _Order, length_bytes: int) -> None:
+        if length_bytes > self._largest_bytes:
+            await on_disk(order.part.discard)
+            raise DownloadError(
+                f"{order.address} has more than {self._largest_bytes} bytes, so it is no clip of "
+                "an effect; ask the service about it"
+            )
 
     def _asking(self, order: _Order) -> AbstractAsyncContextManager[ClientResponse]:
         from kling_effects_async.transport.public_web import parse

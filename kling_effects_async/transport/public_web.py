@@ -25,6 +25,7 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
+    StreamReader,
     TCPConnector,
     ThreadedResolver,
 )
@@ -187,13 +188,27 @@ async def read_chunk(response: ClientResponse, size_bytes: int) -> bytes:
     """Up to so many bytes of the body; empty at its end.
 
     Raises:
-        TryAgainError: the connection broke.
+        TryAgainError: the connection broke, and all that had come before was read.
     """
     try:
         return await response.content.read(size_bytes)
     except Exception as error:
+        if rest := _buffered(response.content, error):
+            return rest
         failure = _failure(error, None)
     raise failure
+
+
+def _buffered(content: StreamReader, error: Exception) -> bytes:
+    """What had come before the connection broke, which aiohttp holds and would rather not give.
+
+    Without it a line that breaks before each chunk is full would never get on.
+    """
+    content.set_exception(None)  # type: ignore[arg-type]  # none, for one look
+    try:
+        return content.read_nowait()
+    finally:
+        content.set_exception(error)
 
 
 def _failure(error: Exception, proxy: Proxy | None) -> DownloadError | TryAgainError:
