@@ -1,7 +1,8 @@
 """One account at one service: its jobs, places and budget, put together.
 
 From the acceptance of a task until its end its place is held and its end written down, whether or
-not somebody waits for it.
+not somebody waits for it. Who waits is told of the end once it is written down; what cannot be
+written, as on a full disk, is logged and told all the same.
 """
 
 from __future__ import annotations
@@ -143,10 +144,11 @@ class Account:
         return watch
 
     async def downloaded(self, job: Job, path: Path) -> None:
-        """Write down where the job's video is."""
-        await self.written()  # its end comes first
+        """Write down where the video of a job is whose end was reported."""
         text = await asyncio.to_thread(_as_text, path)
-        await self.store.move(job.account, job.external_task_id, JobState.DOWNLOADED, path=text)
+        moving = self.store.move(job.account, job.external_task_id, JobState.DOWNLOADED, path=text)
+        name = repr(job.external_task_id)
+        await asyncio.shield(self._write(moving, f"where the video of job {name} is"))
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
         """See ``Submitter.abandon``."""
@@ -155,13 +157,14 @@ class Account:
     async def aclose(self) -> None:
         """Let nothing new out; write down every outcome and end, and what was learned."""
         await self._submitter.aclose()
+        learned = self._tracker.experience.dumps()
         self._write(
-            self.store.set_memo(_EXPERIENCE_MEMO, self.name, self._tracker.experience.dumps())
+            self.store.set_memo(_EXPERIENCE_MEMO, self.name, learned), "how long tasks take"
         )
         pages = self._tracker.pages
         list_memo = "" if pages.is_usable or pages.has_worked else _NO_LIST
         if list_memo != self._list_memo:
-            self._write(self.store.set_memo(_LIST_MEMO, self.name, list_memo))
+            self._write(self.store.set_memo(_LIST_MEMO, self.name, list_memo), "the list's use")
         await self.written()
 
     async def written(self) -> None:
@@ -180,11 +183,18 @@ class Account:
     def _watch_of(self, job: Job) -> Watch:
         return self._tracker.watch(job.task_id, job.external_task_id, scene=job.scene)
 
-    def _ended(self, job: Job, place: Place, final: TaskSnapshot | None) -> None:
-        """The task ended, or (``None``) was not seen to end in time."""
+    def _ended(
+        self, job: Job, place: Place, final: TaskSnapshot | None
+    ) -> asyncio.Task[None] | None:
+        """The task ended, or (``None``) was not seen to end in time; the writing of its end."""
+        written = None
         if final is not None:
-            self._write(self._write_end(job, final))
-        place.release()
+            written = self._write(
+                self._write_end(job, final),
+                f"the end of task {job.task_id}, a restart will query it again",
+            )
+        place.release()  # not before: whoever gets it reads the journal after this was written
+        return written
 
     async def _write_end(self, job: Job, final: TaskSnapshot) -> None:
         has_succeeded = final.status is TaskStatus.SUCCEEDED
@@ -199,18 +209,21 @@ class Account:
         self._budget.settle(job, final.units)  # not before: until then it counts as running
 
     def _remember_slots(self, size: int) -> None:
-        self._write(self.store.set_memo(_SLOTS_MEMO, self.name, str(size)))
+        self._write(self.store.set_memo(_SLOTS_MEMO, self.name, str(size)), "the number of slots")
 
-    def _write(self, writing: Awaitable[object]) -> None:
-        async def write() -> None:
-            try:
-                await writing
-            except JournalError as error:
-                _log.error("the journal misses something, a restart will ask again: %s", error)
-
-        task = asyncio.create_task(write())
+    def _write(self, writing: Awaitable[object], what: str) -> asyncio.Task[None]:
+        """Write it down, whoever is cancelled meanwhile."""
+        task = asyncio.create_task(_written(writing, what))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+        return task
+
+
+async def _written(writing: Awaitable[object], what: str) -> None:
+    try:
+        await writing
+    except JournalError as error:
+        _log.error("the journal cannot record %s: %s", what, error)
 
 
 def _is_followed(watch: Watch) -> bool:

@@ -310,13 +310,8 @@ class Submitter:
         if outcome is Outcome.UNCERTAIN or outcome is Outcome.DUPLICATE:
             job = await self._doubt(job, note=str(error))
             return await self._settle(job, error, place, late_s=late_s)
-        await self._move(
-            job,
-            JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED,
-            note=str(error),
-            message=str(error),
-            was_sent=may_have_arrived(error),
-        )
+        to = JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED
+        await self._write_refusal(job, to, error, was_sent=may_have_arrived(error))
         self._learn(error, place, round_number)
         raise error
 
@@ -401,7 +396,7 @@ class Submitter:
 
     async def _taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
         error = ExternalIdTakenError(external_task_id=job.external_task_id, task_id=task_id)
-        await self._move(job, JobState.REFUSED, note=str(error), message=str(error))
+        await self._write_refusal(job, JobState.REFUSED, error)
         return error
 
     # -- settling
@@ -448,6 +443,17 @@ class Submitter:
             # It stays SUBMITTING, which is in doubt as well.
             _log.error("doubt about job %s cannot be written: %s", job.external_task_id, error)
             return evolve(job, was_sent=True)
+
+    async def _write_refusal(
+        self, job: Job, to: JobState, error: KlingEffectsError, *, was_sent: bool = False
+    ) -> None:
+        """Write down why there is no task, before it is told; told all the same if that fails."""
+        try:
+            await self._move(job, to, note=str(error), message=str(error), was_sent=was_sent)
+        except JournalError as unwritten:
+            # It stays SUBMITTING, so it is looked for before it is sent again.
+            name = job.external_task_id
+            _log.error("the refusal of job %s cannot be written: %s", name, unwritten)
 
     async def _accept(self, job: Job, snapshot: TaskSnapshot, place: Place) -> Job:
         place.accept()

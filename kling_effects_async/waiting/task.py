@@ -17,7 +17,8 @@ class EffectTask:
     """One task at the service; made by ``EffectsClient.submit`` and ``EffectsClient.attach``.
 
     ``await task`` gives its result. ``async for snapshot in task`` gives its changes, the final one
-    last; a failed task ends the iteration like any other. Both may be used as often and by as many
+    last; a failed task ends the iteration like any other. With a journal, an end is written down
+    before it is told. Both may be used as often and by as many
     callers as you like: they share one poller. A caller that is cancelled leaves the task running.
     """
 
@@ -62,6 +63,8 @@ class EffectTask:
         while True:
             await self._tracker.change_after(self._watch, seen, deadline_at)
             for snapshot in self._watch.changes[seen:]:
+                if snapshot.is_final:
+                    await self._watch.recorded()
                 yield snapshot
                 seen += 1
                 if snapshot.is_final:
@@ -84,6 +87,7 @@ class EffectTask:
         while not self._watch.is_over:
             seen = len(self._watch.changes)
             await self._tracker.change_after(self._watch, seen, deadline_at)
+        await self._watch.recorded()
         return _result(self._watch.latest or self._watch.changes[-1])
 
     async def _recalled(self) -> None:
@@ -97,7 +101,9 @@ class EffectTask:
             TaskNotFoundError: the service does not know the task.
             TransportError, ReplyError, ApiError: no useful answer, after the usual tries.
         """
-        return self._tracker.learn(self._watch, await self._ask(self._watch))
+        held = self._tracker.learn(self._watch, await self._ask(self._watch))
+        await self._watch.recorded()
+        return held
 
 
 def _result(final: TaskSnapshot) -> EffectResult:

@@ -164,7 +164,7 @@ class Tracker:
         """
         watch.is_ours = True
         if watch.is_over:
-            holder(watch.latest)
+            watch.record = holder(watch.latest)
             return
         if self._is_closed:
             return

@@ -13,8 +13,11 @@ __all__ = ["NEVER", "Holder", "Waiter", "Watch", "Watches"]
 
 NEVER = float("inf")
 
-Holder: TypeAlias = Callable[[TaskSnapshot | None], None]
-"""Told the final snapshot, or ``None`` if the task was not seen to end in time."""
+Holder: TypeAlias = Callable[[TaskSnapshot | None], "asyncio.Future[None] | None"]
+"""Told the final snapshot, or ``None`` if the task was not seen to end in time.
+
+What it returns is done once the end is written down, or cannot be; ``None`` if nothing is written.
+"""
 
 
 class Watch:
@@ -26,6 +29,7 @@ class Watch:
         latest: the freshest snapshot, whose addresses and times may be newer than the last change.
         is_ours: this client, or its journal, knows that it was submitted.
         is_over: the last change is final.
+        record: the writing of the end to the journal; ``None`` where there is none.
         is_unlisted: the pages that were read last did not show it.
         is_whole: it was followed from its submit on, so its age is the task's.
         next_ask_at: before this nobody asks.
@@ -53,6 +57,7 @@ class Watch:
         "is_whole",
         "latest",
         "next_ask_at",
+        "record",
         "result_missing_since",
         "scene",
         "task_id",
@@ -80,6 +85,7 @@ class Watch:
         self.is_unlisted: bool = False
         self.is_whole: bool = False
         self.is_asking: bool = False
+        self.record: asyncio.Future[None] | None = None
         self.holder: Holder | None = None
         self.held_until: float = NEVER
         self.failures: int = 0
@@ -153,7 +159,15 @@ class Watch:
         """Tell who holds it of the end, once."""
         holder, self.holder, self.held_until = self.holder, None, NEVER
         if holder is not None:
-            holder(final)
+            self.record = holder(final)
+
+    async def recorded(self) -> None:
+        """Return once the end is written down, or cannot be; whoever reports it waits for this.
+
+        A caller that is cancelled leaves the writing alone.
+        """
+        if self.record is not None and not self.record.done():
+            await asyncio.wait({self.record})
 
 
 class Waiter:
