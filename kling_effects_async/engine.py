@@ -172,7 +172,7 @@ class Engine:
             return
         job = jobs[-1]
         watch.is_ours = was_submitted(job)
-        await account.take_up(job)  # if it runs, its end is written down
+        account.take_up(job)  # if it runs, its end is written down
         snapshot = recalled(job)
         if snapshot is not None:
             self.tracker.learn(watch, snapshot)

@@ -151,7 +151,9 @@ class BudgetExceededError(KlingEffectsError):
 
     Attributes:
         limit_units: the budget.
-        spent_units, running_units: what is spent, and what running tasks are likely to cost.
+        spent_units: what ended tasks cost; where that was not told, what was expected.
+        running_units: what running tasks are likely to cost.
+        unsettled_units: what jobs are likely to cost that are being submitted or are in doubt.
         expected_units: what this one is likely to cost.
     """
 
@@ -162,20 +164,23 @@ class BudgetExceededError(KlingEffectsError):
         limit_units: Decimal,
         spent_units: Decimal,
         running_units: Decimal,
+        unsettled_units: Decimal,
         expected_units: Decimal,
     ) -> None:
         self.scene = scene
         self.limit_units = limit_units
         self.spent_units = spent_units
         self.running_units = running_units
+        self.unsettled_units = unsettled_units
         self.expected_units = expected_units
         super().__init__(scene)
 
     def __str__(self) -> str:
         return (
             f"{self.scene!r} is likely to cost {self.expected_units} units, and of the budget of "
-            f"{self.limit_units} units {self.spent_units} are spent and {self.running_units} "
-            "running. Nothing was sent"
+            f"{self.limit_units} units {self.spent_units} are spent, {self.running_units} are for "
+            f"running tasks and {self.unsettled_units} for jobs that are being submitted or in "
+            "doubt. Nothing was sent: raise the budget, or settle what is in doubt"
         )
 
 

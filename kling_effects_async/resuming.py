@@ -72,7 +72,7 @@ async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect |
     if job.state in UNSETTLED:
         job = await account.settle(job)
     if job.state is not JobState.PLANNED:
-        return await account.take_up(job)
+        return account.take_up(job)
     if effect is None:
         raise ImageRejectedError(
             f"job {job.external_task_id}",

@@ -80,6 +80,15 @@ async def by_submit(client: EffectsClient, _folder: Path) -> None:
     await client.submit(SQUISH, external_task_id=NAME)
 
 
+async def by_post(client: EffectsClient, _folder: Path) -> None:
+    """The service has the submit, and nobody heard its answer."""
+    submit = asyncio.create_task(client.submit(SQUISH, external_task_id=NAME))
+    while not (await client.list_tasks()).tasks:
+        pass
+    die()
+    await submit
+
+
 WAYS: dict[str, Callable[[EffectsClient, Path], Coroutine[Any, Any, None]]] = {
     way.__name__: way
     for way in (
@@ -92,6 +101,7 @@ WAYS: dict[str, Callable[[EffectsClient, Path], Coroutine[Any, Any, None]]] = {
         by_resume,
         by_refusal,
         by_submit,
+        by_post,
     )
 }
 

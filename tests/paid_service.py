@@ -23,7 +23,6 @@ from kling_effects_async.errors import (
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.budget import Budget
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Place, Slots
@@ -176,13 +175,12 @@ class Bench:
         self.slots = Slots(policy)
         clock = SystemClock()
         self.gate = Gate(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
-        self.budget = Budget(budget_units, self.store)
         self.submitter = Submitter(
             wire or Wire(self.service.post, self.service.look_up, self.accepted),
             self.store,
             self.slots,
             self.gate,
-            self.budget,
+            budget_units=budget_units,
             submit=submit or SubmitPolicy(),
             retry=retry or RetryPolicy(),
             clock=clock,

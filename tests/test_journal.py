@@ -222,6 +222,7 @@ async def test_a_move_tells_what_is_new_and_when(journal: Journal, clock: Manual
     assert held == job(
         state=JobState.SUCCEEDED,
         units=Decimal("3.5"),
+        expected_units=Decimal("3.5"),
         result="{}",
         message="done",
         updated_at=NOON + timedelta(seconds=60),

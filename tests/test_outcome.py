@@ -35,7 +35,12 @@ from kling_effects_async.spending.outcome import Outcome, outcome_of
 UNCERTAIN = SubmissionUncertainError("lost", external_task_id="order-42", scene="squish")
 ONE = Decimal(1)
 NO_MONEY = BudgetExceededError(
-    scene="squish", limit_units=ONE, spent_units=ONE, running_units=ONE, expected_units=ONE
+    scene="squish",
+    limit_units=ONE,
+    spent_units=ONE,
+    running_units=ONE,
+    unsettled_units=ONE,
+    expected_units=ONE,
 )
 
 ROWS: list[tuple[KlingEffectsError, Outcome]] = [

@@ -153,18 +153,18 @@ async def test_a_known_task_is_one_that_the_service_accepted(store: JobStore) ->
 
 
 async def test_what_was_spent_is_added_up_exactly(store: JobStore) -> None:
-    assert await store.units_spent(ACCOUNT) == 0
+    assert (await store.committed(ACCOUNT)).told == 0
     for number in range(10):
         await bring(store, f"{number}", *TO_THE_END, units="0.1")
     await bring(store, "not told", *TO_THE_END)
-    assert await store.units_spent(ACCOUNT) == 1
-    assert await store.units_spent("theirs") == 0
+    assert (await store.committed(ACCOUNT)).told == 1
+    assert (await store.committed("theirs")).told == 0
 
 
 async def test_a_cost_told_twice_counts_once(store: JobStore) -> None:
     await bring(store, "a", *TO_THE_END, units="2")
     await store.move(ACCOUNT, "a", JobState.SUCCEEDED, units=Decimal(2))
-    assert await store.units_spent(ACCOUNT) == 2
+    assert (await store.committed(ACCOUNT)).told == 2
 
 
 async def test_what_is_typical_of_a_scene_is_its_dearest(store: JobStore) -> None:
@@ -192,7 +192,7 @@ async def test_the_memory_forgets_the_oldest_ended_jobs_and_never_an_open_one() 
     assert len(names) == 10_001
     assert names[0] == "open"
     assert names[-1] == "10009"
-    assert await store.units_spent(ACCOUNT) == 10_010
+    assert (await store.committed(ACCOUNT)).told == 10_010
 
 
 async def test_the_memory_forgets_no_job_whose_video_is_still_to_come() -> None:

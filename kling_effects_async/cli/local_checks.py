@@ -5,7 +5,7 @@ from __future__ import annotations
 from kling_effects_async import BudgetExceededError, Effect, Job, Journal, Service
 from kling_effects_async.cli.order import Order
 from kling_effects_async.protocol.requests import build_submit
-from kling_effects_async.spending.budget import Budget
+from kling_effects_async.spending.budget import check_budget, expected_cost
 from kling_effects_async.spending.job import UNSENT
 from kling_effects_async.spending.store import MemoryStore
 
@@ -24,8 +24,11 @@ async def is_to_be_sent(
     held = None if journal is None else await journal.get(job.account, job.external_task_id)
     if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):
         return False
+    store = journal or MemoryStore()
+    expected = expected_cost(await store.typical_units(job.account, job.scene))
     try:
-        await Budget(order.budget_units, journal or MemoryStore()).reserve(job)
+        committed = await store.committed(job.account)
+        check_budget(job.scene, committed, expected, order.budget_units)
     except BudgetExceededError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""One account at one service: its jobs, places and budget, put together.
+"""One account at one service: its jobs and places, put together.
 
 From the acceptance of a task until its end its place is held and its end written down, whether or
 not somebody waits for it. Who waits is told of the end once it is written down; what cannot be
@@ -23,7 +23,6 @@ from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import AccessKeys, Credentials
-from kling_effects_async.spending.budget import Budget
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Place, Slots
@@ -54,11 +53,10 @@ def account_name(service: Service, credentials: Credentials) -> str:
 class Account:
     """Submits jobs and sees them through; made by ``open``."""
 
-    def __init__(self, name: str, store: JobStore, tracker: Tracker, budget: Budget) -> None:
+    def __init__(self, name: str, store: JobStore, tracker: Tracker) -> None:
         self.name = name
         self.store = store
         self._tracker = tracker
-        self._budget = budget
         self._list_memo = ""
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -80,8 +78,7 @@ class Account:
         random: Callable[[], float],
     ) -> Account:
         """Take up what is remembered of the account."""
-        budget = Budget(budget_units, store)
-        account = cls(name, store, tracker, budget)
+        account = cls(name, store, tracker)
         remembered = await store.memo(_SLOTS_MEMO, name)
         tracker.experience.load(await store.memo(_EXPERIENCE_MEMO, name) or "")
         account._list_memo = await store.memo(_LIST_MEMO, name) or ""
@@ -98,7 +95,7 @@ class Account:
             store,
             account.slots,
             gate,
-            budget,
+            budget_units=budget_units,
             submit=submit,
             retry=retry,
             clock=clock,
@@ -125,22 +122,20 @@ class Account:
         self, job: Job, request: Request, *, found: TaskSnapshot | None = None
     ) -> Watch:
         """See ``Submitter.submit``; the watch of the accepted task."""
-        return await self.take_up(await self._submitter.submit(job, request, found=found))
+        return self.take_up(await self._submitter.submit(job, request, found=found))
 
     async def settle(self, job: Job) -> Job:
         """See ``Submitter.settle``."""
         return await self._submitter.settle(job)
 
-    async def take_up(self, job: Job) -> Watch:
+    def take_up(self, job: Job) -> Watch:
         """The watch of a task that an earlier process had accepted."""
         watch = self._watch_of(job)
         if job.state is not JobState.ACCEPTED or _is_followed(watch):
             return watch
-        await self._budget.hold(job)
-        if not _is_followed(watch):  # by another caller meanwhile
-            place = self.slots.adopt()
-            place.accept()
-            self._tracker.hold(watch, partial(self._ended, job, place))
+        place = self.slots.adopt()
+        place.accept()
+        self._tracker.hold(watch, partial(self._ended, job, place))
         return watch
 
     async def downloaded(self, job: Job, path: Path) -> None:
@@ -206,7 +201,6 @@ class Account:
             units=final.units,
             result=json.dumps({"videos": [video.url for video in final.videos]}),
         )
-        self._budget.settle(job, final.units)  # not before: until then it counts as running
 
     def _remember_slots(self, size: int) -> None:
         self._write(self.store.set_memo(_SLOTS_MEMO, self.name, str(size)), "the number of slots")

@@ -1,72 +1,87 @@
-"""A limit in units: what was spent, what is running, and what one more task would cost.
+"""A limit in units, and what counts towards it; pure.
 
-What a task will cost is told by nobody beforehand, so the dearest of the scene's recent ones
-counts.
+    told       what the service said that a job's task cost
+    untold     what was expected of a task that ended, or was given up, without a told cost
+    running    what is expected of a task that was accepted
+    unsettled  what is expected of a job that is being submitted, or is in doubt
+    nothing    a job that was never sent, was surely not accepted, or whose task failed without a
+               told cost
+
+What a task will cost is told by nobody beforehand, so the dearest of the scene's recent ones is
+expected. It is written down with SUBMITTING, in the step that checks the limit, so no two jobs fit
+into the same rest of it and no death of the process forgets it.
+
+Source for failed tasks: the ``billing`` of one is "0" with Kling, seen 2026-04 to 2026-09; new-api
+returns what it took beforehand.
 """
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 
+from attrs import frozen
+
 from kling_effects_async.errors import BudgetExceededError
-from kling_effects_async.spending.job import Job
-from kling_effects_async.spending.store import JobStore
+from kling_effects_async.spending.job import UNSETTLED, JobState
 
-__all__ = ["Budget"]
+__all__ = ["FREE", "TYPICAL_OF", "Committed", "check_budget", "expected_cost", "kind_of_cost"]
 
+# In these states the task of the last submit costs nothing, unless the service tells otherwise.
+FREE = frozenset({JobState.PLANNED, JobState.REFUSED, JobState.FAILED})
+# The dearest of so many successes of a scene is expected of the next one.
+TYPICAL_OF = 20
 # A scene nobody paid for yet. Source: the dearer of the two prices of a third party's set, divided
 # by the list price of a unit (0.49 and 0.14 USD, 2025).
 _UNKNOWN_UNITS = Decimal("3.5")
 
 
-class Budget:
-    """Refuses a job that could pass the limit; ``None`` never does."""
+@frozen(kw_only=True)
+class Committed:
+    """What of an account's budget is taken, in units, by the kinds at the top of the file."""
 
-    def __init__(self, limit_units: Decimal | None, store: JobStore) -> None:
-        self._limit = limit_units
-        self._store = store
-        self._running: dict[str, Decimal] = {}
-        self._untold = Decimal(0)
-        self._lock = asyncio.Lock()
+    told: Decimal = Decimal(0)
+    untold: Decimal = Decimal(0)
+    running: Decimal = Decimal(0)
+    unsettled: Decimal = Decimal(0)
 
-    async def reserve(self, job: Job) -> None:
-        """Set aside what the job is likely to cost.
+    @property
+    def spent(self) -> Decimal:
+        """What ended tasks cost; where that was not told, what was expected."""
+        return self.told + self.untold
 
-        Raises:
-            BudgetExceededError: it could pass the limit; nothing was sent.
-        """
-        if self._limit is None:
-            return
-        async with self._lock:  # or two jobs would both fit into the last of it
-            expected = await self._expected(job)
-            spent = await self._store.units_spent(job.account) + self._untold
-            running = sum(self._running.values(), Decimal(0))
-            if spent + running + expected > self._limit:
-                raise BudgetExceededError(
-                    scene=job.scene,
-                    limit_units=self._limit,
-                    spent_units=spent,
-                    running_units=running,
-                    expected_units=expected,
-                )
-            self._running[job.external_task_id] = expected
+    @property
+    def total(self) -> Decimal:
+        return self.spent + self.running + self.unsettled
 
-    async def hold(self, job: Job) -> None:
-        """Set aside for a task that runs already, whatever the limit."""
-        if self._limit is not None:
-            self._running[job.external_task_id] = await self._expected(job)
 
-    def release(self, job: Job) -> None:
-        """The job was not accepted."""
-        self._running.pop(job.external_task_id, None)
+def kind_of_cost(state: JobState, units: Decimal | None) -> str:
+    """Which of the kinds the cost of a job counts as; the journal's tables hold the same rule."""
+    if units is not None:
+        return "told"
+    if state in UNSETTLED:
+        return "unsettled"
+    return "running" if state is JobState.ACCEPTED else "untold"
 
-    def settle(self, job: Job, units: Decimal | None) -> None:
-        """The task ended; where the service does not tell its cost, what was expected counts."""
-        expected = self._running.pop(job.external_task_id, Decimal(0))
-        if units is None:
-            self._untold += expected
 
-    async def _expected(self, job: Job) -> Decimal:
-        typical = await self._store.typical_units(job.account, job.scene)
-        return _UNKNOWN_UNITS if typical is None else typical
+def expected_cost(typical: Decimal | None) -> Decimal:
+    """What one more task of a scene is likely to cost; ``None`` if nothing was paid for it yet."""
+    return _UNKNOWN_UNITS if typical is None else typical
+
+
+def check_budget(
+    scene: str, committed: Committed, expected: Decimal, limit: Decimal | None
+) -> None:
+    """Refuse one more task that could pass the limit; ``None`` is no limit.
+
+    Raises:
+        BudgetExceededError: it could.
+    """
+    if limit is not None and committed.total + expected > limit:
+        raise BudgetExceededError(
+            scene=scene,
+            limit_units=limit,
+            spent_units=committed.spent,
+            running_units=committed.running,
+            unsettled_units=committed.unsettled,
+            expected_units=expected,
+        )

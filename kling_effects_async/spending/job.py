@@ -124,6 +124,10 @@ class Job:
         task_id: the service's id; ``None`` until it accepted the job. Never changes after that.
         message: why it stands where it stands, in the service's words or ours.
         units: what it finally cost; ``None`` if not told (yet).
+        expected_units: what its task was expected to cost when it was submitted; ``None`` where
+            there is none that could cost anything.
+        earlier_units: what earlier submits of it were expected to cost, where it was submitted
+            again though nobody knows whether they were accepted.
         result: opaque JSON text of what the task made.
         path: where its video was downloaded to last.
     """
@@ -144,6 +148,8 @@ class Job:
     task_id: str | None = None
     message: str = ""
     units: Decimal | None = None
+    expected_units: Decimal | None = None
+    earlier_units: Decimal | None = None
     path: str | None = None
     updated_at: datetime = field(converter=_utc)
 

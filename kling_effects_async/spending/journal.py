@@ -23,6 +23,7 @@ from typing import Self, TypeVar
 
 from kling_effects_async.errors import JournalError
 from kling_effects_async.spending import records
+from kling_effects_async.spending.budget import Committed
 from kling_effects_async.spending.job import Job, JobState, Transition
 from kling_effects_async.spending.journal_file import open_for_reading, open_for_writing
 from kling_effects_async.spending.lease import HEARTBEAT_S
@@ -143,6 +144,8 @@ class Journal:
         result: str | None = None,
         path: str | None = None,
         was_sent: bool = False,
+        is_absent: bool = False,
+        budget_units: Decimal | None = None,
     ) -> None:
         """Take a job to another state, as the table in ``job`` allows.
 
@@ -150,7 +153,15 @@ class Journal:
         are ``None`` stay as they are; ``note`` is for the history, and ``was_sent`` says that bytes
         of a submit may have reached the service, which is never taken back.
 
+        With SUBMITTING goes down what the task is expected to cost. It counts until the service
+        tells the cost, or there surely is no task. A job in doubt that is planned again without a
+        proof keeps it beside what it costs then; ``is_absent`` says that there is a proof.
+
+        Args:
+            budget_units: what the account's jobs may cost in all, the one submitted now included.
+
         Raises:
+            BudgetExceededError: the submit could pass ``budget_units``; nothing was written.
             JournalError: the table does not allow it, there is no such job, or the job has another
                 task id already: then two tasks were accepted, and both may be charged.
             JournalFullError: the disk is full; nothing may be submitted on the strength of this.
@@ -162,7 +173,15 @@ class Journal:
             "result": result,
             "path": path,
         }
-        change = records.Change(to=to, at=self._now(), note=note, news=news, was_sent=was_sent)
+        change = records.Change(
+            to=to,
+            at=self._now(),
+            note=note,
+            news=news,
+            was_sent=was_sent,
+            is_absent=is_absent,
+            budget_units=budget_units,
+        )
         await self._write(
             lambda connection: records.move(connection, account, external_task_id, change)
         )
@@ -239,7 +258,11 @@ class Journal:
 
     async def units_spent(self, account: str) -> Decimal:
         """What the account's jobs cost so far, as far as the service told."""
-        return await self._read(lambda connection: records.units_spent(connection, account))
+        return (await self.committed(account)).told
+
+    async def committed(self, account: str) -> Committed:
+        """What of a budget the account's jobs take: what they cost, or may cost."""
+        return await self._read(lambda connection: records.committed(connection, account))
 
     async def typical_units(self, account: str, scene: str) -> Decimal | None:
         """What to expect of one more task: the highest cost of the scene's last 20 successes.

@@ -13,12 +13,19 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kling_effects_async.errors import (
     AccountChangedError,
     IdempotencyConflictError,
     JournalError,
+)
+from kling_effects_async.spending.budget import (
+    FREE,
+    TYPICAL_OF,
+    Committed,
+    check_budget,
+    expected_cost,
 )
 from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, Transition
 from kling_effects_async.spending.rows import MEMBERS, STATES, job_of, row_of
@@ -29,6 +36,7 @@ __all__ = [
     "Choice",
     "add",
     "adopt",
+    "committed",
     "counts",
     "elsewhere",
     "find",
@@ -40,12 +48,10 @@ __all__ = [
     "page",
     "set_memo",
     "typical_units",
-    "units_spent",
 ]
 
 _THIS = "external_task_id = ? AND account = ?"
 _ELSEWHERE = "external_task_id = ? AND account <> ? AND service = ?"  # no service equals NULL
-_TYPICAL_OF = 20
 
 
 @frozen(kw_only=True)
@@ -55,6 +61,8 @@ class Change:
     Attributes:
         news: members and their new texts; ``None`` leaves what is held.
         was_sent: write down that bytes of a submit may have reached the service.
+        is_absent: it is proved that the service has no task of it.
+        budget_units: what the account's jobs may cost in all, this submit included.
     """
 
     to: JobState
@@ -62,6 +70,8 @@ class Change:
     note: str = ""
     news: Mapping[str, str | None] = {}
     was_sent: bool = False
+    is_absent: bool = False
+    budget_units: Decimal | None = None
 
     @property
     def given(self) -> dict[str, str]:
@@ -88,6 +98,7 @@ def _update(names: tuple[str, ...], to: JobState, *, is_step: bool) -> str:
     before = [held for held in JobState if to in FOLLOWERS[held]] if is_step else [to]
     news = [f"{name} = ?" for name in names]
     step = [f"state = '{to}'", "steps = steps + 1"] if is_step else []
+    step += ["expected_units = NULL"] if is_step and to in FREE else []
     # A task id is never replaced: there would be a second paid task, and nobody to ask for the
     # first. Its value comes last among the parameters once more.
     same_task = " AND (task_id IS NULL OR task_id = ?)" if "task_id" in names else ""
@@ -164,12 +175,37 @@ def move(
 
     Raises:
         JournalError: the table does not allow it, there is no such job, or it has another task.
+        BudgetExceededError: its submit could pass the limit.
     """
+    change = _with_cost(connection, account, external_task_id, change)
     is_moved = _write(connection, account, external_task_id, change, is_step=True) or _write(
         connection, account, external_task_id, change, is_step=False
     )
     if not is_moved:
         raise _refusal(_held(connection, account, external_task_id), change)
+
+
+def _with_cost(
+    connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
+) -> Change:
+    """The change, and what it does to the budget: a submit takes its part of it."""
+    if change.to not in (JobState.SUBMITTING, JobState.PLANNED):
+        return change
+    row = connection.execute(
+        f"SELECT state, scene, expected_units, earlier_units FROM jobs WHERE {_THIS}",
+        (external_task_id, account),
+    ).fetchone()
+    match change.to, row:
+        case JobState.SUBMITTING, ("planned", scene, _, _):
+            expected = expected_cost(typical_units(connection, account, scene))
+            if change.budget_units is not None:
+                taken = committed(connection, account)
+                check_budget(scene, taken, expected, change.budget_units)
+            return evolve(change, news={**change.news, "expected_units": str(expected)})
+        case JobState.PLANNED, ("ambiguous", _, str(lost), earlier) if not change.is_absent:
+            units = Decimal(lost) + Decimal(earlier or 0)
+            return evolve(change, news={**change.news, "earlier_units": str(units)})
+    return change
 
 
 def _write(
@@ -294,20 +330,21 @@ def elsewhere(connection: sqlite3.Connection, account: str, states: Collection[J
     return int(number)
 
 
-def units_spent(connection: sqlite3.Connection, account: str) -> Decimal:
-    """What the account's jobs cost so far, exactly; those without a known cost count nothing."""
-    rows = connection.execute(
-        "SELECT units, count(*) FROM jobs WHERE account = ? AND units IS NOT NULL GROUP BY units",
-        (account,),
-    )
-    return sum((Decimal(units) * number for units, number in rows), Decimal(0))
+def committed(connection: sqlite3.Connection, account: str) -> Committed:
+    """What the account's jobs cost, or may cost, exactly."""
+    sums: dict[str, Decimal] = {}
+    for kind, units, jobs in connection.execute(
+        "SELECT kind, units, jobs FROM costs WHERE account = ?", (account,)
+    ):
+        sums[kind] = sums.get(kind, Decimal(0)) + Decimal(units) * jobs
+    return Committed(**sums)
 
 
 def typical_units(connection: sqlite3.Connection, account: str, scene: str) -> Decimal | None:
     """The highest cost of the scene's last successes: a budget should err on the safe side."""
     rows = connection.execute(
         "SELECT units FROM jobs WHERE account = ? AND scene = ? AND units IS NOT NULL "
-        f"AND state IN ('succeeded', 'downloaded') ORDER BY id DESC LIMIT {_TYPICAL_OF}",
+        f"AND state IN ('succeeded', 'downloaded') ORDER BY id DESC LIMIT {TYPICAL_OF}",
         (account, scene),
     )
     return max((Decimal(units) for (units,) in rows), default=None)

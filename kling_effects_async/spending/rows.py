@@ -16,7 +16,8 @@ Row = tuple[Any, ...]
 STATES = {state.value: state for state in JobState}
 MEMBERS = (
     "account, external_task_id, scene, fingerprint, effect, run, download_to, callback_url, "
-    "state, task_id, message, units, result, path, created_us, updated_us, service, was_sent"
+    "state, task_id, message, units, result, path, created_us, updated_us, service, was_sent, "
+    "expected_units, earlier_units"
 )
 
 
@@ -34,7 +35,9 @@ def row_of(job: Job) -> dict[str, str | int | None]:
         "state": job.state.value,
         "task_id": job.task_id,
         "message": job.message,
-        "units": None if job.units is None else str(job.units),
+        "units": _text(job.units),
+        "expected_units": _text(job.expected_units),
+        "earlier_units": _text(job.earlier_units),
         "result": job.result,
         "path": job.path,
         "created_us": us_of(job.created_at),
@@ -58,11 +61,21 @@ def job_of(row: Row) -> Job:
         state=STATES[row[8]],
         task_id=row[9],
         message=row[10],
-        units=None if row[11] is None else Decimal(row[11]),
+        units=_units(row[11]),
         result=row[12],
         path=row[13],
         created_at=moment_of(row[14]),
         updated_at=moment_of(row[15]),
         service=row[16],
         was_sent=bool(row[17]),
+        expected_units=_units(row[18]),
+        earlier_units=_units(row[19]),
     )
+
+
+def _text(units: Decimal | None) -> str | None:
+    return None if units is None else str(units)
+
+
+def _units(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

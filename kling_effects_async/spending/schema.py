@@ -40,6 +40,73 @@ BUSY_TIMEOUT_MS = 5_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+# What counts towards a budget; see ``budget`` for the kinds. The sums are kept as numbers of jobs
+# by cost, so that they are exact, and cheap however many jobs there are.
+_COSTS = """
+    ALTER TABLE jobs ADD COLUMN expected_units TEXT;
+    ALTER TABLE jobs ADD COLUMN earlier_units TEXT;
+    ALTER TABLE jobs ADD COLUMN cost TEXT AS (coalesce(units, expected_units)) VIRTUAL;
+    ALTER TABLE jobs ADD COLUMN cost_kind TEXT AS (
+        CASE WHEN units IS NOT NULL THEN 'told'
+             WHEN state IN ('submitting', 'ambiguous') THEN 'unsettled'
+             WHEN state = 'accepted' THEN 'running'
+             ELSE 'untold' END
+    ) VIRTUAL;
+    WITH typical AS (
+        SELECT account, scene, units, max(CAST(units AS REAL)) FROM jobs
+        WHERE units IS NOT NULL AND state IN ('succeeded', 'downloaded') GROUP BY account, scene
+    )
+    UPDATE jobs SET expected_units = coalesce(
+        (SELECT t.units FROM typical AS t WHERE (t.account, t.scene) = (jobs.account, jobs.scene)),
+        '3.5'
+    )
+    WHERE units IS NULL AND (
+        state IN ('submitting', 'ambiguous', 'accepted', 'succeeded', 'downloaded')
+        OR state = 'abandoned' AND (
+            task_id IS NOT NULL
+            OR EXISTS (
+                SELECT 1 FROM transitions AS t
+                WHERE t.job = jobs.id AND t.step = jobs.steps - 1 AND t.state = 'ambiguous'
+            )
+        )
+    );
+    CREATE TABLE costs (
+        account TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        units TEXT NOT NULL,
+        jobs INTEGER NOT NULL,
+        PRIMARY KEY (account, kind, units)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO costs SELECT account, cost_kind, cost, count(*) FROM jobs
+        WHERE cost IS NOT NULL GROUP BY account, cost_kind, cost;
+    CREATE TRIGGER cost_of_new AFTER INSERT ON jobs WHEN new.cost IS NOT NULL BEGIN
+        INSERT INTO costs VALUES (new.account, new.cost_kind, new.cost, 1)
+            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+    CREATE TRIGGER cost_before AFTER UPDATE ON jobs
+        WHEN old.cost IS NOT NULL AND (old.account, old.cost_kind, old.cost)
+            IS NOT (new.account, new.cost_kind, new.cost) BEGIN
+        UPDATE costs SET jobs = jobs - 1
+            WHERE account = old.account AND kind = old.cost_kind AND units = old.cost;
+    END;
+    CREATE TRIGGER cost_after AFTER UPDATE ON jobs
+        WHEN new.cost IS NOT NULL AND (old.account, old.cost_kind, old.cost)
+            IS NOT (new.account, new.cost_kind, new.cost) BEGIN
+        INSERT INTO costs VALUES (new.account, new.cost_kind, new.cost, 1)
+            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+    CREATE TRIGGER earlier_cost_before AFTER UPDATE OF account, earlier_units ON jobs
+        WHEN old.earlier_units IS NOT NULL BEGIN
+        UPDATE costs SET jobs = jobs - 1
+            WHERE account = old.account AND kind = 'untold' AND units = old.earlier_units;
+    END;
+    CREATE TRIGGER earlier_cost_after AFTER UPDATE OF account, earlier_units ON jobs
+        WHEN new.earlier_units IS NOT NULL BEGIN
+        INSERT INTO costs VALUES (new.account, 'untold', new.earlier_units, 1)
+            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE jobs (
@@ -104,6 +171,7 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE jobs SET was_sent = 1
         WHERE id IN (SELECT job FROM transitions WHERE state = 'submitting');
     """,
+    _COSTS,
 )
 VERSION = len(MIGRATIONS)
 

@@ -6,6 +6,7 @@ that ended.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +15,14 @@ from typing import Protocol
 from attrs import evolve
 
 from kling_effects_async.errors import IdempotencyConflictError, JournalError
+from kling_effects_async.spending.budget import (
+    FREE,
+    TYPICAL_OF,
+    Committed,
+    check_budget,
+    expected_cost,
+    kind_of_cost,
+)
 from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, has_work_left
 
 __all__ = ["JobStore", "MemoryStore"]
@@ -43,6 +52,8 @@ class JobStore(Protocol):
         result: str | None = None,
         path: str | None = None,
         was_sent: bool = False,
+        is_absent: bool = False,
+        budget_units: Decimal | None = None,
     ) -> None: ...
 
     def jobs(
@@ -59,7 +70,7 @@ class JobStore(Protocol):
 
     async def known_task(self, account: str) -> Job | None: ...
 
-    async def units_spent(self, account: str) -> Decimal: ...
+    async def committed(self, account: str) -> Committed: ...
 
     async def typical_units(self, account: str, scene: str) -> Decimal | None: ...
 
@@ -76,8 +87,12 @@ class MemoryStore:
         self._jobs: dict[tuple[str, str], _Remembered] = {}
         self._ended: dict[tuple[str, str], None] = {}  # oldest first
         self._known: dict[str, _Remembered] = {}
-        self._spent: dict[str, Decimal] = {}
-        self._typical: dict[tuple[str, str], Decimal] = {}
+        self._costs: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
+            lambda: defaultdict(Decimal)
+        )
+        self._recent: defaultdict[tuple[str, str], deque[Decimal]] = defaultdict(
+            lambda: deque(maxlen=TYPICAL_OF)
+        )
         self._memos: dict[tuple[str, str], str] = {}
 
     @property
@@ -85,7 +100,11 @@ class MemoryStore:
         return False  # what earlier processes knew was never promised here
 
     async def add(self, job: Job) -> Job:
-        held = self._jobs.setdefault((job.account, job.external_task_id), _Remembered(job)).job
+        key = (job.account, job.external_task_id)
+        if key not in self._jobs:
+            self._jobs[key] = _Remembered(job)
+            self._count(self._jobs[key], 1)
+        held = self._jobs[key].job
         differs = [
             name
             for name, ours, theirs in (
@@ -111,6 +130,8 @@ class MemoryStore:
         result: str | None = None,
         path: str | None = None,
         was_sent: bool = False,
+        is_absent: bool = False,
+        budget_units: Decimal | None = None,
     ) -> None:
         held = self._jobs.get((account, external_task_id))
         if held is None:
@@ -122,8 +143,10 @@ class MemoryStore:
             )
         if to is not held.state and to not in FOLLOWERS[held.state]:
             raise JournalError(f"job {external_task_id!r} cannot go from {held.state} to {to}")
-        if units is not None and held.units is None:
-            self._learn_units(held.plan, units)
+        is_told_now = units is not None and held.units is None
+        expected, earlier = self._costs_after(held, to, is_absent, budget_units)
+        self._count(held, -1)
+        held.expected_units, held.earlier_units = expected, earlier
         held.has_moved = True
         held.state, held.updated_at = to, self._now()
         held.task_id = held.task_id if task_id is None else task_id
@@ -132,6 +155,9 @@ class MemoryStore:
         held.result = held.result if result is None else result
         held.path = held.path if path is None else path
         held.was_sent = held.was_sent or was_sent
+        self._count(held, 1)
+        if is_told_now and units is not None and to is not JobState.FAILED:
+            self._recent[account, held.plan.scene].append(units)
         if held.task_id is not None:
             self._known[account] = held
         self._ended.pop((account, external_task_id), None)  # it may be asked for again
@@ -164,11 +190,11 @@ class MemoryStore:
         known = self._known.get(account)
         return None if known is None else known.job
 
-    async def units_spent(self, account: str) -> Decimal:
-        return self._spent.get(account, Decimal(0))
+    async def committed(self, account: str) -> Committed:
+        return self._committed(account)
 
     async def typical_units(self, account: str, scene: str) -> Decimal | None:
-        return self._typical.get((account, scene))
+        return self._typical(account, scene)
 
     async def memo(self, kind: str, key: str) -> str | None:
         return self._memos.get((kind, key))
@@ -176,10 +202,33 @@ class MemoryStore:
     async def set_memo(self, kind: str, key: str, text: str) -> None:
         self._memos[kind, key] = text
 
-    def _learn_units(self, job: Job, units: Decimal) -> None:
-        self._spent[job.account] = self._spent.get(job.account, Decimal(0)) + units
-        key = (job.account, job.scene)
-        self._typical[key] = max(units, self._typical.get(key, Decimal(0)))
+    def _committed(self, account: str) -> Committed:
+        return Committed(**self._costs[account])
+
+    def _typical(self, account: str, scene: str) -> Decimal | None:
+        return max(self._recent.get((account, scene), ()), default=None)
+
+    def _costs_after(
+        self, held: _Remembered, to: JobState, is_absent: bool, limit: Decimal | None
+    ) -> tuple[Decimal | None, Decimal | None]:
+        """What is expected of the job's task, and of its earlier submits, once it is moved."""
+        job, earlier = held.plan, held.earlier_units
+        if to is JobState.SUBMITTING and held.state is JobState.PLANNED:
+            expected = expected_cost(self._typical(job.account, job.scene))
+            check_budget(job.scene, self._committed(job.account), expected, limit)
+            return expected, earlier
+        if to is held.state or to not in FREE:
+            return held.expected_units, earlier
+        if to is JobState.PLANNED and held.state is JobState.AMBIGUOUS and not is_absent:
+            earlier = (held.expected_units or Decimal(0)) + (earlier or Decimal(0))
+        return None, earlier
+
+    def _count(self, held: _Remembered, times: int) -> None:
+        """Add what the job costs, or take it out again."""
+        sums = self._costs[held.plan.account]
+        cost = held.expected_units if held.units is None else held.units
+        sums[kind_of_cost(held.state, held.units)] += times * (cost or Decimal(0))
+        sums["untold"] += times * (held.earlier_units or Decimal(0))
 
     def _forget_oldest(self) -> None:
         while len(self._ended) > _ENDED_KEPT:
@@ -195,6 +244,8 @@ class _Remembered:
     """
 
     __slots__ = (
+        "earlier_units",
+        "expected_units",
         "has_moved",
         "message",
         "path",
@@ -214,6 +265,8 @@ class _Remembered:
         self.task_id: str | None = plan.task_id
         self.message: str = plan.message
         self.units: Decimal | None = plan.units
+        self.expected_units: Decimal | None = plan.expected_units
+        self.earlier_units: Decimal | None = plan.earlier_units
         self.result: str | None = plan.result
         self.path: str | None = plan.path
         self.updated_at: datetime = plan.updated_at
@@ -229,6 +282,8 @@ class _Remembered:
             task_id=self.task_id,
             message=self.message,
             units=self.units,
+            expected_units=self.expected_units,
+            earlier_units=self.earlier_units,
             result=self.result,
             path=self.path,
             updated_at=self.updated_at,

@@ -21,6 +21,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -44,7 +45,6 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.attempts import Attempts
-from kling_effects_async.spending.budget import Budget
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import UNSETTLED, Job, JobState
 from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
@@ -97,8 +97,8 @@ class Submitter:
         store: JobStore,
         slots: Slots,
         gate: Gate,
-        budget: Budget,
         *,
+        budget_units: Decimal | None,
         submit: SubmitPolicy,
         retry: RetryPolicy,
         clock: Clock,
@@ -108,7 +108,7 @@ class Submitter:
         self._store = store
         self._slots = slots
         self._gate = gate
-        self._budget = budget
+        self._budget_units = budget_units
         self._policy = submit
         self._retry = retry
         self._clock = clock
@@ -205,7 +205,7 @@ class Submitter:
         while True:
             self._gate.check()
             try:
-                place, round_number = await self._let_out(job, first_in_line=was_refused_a_place)
+                place, round_number = await self._let_out(first_in_line=was_refused_a_place)
                 first_try_at = min(first_try_at, self._clock.monotonic())
                 job = await self._detached(job, self._attempt(job, request, place, round_number))
                 if job.state in _HAS_TASK:
@@ -222,8 +222,8 @@ class Submitter:
             was_refused_a_place = isinstance(error, ConcurrencyLimitError)
             await self._gate.rest(pause_s)
 
-    async def _let_out(self, job: Job, *, first_in_line: bool) -> tuple[Place, int]:
-        """A place, with the money set aside, and the gate's round; nothing is kept if it fails."""
+    async def _let_out(self, *, first_in_line: bool) -> tuple[Place, int]:
+        """A place, and the gate's round; no place is kept if it fails."""
         while True:
             place = await self._slots.take(first_in_line=first_in_line)
             try:
@@ -232,17 +232,10 @@ class Submitter:
                 place.release()
                 raise
             if not place.is_surplus:
-                break
+                return place, round_number
             self._gate.came_back()
             place.release()
             first_in_line = True
-        try:
-            await self._budget.reserve(job)
-        except BaseException:
-            self._gate.came_back()
-            place.release()
-            raise
-        return place, round_number
 
     def _may_try_again(
         self, job: Job, error: KlingEffectsError, tries: int, elapsed_s: float
@@ -261,13 +254,17 @@ class Submitter:
         return self._retry.pause_s(tries, error.retry_after_s, self._random)
 
     async def _attempt(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
-        """One POST, between two durable lines; whatever was set aside for it is given back."""
+        """One POST, between two durable lines; the first takes its part of the budget."""
         try:
-            await self._store.move(job.account, job.external_task_id, JobState.SUBMITTING)
+            await self._store.move(
+                job.account,
+                job.external_task_id,
+                JobState.SUBMITTING,
+                budget_units=self._budget_units,
+            )
             return await self._foreseen(job, self._post(job, request, place, round_number))
         finally:
             if not place.is_accepted:
-                self._budget.release(job)
                 place.release()
             self._gate.came_back()
 
@@ -379,7 +376,7 @@ class Submitter:
 
     async def _taken_over(self, job: Job, found: TaskSnapshot) -> Job:
         job = await self._move(job, JobState.SUBMITTING, note="the service has it already")
-        return await self._accept(job, found, await self._adopted(job))
+        return await self._accept(job, found, self._slots.adopt())
 
     def _is_ours(self, job: Job) -> bool:
         """Whether a task that the service has under the job's id is to be taken for the job's."""
@@ -420,18 +417,16 @@ class Submitter:
             await self._doubt(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
         if finding.snapshot is not None:
-            return await self._accept(job, finding.snapshot, place or await self._adopted(job))
+            return await self._accept(job, finding.snapshot, place or self._slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             await self._move(job, JobState.AMBIGUOUS, was_sent=True)
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
-            return await self._move(job, JobState.PLANNED, note=note)
+            return await self._move(
+                job, JobState.PLANNED, note=note, is_absent=finding.is_absent
+            )
         await self._doubt(job, message=str(error or "an answer was lost"))
         raise _uncertain(job, error) from error
 
-    async def _adopted(self, job: Job) -> Place:
-        """A place, and the money, for a task that runs already."""
-        await self._budget.hold(job)
-        return self._slots.adopt()
 
     async def _doubt(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
         """Write down that nobody knows whether there is a task."""
@@ -490,6 +485,7 @@ class Submitter:
         message: str | None = None,
         task_id: str | None = None,
         was_sent: bool = False,
+        is_absent: bool = False,
     ) -> Job:
         """Write it down; the job as it stands then."""
         await self._store.move(
@@ -500,6 +496,7 @@ class Submitter:
             message=message,
             task_id=task_id,
             was_sent=was_sent,
+            is_absent=is_absent,
         )
         return evolve(
             job,
