@@ -113,8 +113,8 @@ class EffectsClient:
             key. Name it yourself if keys are rotated: under a new key the default is a new
             account, and jobs that the journal holds under the old one raise
             ``AccountChangedError`` instead of being paid again.
-        budget_units: submits that could take the account's jobs past it are refused; everything
-            in the journal counts.
+        budget_units: submits that could take the account's jobs past it are refused. Whatever
+            may be charged counts: what the journal holds, what runs, and what is in doubt.
         poll: how patiently to wait for tasks.
         retry: how each request is tried.
         slots: how the account's limit of parallel tasks is found out.

@@ -104,7 +104,7 @@ budget_units: _Decorator = click.option(
     "--budget-units",
     metavar="N",
     callback=_units,
-    help="Send nothing that could take the units spent, the journal's included, past N.",
+    help="Send nothing that could take what all jobs in the journal cost or may cost past N.",
 )
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 _a_service = click.option(
