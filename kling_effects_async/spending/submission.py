@@ -421,12 +421,9 @@ class Submitter:
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             await self._move(job, JobState.AMBIGUOUS, was_sent=True)
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
-            return await self._move(
-                job, JobState.PLANNED, note=note, is_absent=finding.is_absent
-            )
+            return await self._move(job, JobState.PLANNED, note=note, is_absent=finding.is_absent)
         await self._doubt(job, message=str(error or "an answer was lost"))
         raise _uncertain(job, error) from error
-
 
     async def _doubt(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
         """Write down that nobody knows whether there is a task."""
