@@ -258,7 +258,7 @@ class TlsError(TransportError):
 
 
 class ProxyError(TransportError):
-    """The proxy between us and the service refused the connection, or cannot be reached.
+    """The proxy between us and the service refused the connection, broke it, or is not there.
 
     Attributes:
         retryable: whether the same request can succeed later without anybody doing anything.

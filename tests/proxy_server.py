@@ -25,10 +25,15 @@ class Asked:
 
 
 class ProxyServer:
-    """Tunnels and forwards; or answers everything with ``refusal``, a status."""
+    """Tunnels and forwards; or answers everything with ``refusal``, a status.
+
+    Attributes:
+        hangs_up: whoever asks is left without an answer.
+    """
 
     def __init__(self, *, refusal: int | None = None) -> None:
         self.refusal = refusal
+        self.hangs_up = False
         self.asked: list[Asked] = []
         self.url = ""
         self._server: asyncio.Server | None = None
@@ -60,7 +65,9 @@ class ProxyServer:
             fields = (line.partition(":") for line in lines if line)
             headers = {name.lower(): value.strip() for name, _, value in fields}
             self.asked.append(Asked(method, target, headers))
-            if self.refusal is not None:
+            if self.hangs_up:
+                pass
+            elif self.refusal is not None:
                 writer.write(f"HTTP/1.1 {self.refusal} No\r\nContent-Length: 0\r\n\r\n".encode())
             elif method == "CONNECT":
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")

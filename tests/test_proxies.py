@@ -21,6 +21,7 @@ from kling_effects_async import (
     Service,
     SettingsError,
     SingleImageEffect,
+    SubmissionUncertainError,
     Video,
 )
 from kling_effects_async.emulator import Clips, Emulator
@@ -273,15 +274,59 @@ async def test_a_proxy_that_is_not_there_is_a_proxy_error() -> None:
     assert caught.value.sent is False
 
 
+async def test_a_proxy_that_hangs_up_is_a_passing_proxy_error_and_nothing_was_sent(
+    proxy: ProxyServer,
+) -> None:
+    """Fault 66: a CONNECT that is cut is no trouble of the service's."""
+    proxy.hangs_up = True
+    soon = RetryPolicy(attempts=3, base_s=0.001)
+    client = EffectsClient(
+        BearerToken("k"), service=FAR, proxy=proxy.url_with("someone:topsecret"), retry=soon
+    )
+    async with client:
+        with pytest.raises(ProxyError, match=f"connection to the proxy {proxy.url}") as caught:
+            await client.submit(SQUISH)
+        assert (caught.value.sent, caught.value.retryable) == (False, True)
+        assert len(proxy.asked) == 3
+        with pytest.raises(ProxyError):
+            await client.list_tasks()
+    told = "".join(traceback.format_exception(caught.value))
+    assert not any(secret in told for secret in ("someone", "topsecret"))
+
+
+async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
+    proxy: ProxyServer,
+) -> None:
+    """Fault 7: only what was cut before the first byte of a body surely did not arrive."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    service = Service.gateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    client = EffectsClient(BearerToken("k"), service=service, proxy=proxy.url, retry=ONE_TRY)
+    async with client:
+        with pytest.raises(SubmissionUncertainError):
+            await client.submit(SQUISH)
+    server.close()
+    assert [asked.method for asked in proxy.asked].count("POST") == 1
+
+
 @pytest.mark.looptime
 @pytest.mark.parametrize("refusal", [407, 502, None])
+@pytest.mark.parametrize("hangs_up", [False, True])
 async def test_the_password_of_a_proxy_is_nowhere(
-    proxy: ProxyServer, refusal: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    proxy: ProxyServer,
+    refusal: int | None,
+    hangs_up: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Fault 66."""
     caplog.set_level("DEBUG")
     address = proxy.url_with("someone:topsecret") if refusal else "http://u:topsecret@127.0.0.1:1"
-    proxy.refusal = refusal
+    proxy.refusal, proxy.hangs_up = refusal, hangs_up
     client = EffectsClient(BearerToken("k"), service=FAR, proxy=address, retry=ONE_TRY)
     shown = [repr(client), str(vars(client))]
     async with client:
