@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import ssl
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,11 +15,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.certificate import needs_openssl, self_signed
 from tests.command_line import clean_environment
 from tests.proxy_server import ProxyServer
 from tests.test_download import VIDEO
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+pytestmark = needs_openssl
 
 _PROGRAM = """
 import asyncio, sys
@@ -39,17 +38,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The key and the certificate of "localhost" in one file."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    out = ["-keyout", "-", "-out", "-"]
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *out],
-        capture_output=True,
-        check=True,
-    )
-    path.write_bytes(made.stdout)
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls") / "both.pem")
 
 
 @pytest.fixture
