@@ -186,6 +186,15 @@ def test_a_task_that_nobody_asked_about_for_long_teaches_nearly_its_whole_age() 
     assert experience.pause(POLICY, "squish", 0.0) >= 0.95 * 0.94 * 30
 
 
+@pytest.mark.parametrize(("number", "is_known"), [(1, False), (2, False), (3, True)])
+def test_one_late_answer_is_an_accident_and_three_are_how_a_gateway_works(
+    number: int, is_known: bool
+) -> None:
+    late_s = [14.0, 4.0, 9.0][:number]
+    pause_s = taught(*[(30.0, 29.0, 29.0 - late) for late in late_s]).pause(POLICY, "squish", 0.0)
+    assert pause_s == (min(14.0, POLICY.ceiling_s) if is_known else POLICY.shortest_s)
+
+
 def test_times_that_contradicted_what_was_seen_are_not_believed_where_they_do_not() -> None:
     lies = [(30.0, 29.0, 2.0)] * 8
     experience = taught(*lies, *[(30.0, 0.0, 2.0)] * 8)

@@ -408,15 +408,28 @@ async def test_an_unknown_word_is_warned_of_once(
     assert [r.getMessage() for r in caplog.records] == ["unknown task status 'paused': waiting on"]
 
 
-async def test_a_machine_that_slept_ends_no_wait(desks: Desks) -> None:
-    """Fault 64: the laptop sleeps and wakes."""
-    desk = desks(PROCESSING, deadline_s=600)
+@pytest.mark.parametrize("slept_s", [35, 600, 7200])
+async def test_a_machine_that_slept_ends_no_wait(desks: Desks, slept_s: float) -> None:
+    """Fault 64: the laptop sleeps and wakes, long or short."""
+    desk = desks(PROCESSING, deadline_s=40)
     waiting = asyncio.ensure_future(desk.task().result())
     await desk.clock.advance(10)
     desk.answers = [SUCCEEDED]
-    desk.clock.jump(7200)
+    desk.clock.jump(slept_s)
     await desk.clock.advance(0)
     assert (await waiting).task_id == "t1"
+
+
+async def test_a_loop_that_was_busy_for_a_moment_gets_no_time_back(desks: Desks) -> None:
+    """Fault 64: a deadline is not put off by every hiccup."""
+    desk = desks(PROCESSING, deadline_s=40)
+    waiting = asyncio.ensure_future(desk.task().result())
+    for _ in range(3):
+        await desk.clock.advance(1)
+        desk.clock.jump(12)
+    await desk.clock.advance(2)
+    with pytest.raises(TaskTimeoutError):
+        await waiting
 
 
 async def test_time_given_back_is_not_lost_at_the_next_change(desks: Desks) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_effects_async import errors
-from kling_effects_async.errors import KlingEffectsError, ReplyError, TaskNotFoundError
+from kling_effects_async.errors import ApiError, KlingEffectsError, ReplyError, TaskNotFoundError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Listed, Reply
@@ -28,6 +28,9 @@ TASKS = samples("tasks")
 PAGES = samples("pages")
 ERRORS = samples("errors")
 CALLBACKS = samples("callbacks")
+
+
+T1 = {"task_id": "t1", "task_status": "processing"}
 
 
 def moment(text: str | None) -> datetime | None:
@@ -60,6 +63,61 @@ def test_times_are_aware_utc(name: str) -> None:
     snapshot = read_task(reply_of(TASKS[name]))
     for value in (snapshot.created_at, snapshot.updated_at):
         assert value is None or value.utcoffset() is not None
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (1, "1970-01-01T00:00:01"),
+        (1773130665, "2026-03-10T08:17:45"),
+        (10**11 - 1, "5138-11-16T09:46:39"),  # the last one that is taken for seconds
+        (10**11, "1973-03-03T09:46:40"),  # the first one that is taken for milliseconds
+        (10**12 - 1000, "2001-09-09T01:46:39"),
+        (10**12, "2001-09-09T01:46:40"),
+        (1773130665123, "2026-03-10T08:17:45.123"),
+        ("1773130665123", "2026-03-10T08:17:45.123"),
+        (253402300799000, "9999-12-31T23:59:59"),
+        (253402300800000, None),  # no calendar goes so far
+        (0, None),
+        (-1773130665, None),
+        ("soon", None),
+    ],
+)
+def test_a_time_is_told_in_seconds_or_milliseconds(told: int | str, expected: str | None) -> None:
+    """Fault 82: Kling tells milliseconds, and some gateways tell seconds in the same field."""
+    reply = json_reply({"code": 0, "data": {**T1, "created_at": told}})
+    assert read_task(reply).created_at == moment(expected and f"{expected}+00:00")
+
+
+def wrapped(body: dict[str, Any], *, times: int) -> dict[str, Any]:
+    """A task's body in so many envelopes."""
+    for _ in range(times):
+        body = {"code": 0, "message": "SUCCEED", "data": body}
+    return body
+
+
+@pytest.mark.parametrize("times", range(8))
+def test_a_task_is_found_in_twice_as_many_layers_as_any_document_has(times: int) -> None:
+    assert read_task(json_reply(wrapped(T1, times=times))).task_id == "t1"
+
+
+@pytest.mark.parametrize("times", [8, 30, 79])
+def test_a_task_in_more_layers_than_that_is_nobodys(times: int) -> None:
+    """Fault 44: what a submit was answered with then is in doubt."""
+    with pytest.raises(ReplyError) as caught:
+        read_submitted(json_reply(wrapped(T1, times=times)))
+    assert caught.value.may_be_accepted
+
+
+@pytest.mark.parametrize(("times", "is_seen"), [(3, True), (7, True), (12, False)])
+def test_a_reason_is_looked_for_in_no_more_layers_either(times: int, is_seen: bool) -> None:
+    """Fault 44: a gateway carries another's error body as text, that one another's, and so on."""
+    body: dict[str, Any] = {"code": 1102, "message": "no units left"}
+    for _ in range(times):
+        body = {"code": "fail_to_fetch_task", "message": json.dumps(body)}
+    with pytest.raises(ApiError) as caught:
+        read_submitted(json_reply(body, status=400))
+    assert (caught.value.code == 1102) is is_seen
 
 
 @pytest.mark.parametrize("name", TASKS)
