@@ -80,9 +80,10 @@ class Process:
     def __init__(self, service: PaidService, store: MemoryStore, policy: SubmitPolicy) -> None:
         self.is_dead = False
         self.submits: list[asyncio.Task[None]] = []
+        self.store = _Mortal(store, self)
         self.bench = Bench(
             service,
-            _Mortal(store, self),
+            self.store,
             slots=SlotPolicy(start=2),
             submit=policy,
             wire=Wire(self.post, self.look_up, self.accepted),
@@ -114,6 +115,7 @@ class Process:
             submit.cancel()
         await asyncio.gather(*self.submits, return_exceptions=True)
         await self.bench.submitter.aclose()
+        await self.store.written()
 
     @property
     def under_way(self) -> list[asyncio.Task[None]]:
@@ -121,15 +123,29 @@ class Process:
 
 
 class _Mortal(MemoryStore):
-    """The store as one process sees it: after its death it writes nothing more."""
+    """The store as one process sees it: after its death it writes nothing more.
+
+    As in a journal, an await that is cancelled does not take back what it wrote.
+    """
 
     def __init__(self, store: MemoryStore, process: Process) -> None:
         super().__init__()
         self.__dict__.update(store.__dict__)  # the same disk
         self._process = process
+        self._writes: set[asyncio.Task[None]] = set()
 
     async def move(self, *given: Any, **named: Any) -> None:
         self._process.check()
+        write = asyncio.create_task(self._written(*given, **named))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        await asyncio.shield(write)
+
+    async def written(self) -> None:
+        """Until nothing is being written any more."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+
+    async def _written(self, *given: Any, **named: Any) -> None:
         await asyncio.sleep(0)  # a disk takes a moment
         self._process.check()
         await super().move(*given, **named)
