@@ -309,7 +309,10 @@ async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
     async with client:
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH)
+        with pytest.raises(ProxyError) as caught:
+            await client.list_tasks()
     server.close()
+    assert (caught.value.sent, caught.value.retryable) == (True, True)
     assert [asked.method for asked in proxy.asked].count("POST") == 1
 
 

@@ -56,7 +56,7 @@ class Failures:
             message = f"no answer from {self._where} within {timeout_s:g} s"
             return RequestTimeoutError(message, sent=was_sent)
         if isinstance(error, (aiohttp.ClientError, OSError)):
-            return self._broke(type(error).__name__, was_sent, has_started)
+            return self._broke(type(error).__name__, was_sent)
         return self._unforeseen(error, has_started)
 
     def refused_by_proxy(self, status: int) -> ProxyError:
@@ -71,13 +71,12 @@ class Failures:
             retryable=status >= 500 or self.proxy is None,
         )
 
-    def _broke(self, what: str, was_sent: bool, has_started: bool) -> TransportError:
-        """The connection ended before the answer; as a rule within CONNECT, if not in a body."""
-        if self.proxy is not None and not has_started:
-            message = f"the connection to {self._way} broke ({what}): does it let this through?"
+    def _broke(self, what: str, was_sent: bool) -> TransportError:
+        """The connection ended before the answer; whoever uses a proxy has one to it alone."""
+        if self.proxy is not None:
+            message = f"the connection to {self._way} broke: {what}"
             return ProxyError(message, sent=was_sent, retryable=True)
-        message = f"the connection to {self._where} broke: {what}"
-        return NetworkError(message, sent=was_sent)
+        return NetworkError(f"the connection to {self._where} broke: {what}", sent=was_sent)
 
     def _unforeseen(self, error: Exception, was_sent: bool) -> TransportError:
         """A fault of this package, of aiohttp, or of what a borrowed session brings."""
