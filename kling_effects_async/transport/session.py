@@ -55,6 +55,8 @@ _FOR_QUERIES = 32
 # No clock in use is decades off: a Date beyond that (1970, 9999) comes from one that was never set,
 # and a token signed by it would be valid for somebody who finds it years later.
 _FARTHEST_CLOCK = timedelta(days=20 * 365)
+# A Date has no fractions of a second, and was written before it came.
+_SAME_TIME = timedelta(seconds=2)
 
 
 class Session:
@@ -149,9 +151,10 @@ class Session:
         offset = service_now - self._clock.now()
         if abs(offset) > _FARTHEST_CLOCK:
             return False
+        if abs(offset - self._clock_offset) > _SAME_TIME:  # else the token was only too old
+            ahead_s = -offset.total_seconds()
+            _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
         self._clock_offset = offset
-        ahead_s = -offset.total_seconds()
-        _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
         return True
 
     async def _send(self, request: Request) -> Reply:
