@@ -17,10 +17,20 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kling_effects_async import EffectsClient, SingleImageEffect
+from kling_effects_async import (
+    BearerToken,
+    EffectsClient,
+    NetworkError,
+    PollPolicy,
+    RetryPolicy,
+    Service,
+    SingleImageEffect,
+)
 from tests.command_line import clean_environment, kling
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+
+SQUISH = SingleImageEffect("squish", image="https://img.example/a.jpg")
 
 
 @asynccontextmanager
@@ -227,6 +237,7 @@ async def test_its_options_reach_the_emulator(
 
 
 def test_a_port_that_is_taken_ends_in_one_sentence(tmp_path: Path) -> None:
+    """Fault 70: its own error, and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = kling("emulate", f"--port={port}", "--clips=stock", folder=tmp_path)
@@ -234,3 +245,24 @@ def test_a_port_that_is_taken_ends_in_one_sentence(tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (3, "")
     assert f"port {port} of 127.0.0.1 is taken" in line
     assert "--port 0" in line
+
+
+async def test_an_emulator_that_is_killed_is_a_service_that_is_gone(tmp_path: Path) -> None:
+    """Fault 70: whoever waits hears of the network, and nothing new is taken for sent."""
+    once = RetryPolicy(attempts=1)
+    soon = PollPolicy(shortest_s=0.01, ceiling_s=0.02, trouble_span_s=0.05)
+    async with emulating("--speed=0.001", "--json", folder=tmp_path) as (process, line):
+        environ = json.loads(line)["environment"]
+        service = Service.gateway(environ["KLING_SERVICE"])
+        key = BearerToken(environ["KLING_API_KEY"])
+        async with EffectsClient(key, service=service, retry=once, poll=soon) as client:
+            task = await client.submit(SQUISH)
+            assert not (await task.refresh()).is_final
+            waiting = asyncio.ensure_future(task.result())
+            process.kill()
+            await process.wait()
+            with pytest.raises(NetworkError):
+                await waiting
+            with pytest.raises(NetworkError) as caught:
+                await client.submit(SQUISH)
+    assert caught.value.sent is False

@@ -379,6 +379,22 @@ async def test_a_clock_that_is_off_is_corrected_once(caplog: pytest.LogCaptureFi
     assert emulator.requests["submit"] == 2
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("has_list", [True, False])
+async def test_an_end_is_known_without_the_callback_that_was_asked_for(has_list: bool) -> None:
+    """Fault 61: it never comes, as nobody listens there; polling goes on at its own pace."""
+    nowhere = "http://127.0.0.1:1/hook"
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=60.0, lists_tasks=has_list) as emulator,
+        emulator.client() as client,
+    ):
+        task = await client.submit(SQUISH, callback_url=nowhere)
+        began_at = asyncio.get_running_loop().time()
+        assert (await task).video.url
+        assert asyncio.get_running_loop().time() - began_at < 60 + 10
+    assert emulator.requests["query"] + emulator.requests["list"] < 40
+
+
 async def test_leaving_the_client_fails_open_waits_and_leaves_nothing_behind(
     emulator: Emulator,
 ) -> None:

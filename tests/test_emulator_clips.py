@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import av
 import pytest
 
+from kling_effects_async import SingleImageEffect, TaskFailedError
 from kling_effects_async.emulator import Clips, Emulator
 from tests.emulator_caller import calling, single, with_input
 
@@ -69,3 +74,45 @@ async def test_nothing_is_rendered_for_an_unusable_picture() -> None:
         task_id = (await caller.submit(order)).task["task_id"]
         assert (await caller.query(task_id)).task["task_status"] == "failed"
         assert child_processes() == before
+
+
+def cut_short(photo: Path) -> bytes:
+    """A photograph whose head is whole, and whose pixels end somewhere."""
+    content = photo.read_bytes()
+    return content[: len(content) // 3]
+
+
+async def test_a_picture_that_cannot_be_rendered_fails_the_task_in_kling_s_words(cat: Path) -> None:
+    """Fault 70: as the real API says it: accepted, then failed, and not charged."""
+    async with Emulator(clips=Clips.TEST, speed=1e9) as emulator, calling(emulator) as caller:
+        image = base64.b64encode(cut_short(cat)).decode()
+        accepted = await caller.submit(with_input(single(), image=image))
+        assert accepted.json["code"] == 0
+        task_id = accepted.task["task_id"]
+        while (answer := await caller.query(task_id)).task["task_status"] == "processing":
+            continue
+    assert (answer.status, answer.json["code"], answer.json["message"]) == (200, 0, "SUCCEED")
+    assert answer.task["task_status"] == "failed"
+    assert answer.task["task_status_msg"] == "Image pixel is invalid"
+    assert answer.task["task_result"] == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the render process in /proc")
+async def test_a_render_that_is_killed_fails_its_task_and_no_other(cat: Path) -> None:
+    """Fault 70: the client hears of a task that failed; the next one is rendered as ever."""
+    before = child_processes()
+    effect = SingleImageEffect("squish", image=cat)
+    async with (
+        Emulator(clips=Clips.TEST, speed=1e9, balance_units=4) as emulator,
+        emulator.client() as client,
+    ):
+        task = await client.submit(effect)
+        while not (started := child_processes() - before):
+            await task.refresh()
+        for pid in started:
+            os.kill(int(pid), signal.SIGKILL)
+        with pytest.raises(TaskFailedError, match="internal error"):
+            await task
+        assert (await client.run(effect)).video.url
+        assert (await client.submit(effect)).id  # the failed one gave its units back
+    assert child_processes() == before
