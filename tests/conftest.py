@@ -22,10 +22,13 @@ asyncio.set_event_loop(None)
 
 PHOTOS = Path(kling_effects_async.emulator.__file__).with_name("photos")
 
-# Whoever starts the suite in the background of a script has it ignore Ctrl-C, and every process
-# that a test starts would ignore it too.
+# Whoever starts the suite in the background of a script, or under nohup, has it ignore signals, and
+# every process that a test starts would ignore them too. What is handled is not inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)  # still of no effect here
 
 
 @pytest.fixture(autouse=True)

@@ -830,7 +830,7 @@ async def test_a_stopped_wait_leaves_the_journal_right_and_says_how_to_go_on(
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 async def test_a_first_ctrl_c_lets_what_was_sent_come_to_its_answer(db: Path) -> None:
     """Fault 34: once: no new submits, drain."""
-    async with emulator() as at:
+    async with emulator(speed=NEVER) as at:  # or the job could end before it is stopped
         await write(db, "order-1", JobState.PLANNED, account=account_at(at))
         at.fail_next(Fault.late(0.3))
         process = await resuming(at, db)

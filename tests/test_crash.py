@@ -22,7 +22,12 @@ from tests.command_line import clean_environment
 
 KILLS = 20
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks its processes")
+# A harness takes seconds, and on a busy machine many times that.
+PATIENCE_S = 250
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks its processes"),
+    pytest.mark.timeout(PATIENCE_S + 30),
+]
 
 
 def crash(rule: str, folder: Path, *options: object) -> dict[str, int]:
@@ -37,7 +42,7 @@ def crash(rule: str, folder: Path, *options: object) -> dict[str, int]:
         start_new_session=True,  # so that a harness that hangs is ended with its children
     ) as harness:
         try:
-            told, complaints = harness.communicate(timeout=50)
+            told, complaints = harness.communicate(timeout=PATIENCE_S)
         except BaseException:
             os.killpg(harness.pid, signal.SIGKILL)
             raise

@@ -290,17 +290,22 @@ async def test_a_fault_is_named_by_class_and_place_and_never_by_its_text(
 
 
 async def test_a_cancellation_is_not_taken_for_a_fault(gateway: Gateway) -> None:
+    is_under_way = asyncio.Event()
+
     async def wait(_request: Any, _send: Any) -> aiohttp.ClientResponse:
-        await asyncio.sleep(3600)
+        is_under_way.set()
+        await asyncio.Event().wait()
         raise AssertionError
 
     async with (
         aiohttp.ClientSession(middlewares=[wait]) as http,
         client_of(gateway, http) as client,
     ):
-        task = asyncio.ensure_future(asyncio.wait_for(client.attach("1").refresh(), 0.01))
-        with pytest.raises(TimeoutError):
-            await task
+        asking = asyncio.ensure_future(client.attach("1").refresh())
+        await is_under_way.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
 
 def session_for(gateway: Gateway, credentials: Credentials, clock: Any = None) -> Session:
