@@ -180,7 +180,9 @@ class Engine:
     async def page(self, number: int, size: int) -> TaskPage:
         """One page of the account's tasks."""
         request = build_list(self._options.service, page=number, page_size=size)
-        return await self._session.ask(request, partial(read_page, page=number, page_size=size))
+        page = await self._session.ask(request, partial(read_page, page=number, page_size=size))
+        self.tracker.service_answered()
+        return page
 
     async def _ask(self, watch: Watch) -> TaskSnapshot:
         """With the usual tries, for a caller who wants to know now."""

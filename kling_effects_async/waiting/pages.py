@@ -52,6 +52,7 @@ class Pages:
         self.next_at: float = 0.0
         self._may_exist = has_list is not False
         self._rests_until = 0.0
+        self._rested_at = 0.0
         self._rest_s = _FIRST_REST_S
         self._failures = 0.0
         self._gaps = 0
@@ -112,8 +113,14 @@ class Pages:
 
     def rest(self, now: float) -> None:
         """Leave the list alone."""
-        self.is_usable = False
+        self.is_usable, self._rested_at = False, now
         self._rests_until, self._rest_s = now + self._rest_s, 2 * self._rest_s
+
+    def forgive(self, since: float) -> None:
+        """Since then the service failed as a whole, so no failure of a page was the list's own."""
+        self._failures = 0.0
+        if not self.is_usable and self.has_worked and self._rested_at >= since:
+            self.is_usable, self._rest_s = True, self._rest_s / 2
 
     def wake_up(self, now: float) -> None:
         """Give the list another chance once it has rested."""

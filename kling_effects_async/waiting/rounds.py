@@ -18,6 +18,7 @@ from kling_effects_async.errors import KlingEffectsError, RateLimitError
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.transport.clock import Clock
+from kling_effects_async.waiting.failures import Failures
 from kling_effects_async.waiting.pages import Pages
 from kling_effects_async.waiting.reading import PAGE_SIZE, Reading
 from kling_effects_async.waiting.watch import Watch
@@ -39,7 +40,7 @@ class Rounds:
 
     Args:
         take_answer: told what a page says about a task, and when it came.
-        take_trouble: told why a task could not be asked about.
+        failures: told why a page could not be had, and that one came.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class Rounds:
         clock: Clock,
         *,
         take_answer: Callable[[Watch, TaskSnapshot, float], None],
-        take_trouble: Callable[[Watch, KlingEffectsError], None],
+        failures: Failures,
     ) -> None:
         self._ask_page = ask_page
         self._pages = pages
         self._clock = clock
         self._take_answer = take_answer
-        self._take_trouble = take_trouble
+        self._failures = failures
         self._checks = 0
         self._checked: Watch | None = None  # asked singly to hold a page against the answer
         self._ended_id: str | None = None  # of one that a check saw ended: the next page must too
@@ -81,6 +82,7 @@ class Rounds:
             return without_id | _all_in(missing)
         found = wanted - len(missing)
         missed = sum(map(reading.should_have_shown, _creation_times(missing)))
+        self._failures.answered()
         read_at = self._clock.monotonic()
         self._pages.answered(found, missed, took_s=read_at - now, now=read_at)
         unseen = _all_in(missing)
@@ -132,10 +134,10 @@ class Rounds:
 
     def _after_failure(self, missing: set[Watch], error: KlingEffectsError) -> set[Watch]:
         self._pages.failed(error, self._clock.monotonic())
-        if not (self._pages.is_usable and error.retryable):
+        delays = self._pages.is_usable and error.retryable
+        self._failures.take_page(missing, error, delays=delays)
+        if not delays:
             return missing
-        for watch in missing:
-            self._take_trouble(watch, error)
         if not missing or isinstance(error, RateLimitError) or self._probe is not None:
             return set()
         self._probe = min(missing, key=lambda watch: watch.began_at)

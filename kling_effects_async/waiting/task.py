@@ -49,6 +49,14 @@ class EffectTask:
         """What was last heard of the task; ``None`` before the first answer."""
         return self._watch.latest
 
+    @property
+    def latest_failure(self) -> Exception | None:
+        """Why polls about the task have no answer now; ``None`` while they have.
+
+        In an outage of the service it is what the service, or the network, said last.
+        """
+        return self._watch.trouble if self._watch.failures else None
+
     def __repr__(self) -> str:
         status = self.latest.status if self.latest else "not asked yet"
         return f"<EffectTask {self.id or self.external_task_id} {status}>"
@@ -101,7 +109,9 @@ class EffectTask:
             TaskNotFoundError: the service does not know the task.
             TransportError, ReplyError, ApiError: no useful answer, after the usual tries.
         """
-        held = self._tracker.learn(self._watch, await self._ask(self._watch))
+        snapshot = await self._ask(self._watch)
+        self._tracker.service_answered()
+        held = self._tracker.learn(self._watch, snapshot)
         await self._watch.recorded()
         return held
 

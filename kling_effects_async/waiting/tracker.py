@@ -18,29 +18,24 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from attrs import frozen
 
-from kling_effects_async.errors import KlingEffectsError, TaskNotFoundError
+from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.transport.clock import TICK_S, Clock, Timer
 from kling_effects_async.waiting.agenda import Agenda
+from kling_effects_async.waiting.failures import Failures
 from kling_effects_async.waiting.lifecycle import is_change, newer
 from kling_effects_async.waiting.pages import Pages
 from kling_effects_async.waiting.reading import FEWEST
 from kling_effects_async.waiting.rounds import AskPage, Rounds
 from kling_effects_async.waiting.schedule import Experience
-from kling_effects_async.waiting.trouble import (
-    closed,
-    explained,
-    grace_s,
-    is_hopeless,
-    pause_after_trouble,
-    timed_out,
-)
+from kling_effects_async.waiting.trouble import closed, timed_out
 from kling_effects_async.waiting.watch import NEVER, Holder, Waiter, Watch, Watches
 
 __all__ = ["Questions", "Tracker"]
@@ -87,16 +82,18 @@ class Tracker:
         self.experience: Experience = Experience()
         self.pages: Pages = Pages(questions.has_list if questions.page is not None else False)
         self._ask_one = questions.one
+        self._failures = Failures(
+            policy, clock, random, self.pages, lambda: chain(self._singles, self._queue)
+        )
         self._rounds = Rounds(
             questions.page,
             self.pages,
             clock,
             take_answer=self._take_answer,
-            take_trouble=self._take_trouble,
+            failures=self._failures,
         )
         self._policy = policy
         self._clock = clock
-        self._random = random
         self._watches = Watches()
         self._asks = Agenda()
         self._row: dict[Watch, None] = {}  # they wait for the next page instead
@@ -108,7 +105,6 @@ class Tracker:
         self._wake = asyncio.Event()
         self._sleeps_until = NEVER
         self._lost_s = 0.0  # in which nothing ran, in all
-        self._paused_until = 0.0
         self._is_closed = False
         self._odd_words: set[str] = set()
 
@@ -192,6 +188,11 @@ class Tracker:
             watch.let_go(held)
         return held
 
+    def service_answered(self) -> None:
+        """A caller's own question was answered; ends an outage that polls have seen."""
+        self._failures.answered()
+        self._wake.set()
+
     async def aclose(self) -> None:
         """Fail every open wait and leave no task behind."""
         self._is_closed = True
@@ -244,6 +245,7 @@ class Tracker:
         if is_due and watch.is_wanted:
             watch.is_asking = True
             self._queue.append(watch)
+            self._failures.rest(watch)
         else:  # it ended, or a page was asked for, after it was planned
             self._plan(watch)
 
@@ -264,8 +266,11 @@ class Tracker:
 
     def _held_back_until(self) -> float:
         """When questions that are due may be started; ``NEVER`` if none is held back."""
-        is_paused = self._paused_until > self._clock.monotonic() + TICK_S
-        return self._paused_until if is_paused and (self._singles or self._queue) else NEVER
+        has_room = len(self._asking) < self._policy.parallel  # else an answer wakes the poller
+        return self._failures.next_start_at if has_room and self._is_due() else NEVER
+
+    def _is_due(self) -> bool:
+        return bool(self._singles or self._queue)
 
     def _plan(self, watch: Watch) -> None:
         """Plan the next question about the watch, unless one is under way, and the waits' end."""
@@ -294,12 +299,13 @@ class Tracker:
         return max(watch.next_ask_at, shared_at)
 
     def _start_questions(self) -> None:
-        if self._held_back_until() != NEVER:
-            return  # the service asked for a pause, and they wait for its end together
-        if self.pages.is_usable and len(self._queue) >= FEWEST:
+        is_shared = self.pages.is_usable and len(self._queue) >= FEWEST
+        if is_shared and self._failures.may_start_page():
             due, self._queue = self._queue, deque()
             self._start(self._ask_together(list(due)))
-        while (self._singles or self._queue) and len(self._asking) < self._policy.parallel:
+        while self._is_due() and len(self._asking) < self._policy.parallel:
+            if not self._failures.may_start():
+                return  # an outage, its end, or a pause that the service asked for
             watch = (self._singles or self._queue).popleft()
             if watch.is_wanted:
                 self._start(self._ask(watch))
@@ -307,27 +313,30 @@ class Tracker:
                 self._asked(watch)
 
     def _start(self, question: Coroutine[Any, Any, None]) -> None:
+        self._failures.started()
         task: asyncio.Task[None] = asyncio.create_task(question)
         self._asking.add(task)
         task.add_done_callback(self._answered)
 
     def _answered(self, question: asyncio.Task[None]) -> None:
         self._asking.discard(question)
-        if self._singles or self._queue:
+        if self._is_due():
             self._wake.set()  # only now is there room for the next
 
     async def _ask(self, watch: Watch) -> None:
         try:
             snapshot = await self._ask_one(watch)
         except KlingEffectsError as error:
-            self._take_trouble(watch, error)
+            self._failures.take(watch, error)
         except Exception as error:
             # The outermost edge of a question: a fault of ours reaches those who wait.
+            self._failures.circuit.spoiled()
             watch.next_ask_at = self._clock.monotonic() + self._policy.ceiling_s
             watch.wake(error)
         else:
             now = self._clock.monotonic()
             self._rounds.answered_singly(watch, snapshot, now)
+            self._failures.answered()
             self._take_answer(watch, snapshot, now)
             watch.next_ask_at = now + self._pause(watch, now)
         finally:
@@ -404,30 +413,6 @@ class Tracker:
             told_s=(told[1] - told[0]).total_seconds() if told[0] and told[1] else None,
             began_at=watch.began_at,
         )
-
-    def _take_trouble(self, watch: Watch, error: KlingEffectsError) -> None:
-        now = self._clock.monotonic()
-        if watch.failures == 0:
-            watch.trouble_since = now
-        watch.failures += 1
-        watch.trouble = error
-        if isinstance(error, TaskNotFoundError) and watch.unknown_since is None:
-            watch.unknown_since = now
-        if is_hopeless(error, watch, self._policy, now):
-            watch.wake(explained(error, watch, now))
-            watch.failures = 0
-            watch.unknown_since = None
-            watch.next_ask_at = now + self._policy.ceiling_s
-            return
-        asked_s = getattr(error, "retry_after_s", None)
-        pause_s = pause_after_trouble(self._policy, watch.failures, asked_s, self._random)
-        watch.next_ask_at = now + pause_s
-        if watch.unknown_since is not None and asked_s is None:  # the last poll is at its end
-            grace_ends_at = watch.unknown_since + grace_s(watch, self._policy)
-            watch.next_ask_at = min(watch.next_ask_at, max(now + TICK_S, grace_ends_at))
-        if asked_s is not None:
-            self._paused_until = max(self._paused_until, watch.next_ask_at)
-        _log.info("asking about task %s failed, asking again: %s", watch.name, error)
 
     def _is_without_result(self, watch: Watch, held: TaskSnapshot) -> bool:
         """Whether to ask again because the task succeeded and its videos are still to come."""

@@ -21,7 +21,15 @@ from kling_effects_async.policy import PollPolicy, backoff_s
 from kling_effects_async.transport.clock import TICK_S
 from kling_effects_async.waiting.watch import Watch
 
-__all__ = ["closed", "explained", "grace_s", "is_hopeless", "pause_after_trouble", "timed_out"]
+__all__ = [
+    "closed",
+    "explained",
+    "grace_s",
+    "has_lasted",
+    "is_hopeless",
+    "pause_after_trouble",
+    "timed_out",
+]
 
 
 _ENDS_EVERY_WAIT = (AuthenticationError, ClientClosedError)
@@ -41,7 +49,12 @@ def is_hopeless(error: Exception, watch: Watch, policy: PollPolicy, now: float) 
         return True
     if isinstance(error, TaskNotFoundError) and watch.unknown_since is not None:
         return now - watch.unknown_since >= grace_s(watch, policy) - TICK_S
-    return now - watch.trouble_since >= policy.trouble_span_s
+    return has_lasted(watch, policy, now)
+
+
+def has_lasted(watch: Watch, policy: PollPolicy, now: float) -> bool:
+    """Whether there was no answer about the task for so long that a wait ends."""
+    return watch.failures > 0 and now - watch.trouble_since >= policy.trouble_span_s
 
 
 def grace_s(watch: Watch, policy: PollPolicy) -> float:
@@ -51,13 +64,29 @@ def grace_s(watch: Watch, policy: PollPolicy) -> float:
     return min(policy.attached_grace_s, policy.not_found_grace_s)
 
 
-def explained(error: KlingEffectsError, watch: Watch, now: float) -> KlingEffectsError:
+def explained(
+    error: KlingEffectsError, watch: Watch, policy: PollPolicy, now: float
+) -> KlingEffectsError:
     """The error that ends a wait, with what was tried before."""
     if not isinstance(error, TaskNotFoundError) or watch.unknown_since is None:
-        return error
+        return _resumable(error, watch, now) if has_lasted(watch, policy, now) else error
     told = copy(error)
     told.name, told.polls = watch.name, watch.failures
     told.polled_s = now - watch.trouble_since
+    return told
+
+
+def _resumable(error: KlingEffectsError, watch: Watch, now: float) -> KlingEffectsError:
+    """The latest failure, and that the task is not lost by it."""
+    advice = (
+        f"There was no answer about task {watch.name} for {now - watch.trouble_since:.0f} s; "
+        "if it exists, it goes on at the service: attach() to it later, and do not pay again"
+    )
+    told = copy(error)
+    if isinstance(told, ApiError):
+        told.advice = f"{told.advice}. {advice}" if told.advice else advice
+    else:
+        told.args = (f"{error}. {advice}",)
     return told
 
 
@@ -80,7 +109,7 @@ def pause_after_trouble(
 def timed_out(watch: Watch, policy: PollPolicy, now: float) -> KlingEffectsError:
     """The policy's deadline passed; before the grace for an unknown task, if that is longer."""
     if isinstance(watch.trouble, TaskNotFoundError) and watch.failures and not _exists(watch):
-        return explained(watch.trouble, watch, now)
+        return explained(watch.trouble, watch, policy, now)
     return TaskTimeoutError(
         task_id=watch.task_id,
         external_task_id=watch.external_task_id,

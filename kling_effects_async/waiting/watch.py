@@ -121,6 +121,13 @@ class Watch:
         self.failures = 0
         self.unknown_since = None
 
+    def failed(self, error: Exception, now: float, *, polls: int = 1) -> None:
+        """It cannot be told how it stands; so many more polls about it were in vain."""
+        if self.failures == 0:
+            self.trouble_since = now
+        self.failures += polls
+        self.trouble = error
+
     def join(self, waiter: Waiter) -> None:
         """One more who waits."""
         self.waiters.add(waiter)
