@@ -19,7 +19,12 @@ from weakref import WeakValueDictionary
 from attrs import frozen
 
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, KlingEffectsError, TaskNotFoundError
+from kling_effects_async.errors import (
+    ClientClosedError,
+    KlingEffectsError,
+    ReplyError,
+    TaskNotFoundError,
+)
 from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
@@ -220,7 +225,16 @@ class Engine:
     async def _find_listed(self, job: Job) -> TaskSnapshot | None:
         if self._options.service.lists_tasks is False:
             return None
-        return await find_listed(self.page, job.external_task_id, since=job.created_at)
+        return await find_listed(self._listed, job.external_task_id, since=job.created_at)
+
+    async def _listed(self, number: int, size: int) -> TaskPage:
+        """A page, if there is a list; what is no page says at once that there is none."""
+        request = build_list(self._options.service, page=number, page_size=size)
+        read = partial(_page_or_not, number=number, size=size)
+        answer = await self._session.ask(request, read)
+        if isinstance(answer, ReplyError):
+            raise answer
+        return answer
 
     async def tasks_of_others(self) -> Mapping[str, TaskSnapshot]:
         """The account's newest tasks by their external ids, where only the service knows them.
@@ -231,8 +245,9 @@ class Engine:
         if self._options.journal is not None or not has_list:
             return {}
         try:
-            return await listed_by_external_id(self.page)
+            return await listed_by_external_id(self._listed)
         except KlingEffectsError as error:
+            self.tracker.pages.failed(error, self._options.clock.monotonic())
             _log.info("what ran before this run is not known, there is no list: %s", error)
             return {}
 
@@ -432,6 +447,13 @@ def _found_or_not(reply: Reply, *, asked: str) -> TaskSnapshot | TaskNotFoundErr
         return read_found(reply, asked=asked)
     except TaskNotFoundError as absent:
         return absent
+
+
+def _page_or_not(reply: Reply, *, number: int, size: int) -> TaskPage | ReplyError:
+    try:
+        return read_page(reply, page=number, page_size=size)
+    except ReplyError as no_list:
+        return no_list
 
 
 def _is_of(watch: Watch, job: Job) -> bool:

@@ -76,7 +76,7 @@ async def test_a_timeout_is_8_and_its_last_line_gets_the_video_later(
 async def test_a_lost_answer_is_9_and_its_last_line_finds_the_paid_task(
     cat: Path, tmp_path: Path
 ) -> None:
-    async with emulator() as at:
+    async with emulator(lists_tasks=False) as at:
         at.fail_next(Fault.cut_after_reading(accepted=True))
         at.fail_next(NO_LOOK)
         ended = await kling_at(at, "run", "squish", cat, "-o", "a.mp4", folder=tmp_path)

@@ -233,7 +233,7 @@ async def test_who_writes_jobs_down_or_sets_a_budget_gets_no_preview(
 
 
 async def test_a_run_in_doubt_is_9_and_its_last_line_settles_it(cat: Path, db: Path) -> None:
-    async with emulator() as at:
+    async with emulator(lists_tasks=False) as at:
         at.fail_next(Fault.cut_after_reading(accepted=True))
         at.fail_next(NO_LOOK)
         ended = await kling_at(
