@@ -7,6 +7,7 @@ import traceback
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -290,6 +291,22 @@ async def test_a_proxy_that_hangs_up_is_a_passing_proxy_error_and_nothing_was_se
         assert len(proxy.asked) == 3
         with pytest.raises(ProxyError):
             await client.list_tasks()
+    told = "".join(traceback.format_exception(caught.value))
+    assert not any(secret in told for secret in ("someone", "topsecret"))
+
+
+async def test_the_proxy_of_a_callers_own_session_that_hangs_up_is_told_as_well(
+    proxy: ProxyServer,
+) -> None:
+    """Fault 66: nobody told us of it, and its password is not ours to show either."""
+    proxy.hangs_up = True
+    async with (
+        aiohttp.ClientSession(proxy=proxy.url_with("someone:topsecret")) as http,
+        EffectsClient(BearerToken("k"), service=FAR, session=http, retry=ONE_TRY) as client,
+    ):
+        with pytest.raises(ProxyError, match="connection to the proxy on the way") as caught:
+            await client.submit(SQUISH)
+    assert (caught.value.sent, caught.value.retryable) == (False, True)
     told = "".join(traceback.format_exception(caught.value))
     assert not any(secret in told for secret in ("someone", "topsecret"))
 

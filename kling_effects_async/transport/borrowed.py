@@ -12,7 +12,10 @@ import aiohttp
 
 from kling_effects_async.errors import ClientClosedError, SettingsError
 
-__all__ = ["check_borrowed", "signing"]
+__all__ = ["BY_A_PROXY", "check_borrowed", "signing"]
+
+# The note on an error of a request that went by a proxy, whoever named it.
+BY_A_PROXY = "on the way through a proxy"
 
 # These would contradict the body that is sent.
 _ABOUT_THE_BODY = ("Content-Length", "Content-Encoding", "Transfer-Encoding")
@@ -47,14 +50,20 @@ def signing(
     """The session's own middlewares, and one that puts our key in place of any other.
 
     A session that trusts the environment looks into netrc, and aiohttp refuses a request that has
-    both what it finds there and an Authorization header of its own.
+    both what it finds there and an Authorization header of its own. Such a session, or its owner,
+    may name a proxy too: only the request tells.
     """
 
     async def sign(
         request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         request.headers["Authorization"] = authorization
-        return await send(request)
+        try:
+            return await send(request)
+        except (aiohttp.ClientError, OSError) as error:
+            if request.proxy is not None:
+                error.add_note(BY_A_PROXY)
+            raise
 
     # Those of a request replace those of its session, which nothing public tells.
     return (*getattr(http, "_middlewares", ()), sign)

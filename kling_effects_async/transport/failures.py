@@ -17,6 +17,7 @@ from kling_effects_async.errors import (
     TransportError,
 )
 from kling_effects_async.protocol.services import Service
+from kling_effects_async.transport.borrowed import BY_A_PROXY
 from kling_effects_async.transport.proxies import Proxy
 from kling_effects_async.transport.unforeseen import class_and_place
 
@@ -56,7 +57,7 @@ class Failures:
             message = f"no answer from {self._where} within {timeout_s:g} s"
             return RequestTimeoutError(message, sent=was_sent)
         if isinstance(error, (aiohttp.ClientError, OSError)):
-            return self._broke(type(error).__name__, was_sent)
+            return self._broke(error, was_sent)
         return self._unforeseen(error, has_started)
 
     def refused_by_proxy(self, status: int) -> ProxyError:
@@ -71,9 +72,10 @@ class Failures:
             retryable=status >= 500 or self.proxy is None,
         )
 
-    def _broke(self, what: str, was_sent: bool) -> TransportError:
+    def _broke(self, error: Exception, was_sent: bool) -> TransportError:
         """The connection ended before the answer; whoever uses a proxy has one to it alone."""
-        if self.proxy is not None:
+        what = type(error).__name__
+        if BY_A_PROXY in getattr(error, "__notes__", ()):
             message = f"the connection to {self._way} broke: {what}"
             return ProxyError(message, sent=was_sent, retryable=True)
         return NetworkError(f"the connection to {self._where} broke: {what}", sent=was_sent)
