@@ -54,11 +54,9 @@ class Attempts:
             _note_outcome(cancelled, running)
             raise
 
-    async def left_behind(self, external_task_id: str) -> None:
-        """Wait for the end of the attempt that a cancelled caller left, if there is one."""
-        running = self._running.get(external_task_id)
-        if running is not None:
-            await asyncio.wait({running})
+    def left_behind(self, external_task_id: str) -> asyncio.Task[Job] | None:
+        """The attempt for this id that still runs, if there is one."""
+        return self._running.get(external_task_id)
 
     def beside(self, act: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something beside all callers; ``aclose`` waits for it."""

@@ -27,6 +27,7 @@ from kling_effects_async.spending.budget import Committed
 from kling_effects_async.spending.job import Job, JobState, Transition
 from kling_effects_async.spending.journal_file import open_for_reading, open_for_writing
 from kling_effects_async.spending.lease import HEARTBEAT_S
+from kling_effects_async.spending.turns import Turn, Turns
 from kling_effects_async.spending.writer import Act, Writer
 
 __all__ = ["Journal"]
@@ -69,6 +70,11 @@ class Journal:
         self._is_read_only = read_only
         self._start_fresh = start_fresh
         self._heartbeat_s = heartbeat_s
+        self._turns = Turns()
+
+    @property
+    def misses_rows(self) -> bool:
+        return False
 
     async def open(self) -> None:
         """Open the file, check all of it for damage, and own it until ``aclose``.
@@ -116,6 +122,16 @@ class Journal:
             warnings.warn(
                 f"unclosed journal {self._path!r}", ResourceWarning, stacklevel=2, source=self
             )
+
+    # -- turns
+
+    def turn_of(self, account: str, external_task_id: str) -> Turn:
+        """A turn at a job, for ``async with``: no other client of this journal is at it meanwhile.
+
+        The clients may live in different event loops and threads. They are served in the order of
+        asking, and who waits may be cancelled.
+        """
+        return self._turns.of(account, external_task_id)
 
     # -- writing
 

@@ -24,6 +24,7 @@ from kling_effects_async.spending.budget import (
     kind_of_cost,
 )
 from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, has_work_left
+from kling_effects_async.spending.turns import Turn, Turns
 
 __all__ = ["JobStore", "MemoryStore"]
 
@@ -36,6 +37,8 @@ class JobStore(Protocol):
 
     @property
     def misses_rows(self) -> bool: ...
+
+    def turn_of(self, account: str, external_task_id: str) -> Turn: ...
 
     async def add(self, job: Job) -> Job: ...
 
@@ -82,6 +85,8 @@ class JobStore(Protocol):
 class MemoryStore:
     """The jobs of this process, in memory."""
 
+    misses_rows: bool = False
+
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._jobs: dict[tuple[str, str], _Remembered] = {}
@@ -94,6 +99,10 @@ class MemoryStore:
             lambda: deque(maxlen=TYPICAL_OF)
         )
         self._memos: dict[tuple[str, str], str] = {}
+        self._turns = Turns()
+
+    def turn_of(self, account: str, external_task_id: str) -> Turn:
+        return self._turns.of(account, external_task_id)
 
     @property
     def misses_rows(self) -> bool:

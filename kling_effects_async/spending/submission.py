@@ -19,11 +19,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any
-from weakref import WeakValueDictionary
 
 from attrs import evolve, frozen
 
@@ -113,7 +112,6 @@ class Submitter:
         self._retry = retry
         self._clock = clock
         self._random = random
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._attempts = Attempts(submit.cancel_grace_s)
         self._finder = Finder(
             wire.look_up, wire.find_listed, store, clock, pause_s=submit.settle_pause_s
@@ -154,8 +152,8 @@ class Submitter:
             ApiError, TransportError: refused, or surely not received.
             JournalError: it cannot be written down, so it was not sent.
         """
-        async with self._turn_of(job.external_task_id):
-            job = await self._as_it_stands(job)
+        async with self._turn_of(job):
+            job = await self._store.add(job)
             if job.state is JobState.ABANDONED:
                 raise EffectRejectedError(
                     f"job {job.external_task_id!r} was given up: use another external_task_id"
@@ -178,8 +176,8 @@ class Submitter:
         Raises:
             SubmissionUncertainError: it cannot be found out.
         """
-        async with self._turn_of(job.external_task_id):
-            job = await self._as_it_stands(job)
+        async with self._turn_of(job):
+            job = await self._store.add(job)
             return await self._settled(job) if job.state in UNSETTLED else job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
@@ -461,15 +459,10 @@ class Submitter:
 
     # -- inside
 
-    async def _as_it_stands(self, job: Job) -> Job:
-        """The job as the journal has it, after an attempt that a cancelled caller left behind."""
-        await self._attempts.left_behind(job.external_task_id)
-        return await self._store.add(job)
-
     async def _abandon(self, job: Job) -> None:
-        async with self._turn_of(job.external_task_id):
+        async with self._turn_of(job):
             with suppress(KlingEffectsError):
-                held = await self._as_it_stands(job)
+                held = await self._store.add(job)
                 if held.state is JobState.PLANNED:
                     await self._move(held, JobState.ABANDONED, note="its submit failed")
 
@@ -512,9 +505,19 @@ class Submitter:
         closed = ClientClosedError("the client was closed")
         return await self._attempts.run(job, act, ended=lambda: _uncertain(job, closed))
 
-    def _turn_of(self, external_task_id: str) -> asyncio.Lock:
-        """One at a time for each external id: two callers with one id are one job."""
-        return self._turns.setdefault(external_task_id, asyncio.Lock())
+    @asynccontextmanager
+    async def _turn_of(self, job: Job) -> AsyncIterator[None]:
+        """One at a time for each job of the store: two callers with one id are one job.
+
+        An attempt that a cancelled caller leaves behind keeps the turn until its end.
+        """
+        async with self._store.turn_of(job.account, job.external_task_id) as turn:
+            try:
+                yield
+            finally:
+                attempt = self._attempts.left_behind(job.external_task_id)
+                if attempt is not None:
+                    turn.outlast(attempt)
 
 
 def _slot_pause_s(waited_s: float) -> float:

@@ -1,0 +1,104 @@
+"""Turns at a job: who submits or settles it is alone with it, whichever client of the store it is.
+
+A store may serve several clients, event loops and threads. A turn belongs to the store, so that
+a job which one of them submits is in doubt for none of the others. They are served in the order of
+asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Turn", "Turns"]
+
+Key = tuple[str, str]  # account and external id
+
+
+class Turns:
+    """The turns of one store."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # held for a few statements, never across an await
+        self._queues: dict[Key, deque[Turn]] = {}  # the first of each queue has the turn
+
+    def of(self, account: str, external_task_id: str) -> Turn:
+        """A turn at this job: ``async with`` waits for it and gives it up."""
+        return Turn(self, (account, external_task_id))
+
+    def enter(self, turn: Turn) -> None:
+        """Get in line; the turn is told when it is the first."""
+        with self._lock:
+            queue = self._queues.setdefault(turn.key, deque())
+            queue.append(turn)
+            if queue[0] is turn or queue[0].loop.is_closed():
+                _tell_first(queue)
+
+    def leave(self, turn: Turn) -> None:
+        """Get out of line, wherever the turn stands in it."""
+        with self._lock:
+            queue = self._queues.get(turn.key, deque())
+            if turn not in queue:  # its loop was closed, and it was passed over
+                return
+            was_first = queue[0] is turn
+            queue.remove(turn)
+            if was_first:
+                _tell_first(queue)
+            if not queue:
+                del self._queues[turn.key]
+
+
+class Turn:
+    """One caller's place in the line for a job."""
+
+    def __init__(self, turns: Turns, key: Key) -> None:
+        self.key = key
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._turns = turns
+        self._has_come = asyncio.Event()
+        self._attempt: asyncio.Task[Any] | None = None
+
+    def tell(self) -> None:
+        """Say, from any thread, that it has come.
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
+        self.loop.call_soon_threadsafe(self._has_come.set)
+
+    def outlast(self, attempt: asyncio.Task[Any]) -> None:
+        """Keep the turn, after the end of the block too, until this task has ended."""
+        self._attempt = attempt
+
+    async def __aenter__(self) -> Self:
+        self._turns.enter(self)
+        try:
+            await self._has_come.wait()
+        except BaseException:
+            self._turns.leave(self)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._attempt is None:
+            self._turns.leave(self)
+        else:  # called at once if it has ended
+            self._attempt.add_done_callback(lambda _: self._turns.leave(self))
+
+
+def _tell_first(queue: deque[Turn]) -> None:
+    """Pass over those whose loop is closed, and tell the first that is left."""
+    while queue:
+        with suppress(RuntimeError):
+            queue[0].tell()
+            return
+        queue.popleft()
