@@ -546,10 +546,10 @@ class JournalDamagedError(JournalError):
     """The file is not whole; nothing of it was deleted.
 
     Attributes:
-        path: where the damaged file is now.
+        path: where the damaged file is now; ``None`` where it stays and one job of it is damaged.
     """
 
-    def __init__(self, message: str, *, path: Path) -> None:
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
         self.path = path
         super().__init__(message)
 

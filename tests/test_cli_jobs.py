@@ -260,7 +260,9 @@ async def test_a_journal_that_another_process_owns_is_3_and_names_it(cat: Path, 
 async def test_a_damaged_journal_is_3_in_words_that_fit_the_command_line(
     cat: Path, db: Path
 ) -> None:
-    db.write_bytes(b"no database at all" * 100)
+    async with Journal(db):
+        pass
+    db.write_bytes(b"no database any more" * 100)
     async with emulator() as at:
         for command in (["run", "squish", cat], ["jobs", "resume"], ["jobs"]):
             ended = await kling_at(at, *command, "--journal", db.name, folder=db.parent)

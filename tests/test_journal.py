@@ -650,57 +650,34 @@ async def test_reading_makes_no_journal(path: Path) -> None:
     assert not path.exists()
 
 
-def write_owner(path: Path, *, host: str, heartbeat: datetime) -> None:
+def write_owner(path: Path, *, host: str = "elsewhere", process: str = "") -> None:
     with database(path) as connection:
         connection.execute(
-            "INSERT OR REPLACE INTO lease VALUES (1, 'token', 4711, ?, '', ?, ?)",
-            (host, schema.us_of(NOON), schema.us_of(heartbeat)),
+            "INSERT OR REPLACE INTO lease VALUES (1, 'token', 4711, ?, ?, ?)",
+            (host, process, schema.us_of(NOON + timedelta(days=3650))),
         )
 
 
-async def test_an_owner_on_another_machine_is_left_alone_while_it_shows_life(path: Path) -> None:
-    """Fault 29, over a shared folder."""
-    async with Journal(path):
-        pass
-    write_owner(path, host="elsewhere", heartbeat=NOON)
-    clock = ManualClock(NOON + timedelta(seconds=59))
-    with pytest.raises(JournalBusyError, match="process 4711 on elsewhere"):
-        await Journal(path, clock=clock.now).open()
-    clock.jump(1)
-    async with Journal(path, clock=clock.now) as journal:
-        await journal.add(job())
+@pytest.mark.parametrize("since_noon", [timedelta(0), timedelta(days=-3650)])
+async def test_a_row_of_another_boot_or_machine_is_a_dead_owners_at_once(
+    path: Path, since_noon: timedelta
+) -> None:
+    """Fault 87, 65: a container that died, and a clock that was set by ten years."""
+    await filled(path)
+    write_owner(path, process="another boot:1")
+    async with Journal(path, clock=ManualClock(NOON + since_noon).now) as journal:
+        assert await journal.get(A, "1") is not None
 
 
-async def test_an_owner_that_was_taken_for_dead_writes_nothing_more(
+async def test_an_owner_that_lost_the_journal_writes_nothing_more(
     journal: Journal, path: Path
 ) -> None:
     await journal.add(job())
-    write_owner(path, host="elsewhere", heartbeat=NOON)
+    write_owner(path)
     for _ in range(2):
         with pytest.raises(JournalBusyError, match="4711 on elsewhere"):
             await journal.move(A, "order-42", JobState.SUBMITTING)
     assert await journal.get(A, "order-42") == job()
-
-
-async def test_an_owner_shows_life_while_it_writes(
-    journal: Journal, path: Path, clock: ManualClock
-) -> None:
-    clock.jump(lease.HEARTBEAT_S)
-    await journal.add(job())
-    assert heartbeat_in(path) == clock.now()
-
-
-async def test_an_owner_shows_life_while_nothing_happens(path: Path) -> None:
-    async with Journal(path, heartbeat_s=0.001):
-        first = heartbeat_in(path)
-        while heartbeat_in(path) == first:
-            await asyncio.sleep(0)
-
-
-def heartbeat_in(path: Path) -> datetime:
-    with database(path) as connection:
-        (us,) = connection.execute("SELECT heartbeat_us FROM lease").fetchone()
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
 HERE = lease.this_process(NOON)
@@ -708,18 +685,33 @@ HERE = lease.this_process(NOON)
 
 @pytest.mark.skipif(not HERE.process, reason="no /proc")
 @pytest.mark.parametrize(
-    ("owner", "is_locked", "is_alive"),
+    "owner",
     [
-        (HERE, False, True),
-        (HERE, True, False),  # nobody holds the lock, so nobody lives
-        (evolve(HERE, process="an earlier process with this pid"), False, False),
-        (evolve(HERE, pid=2**22 + 1), False, False),
-        (evolve(HERE, host="elsewhere"), True, True),
-        (evolve(HERE, host="elsewhere", heartbeat=NOON - lease.DEAD_AFTER), True, False),
+        HERE,  # a journal of this process that was closed, and whose row could not be deleted
+        evolve(HERE, process="an earlier process with this pid"),
+        evolve(HERE, pid=2**22 + 1),
+        evolve(HERE, pid=1, process=""),
     ],
 )
-def test_who_counts_as_alive(owner: lease.Owner, is_locked: bool, is_alive: bool) -> None:
-    assert lease.is_alive(owner, here=HERE, is_locked=is_locked) is is_alive
+def test_an_owner_whose_process_is_not_there_is_dead(owner: lease.Owner) -> None:
+    assert not lease.is_alive(owner, here=HERE)
+
+
+@pytest.mark.skipif(not HERE.process, reason="no /proc")
+def test_the_owners_process_lives_under_whatever_name_of_the_machine() -> None:
+    pid = os.getppid()
+    parent = evolve(HERE, pid=pid, process=lease.process_mark(pid), host="before it was renamed")
+    assert lease.is_alive(parent, here=HERE)
+
+
+@pytest.mark.skipif(not HERE.process, reason="no /proc")
+def test_a_process_that_is_dead_and_not_taken_note_of_is_dead() -> None:
+    """Fault 87: a container's first process may never take note of its children's ends."""
+    child = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{child}").exists()
+    assert lease.process_mark(child) == ""
+    os.waitpid(child, 0)
 
 
 # -- damage, versions, a full disk
@@ -747,6 +739,7 @@ async def test_a_damaged_journal_is_moved_aside_and_kept(
     path.write_bytes(damaged)
     with pytest.raises(JournalDamagedError, match="start_fresh=True") as caught:
         await Journal(path).open()
+    assert caught.value.path is not None
     assert caught.value.path.read_bytes() == damaged
     assert str(caught.value.path) in str(caught.value)
     assert not path.exists()
@@ -760,6 +753,7 @@ async def test_the_log_of_a_damaged_journal_is_kept_with_it(path: Path) -> None:
     with pytest.raises(JournalDamagedError) as caught:
         await Journal(path).open()
     kept = caught.value.path
+    assert kept is not None
     assert kept.with_name(f"{kept.name}-wal").read_bytes() == b"the last writes"
     assert not log.exists()
 

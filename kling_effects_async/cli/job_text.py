@@ -97,7 +97,7 @@ def sheet_of(job: Job, history: Iterable[Transition]) -> list[str]:
 def _images(job: Job) -> list[str]:
     try:
         effect = effect_of(job)
-    except (KlingEffectsError, ValueError, LookupError, TypeError):  # another version's words
+    except KlingEffectsError:  # damaged, or another version's words
         return ["?"]
     if effect is None:
         return ["bytes, which the journal does not keep"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,9 @@ from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import sentence
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.spending.damage import refuse_after_damage
-from kling_effects_async.transport.replaceable import irreplaceable_kind
+from kling_effects_async.spending.journal_path import journal_path
 
-__all__ = ["explained", "journal_file", "refuse_odd_journal"]
+__all__ = ["explained", "journal_file"]
 
 
 def journal_file(given: str | None) -> Path:
@@ -27,22 +26,11 @@ def journal_file(given: str | None) -> Path:
     """
     if given is None:
         raise SettingsError("no journal: name its file with --journal, or with KLING_JOURNAL")
-    place = Path(os.path.abspath(given))
-    refuse_odd_journal(place)
+    place = journal_path(given)
     refuse_after_damage(place, start_fresh=False)
     if not place.exists():
         raise JournalError(f"there is no journal at {place}")
     return place
-
-
-def refuse_odd_journal(place: Path) -> None:
-    """Refuse a folder, a device or a pipe, of which SQLite only says that it cannot be read.
-
-    Raises:
-        JournalError: says what it is.
-    """
-    if kind := irreplaceable_kind(place):
-        raise JournalError(f"{place} is a {kind}, not a journal: name the journal's file")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import uuid
 import warnings
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from kling_effects_async import (
     Effect,
@@ -23,7 +22,6 @@ from kling_effects_async.cli.account import account_of, config_path, find_settin
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.earlier_run import report_of_earlier
 from kling_effects_async.cli.ending import ending
-from kling_effects_async.cli.journal import refuse_odd_journal
 from kling_effects_async.cli.kept_files import refuse_kept
 from kling_effects_async.cli.local_checks import is_to_be_sent
 from kling_effects_async.cli.loops import run
@@ -35,6 +33,7 @@ from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.images import image_hash
 from kling_effects_async.protocol.requests import scene_advice
+from kling_effects_async.spending.journal_path import journal_path
 from kling_effects_async.spending.plan import planned
 
 __all__ = ["run_effect"]
@@ -76,7 +75,7 @@ def run_effect(order: Order) -> Report:
 def _check_files(order: Order) -> None:
     order.target.check_folder()
     if order.journal is not None:
-        refuse_odd_journal(Path(order.journal))
+        journal_path(order.journal)  # refuses what cannot be one
     refuse_kept(order.target.known_path, journal=order.journal, images=order.images)
 
 

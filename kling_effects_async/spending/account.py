@@ -86,7 +86,7 @@ class Account:
             tracker.pages.rest(clock.monotonic())
         account.slots = Slots(
             slots,
-            remembered=int(remembered) if remembered else None,
+            remembered=_size_in(remembered),
             on_learned=account._remember_slots,
         )
         gate = Gate(slots, clock, on_stop=account.slots.fail_waiting, rng=random)
@@ -218,6 +218,12 @@ async def _written(writing: Awaitable[object], what: str) -> None:
         await writing
     except JournalError as error:
         _log.error("the journal cannot record %s: %s", what, error)
+
+
+def _size_in(text: str | None) -> int | None:
+    """A remembered number of slots; what cannot be read is learned anew."""
+    is_number = text is not None and text.isascii() and text.isdigit() and len(text) < 9
+    return int(text or 0) or None if is_number else None
 
 
 def _is_followed(watch: Watch) -> bool:

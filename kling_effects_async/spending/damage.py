@@ -1,7 +1,8 @@
 """A damaged journal is moved aside and kept, and a fresh one needs the user's word.
 
 Its jobs may be paid for and running. So moving it aside leaves a marker next to it, and as long as
-the marker is there nothing opens: going on with an empty journal would submit everything again.
+the marker is there nothing opens. The journal that begins after that misses rows, see ``commits``:
+each job that is asked for again is looked up, and its task is found instead of paid for once more.
 
     effects.db                          damaged
     effects.db.damaged-20261123T...Z    the same file, with its -wal and -shm
@@ -11,7 +12,6 @@ the marker is there nothing opens: going on with an empty journal would submit e
 from __future__ import annotations
 
 import os
-import sqlite3
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ __all__ = ["move_aside", "refuse_after_damage"]
 _SUFFIXES = ("-wal", "-shm", "")
 
 
-def move_aside(path: Path, error: sqlite3.Error, *, at: datetime) -> JournalDamagedError:
+def move_aside(path: Path, error: Exception, *, at: datetime) -> JournalDamagedError:
     """Keep the damaged file under another name and leave the marker; the error to raise."""
     kept = path.with_name(f"{path.name}.damaged-{stamp_of(at)}")
     _leave_marker(_marker(path), _story(path, kept, error))
@@ -62,10 +62,10 @@ def _leave_marker(marker: Path, story: str) -> None:
         os.fsync(file.fileno())
 
 
-def _story(path: Path, kept: Path, error: sqlite3.Error) -> str:
+def _story(path: Path, kept: Path, error: Exception) -> str:
     return (
         f"{kept.name}\n"
         f"The journal {path} is damaged ({error}) and was moved aside to {kept}; nothing was "
-        "deleted. Its jobs may be paid for: look for them in the service's task list. Once you "
-        "have, open it again with start_fresh=True: that begins an empty journal"
+        "deleted. Its jobs may be paid for. To go on, open it again with start_fresh=True: that "
+        "begins an empty journal, which looks up each job at the service before it is submitted"
     )

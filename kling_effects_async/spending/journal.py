@@ -25,8 +25,11 @@ from kling_effects_async.errors import JournalError
 from kling_effects_async.spending import records
 from kling_effects_async.spending.budget import Committed
 from kling_effects_async.spending.job import Job, JobState, Transition
-from kling_effects_async.spending.journal_file import open_for_reading, open_for_writing
-from kling_effects_async.spending.lease import HEARTBEAT_S
+from kling_effects_async.spending.journal_file import (
+    JournalFile,
+    open_for_reading,
+    open_for_writing,
+)
 from kling_effects_async.spending.turns import Turn, Turns
 from kling_effects_async.spending.writer import Act, Writer
 
@@ -50,8 +53,6 @@ class Journal:
         clock: tells the time in UTC; called from several threads.
         read_only: open next to an owner, for listing; every write raises ``JournalError``.
         start_fresh: begin an empty journal although a damaged one was moved aside.
-        heartbeat_s: how often an owner says that it lives; one on another machine is taken for
-            dead after a minute without.
     """
 
     _writer: Writer | None = None
@@ -63,18 +64,24 @@ class Journal:
         clock: Callable[[], datetime] | None = None,
         read_only: bool = False,
         start_fresh: bool = False,
-        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._path = os.fspath(path)
         self._now = clock or _system_now
         self._is_read_only = read_only
         self._start_fresh = start_fresh
-        self._heartbeat_s = heartbeat_s
         self._turns = Turns()
 
     @property
     def misses_rows(self) -> bool:
-        return False
+        """Jobs may have been written down, and paid for, that are not here any more.
+
+        The file was cut, replaced by an older one or begun again in place of a damaged one. Then a
+        job is looked up at the service before it is submitted, also one that is only planned here.
+
+        Raises:
+            RuntimeError: the journal is closed.
+        """
+        return self._opened().misses_rows
 
     async def open(self) -> None:
         """Open the file, check all of it for damage, and own it until ``aclose``.
@@ -90,7 +97,7 @@ class Journal:
         """
         if self._writer is not None:
             raise RuntimeError("journal is open already")
-        self._writer = self._new_writer()
+        self._writer = Writer(self._opener())
         try:
             await self._writer.start()
         except BaseException:
@@ -313,14 +320,8 @@ class Journal:
             raise RuntimeError("journal is closed")
         return self._writer
 
-    def _new_writer(self) -> Writer:
+    def _opener(self) -> Callable[[], JournalFile]:
+        """Without a reference to us, or the thread would keep a forgotten journal open."""
         if self._is_read_only:
-            return Writer(partial(open_for_reading, self._path, now=self._now), pause_s=None)
-        open_file = partial(
-            open_for_writing,
-            self._path,
-            now=self._now,
-            start_fresh=self._start_fresh,
-            heartbeat_s=self._heartbeat_s,
-        )
-        return Writer(open_file, pause_s=self._heartbeat_s)
+            return partial(open_for_reading, self._path)
+        return partial(open_for_writing, self._path, now=self._now, start_fresh=self._start_fresh)

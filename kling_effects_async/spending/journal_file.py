@@ -1,17 +1,19 @@
 """Opening the journal's file, closing it, and saying what its errors mean.
 
-Opening goes: the machine's lock; the marker of an earlier damage; version and damage, read without
-changing a byte; migrations; the lease.
+Opening goes: what kind of file it is; the machine's lock; the marker of an earlier damage; version
+and damage, read without changing a byte; migrations; the lease; whether commits are missing.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from kling_effects_async.errors import (
@@ -21,10 +23,19 @@ from kling_effects_async.errors import (
     JournalFullError,
     JournalVersionError,
 )
-from kling_effects_async.spending import lease, schema
+from kling_effects_async.spending import commits, lease, schema
 from kling_effects_async.spending.damage import move_aside, refuse_after_damage
+from kling_effects_async.spending.journal_path import (
+    has_our_header,
+    journal_path,
+    refuse_foreign,
+)
+from kling_effects_async.spending.lock import Lock, number_beside
+from kling_effects_async.spending.network_share import warn_of_network_share
 
 __all__ = ["JournalFile", "open_for_reading", "open_for_writing"]
+
+_log = logging.getLogger(__name__)
 
 Now = Callable[[], datetime]
 
@@ -35,14 +46,19 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _OUT_OF_REACH = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY}
 _SPOILING = _DAMAGED | _FULL | _TAKEN | _OUT_OF_REACH
+# What Python's sqlite3 says, without a code, of a text that is none.
+_UNDECODABLE = "Could not decode"
 
 
 class JournalFile:
     """An open journal; all of it belongs to the thread that opened it.
 
     Args:
-        here: we as its owner; ``None`` if it is open for reading.
+        here: we as its owner, and ``lock`` our lock; ``None`` if it is open for reading.
         undo: what closing has to undo, the last thing first.
+
+    Attributes:
+        misses_rows: commits were lost, before this opening or an earlier one.
     """
 
     def __init__(
@@ -50,22 +66,22 @@ class JournalFile:
         path: Path,
         connection: sqlite3.Connection,
         *,
-        now: Now,
+        misses_rows: bool,
         here: lease.Owner | None = None,
-        heartbeat_s: float = lease.HEARTBEAT_S,
+        lock: Lock | None = None,
         undo: ExitStack | None = None,
     ) -> None:
         self.connection = connection
+        self.misses_rows = misses_rows
         self._inode = _inode(path)
         self._path = path
-        self._now = now
         self._here = here
-        self._heartbeat = timedelta(seconds=heartbeat_s)
-        self._seen_at = now()
+        self._lock = lock
+        self._number = commits.read(connection).number
         self._undo = undo or ExitStack()
 
     def guard(self) -> None:
-        """Make sure that the journal is still ours, and say now and then that we are alive."""
+        """Make sure that the journal is still ours, and number the transaction."""
         if self._here is None:
             return  # open for reading: nobody's business
         if _inode(self._path) != self._inode:
@@ -73,16 +89,19 @@ class JournalFile:
                 f"{self._path} was moved or deleted while it was open; what is written now would "
                 "be lost. Put it back and open it again"
             )
-        if not lease.is_ours(self.connection, self._here):
+        if not commits.advance(self.connection, self._number + 1, self._here.token):
             raise lease.busy(lease.owner_of(self.connection))
-        now = self._now()
-        if abs(now - self._seen_at) >= self._heartbeat:
-            lease.beat(self.connection, self._here, now)
-            self._seen_at = now
+
+    def committed(self) -> None:
+        """Note the number beside the database: a log that gets lost is missed from now on."""
+        self._number += 1
+        if self._lock is not None:
+            self._lock.note(self._number)
 
     def spoils_batch(self, error: Exception) -> bool:
         """Whether the next act would meet the same trouble."""
-        return isinstance(error, sqlite3.Error) and (_code(error) in _SPOILING)
+        is_of_a_row = isinstance(error, schema.RowDamagedError)
+        return isinstance(error, sqlite3.Error) and _code(error) in _SPOILING and not is_of_a_row
 
     def explain(self, error: Exception) -> Exception:
         """The error for the caller, in the journal's words where it is SQLite's."""
@@ -98,51 +117,84 @@ class JournalFile:
 
 
 def open_for_writing(
-    path: str | os.PathLike[str], *, now: Now, start_fresh: bool, heartbeat_s: float
+    path: str | os.PathLike[str], *, now: Now, start_fresh: bool = False
 ) -> JournalFile:
     """Open the journal, or make it, and own it.
 
     Raises:
         JournalError: or one of its kinds; see their docstrings for what to do.
     """
-    place = Path(os.path.abspath(path))
+    place = Path(path)
     try:
-        return _own(place, now, start_fresh, heartbeat_s)
+        place = journal_path(path)
+        refuse_foreign(place)
+        return _own(place, now, start_fresh=start_fresh)
     except (OSError, sqlite3.Error) as error:
         raise _explained(error, place) from error
 
 
-def open_for_reading(path: str | os.PathLike[str], *, now: Now) -> JournalFile:
+def open_for_reading(path: str | os.PathLike[str]) -> JournalFile:
     """Open an existing journal next to its owner, who does not notice.
 
     Raises:
         JournalError: or one of its kinds.
     """
-    place = Path(os.path.abspath(path))
-    if not place.exists():
-        raise JournalError(f"there is no journal at {place}")
+    place = Path(path)
     try:
-        _refuse_older(place, schema.check(place, thoroughly=False))
-        return JournalFile(place, schema.connect_for_reading(place), now=now)
-    except sqlite3.Error as error:
+        place = journal_path(path)
+        if not place.exists():
+            raise JournalError(f"there is no journal at {place}")
+        refuse_foreign(place)
+        return _read(place)
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise _explained(error, place) from error
 
 
-def _own(place: Path, now: Now, start_fresh: bool, heartbeat_s: float) -> JournalFile:
+def _read(place: Path) -> JournalFile:
+    beside = number_beside(place)  # before the database, see `is_behind`
+    _refuse_older(place, schema.check(place, thoroughly=False, is_ours=beside is not None))
+    connection = schema.connect_for_reading(place)
+    with ExitStack() as undo:
+        undo.callback(connection.close)
+        misses_rows = commits.is_behind(connection, beside)
+        file = JournalFile(place, connection, misses_rows=misses_rows)
+        undo.pop_all()
+    return file
+
+
+def _own(place: Path, now: Now, *, start_fresh: bool) -> JournalFile:
     with ExitStack() as undo:
         lock = _lock(place)
         undo.callback(lock.release)
         refuse_after_damage(place, start_fresh=start_fresh)
-        connection = undo.enter_context(closing(_open_whole(place, now())))
+        connection, beside = _open_whole(place, lock, now())
+        undo.callback(connection.close)
         here = lease.this_process(now())
-        lease.take(connection, here, is_locked=lock.is_held)
-        stays = undo.pop_all()
-    return JournalFile(place, connection, now=now, here=here, heartbeat_s=heartbeat_s, undo=stays)
+        lease.take(connection, here)
+        undo.callback(lease.forget, here)
+        _begin(connection, place, lock, beside)
+        misses_rows = commits.read(connection).misses_rows
+        file = partial(JournalFile, place, connection, misses_rows=misses_rows, here=here)
+        warn_of_network_share(place)
+        return file(lock=lock, undo=undo.pop_all())
 
 
-def _lock(place: Path) -> lease.Lock:
+def _begin(connection: sqlite3.Connection, place: Path, lock: Lock, beside: int | None) -> None:
+    lost = commits.begin(connection, place, beside)
+    if lost is not None:
+        _log.warning(
+            "%s: jobs may have been written down and paid for that are not in it any more, so each "
+            "job is looked up at the service before it is submitted",
+            lost,
+        )
+    lock.keep(commits.read(connection).number)
+    # The database itself says from now on that it is ours, has an owner, and was written to.
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _lock(place: Path) -> Lock:
     try:
-        return lease.Lock(place.with_name(f"{place.name}.lock"))
+        return Lock(place)
     except BlockingIOError as error:
         raise lease.busy(_owner(place)) from error
 
@@ -156,23 +208,49 @@ def _owner(place: Path) -> lease.Owner | None:
         return None
 
 
-def _open_whole(place: Path, now: datetime) -> sqlite3.Connection:
-    """A connection to the file in our version, if the file is whole."""
+def _open_whole(place: Path, lock: Lock, now: datetime) -> tuple[sqlite3.Connection, int | None]:
+    """A connection to the file in our version, if the file is whole, and the number beside it."""
     schema.create(place)
     try:
+        _refuse_log_without_database(place)
         schema.roll_back(place)
-        version = schema.check(place, thoroughly=True)
+        version = schema.check(place, thoroughly=True, is_ours=lock.number is not None)
+        beside = _number_of(lock, version)
         connection = schema.connect(place)
-    except sqlite3.DatabaseError as error:
-        if _code(error) not in _DAMAGED:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        if not _is_damage(error):
             raise
-        raise move_aside(place, error, at=now) from error
+        raise _damaged(place, lock, error, now) from error
     try:
         schema.migrate(connection, place, version=version, stamp=schema.stamp_of(now))
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, beside
+
+
+def _number_of(lock: Lock, version: int) -> int | None:
+    """The number beside a database; one that is new, or older than the numbers, begins at 0."""
+    if lock.number is None and version < schema.NUMBERED_SINCE:
+        lock.keep(0)  # before the database has one, or a kill in between would look like a loss
+        return 0
+    return lock.number
+
+
+def _refuse_log_without_database(place: Path) -> None:
+    """SQLite would delete the log of an empty file, and there the last writes are."""
+    log = place.with_name(f"{place.name}-wal")
+    if place.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+        raise schema.damage("it is empty, and the log of its last writes is not")
+
+
+def _damaged(place: Path, lock: Lock, error: Exception, now: datetime) -> JournalError:
+    """Move a damaged journal aside, and leave another program's damaged database where it is."""
+    is_ours = lock.number is not None or place.stat().st_size == 0 or has_our_header(place)
+    if not is_ours:
+        return JournalError(f"{place} is a damaged database, and no journal: choose another file")
+    lock.keep(max(1, lock.number or 0))  # whatever begins in its place misses rows
+    return move_aside(place, error, at=now)
 
 
 def _refuse_older(place: Path, version: int) -> None:
@@ -193,33 +271,41 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python's own errors have none
 
 
+def _is_damage(error: Exception) -> bool:
+    is_no_text = isinstance(error, UnicodeDecodeError) or str(error).startswith(_UNDECODABLE)
+    return _code(error) in _DAMAGED or is_no_text
+
+
 def _explained(error: Exception, path: Path) -> Exception:
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
         told = _trouble(error, path)
     elif isinstance(error, OSError):
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        told = (JournalFullError if is_full else JournalError)(f"cannot open {path}: {error}")
+        what = f"cannot open {path}: {error.strerror or error}"
+        told = (JournalFullError if is_full else JournalError)(what)
     else:
         return error
     told.__cause__ = error
     return told
 
 
-def _trouble(error: sqlite3.Error, path: Path) -> JournalError:
+def _trouble(error: Exception, path: Path) -> JournalError:
     code = _code(error)
+    if _is_damage(error):
+        return JournalDamagedError(
+            f"{path} is damaged ({error}), and nothing was sent for this: close it and open it "
+            "again; if it is not moved aside then, rename it. In the journal that begins in its "
+            "place each job is looked up before it is submitted",
+            path=path,
+        )
     if code in _FULL:
         return JournalFullError(
             f"{path} cannot be written ({error}): submit nothing until there is room; what is "
             "paid already can still be waited for"
-        )
-    if code in _DAMAGED:
-        return JournalDamagedError(
-            f"{path} is damaged ({error}): close it, and the next opening moves it aside",
-            path=path,
         )
     if code in _TAKEN:
         return JournalBusyError(f"another program holds {path} ({error}): end it, and try again")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
+from kling_effects_async.errors import JournalDamagedError
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job
 
@@ -92,7 +94,16 @@ def is_made_here(external_task_id: str) -> bool:
 
 
 def effect_of(job: Job) -> Effect | None:
-    """The effect again; ``None`` where an image was given as bytes, which are not written down."""
+    """The effect again; ``None`` where an image was given as bytes, which are not written down.
+
+    Raises:
+        JournalDamagedError: what is written down of it is no effect.
+    """
+    with _read_from(job):
+        return _effect_of(job)
+
+
+def _effect_of(job: Job) -> Effect | None:
     description = json.loads(job.effect)
     images = [_image(note) for note in description["images"]]
     options = description["options"]
@@ -105,8 +116,26 @@ def effect_of(job: Job) -> Effect | None:
 
 
 def image_hashes_of(job: Job) -> list[str]:
-    """The hashes of the images as they were when the job was planned."""
-    return [note["sha256"] for note in json.loads(job.effect)["images"]]
+    """The hashes of the images as they were when the job was planned.
+
+    Raises:
+        JournalDamagedError: what is written down of it is no effect.
+    """
+    with _read_from(job):
+        return [str(note["sha256"]) for note in json.loads(job.effect)["images"]]
+
+
+@contextmanager
+def _read_from(job: Job) -> Iterator[None]:
+    """Of what the journal holds as text only this module knows the form."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise JournalDamagedError(
+            f"what the journal holds of job {job.external_task_id!r} is damaged "
+            f"({type(error).__name__}), and nothing was sent for it: submit the effect again under "
+            "another external_task_id, once you know that this job has no task"
+        ) from error
 
 
 def _fingerprint(effect: Effect, image_hashes: Sequence[str]) -> str:

@@ -28,8 +28,15 @@ from kling_effects_async.spending.budget import (
     expected_cost,
 )
 from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, Transition
-from kling_effects_async.spending.rows import MEMBERS, STATES, job_of, row_of
-from kling_effects_async.spending.schema import moment_of, us_of
+from kling_effects_async.spending.rows import (
+    MEMBERS,
+    job_of,
+    row_of,
+    state_of,
+    transition_of,
+    units_of,
+)
+from kling_effects_async.spending.schema import us_of
 
 __all__ = [
     "Change",
@@ -278,10 +285,11 @@ def page(
     connection: sqlite3.Connection, chosen: Choice, *, after: int, size: int
 ) -> tuple[int, list[Job]]:
     """The next ``size`` jobs after row ``after``, and the row to go on after."""
-    words = [state.value for state in (JobState if chosen.states is None else chosen.states)]
+    words = [state.value for state in chosen.states or ()]
+    is_in = f"AND state IN ({', '.join('?' * len(words))}) "
     rows = connection.execute(
         f"SELECT id, {MEMBERS} FROM jobs WHERE id > ? AND account = coalesce(?, account) "
-        f"AND (? IS NULL OR run = ?) AND state IN ({', '.join('?' * len(words))}) "
+        f"AND (? IS NULL OR run = ?) {'' if chosen.states is None else is_in}"
         "ORDER BY id LIMIT ?",
         (after, chosen.account, chosen.run, chosen.run, *words, size),
     ).fetchall()
@@ -307,7 +315,7 @@ def history(
         f"WHERE {_THIS} ORDER BY t.step",
         (external_task_id, account),
     )
-    return tuple(Transition(STATES[word], moment_of(at_us), note) for word, at_us, note in rows)
+    return tuple(map(transition_of, rows))
 
 
 def counts(connection: sqlite3.Connection, account: str | None) -> Mapping[JobState, int]:
@@ -316,7 +324,7 @@ def counts(connection: sqlite3.Connection, account: str | None) -> Mapping[JobSt
         "SELECT state, count(*) FROM jobs WHERE account = coalesce(?, account) GROUP BY state",
         (account,),
     )
-    return dict.fromkeys(JobState, 0) | {STATES[word]: number for word, number in rows}
+    return dict.fromkeys(JobState, 0) | {state_of(word): number for word, number in rows}
 
 
 def elsewhere(connection: sqlite3.Connection, account: str, states: Collection[JobState]) -> int:
@@ -336,7 +344,7 @@ def committed(connection: sqlite3.Connection, account: str) -> Committed:
     for kind, units, jobs in connection.execute(
         "SELECT kind, units, jobs FROM costs WHERE account = ?", (account,)
     ):
-        sums[kind] = sums.get(kind, Decimal(0)) + Decimal(units) * jobs
+        sums[kind] = sums.get(kind, Decimal(0)) + units_of(units) * jobs
     return Committed(**sums)
 
 
@@ -347,7 +355,7 @@ def typical_units(connection: sqlite3.Connection, account: str, scene: str) -> D
         f"AND state IN ('succeeded', 'downloaded') ORDER BY id DESC LIMIT {TYPICAL_OF}",
         (account, scene),
     )
-    return max((Decimal(units) for (units,) in rows), default=None)
+    return max((units_of(units) for (units,) in rows), default=None)
 
 
 def memo(connection: sqlite3.Connection, kind: str, key: str) -> str | None:

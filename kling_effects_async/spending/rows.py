@@ -1,19 +1,25 @@
-"""A job as a row of the journal's table, and back."""
+"""A job as a row of the journal's table, and back.
+
+What a damaged row holds is one error, ``RowDamagedError``, wherever it is come upon.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
 
-from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.schema import moment_of, us_of
+from kling_effects_async.spending.job import Job, JobState, Transition
+from kling_effects_async.spending.schema import RowDamagedError, damage, moment_of, us_of
 
-__all__ = ["MEMBERS", "STATES", "Row", "job_of", "row_of"]
+__all__ = ["MEMBERS", "Row", "job_of", "row_of", "state_of", "transition_of", "units_of"]
+
+# An unknown word, no number, a time that no calendar has.
+_UNREADABLE = (KeyError, ValueError, TypeError, ArithmeticError)
 
 # The columns of ``MEMBERS``, in its order.
 Row = tuple[Any, ...]
 
-STATES = {state.value: state for state in JobState}
+_STATES = {state.value: state for state in JobState}
 MEMBERS = (
     "account, external_task_id, scene, fingerprint, effect, run, download_to, callback_url, "
     "state, task_id, message, units, result, path, created_us, updated_us, service, was_sent, "
@@ -48,7 +54,59 @@ def row_of(job: Job) -> dict[str, str | int | None]:
 
 
 def job_of(row: Row) -> Job:
-    """The job that a row holds."""
+    """The job that a row holds.
+
+    Raises:
+        RowDamagedError: it holds none.
+    """
+    try:
+        return _job_of(row)
+    except _UNREADABLE as error:
+        raise _damage(f"the row of job {row[1]!r}") from error
+
+
+def state_of(word: str) -> JobState:
+    """The state of this name.
+
+    Raises:
+        RowDamagedError: there is none.
+    """
+    try:
+        return _STATES[word]
+    except KeyError as error:
+        raise _damage(f"the state {word!r}") from error
+
+
+def units_of(text: str) -> Decimal:
+    """Units as they were written.
+
+    Raises:
+        RowDamagedError: they are no number.
+    """
+    try:
+        return Decimal(text)
+    except ArithmeticError as error:
+        raise _damage(f"the units {text!r}") from error
+
+
+def transition_of(row: Row) -> Transition:
+    """One step of a history: state, time and note.
+
+    Raises:
+        RowDamagedError: it is none.
+    """
+    word, at_us, note = row
+    try:
+        return Transition(_STATES[word], moment_of(at_us), note)
+    except _UNREADABLE as error:
+        raise _damage(f"a step to {word!r}") from error
+
+
+def _damage(what: str) -> Exception:
+    return damage(f"{what} cannot be read", RowDamagedError)
+
+
+def _job_of(row: Row) -> Job:
     return Job(
         account=row[0],
         external_task_id=row[1],
@@ -58,7 +116,7 @@ def job_of(row: Row) -> Job:
         run=row[5],
         download_to=row[6],
         callback_url=row[7],
-        state=STATES[row[8]],
+        state=_STATES[row[8]],
         task_id=row[9],
         message=row[10],
         units=_units(row[11]),

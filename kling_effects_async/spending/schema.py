@@ -16,14 +16,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kling_effects_async.errors import JournalError, JournalVersionError
+from kling_effects_async.spending.job import JobState
 
 __all__ = [
     "MIGRATIONS",
+    "NUMBERED_SINCE",
     "VERSION",
+    "RowDamagedError",
+    "application_of",
     "check",
     "connect",
     "connect_for_reading",
     "create",
+    "damage",
     "migrate",
     "moment_of",
     "roll_back",
@@ -107,6 +112,18 @@ _COSTS = """
     END;
 """
 
+# How many commits there were, and whether some of them are lost. The lease has no heartbeat any
+# more: it serves one machine.
+_COMMITS = """
+    CREATE TABLE commits (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        number INTEGER NOT NULL,
+        misses_rows INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO commits VALUES (1, 0, 0);
+    ALTER TABLE lease DROP COLUMN heartbeat_us;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE jobs (
@@ -172,8 +189,10 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE id IN (SELECT job FROM transitions WHERE state = 'submitting');
     """,
     _COSTS,
+    _COMMITS,
 )
 VERSION = len(MIGRATIONS)
+NUMBERED_SINCE = 1 + MIGRATIONS.index(_COMMITS)
 
 
 def create(path: Path) -> None:
@@ -213,11 +232,12 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def check(path: Path, *, thoroughly: bool) -> int:
+def check(path: Path, *, thoroughly: bool, is_ours: bool = False) -> int:
     """The version of the file, which is ours and not newer; 0 if it is empty.
 
     Args:
         thoroughly: read the whole file for damage, too.
+        is_ours: it is known for a journal, so a header that says otherwise is damaged.
 
     Raises:
         sqlite3.DatabaseError: it is damaged, or no database at all.
@@ -225,15 +245,30 @@ def check(path: Path, *, thoroughly: bool) -> int:
         JournalError: it is another program's database.
     """
     with closing(connect_for_reading(path)) as connection:
-        version = _version(connection, path)
+        version = _version(connection, path, is_ours=is_ours)
         if thoroughly:
-            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if finding != "ok":
-                raise _damage(f"quick_check: {finding}")
+            _read_through(connection, version)
     return version
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def application_of(path: Path) -> int | None:
+    """Whose database a file says it is, ours or another program's; ``None`` if it is empty.
+
+    It is read as it lies there: nothing is locked, made or changed beside it.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged, or no database at all.
+    """
+    uri = f"{path.as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application == APPLICATION_ID:
+            return APPLICATION_ID
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return int(application) if application or tables else None
+
+
+def _version(connection: sqlite3.Connection, path: Path, *, is_ours: bool) -> int:
     if sqlite3.sqlite_version_info < NEEDED_SQLITE:
         needed = ".".join(map(str, NEEDED_SQLITE))
         raise JournalError(
@@ -244,6 +279,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     is_empty = (application, version, tables) == (0, 0, 0)
     if application != APPLICATION_ID and not is_empty:
+        if is_ours:
+            raise damage(f"its application id is {application}")
         raise JournalError(f"{path} is another program's database: choose another file")
     if version > VERSION:
         raise JournalVersionError(
@@ -255,9 +292,32 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _damage(finding: str) -> sqlite3.DatabaseError:
+def _read_through(connection: sqlite3.Connection, version: int) -> None:
+    # Not quick_check: an id that is not the one in the index would be paid for again.
+    (finding,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if finding != "ok":
+        raise damage(f"integrity_check: {finding}")
+    if version:
+        states = ", ".join(repr(state.value) for state in JobState)
+        rows = connection.execute(f"SELECT id FROM jobs WHERE {_UNREADABLE.format(states)}")
+        if row := rows.fetchone():
+            raise damage(f"row {row[0]} of jobs cannot be read")
+
+
+# What a whole row never has; `rows` refuses the same where it comes upon it.
+_UNREADABLE = (
+    "state NOT IN ({}) OR units GLOB '*[^-+.0-9E]*' "
+    "OR min(created_us, updated_us) < 0 OR max(created_us, updated_us) > 253402300799999999"
+)
+
+
+class RowDamagedError(sqlite3.DatabaseError):
+    """One row cannot be read; the rest of the file may be whole."""
+
+
+def damage(finding: str, kind: type[sqlite3.DatabaseError] = sqlite3.DatabaseError) -> Exception:
     """What SQLite itself would raise, had it come upon it."""
-    error = sqlite3.DatabaseError(finding)
+    error = kind(finding)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
 

@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-from kling_effects_async.errors import JournalError
-
 __all__ = ["Act", "File", "Writer"]
 
 T = TypeVar("T")
@@ -32,12 +30,16 @@ BATCH_LIMIT = 512
 
 
 class File(Protocol):
-    """An open journal file, which lives on the writer's thread."""
+    """An open journal file, which lives on the writer's thread; see ``JournalFile``."""
 
     connection: sqlite3.Connection
+    misses_rows: bool
 
     def guard(self) -> None:
         """Inside the transaction of a batch: raise if nothing may be written any more."""
+
+    def committed(self) -> None:
+        """After the transaction of a batch, and before anybody is told."""
 
     def explain(self, error: Exception) -> Exception:
         """What to tell the caller; the same error if it says enough."""
@@ -67,18 +69,17 @@ class Writer:
 
     Args:
         open_file: runs on the thread, first of all; what it raises is what ``start`` raises.
-        pause_s: the longest time without a call of the file's ``guard``; ``None`` for ever.
     """
 
-    def __init__(self, open_file: Callable[[], File], *, pause_s: float | None) -> None:
+    def __init__(self, open_file: Callable[[], File]) -> None:
         self._open_file = open_file
-        self._pause_s = pause_s
         self._queue: queue.SimpleQueue[_Item[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._main, name="kling-effects-journal", daemon=True
         )
         self._pid = os.getpid()
         self._is_gone = False
+        self.misses_rows: bool = False
 
     async def start(self) -> None:
         """Open the file on the thread; when this is cancelled, the thread closes it again."""
@@ -118,6 +119,7 @@ class Writer:
         ending: Exception = _closed()
         try:
             file = self._open_file()
+            self.misses_rows = file.misses_rows  # before anybody is told that it is open
             try:
                 self._serve(file)
             finally:
@@ -132,19 +134,17 @@ class Writer:
         is_running = True
         while is_running:
             batch, is_running = self._next_batch()
-            if not batch and is_running:
-                self._stay_alive(file)
-            elif any(item.writes for item in batch):
+            if any(item.writes for item in batch):
                 _write(file, batch)
             else:
                 _read(file, batch)
             _deliver(batch)
 
     def _next_batch(self) -> tuple[list[_Item[Any]], bool]:
-        """What waits in the queue, empty after a pause; ``False`` at the end of it all."""
+        """What waits in the queue; ``False`` at the end of it all."""
         batch: list[_Item[Any]] = []
         with suppress(queue.Empty):
-            item = self._queue.get(timeout=self._pause_s)
+            item = self._queue.get()
             while item is not None:
                 batch.append(item)
                 if len(batch) >= BATCH_LIMIT:
@@ -152,10 +152,6 @@ class Writer:
                 item = self._queue.get_nowait()
             return batch, False
         return batch, True
-
-    def _stay_alive(self, file: File) -> None:
-        with suppress(sqlite3.Error, JournalError):  # the next write meets it, and tells
-            _transact(file, [])
 
     def _abandon(self, ending: Exception) -> None:
         self._is_gone = True
@@ -192,6 +188,7 @@ def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
         if connection.in_transaction:  # SQLite ends it itself on some errors of the disk
             connection.execute("ROLLBACK")
         raise
+    file.committed()
 
 
 def _attempt(file: File, item: _Item[Any]) -> None:
