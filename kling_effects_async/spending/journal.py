@@ -270,11 +270,6 @@ class Journal:
         """How many jobs stand in each state, of one account or of all."""
         return await self._read(lambda connection: records.counts(connection, account))
 
-    @property
-    def misses_rows(self) -> bool:
-        """Whether jobs may have been written down that are not here any more."""
-        return False
-
     async def elsewhere(self, account: str, states: Collection[JobState]) -> int:
         """How many jobs in these states belong to other accounts."""
         return await self._read(lambda connection: records.elsewhere(connection, account, states))

@@ -104,10 +104,6 @@ class MemoryStore:
     def turn_of(self, account: str, external_task_id: str) -> Turn:
         return self._turns.of(account, external_task_id)
 
-    @property
-    def misses_rows(self) -> bool:
-        return False  # what earlier processes knew was never promised here
-
     async def add(self, job: Job) -> Job:
         key = (job.account, job.external_task_id)
         if key not in self._jobs:
