@@ -51,6 +51,7 @@ from kling_effects_async.spending.listed import find_listed, listed_by_external_
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.stats import ClientStats
+from kling_effects_async.transport.border import frameless
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
@@ -359,13 +360,15 @@ class Engine:
                 url, path, overwrite=overwrite, on_progress=on_progress
             )
 
-        return await download_renewed(
-            fetch,
-            partial(self._renewed, video),
-            video.url,
-            grace_s=self._options.poll.result_grace_s,
-            clock=self._options.clock,
-            random=self._options.random,
+        return await frameless(
+            download_renewed(
+                fetch,
+                partial(self._renewed, video),
+                video.url,
+                grace_s=self._options.poll.result_grace_s,
+                clock=self._options.clock,
+                random=self._options.random,
+            )
         )
 
     def _open_downloader(self) -> Downloader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -15,6 +16,11 @@ __all__ = ["AccessKeys", "BearerToken", "Credentials", "Settings", "check_receiv
 
 # How Kling's own API keys begin. Source: public records of live calls, 2026.
 _KLING_KEY = "api-key-kling-"
+
+# Our own key is cut out of every text that is shown. Were it a word of the wire or of addresses
+# ("video", "0", "task_status"), messages would lose that word, and say by it what the key is.
+_FEWEST = 8
+_PLAIN_WORD = re.compile(r"[a-z._/]{8,19}|[0-9]{8,19}")
 
 _SECRET = Kind("a str", (str,), is_optional=False)
 
@@ -30,6 +36,12 @@ def _is_secret(_credentials: object, attribute: Attribute[str], value: str) -> N
     if not value or not is_bare:
         raise SettingsError(
             f"{name} must be the key alone: no spaces, quotes, line breaks or 'Bearer' with it"
+        )
+    if len(value) < _FEWEST or _PLAIN_WORD.fullmatch(value):
+        raise SettingsError(
+            f"{name} is a word or a number, and no key: a key has {_FEWEST} characters or more, "
+            "with a digit, a capital or a hyphen among them, such as sk-..., api-key-kling-... or "
+            "the 32 characters of Kling's pair. Copy it whole from the service's page of keys"
         )
 
 

@@ -83,7 +83,7 @@ WRONG: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_an_argument_of_a_wrong_type_is_named_with_its_type(name: str, value: Any) -> None:
-    arguments = {"credentials": BearerToken("k"), name: value}
+    arguments = {"credentials": BearerToken("test-key"), name: value}
     with pytest.raises(TypeError, match=rf"^{name} must be .*(not \w+|not of bytes)$") as caught:
         EffectsClient(**arguments)
     assert SECRET not in str(caught.value)
@@ -106,13 +106,13 @@ def test_an_argument_of_a_wrong_type_is_named_with_its_type(name: str, value: An
 )
 def test_a_value_that_cannot_be_is_refused_at_once(name: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=rf"^{name} must "):
-        EffectsClient(BearerToken("k"), **{name: value})
+        EffectsClient(BearerToken("test-key"), **{name: value})
 
 
 async def test_every_right_argument_is_taken(tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as session:
         EffectsClient(
-            BearerToken("k"),
+            BearerToken("test-key"),
             service=Service.vapi(),
             journal=Journal(tmp_path / "jobs.db"),
             account="Bücherei 7",
@@ -128,7 +128,7 @@ async def test_every_right_argument_is_taken(tmp_path: Path) -> None:
             rng=random.Random(1).random,
         )
     for journal in ("jobs.db", tmp_path / "jobs.db"):
-        EffectsClient(BearerToken("k"), journal=journal)
+        EffectsClient(BearerToken("test-key"), journal=journal)
 
 
 @pytest.mark.parametrize(
@@ -157,14 +157,14 @@ def download(video: Any, path: Any, **options: Any) -> Callable[[EffectsClient],
 async def test_what_cannot_be_downloaded_is_named(
     call: Callable[[EffectsClient], Any], sentence: str
 ) -> None:
-    async with EffectsClient(BearerToken("k")) as client:
+    async with EffectsClient(BearerToken("test-key")) as client:
         with pytest.raises(TypeError, match=f"^{sentence}$"):
             await call(client)
 
 
 @pytest.mark.parametrize("wrong", [b"x", 5, {"task_id": "x"}])
 async def test_an_id_is_a_text(wrong: Any) -> None:
-    async with EffectsClient(BearerToken("k")) as client:
+    async with EffectsClient(BearerToken("test-key")) as client:
         with pytest.raises(TypeError, match=r"^task_id must be a str, not "):
             client.attach(wrong)
         with pytest.raises(TypeError, match=r"^external_task_id must be a str, not "):
@@ -173,7 +173,7 @@ async def test_an_id_is_a_text(wrong: Any) -> None:
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a\ud800", "a\nb", "a\x00", "\x7f", "a\x9f"])
 async def test_an_id_that_no_task_can_have_is_refused(wrong: str) -> None:
-    async with EffectsClient(BearerToken("k")) as client:
+    async with EffectsClient(BearerToken("test-key")) as client:
         with pytest.raises(EffectRejectedError, match=r"^task_id must be an id"):
             client.attach(wrong)
 

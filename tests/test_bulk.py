@@ -150,7 +150,7 @@ def test_what_reads_answers_is_loaded_before_anything_is_sent(tmp_path: Path) ->
         "import asyncio, sys\n"
         "from kling_effects_async import BearerToken, EffectsClient\n"
         "async def main():\n"
-        f"    async with EffectsClient(BearerToken('key'), journal={journal!r}):\n"
+        f"    async with EffectsClient(BearerToken('test-key'), journal={journal!r}):\n"
         "        sys.exit('cattrs' not in sys.modules)\n"
         "asyncio.run(main())"
     )

@@ -119,7 +119,7 @@ def test_a_missing_key_is_an_error_that_names_the_variables(
 
 
 def test_half_a_pair_of_keys_is_an_error_and_no_preview(cat: Path, tmp_path: Path) -> None:
-    ended = kling("run", "squish", cat, folder=tmp_path, KLING_ACCESS_KEY="a")
+    ended = kling("run", "squish", cat, folder=tmp_path, KLING_ACCESS_KEY="access-key")
     assert (ended.code, ended.out) == (3, "")
     assert "KLING_SECRET_KEY is missing" in ended.err
 

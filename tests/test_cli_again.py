@@ -80,7 +80,7 @@ async def test_again_makes_one_more_each_time(cat: Path, db: Path) -> None:
 
 def test_again_and_an_id_of_ones_own_contradict_each_other(cat: Path, tmp_path: Path) -> None:
     line = ["run", "squish", cat, "--again", "--external-task-id=a", "--journal=j.db"]
-    ended = kling(*line, folder=tmp_path, KLING_API_KEY="k")
+    ended = kling(*line, folder=tmp_path, KLING_API_KEY="test-key")
     assert (ended.code, len(ended.err.splitlines())) == (ExitCode.USAGE, 1)
 
 

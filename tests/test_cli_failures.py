@@ -42,7 +42,7 @@ async def test_a_refusal_of_the_service_is_6(cat: Path, tmp_path: Path) -> None:
 
 async def test_a_server_that_is_not_to_be_trusted_is_5(cat: Path, tmp_path: Path) -> None:
     async with emulator() as at:
-        environ = {"KLING_SERVICE": at.url.replace("http:", "https:"), "KLING_API_KEY": "k"}
+        environ = {"KLING_SERVICE": at.url.replace("http:", "https:"), "KLING_API_KEY": "test-key"}
         ended = await asyncio.to_thread(kling, "run", "squish", cat, folder=tmp_path, **environ)
     assert (ended.code, ended.out) == (ExitCode.NO_ANSWER, "")
     assert "fetch" not in ended.err

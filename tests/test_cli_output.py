@@ -186,7 +186,7 @@ WRONG = [
 
 @pytest.mark.parametrize("line", WRONG, ids=range(len(WRONG)))
 def test_a_word_that_cannot_be_meant_is_a_usage_error(line: list[str], tmp_path: Path) -> None:
-    ended = kling(*line, folder=tmp_path, KLING_API_KEY="k", KLING_JOURNAL="j.db")
+    ended = kling(*line, folder=tmp_path, KLING_API_KEY="test-key", KLING_JOURNAL="j.db")
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (ExitCode.USAGE, "", 1)
     assert ended.err.endswith("--help\n")
     assert sorted(tmp_path.iterdir()) == []
@@ -211,7 +211,7 @@ def test_a_journal_that_is_no_file_is_told_in_one_sentence(
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     line = [word.format(cat=cat) for word in command]
-    ended = kling(*line, "--journal", name, folder=tmp_path, KLING_API_KEY="k")
+    ended = kling(*line, "--journal", name, folder=tmp_path, KLING_API_KEY="test-key")
     (said,) = ended.err.splitlines()
     assert ended.code == ExitCode.SETTINGS
     assert said.endswith(f" is a {kind}, not a journal: name the journal's file")

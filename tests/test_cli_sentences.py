@@ -139,7 +139,7 @@ def test_what_the_machine_refuses_is_a_sentence_and_no_fault_of_the_program(
 
 
 def test_an_id_that_cannot_be_one_has_nothing_to_fetch(tmp_path: Path) -> None:
-    ended = kling("fetch", ".", folder=tmp_path, KLING_API_KEY="a-key")
+    ended = kling("fetch", ".", folder=tmp_path, KLING_API_KEY="test-key")
     assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REFUSED_HERE, 1)
 
 

@@ -145,7 +145,7 @@ def test_a_working_folder_that_is_gone_is_4_and_nothing_is_sent(
     redirect: str, cat: Path, tmp_path: Path
 ) -> None:
     line = "mkdir gone && cd gone && rmdir ../gone && kling run squish {cat} " + redirect
-    ended = shell(line, tmp_path, cat, KLING_API_KEY="a-key", KLING_SERVICE="http://127.0.0.1:9")
+    ended = shell(line, tmp_path, cat, KLING_API_KEY="test-key", KLING_SERVICE="http://127.0.0.1:9")
     (said,) = [line for line in ended.stderr.splitlines() if line.startswith("kling-effects")]
     assert ended.returncode == ExitCode.REFUSED_HERE
     assert "the working folder is gone" in said
@@ -156,7 +156,7 @@ def test_a_journal_in_a_working_folder_that_is_gone_is_4(
     command: str, cat: Path, tmp_path: Path
 ) -> None:
     line = f"mkdir gone && cd gone && rmdir ../gone && kling {command} --journal j.db"
-    ended = shell(line, tmp_path, cat, KLING_API_KEY="a-key", KLING_SERVICE="http://127.0.0.1:9")
+    ended = shell(line, tmp_path, cat, KLING_API_KEY="test-key", KLING_SERVICE="http://127.0.0.1:9")
     assert "the working folder is gone" in ended.stderr, ended.stderr
     assert ended.returncode == ExitCode.REFUSED_HERE
 

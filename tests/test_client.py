@@ -356,7 +356,7 @@ async def test_a_refused_connection_is_tried_again_and_then_surely_not_sent() ->
     """Fault 2: connection refused."""
     service = Service.gateway("http://127.0.0.1:1")
     loop = asyncio.get_running_loop()
-    async with EffectsClient(BearerToken("k"), service=service, rng=lambda: 1.0) as client:
+    async with EffectsClient(BearerToken("test-key"), service=service, rng=lambda: 1.0) as client:
         started = loop.time()
         with pytest.raises(NetworkError) as caught:
             await client.submit(SQUISH)
@@ -444,7 +444,7 @@ LEFT_OPEN = """
 import asyncio, sys
 from kling_effects_async import BearerToken, EffectsClient
 
-client = EffectsClient(BearerToken("k"), journal=sys.argv[1])
+client = EffectsClient(BearerToken("test-key"), journal=sys.argv[1])
 
 async def use():
     async for _ in client.resume():
@@ -465,7 +465,7 @@ def test_a_client_that_was_left_open_with_its_journal_says_so(tmp_path: Path) ->
 
 def test_a_client_open_in_one_loop_says_what_to_do_in_another() -> None:
     """Fault 68: library used from several loops."""
-    client = EffectsClient(BearerToken("k"))
+    client = EffectsClient(BearerToken("test-key"))
 
     async def use() -> None:
         client.attach("1")
@@ -478,7 +478,7 @@ def test_a_client_open_in_one_loop_says_what_to_do_in_another() -> None:
 
 def test_a_client_outside_of_any_loop_says_so() -> None:
     with pytest.raises(RuntimeError, match="inside a running event loop"):
-        EffectsClient(BearerToken("k")).attach("1")
+        EffectsClient(BearerToken("test-key")).attach("1")
 
 
 async def test_a_borrowed_session_is_used_and_left_open(emulator: Emulator) -> None:

@@ -136,7 +136,7 @@ def test_this_machine_is_reached_through_a_chosen_proxy_alone(host: str) -> None
 def test_bad_text_for_a_proxy_is_a_settings_error_at_once(text: str) -> None:
     """Fault 85."""
     with pytest.raises(SettingsError, match=r"proxy.*http://") as caught:
-        EffectsClient(BearerToken("k"), proxy=text)
+        EffectsClient(BearerToken("test-key"), proxy=text)
     told = "".join(traceback.format_exception(caught.value))
     assert "topsecret" not in told.replace(repr(text), "")
 
@@ -148,8 +148,8 @@ def test_a_variable_that_cannot_be_used_is_named(
     """Fault 85: going without would not be what the variable says."""
     monkeypatch.setenv("https_proxy", value)
     with pytest.raises(SettingsError, match=r"https_proxy.*NO_PROXY"):
-        EffectsClient(BearerToken("k"), trust_env=True)
-    EffectsClient(BearerToken("k"))
+        EffectsClient(BearerToken("test-key"), trust_env=True)
+    EffectsClient(BearerToken("test-key"))
 
 
 @given(st.text(), st.sampled_from(["", "http://", "http://u:p@", "http://["]))
@@ -189,7 +189,7 @@ async def test_the_api_is_asked_through_the_proxy(proxy: ProxyServer) -> None:
 async def test_a_tunnel_carries_the_key_and_the_proxy_does_not_see_it(proxy: ProxyServer) -> None:
     """Fault 66: what stands in a CONNECT is for the proxy, and nothing else is."""
     proxy.refusal = 403
-    client = EffectsClient(BearerToken("sk-key"), service=FAR, proxy=proxy.url_with(PAIR))
+    client = EffectsClient(BearerToken("sk-test-key"), service=FAR, proxy=proxy.url_with(PAIR))
     async with client:
         with pytest.raises(ProxyError):
             await client.list_tasks()
@@ -207,7 +207,9 @@ async def test_the_environment_names_the_proxy_of_the_api(
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     for trust_env, tunnels in ((False, 0), (True, 1)):
         far = Service.gateway("https://gateway.invalid")
-        client = EffectsClient(BearerToken("k"), service=far, trust_env=trust_env, retry=ONE_TRY)
+        client = EffectsClient(
+            BearerToken("test-key"), service=far, trust_env=trust_env, retry=ONE_TRY
+        )
         async with client:
             with pytest.raises(KlingEffectsError):
                 await client.list_tasks()
@@ -230,7 +232,7 @@ async def test_a_proxy_that_refuses_is_a_proxy_error_and_nothing_was_sent(
     proxy.refusal = status
     service = Service.gateway(url)
     client = EffectsClient(
-        BearerToken("k"), service=service, proxy=proxy.url_with(PAIR), retry=ONE_TRY
+        BearerToken("test-key"), service=service, proxy=proxy.url_with(PAIR), retry=ONE_TRY
     )
     async with client:
         with pytest.raises(ProxyError, match=str(status)) as caught:
@@ -246,7 +248,9 @@ async def test_a_proxy_in_trouble_is_asked_again_and_one_that_says_no_is_not(
     """Fault 66."""
     proxy.refusal = status
     soon = RetryPolicy(attempts=3, base_s=0.001)
-    async with EffectsClient(BearerToken("k"), service=FAR, proxy=proxy.url, retry=soon) as client:
+    async with EffectsClient(
+        BearerToken("test-key"), service=FAR, proxy=proxy.url, retry=soon
+    ) as client:
         with pytest.raises(ProxyError):
             await client.list_tasks()
     assert len(proxy.asked) == tries
@@ -258,7 +262,7 @@ async def test_a_407_where_nobody_named_a_proxy_is_a_passing_proxy_error(
     """Faults 66, 79: it is no word of the service's, and may be gone at the next try."""
     proxy.refusal = 407
     service = Service.gateway(proxy.url)
-    async with EffectsClient(BearerToken("k"), service=service, retry=ONE_TRY) as client:
+    async with EffectsClient(BearerToken("test-key"), service=service, retry=ONE_TRY) as client:
         with pytest.raises(ProxyError) as caught:
             await client.submit(SQUISH)
     assert (caught.value.sent, caught.value.retryable) == (False, True)
@@ -267,7 +271,7 @@ async def test_a_407_where_nobody_named_a_proxy_is_a_passing_proxy_error(
 async def test_a_proxy_that_is_not_there_is_a_proxy_error() -> None:
     """Fault 66."""
     client = EffectsClient(
-        BearerToken("k"), service=FAR, proxy="http://u:topsecret@127.0.0.1:1", retry=ONE_TRY
+        BearerToken("test-key"), service=FAR, proxy="http://u:topsecret@127.0.0.1:1", retry=ONE_TRY
     )
     async with client:
         with pytest.raises(ProxyError, match=r"no connection to the proxy http://127") as caught:
@@ -349,7 +353,7 @@ async def test_the_password_of_a_proxy_is_nowhere(
     caplog.set_level("DEBUG")
     address = proxy.url_with("someone:topsecret") if refusal else "http://u:topsecret@127.0.0.1:1"
     proxy.refusal, proxy.hangs_up = refusal, hangs_up
-    client = EffectsClient(BearerToken("k"), service=FAR, proxy=address, retry=ONE_TRY)
+    client = EffectsClient(BearerToken("test-key"), service=FAR, proxy=address, retry=ONE_TRY)
     shown = [repr(client), str(vars(client))]
     async with client:
         video = Video(url="https://videos.example/a.mp4")
@@ -369,7 +373,7 @@ async def test_the_command_line_uses_the_proxy_of_the_environment(
     """Fault 85: there is no other way to tell it."""
     proxy.refusal = 403
     environ = {
-        "KLING_API_KEY": "k",
+        "KLING_API_KEY": "test-key",
         "KLING_SERVICE": "https://gateway.invalid",
         "https_proxy": proxy.url,
     }

@@ -364,7 +364,7 @@ async def test_a_token_is_signed_by_the_services_time_in_any_form(
 ) -> None:
     """Faults 17 and 80."""
     gateway.answers = [not_yet(date)]
-    session = session_for(gateway, AccessKeys("a", "s" * 32), ManualClock())
+    session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     assert await session.ask_once(QUERY, refused_for) == "read"
     await session.aclose()
     assert len(set(gateway.keys)) == 2
@@ -383,7 +383,7 @@ async def test_a_token_is_signed_by_the_services_time_in_any_form(
 async def test_a_time_of_no_use_lets_the_refusal_go_on(gateway: Gateway, date: str) -> None:
     """Faults 17 and 80."""
     gateway.answers = [not_yet(date)] * 2
-    session = session_for(gateway, AccessKeys("a", "s" * 32), ManualClock())
+    session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     with pytest.raises(AuthenticationError, match="not valid yet"):
         await session.ask_once(QUERY, refused_for)
     await session.aclose()
@@ -393,7 +393,7 @@ async def test_a_time_of_no_use_lets_the_refusal_go_on(gateway: Gateway, date: s
 async def test_a_time_that_did_not_help_is_forgotten(gateway: Gateway) -> None:
     """Fault 17: the next token is signed by our own clock again."""
     gateway.answers = [not_yet("Fri, 02 Jan 2026 00:00:00 GMT")] * 2
-    session = session_for(gateway, AccessKeys("a", "s" * 32), ManualClock())
+    session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     with pytest.raises(AuthenticationError):
         await session.ask_once(QUERY, refused_for)
     await session.ask_once(QUERY, refused_for)
@@ -456,7 +456,57 @@ async def test_odd_headers_bring_no_error_but_ours(status: int, headers: dict[st
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     service = Service.official(base_url=url)
-    async with EffectsClient(AccessKeys("a", "s" * 32), service=service, retry=ONE_TRY) as client:
+    async with EffectsClient(
+        AccessKeys("access-key", "s" * 32), service=service, retry=ONE_TRY
+    ) as client:
         with pytest.raises(KlingEffectsError):
             await client.list_tasks()
+    server.close()
+
+
+# -- secrets that a service repeats
+
+
+@pytest.mark.parametrize("name", ["message", "request_id", "code"])
+async def test_our_own_key_in_an_answer_is_cut_from_its_error(gateway: Gateway, name: str) -> None:
+    """Fault 93: the service repeats the key; bounded, too."""
+    own_key = "Plain.Key.0123456789"
+    body = {"code": 1201, "message": "no", name: f"no {own_key} " + "long " * 1000}
+    gateway.answers.append(lambda _: web.json_response(body, status=400))
+    service = Service.gateway(gateway.url)
+    async with EffectsClient(BearerToken(own_key), service=service, retry=ONE_TRY) as client:
+        with pytest.raises(KlingEffectsError) as caught:
+            await client.list_tasks()
+    shown = f"{caught.value} {vars(caught.value)} {caught.value.args}"
+    assert "no ..." in shown
+    assert own_key not in shown
+    assert len(str(caught.value)) < 3_000
+    assert caught.value.__context__ is None
+
+
+async def test_an_answer_is_read_as_it_came(gateway: Gateway) -> None:
+    """Fault 94: no answer is edited before it is read, not even where it repeats the key."""
+    task = {"task_id": f"1-{KEY}", "task_status": "submitted"}
+    gateway.answers.append(lambda _: web.json_response({"code": 0, "data": task}))
+    async with client_of(gateway) as client:
+        assert (await client.submit(SQUISH)).id == f"1-{KEY}"
+
+
+async def test_a_timeout_shows_no_frame_that_holds_the_key() -> None:
+    """Fault 93: a cancelled call's traceback with its locals."""
+
+    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with EffectsClient(BearerToken(KEY), service=Service.gateway(url)) as client:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.1):  # of a real socket
+                await client.list_tasks()
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "authorization" not in "".join(told.format())
+    for writer in held:
+        writer.close()
     server.close()

@@ -28,14 +28,14 @@ def test_no_key_names_the_variables_that_are_missing() -> None:
 
 def test_half_a_pair_names_the_other_half() -> None:
     with pytest.raises(SettingsError, match="KLING_SECRET_KEY is missing"):
-        Settings.from_env({"KLING_ACCESS_KEY": "a"})
+        Settings.from_env({"KLING_ACCESS_KEY": "access-key"})
     with pytest.raises(SettingsError, match="KLING_ACCESS_KEY is missing"):
-        Settings.from_env({"KLING_SECRET_KEY": "a", "KLING_API_KEY": "b"})
+        Settings.from_env({"KLING_SECRET_KEY": "a", "KLING_API_KEY": "test-key"})
 
 
 def test_a_bearer_token_means_the_gateway_and_a_pair_means_kling() -> None:
-    assert Settings.from_env({"KLING_API_KEY": "k"}).service.name == "vapi"
-    pair = {"KLING_ACCESS_KEY": "a", "KLING_SECRET_KEY": "s"}
+    assert Settings.from_env({"KLING_API_KEY": "test-key"}).service.name == "vapi"
+    pair = {"KLING_ACCESS_KEY": "access-key", "KLING_SECRET_KEY": "secret-key"}
     assert Settings.from_env(pair).service.name == "official-singapore"
 
 
@@ -50,13 +50,13 @@ def test_a_bearer_token_means_the_gateway_and_a_pair_means_kling() -> None:
     ],
 )
 def test_the_service_is_chosen_by_name_or_url(name: str, url: str) -> None:
-    settings = Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": name})
+    settings = Settings.from_env({"KLING_API_KEY": "test-key", "KLING_SERVICE": name})
     assert settings.service.base_url == url
 
 
 @pytest.mark.parametrize("name", ["HTTPS://gate.example", " https://gate.example/\n"])
 def test_a_services_url_is_read_as_people_paste_it(name: str) -> None:
-    settings = Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": name})
+    settings = Settings.from_env({"KLING_API_KEY": "test-key", "KLING_SERVICE": name})
     assert settings.service.base_url == "https://gate.example"
 
 
@@ -127,7 +127,9 @@ def test_an_address_has_one_spelling(url: str, one_spelling: str) -> None:
 
 
 def test_an_account_has_one_name_however_its_service_is_spelled() -> None:
-    clients = [EffectsClient(BearerToken("k"), service=Service.gateway(url)) for url in ONE_GATEWAY]
+    clients = [
+        EffectsClient(BearerToken("test-key"), service=Service.gateway(url)) for url in ONE_GATEWAY
+    ]
     assert len({client.account for client in clients}) == 1
 
 
@@ -184,8 +186,8 @@ def test_a_service_is_made_of_texts(wrong: Any) -> None:
     [
         BearerToken(f"KLING_API_KEY={KLINGS_OWN}"),
         BearerToken(f"x{KLINGS_OWN.upper()}"),
-        AccessKeys(KLINGS_OWN, "s"),
-        AccessKeys("a", KLINGS_OWN),
+        AccessKeys(KLINGS_OWN, "secret-key"),
+        AccessKeys("access-key", KLINGS_OWN),
     ],
 )
 def test_klings_own_key_is_known_wherever_it_stands(pasted: Credentials) -> None:
@@ -198,17 +200,17 @@ def test_klings_own_key_is_known_wherever_it_stands(pasted: Credentials) -> None
 
 def test_other_access_keys_may_go_to_a_gateway() -> None:
     service = Service.gateway("https://gw.example")
-    assert EffectsClient(AccessKeys("a", "s"), service=service).service == service
+    assert EffectsClient(AccessKeys("access-key", "secret-key"), service=service).service == service
 
 
 def test_an_unknown_service_is_refused_with_the_choices() -> None:
     with pytest.raises(SettingsError, match="must be vapi, singapore, beijing or"):
-        Settings.from_env({"KLING_API_KEY": "k", "KLING_SERVICE": "tokyo"})
+        Settings.from_env({"KLING_API_KEY": "test-key", "KLING_SERVICE": "tokyo"})
 
 
 def test_toml_is_read_like_the_environment() -> None:
-    settings = Settings.from_toml('[kling]\napi_key = "k"\nservice = "beijing"\n')
-    assert settings.credentials == BearerToken("k")
+    settings = Settings.from_toml('[kling]\napi_key = "test-key"\nservice = "beijing"\n')
+    assert settings.credentials == BearerToken("test-key")
     assert settings.service.name == "official-beijing"
 
 
@@ -237,8 +239,8 @@ def test_no_repr_shows_a_key() -> None:
 def test_a_key_that_is_no_text_is_refused_by_its_type(wrong: Any) -> None:
     for make, name in (
         (lambda: BearerToken(wrong), "token"),
-        (lambda: AccessKeys(wrong, "s"), "access_key"),
-        (lambda: AccessKeys("a", wrong), "secret_key"),
+        (lambda: AccessKeys(wrong, "secret-key"), "access_key"),
+        (lambda: AccessKeys("access-key", wrong), "secret_key"),
     ):
         with pytest.raises(TypeError, match=f"{name} must be a str, not ") as caught:
             make()
@@ -271,3 +273,11 @@ def test_a_wait_may_be_endless_and_a_request_may_not() -> None:
 def test_a_floor_above_its_ceiling_is_refused() -> None:
     with pytest.raises(SettingsError, match="must not be above ceiling_s"):
         PollPolicy(shortest_s=20, ceiling_s=10)
+
+
+@pytest.mark.parametrize("word", ["video", "0", "task", "test", "sk-1234", "task_status", "1" * 12])
+def test_a_word_of_the_wire_is_refused_as_a_key(word: str) -> None:
+    """Fault 94."""
+    for made in (lambda: BearerToken(word), lambda: AccessKeys("access-key", word)):
+        with pytest.raises(SettingsError, match=r"8 characters or more.*sk-"):
+            made()

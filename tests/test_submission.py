@@ -1050,7 +1050,7 @@ async def test_without_the_services_address_a_job_is_tried_and_stays_planned(
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         EffectsClient(
-            BearerToken("k"),
+            BearerToken("test-key"),
             service=service,
             session=session,
             journal=tmp_path / "jobs.db",
@@ -1068,7 +1068,9 @@ async def test_a_refused_connection_leaves_the_job_planned(tmp_path: Path) -> No
     """Fault 2: connection refused."""
     service = Service.gateway("http://127.0.0.1:1")
     journal = tmp_path / "jobs.db"
-    async with EffectsClient(BearerToken("k"), service=service, journal=journal, **QUICK) as client:
+    async with EffectsClient(
+        BearerToken("test-key"), service=service, journal=journal, **QUICK
+    ) as client:
         with pytest.raises(NetworkError) as caught:
             await client.submit(SQUISH, external_task_id="order-42")
     assert caught.value.sent is False

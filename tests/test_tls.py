@@ -28,7 +28,8 @@ from kling_effects_async import BearerToken, EffectsClient, Service, Video
 
 async def main(url, target, proxy):
     service = Service.gateway(url)
-    async with EffectsClient(BearerToken("sk-key"), service=service, proxy=proxy or None) as client:
+    key = BearerToken("sk-tests")
+    async with EffectsClient(key, service=service, proxy=proxy or None) as client:
         print(len(await client.list_tasks()))
         await client.download(Video(url=f"{url}/clip.mp4?sign=1"), target)
 
@@ -49,7 +50,7 @@ async def gateway(certificate: Path) -> AsyncIterator[str]:
         if request.path == "/clip.mp4":
             assert "Authorization" not in request.headers
             return web.Response(body=VIDEO, content_type="video/mp4")
-        assert request.headers["Authorization"] == "Bearer sk-key"
+        assert request.headers["Authorization"] == "Bearer sk-tests"
         return web.json_response({"code": 0, "data": []})
 
     app = web.Application()

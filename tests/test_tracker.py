@@ -459,7 +459,9 @@ async def test_watches_that_ended_are_forgotten(desks: Desks) -> None:
 
 
 async def test_an_id_of_no_task_is_refused_before_it_is_asked_for() -> None:
-    async with EffectsClient(BearerToken("k"), service=Service.gateway("https://a.example")) as one:
+    async with EffectsClient(
+        BearerToken("test-key"), service=Service.gateway("https://a.example")
+    ) as one:
         with pytest.raises(EffectRejectedError, match="task_id must be an id"):
             one.attach("")
 

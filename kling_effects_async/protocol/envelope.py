@@ -305,5 +305,5 @@ def _word(value: object) -> str | None:
 def _code(code: object) -> int | str | None:
     """Numbers as numbers, also where they came as text; words as words."""
     if isinstance(code, str):
-        return int(code) if _SMALL_NUMBER.fullmatch(code) else code[:80] or None
+        return int(code) if _SMALL_NUMBER.fullmatch(code) else code or None
     return code if isinstance(code, int) and not isinstance(code, bool) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,8 +26,10 @@ from kling_effects_async.policy import RetryPolicy
 from kling_effects_async.protocol.http_dates import http_date
 from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
 from kling_effects_async.protocol.services import Service
+from kling_effects_async.protocol.shown import Shown
 from kling_effects_async.settings import AccessKeys, Credentials
 from kling_effects_async.transport.auth import authorization
+from kling_effects_async.transport.border import frameless
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.transport.unforeseen import class_and_place
@@ -89,7 +91,8 @@ class Session:
         self._owns_http = borrowed is None
         self._is_closed = False
         self._clock_offset = timedelta(0)
-        self._secrets = [secret.encode() for secret in astuple(credentials)]
+        proxied = self._proxy.headers.values() if self._proxy is not None else ()
+        self._shown = Shown((*astuple(credentials), *proxied))
         # The wait for a connection is ours, so no limit of a request may count it.
         self._for_submits = asyncio.Semaphore(_CONNECTIONS - _FOR_QUERIES)
         self._for_queries = asyncio.Semaphore(_FOR_QUERIES)
@@ -130,18 +133,29 @@ class Session:
             TransportError: no answer; ``sent`` tells whether the server may have the request.
             ReplyError, ApiError: from ``read``.
         """
+        return await frameless(self._ask_once(request, read))
+
+    async def _ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
         reply = await self._send(request)
         known_offset = self._clock_offset
         try:
-            return _read(reply, read)
+            return self._read(reply, read)
         except AuthenticationError as error:
             if not (error.retryable and self._learn_clock_offset(reply)):
                 raise
         try:
-            return _read(await self._send(request), read)
+            return self._read(await self._send(request), read)
         except AuthenticationError:
             self._clock_offset = known_offset  # the service's time did not help
             raise
+
+    def _read(self, reply: Reply, read: Callable[[Reply], T]) -> T:
+        """What was read of the answer, with nothing secret in what is shown of it."""
+        try:
+            return self._shown.value(_read(reply, read))
+        except KlingEffectsError as error:
+            refused = self._shown.error(error)
+        raise refused
 
     def _learn_clock_offset(self, reply: Reply) -> bool:
         """Take over the service's time; whether that can change anything."""
@@ -283,7 +297,7 @@ class Session:
         return Reply(
             status=response.status,
             headers=response.headers,
-            body=_without(bytes(body), self._secrets),
+            body=bytes(body),
             retry_after_s=retry_after_seconds(asked_to_wait, self._clock.now()),
         )
 
@@ -318,14 +332,6 @@ def _url(address: str) -> yarl.URL:
     import yarl
 
     return yarl.URL(address, encoded=True)
-
-
-def _without(body: bytes, secrets: Iterable[bytes]) -> bytes:
-    """The body without our own keys: some services repeat them in their messages."""
-    for secret in secrets:
-        if secret in body:
-            body = body.replace(secret, b"...")
-    return body
 
 
 def _retrying(

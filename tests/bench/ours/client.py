@@ -12,7 +12,7 @@ def new_client(order: Order, url: str, *, poll: PollPolicy | None = None) -> Eff
     """Kling's own service where there is a list, a gateway where there is none."""
     known = SlotPolicy(start=order.slots, most=order.slots) if order.slots else SlotPolicy()
     return EffectsClient(
-        BearerToken("benchmark"),
+        BearerToken("benchmark-key"),
         service=Service.official(base_url=url) if order.has_list else Service.gateway(url),
         slots=known,
         poll=poll,
