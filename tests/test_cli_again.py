@@ -279,12 +279,12 @@ async def test_a_job_of_the_same_service_under_another_key_is_not_sent_again(
     cat: Path, db: Path
 ) -> None:
     """Fault 72: the key was rotated, the journal is the old one."""
-    async with emulator(bearer_keys=["new-key", "old-key"]) as at:
-        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "old-key"}
+    async with emulator(bearer_keys=["second-key", "first-key"]) as at:
+        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "first-key"}
         line = ["run", "squish", str(cat), "--journal", db.name, "-o", "a.mp4"]
         await asyncio.to_thread(kling, *line, folder=db.parent, **environ)
         refused = await run(at, db, cat, "-o", "b.mp4")
-        old = account_at(at, "old-key")
+        old = account_at(at, "first-key")
         assert (refused.code, at.ledger.total) == (ExitCode.REFUSED_HERE, 1)
         assert f"under the account {old} (downloaded)" in refused.err
         named = await run(at, db, cat, "-o", "b.mp4", "--account", old)

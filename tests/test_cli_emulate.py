@@ -96,7 +96,7 @@ async def test_each_start_has_keys_of_its_own(tmp_path: Path) -> None:
 
 async def test_it_prints_how_to_use_the_pair_of_keys(cat: Path, tmp_path: Path) -> None:
     secret = "a-secret-key-of-thirty-two-bytes!"
-    options = ["--access-key=mine", f"--secret-key={secret}", "--speed=1e6"]
+    options = ["--access-key=my-access-key", f"--secret-key={secret}", "--speed=1e6"]
     async with emulating(*options, folder=tmp_path) as (process, line):
         assert process.stdout is not None
         told = (await process.stdout.readline()).decode()
@@ -196,9 +196,9 @@ async def test_its_account_and_answers_can_be_chosen(tmp_path: Path) -> None:
         (["--units=two"], "--units must be a number of units"),
         (["--balance-units=-1"], "--balance-units must be a number of units"),
         (["--api-key="], "--api-key must hold at least one key"),
-        (["--access-key=mine"], "--access-key and --secret-key only work together"),
+        (["--access-key=my-access-key"], "--access-key and --secret-key only work together"),
         (["--secret-key=sentinel"], "--access-key and --secret-key only work together"),
-        (["--access-key=mine", "--secret-key=sentinel"], "at least 32 bytes"),
+        (["--access-key=my-access-key", "--secret-key=sentinel"], "at least 32 bytes"),
         (["--webhook-secret=sentinel!"], "--webhook-secret must be whsec_ and base64"),
     ],
 )

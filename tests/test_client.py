@@ -513,7 +513,7 @@ async def test_no_secret_is_in_any_log_error_or_repr(
 ) -> None:
     """Fault 67: the redaction test greps all outputs for the key, the JWT and signatures."""
     secret = "top-secret-key-that-must-not-be-seen-anywhere"
-    keys: dict[str, Any] = {"bearer_keys": (secret,), "access_keys": {"public": secret}}
+    keys: dict[str, Any] = {"bearer_keys": (secret,), "access_keys": {"public-key": secret}}
     faults = [Fault.answer(500, b"{}"), Fault.not_http(), Fault.html(200), Fault.garbage()]
     seen: list[str] = []
 

@@ -286,7 +286,7 @@ async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_pa
     """Fault 72: the same batch with another key, on the same journal."""
     journal = tmp_path / "jobs.db"
     options = QUICK | {"journal": journal, "account": None}
-    keys = ("old-key", "new-key")
+    keys = ("first-key", "second-key")
     async with Emulator(clips=Clips.STOCK, speed=600, bearer_keys=keys) as emulator:
 
         async def outcome(key: str, **more: Any) -> Any:
@@ -296,17 +296,17 @@ async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_pa
                 (found,) = [found async for found in client.run_many([SQUISH])]
                 return client.account, found
 
-        old, first = await outcome("old-key")
-        new, refused = await outcome("new-key")
+        old, first = await outcome("first-key")
+        new, refused = await outcome("second-key")
         assert isinstance(refused, Failed)
         assert isinstance(refused.error, AccountChangedError)
         assert (refused.error.account, refused.error.other_account) == (new, old)
         assert all(name in str(refused.error) for name in (new, old, "account="))
-        _, again = await outcome("new-key", account=old)
+        _, again = await outcome("second-key", account=old)
         assert again.result.task_id == first.result.task_id
         async with Journal(journal) as opened:
             assert await opened.adopt(old, new) == 1
-        _, adopted = await outcome("new-key")
+        _, adopted = await outcome("second-key")
         assert adopted.result.task_id == first.result.task_id
         assert emulator.requests["submit"] == 1
 
