@@ -51,7 +51,7 @@ from kling_effects_async.spending.listed import find_listed, listed_by_external_
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.stats import ClientStats
-from kling_effects_async.transport.border import frameless
+from kling_effects_async.transport.border import CallersOwn, frameless
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
@@ -354,11 +354,10 @@ class Engine:
         from kling_effects_async.transport.renewal import download_renewed
 
         downloader = self._open_downloader()
+        own = None if on_progress is None else CallersOwn(on_progress)
 
         async def fetch(url: str) -> Path:
-            return await downloader.download(
-                url, path, overwrite=overwrite, on_progress=on_progress
-            )
+            return await downloader.download(url, path, overwrite=overwrite, on_progress=own)
 
         return await frameless(
             download_renewed(
@@ -368,7 +367,8 @@ class Engine:
                 grace_s=self._options.poll.result_grace_s,
                 clock=self._options.clock,
                 random=self._options.random,
-            )
+            ),
+            own,
         )
 
     def _open_downloader(self) -> Downloader:

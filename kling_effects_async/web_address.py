@@ -16,7 +16,7 @@ _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _ENDS = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
 # White space, control characters, and halves of characters (surrogates).
 _NEVER_INSIDE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_USER_INFO = re.compile(r"//[^/@]*@")
+_USER_INFO = re.compile(r"(^|//)[^/@]*@")
 _LABEL_MAX = 200
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -70,7 +70,8 @@ def address_label(text: str) -> str:
     """The address without user, password and signature, for a message; never raises."""
     bare = re.split(r"[?#]", text, maxsplit=1)[0]
     hidden = "?..." if len(bare) + 1 < len(text) else ""
-    return f"{_USER_INFO.sub('//', bare, count=1)[:_LABEL_MAX]}{hidden}"
+    shown = _USER_INFO.sub(r"\1", bare, count=1)
+    return f"{shown[:_LABEL_MAX]}{hidden}"
 
 
 def _host_problem(text: str) -> str | None:

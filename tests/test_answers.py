@@ -52,7 +52,7 @@ class Host:
 
     def client(self, journal: Path | None = None) -> EffectsClient:
         return EffectsClient(
-            BearerToken("sk-key"),
+            BearerToken("sk-key-of-ours"),
             service=Service.gateway(self.url),
             journal=journal,
             retry=RetryPolicy(attempts=1),
@@ -217,7 +217,7 @@ async def test_no_cookie_of_the_service_is_kept(host: Host) -> None:
     port = host.server.port
     service = Service.gateway(f"http://localhost:{port}")
     host.answer = set_cookie
-    async with EffectsClient(BearerToken("sk-key"), service=service) as client:
+    async with EffectsClient(BearerToken("sk-key-of-ours"), service=service) as client:
         await client.list_tasks()
         await client.list_tasks()
     assert ["Cookie" in request.headers for request in host.requests] == [False, False]
@@ -242,7 +242,7 @@ class Slow:
 def session_for(url: str, retry: RetryPolicy) -> Session:
     return Session(
         Service.gateway(url),
-        BearerToken("sk-key"),
+        BearerToken("sk-key-of-ours"),
         retry=retry,
         clock=SystemClock(),
         random=lambda: 0.0,

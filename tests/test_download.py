@@ -28,6 +28,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kling_effects_async import BearerToken, EffectsClient, Service, Video
 from kling_effects_async.errors import (
     ClientClosedError,
     DownloadError,
@@ -873,6 +874,26 @@ async def test_an_error_of_the_callers_own_callback_is_the_callers(
 
     with pytest.raises(LookupError, match="of the caller"):
         await downloader.download(server.url, target, on_progress=fail)
+
+
+async def test_a_fault_in_the_callers_on_progress_shows_where_it_is(
+    server: VideoServer, target: Path
+) -> None:
+    """Fault 67: the caller's frames stay, and those that hold the signed address do not."""
+
+    def inner() -> None:
+        raise LookupError("of the caller") from KeyError("why")
+
+    def fail(_so_far: int, _total: int | None) -> None:
+        inner()
+
+    service = Service.gateway(server.origin)
+    async with EffectsClient(BearerToken("test-key"), service=service) as client:
+        with pytest.raises(LookupError) as caught:
+            await client.download(Video(url=server.url), target, on_progress=fail)
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-3:] == ["frameless", "fail", "inner"]
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])

@@ -286,7 +286,7 @@ async def test_a_proxy_that_hangs_up_is_a_passing_proxy_error_and_nothing_was_se
     proxy.hangs_up = True
     soon = RetryPolicy(attempts=3, base_s=0.001)
     client = EffectsClient(
-        BearerToken("k"), service=FAR, proxy=proxy.url_with("someone:topsecret"), retry=soon
+        BearerToken("test-key"), service=FAR, proxy=proxy.url_with("someone:topsecret"), retry=soon
     )
     async with client:
         with pytest.raises(ProxyError, match=f"connection to the proxy {proxy.url}") as caught:
@@ -306,7 +306,7 @@ async def test_the_proxy_of_a_callers_own_session_that_hangs_up_is_told_as_well(
     proxy.hangs_up = True
     async with (
         aiohttp.ClientSession(proxy=proxy.url_with("someone:topsecret")) as http,
-        EffectsClient(BearerToken("k"), service=FAR, session=http, retry=ONE_TRY) as client,
+        EffectsClient(BearerToken("test-key"), service=FAR, session=http, retry=ONE_TRY) as client,
     ):
         with pytest.raises(ProxyError, match="connection to the proxy on the way") as caught:
             await client.submit(SQUISH)
@@ -328,7 +328,7 @@ async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     service = Service.gateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    client = EffectsClient(BearerToken("k"), service=service, proxy=proxy.url, retry=ONE_TRY)
+    client = EffectsClient(BearerToken("test-key"), service=service, proxy=proxy.url, retry=ONE_TRY)
     async with client:
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH)

@@ -43,6 +43,8 @@ SECRETS = st.text("abcdefXYZ0123456789+/_-.~%*", min_size=6, max_size=40).map("t
         "api-key-kling-topsecret",
         "your key API-KEY-KLING-topsecret",
         "eyJtopsecret.eyJtopsecret.topsecret",
+        "eyJtopsecret",
+        "eyJ0eXAi.topsecret",
         "Bearer%20eyJtopsecret.eyJtopsecret.topsecret",
         "whsec_topsecret",
         '{"token": "topsecret"}',

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from string import ascii_letters, ascii_lowercase, digits
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kling_effects_async import (
     AccessKeys,
@@ -16,6 +19,7 @@ from kling_effects_async import (
     Service,
     Settings,
 )
+from kling_effects_async.emulator import Emulator
 from kling_effects_async.errors import SettingsError
 
 
@@ -230,9 +234,9 @@ def test_a_key_with_something_around_it_is_refused_and_not_shown(key: str) -> No
 
 def test_no_repr_shows_a_key() -> None:
     """Fault 67: secrets in a repr."""
-    assert "top-secret" not in repr(BearerToken("top-secret"))
-    assert "top-secret" not in repr(AccessKeys("top-secret-a", "top-secret-s"))
-    assert "top-secret" not in repr(Settings.from_env({"KLING_API_KEY": "top-secret"}))
+    assert "top-secret" not in repr(BearerToken("top-secret-key"))
+    assert "top-secret" not in repr(AccessKeys("top-secret-1-key", "top-secret-2-key"))
+    assert "top-secret" not in repr(Settings.from_env({"KLING_API_KEY": "top-secret-key"}))
 
 
 @pytest.mark.parametrize("wrong", [None, b"top-secret", 5])
@@ -275,9 +279,29 @@ def test_a_floor_above_its_ceiling_is_refused() -> None:
         PollPolicy(shortest_s=20, ceiling_s=10)
 
 
-@pytest.mark.parametrize("word", ["video", "0", "task", "test", "sk-1234", "task_status", "1" * 12])
+WORDS = (
+    "video 0 task test sk-1234 task_status 111111111111 succeeded SUCCEED Succeeded image2video "
+    "task-id request-id X-Request-Id Content-Type x-api-key kling-v1-6 v1/videos/effects 127.0.0.1 "
+    "127.0.0.1:8080 api.klingai.com my-test-value"
+).split()
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_a_word_of_the_wire_is_refused_as_a_key(word: str) -> None:
     """Fault 94."""
     for made in (lambda: BearerToken(word), lambda: AccessKeys("access-key", word)):
         with pytest.raises(SettingsError, match=r"8 characters or more.*sk-"):
             made()
+    with pytest.raises(ValueError, match=r"bearer_keys must hold.*8 characters or more"):
+        Emulator(bearer_keys=[word])
+
+
+@given(
+    st.one_of(
+        st.text(ascii_letters + digits, min_size=32, max_size=64),
+        st.text(ascii_lowercase + digits, min_size=32, max_size=32).map("sk-{}".format),
+        st.sampled_from(["sk-tests", "test-key", "emulator-key", "api-key-kling-1", "aB3dE5gH"]),
+    )
+)
+def test_no_real_key_is_refused(key: str) -> None:
+    assert BearerToken(key).token == AccessKeys(key, key).secret_key == key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from datetime import datetime
 from typing import Any
 
@@ -238,6 +239,23 @@ def test_whatever_is_new_on_a_page_is_read_in_full(news: dict[str, object]) -> N
     (held,) = listed(RUNNING, wanted={"1": None})
     (seen,) = listed(RUNNING | news, wanted={"1": held})
     assert seen is not held
+
+
+def test_an_unreadable_callback_is_an_error_without_its_body() -> None:
+    """Fault 93: the decoder's error holds the whole document."""
+    with pytest.raises(ReplyError) as caught:
+        read_callback(b"{top-secret")
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames[1:]] == ["read_callback"]
+
+
+def test_what_a_callback_says_is_harmless() -> None:
+    """Fault 67."""
+    said = "your key sk-topsecret, https://v.example/a.mp4?sign=topsecret"
+    body = {"task_id": "1", "task_status": "failed", "task_status_msg": said, "request_id": said}
+    snapshot = read_callback(json.dumps(body).encode())
+    assert "topsecret" not in snapshot.message + str(snapshot.request_id)
 
 
 def test_a_redirect_is_not_followed_and_names_only_the_host() -> None:

@@ -243,6 +243,23 @@ def test_the_repr_of_an_effect_never_raises() -> None:
     assert "secret" not in repr(effect)
 
 
+def test_a_callback_url_that_is_too_long_is_refused_and_its_query_not_shown() -> None:
+    """Fault 93."""
+    effect = SingleImageEffect("squish", image="https://i.example/a.jpg")
+    url = "https://c.example/?token=secret".ljust(8_000, "x")
+    assert build_submit(Service.vapi(), effect, callback_url=url).body
+    with pytest.raises(EffectRejectedError, match=r"at most 8,000 characters, not 8,001") as caught:
+        build_submit(Service.vapi(), effect, callback_url=url + "x")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_a_callback_url_without_a_scheme_is_not_shown() -> None:
+    effect = SingleImageEffect("squish", image="https://i.example/a.jpg")
+    with pytest.raises(EffectRejectedError, match=r"not 'c\.example/x'") as caught:
+        build_submit(Service.vapi(), effect, callback_url="me:secret@c.example/x")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_callback_url_is_text() -> None:
     effect = SingleImageEffect("squish", image=URL)
     with pytest.raises(TypeError, match="callback_url must be a str, not PurePosixPath"):

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from attrs import Attribute, converters, field, frozen, validators
 
 from kling_effects_async.arguments import Kind, check_arguments
+from kling_effects_async.settings import key_problem
 
 __all__ = [
     "Clips",
@@ -181,6 +182,8 @@ def _has_keys(_settings: Settings, attribute: Attribute[Any], keys: Collection[s
         raise TypeError(f"{attribute.name} must hold keys as str alone")
     if not keys or not all(keys):
         raise ValueError(f"{attribute.name} must hold at least one key, and no empty one")
+    for problem in filter(None, map(key_problem, texts)):  # a client would refuse it
+        raise ValueError(f"{attribute.name} must hold keys alone; one {problem}")
 
 
 def _is_signing_secret(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from kling_effects_async.errors import ReplyError
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.envelope import layers_of, parse_json
+from kling_effects_async.protocol.shown import Shown
 from kling_effects_async.protocol.task_body import read_snapshot
 
 __all__ = ["read_callback"]
@@ -20,6 +21,15 @@ def read_callback(body: bytes) -> TaskSnapshot:
     Raises:
         ReplyError: nobody can read it.
     """
+    shown = Shown(())  # whose keys it may repeat is not known here
+    try:
+        return shown.value(_read(body))
+    except ReplyError as error:
+        refused = shown.error(error)
+    raise refused  # out here, with no body behind it
+
+
+def _read(body: bytes) -> TaskSnapshot:
     try:
         document = parse_json(body)
     except ValueError:

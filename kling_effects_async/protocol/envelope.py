@@ -3,6 +3,8 @@
 One gateway is documented with the flat and with the wrapped shape, others wrap twice: the body of
 the service behind them, its own envelope included, sits in ``data``. So we peel while there is a
 ``data`` object. Success needs the HTTP status, the content type and the business code to agree.
+
+Texts stay whole here, secrets included: ``Shown`` cuts those out first, and to length then.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from attrs import frozen
 
 from kling_effects_async.errors import ApiError, ReplyError, Scope
 from kling_effects_async.protocol.messages import Reply
-from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.protocol.verdicts import SUCCESS_CODES, verdict_of, without_id
 
 __all__ = ["Layer", "layers_of", "open_envelope", "parse_json", "request_id_of"]
@@ -146,7 +147,7 @@ def _document(reply: Reply) -> Layer:
 
 
 def _instead_of_json(kind: str) -> str:
-    return f"{kind[:80] or 'no content type'} instead of JSON"
+    return f"{kind or 'no content type'} instead of JSON"
 
 
 def _is_somebody_elses(reply: Reply, *, is_poll: bool) -> bool:
@@ -198,7 +199,7 @@ def _place_of(location: str) -> str:
     except ValueError:
         return "an address that is none"
     shown = f"{host or 'the same host'}{f', path {path}' if path else ''}"
-    return redacted("".join(c if c.isprintable() else "?" for c in shown))[:200]
+    return "".join(c if c.isprintable() else "?" for c in shown)
 
 
 def _inner(layer: Layer, *, of_one_task: bool) -> Layer | None:
@@ -253,7 +254,7 @@ def _refusal(reply: Reply, document: Layer, *, about_task: bool, asked: str) -> 
     verdict = verdict_of(reply.status, reason.code, words, about_task=about_task, kind=reason.kind)
     in_text = _REQUEST_ID_IN_TEXT.search(reason.message)
     return verdict.error(
-        redacted(reason.message),
+        reason.message,
         http_status=reply.status,
         code=reason.code,
         request_id=request_id_of(reply, (document,)) or (in_text.group(1) if in_text else None),

@@ -15,7 +15,7 @@ _QUERY = re.compile(r"[?#]")
 # An equals sign, as it is, percent-encoded, or as some JSON encoders (Gson) write it.
 _EQUALS = r"(?:=|%3D|\\u003d)"
 _HAS_PAIR = re.compile(_EQUALS, re.IGNORECASE)
-_JWT_START = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))eyJ")
+_JWT_START = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))eyJ[A-Za-z0-9_-]{5}")
 
 # Members of signed addresses and of settings. Sources: the pages on signed URLs of AWS S3 and
 # CloudFront, Alibaba OSS and CDN, Tencent COS and CDN, Google Cloud Storage, Akamai, 2026.
@@ -60,8 +60,8 @@ def _without_query(word: re.Match[str]) -> str:
 
 
 def _without_token(word: re.Match[str]) -> str:
-    """A signed token (JWT): three parts with dots between, of which the first begins so."""
+    """A signed token (JWT), whole or cut short: how its first part begins, and what follows."""
     start = _JWT_START.search(word[0])
-    if start is None or word[0].count(".", start.start()) < 2:
+    if start is None:
         return word[0]
     return f"{word[0][: start.start()]}eyJ..."

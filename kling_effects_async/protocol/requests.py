@@ -40,6 +40,9 @@ _ID = Kind("a str", (str,), is_optional=False)
 # sent as UTF-8 has one.
 _HOLE = "\udfff"
 
+# Every server can be expected to take an address of this length. Source: RFC 9110, 4.1.
+_ADDRESS_MAX = 8_000
+
 # Source: Kling's effects page, 2026-09.
 PAGE_MAX = 1000
 PAGE_SIZE_MAX = 500
@@ -158,6 +161,11 @@ def _callback_address(url: str) -> str:
     if not isinstance(url, str):
         raise TypeError(f"callback_url must be a str, not {type(url).__name__}")
     address = tidied(url)
+    if len(address) > _ADDRESS_MAX:
+        raise EffectRejectedError(
+            f"callback_url must have at most {_ADDRESS_MAX:,} characters, not {len(address):,}: "
+            "keep what it carries on your side, and put a short id for it into the address"
+        )
     problem = address_problem(address)
     if problem is not None:
         raise EffectRejectedError(

@@ -22,7 +22,6 @@ from kling_effects_async.protocol.envelope import (
     request_id_of,
 )
 from kling_effects_async.protocol.messages import Listed, Reply
-from kling_effects_async.protocol.redaction import redacted
 
 __all__ = [
     "read_found",
@@ -194,7 +193,7 @@ def read_snapshot(
     except ExceptionGroup as error:  # cattrs' errors are groups, one for each member
         faults = "; ".join(explained(error))
         raise ReplyError(
-            f"HTTP {status}: the answer's task does not have its shape: {redacted(faults)}",
+            f"HTTP {status}: the answer's task does not have its shape: {faults}",
             http_status=status,
             request_id=request_id,
         ) from None
@@ -395,9 +394,9 @@ def _reason(inside_out: Sequence[Layer]) -> str:
 
 def _message(inside_out: Sequence[Layer], status: TaskStatus) -> str:
     if status is TaskStatus.FAILED:
-        return redacted(_reason(inside_out))
+        return _reason(inside_out)
     text = _first(inside_out, "task_status_msg")
-    return redacted(text) if isinstance(text, str) else ""
+    return text if isinstance(text, str) else ""
 
 
 def _external_task_id(inside_out: Iterable[Layer]) -> object:

@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+from attrs import define
 
 from kling_effects_async.protocol.shown import bare
 
-__all__ = ["frameless"]
+__all__ = ["CallersOwn", "frameless"]
 
 T = TypeVar("T")
 
 
-async def frameless(act: Awaitable[T]) -> T:
+@define
+class CallersOwn:
+    """A function of the caller's, called from within: what it raises keeps the caller's frames."""
+
+    act: Callable[..., Any]
+    raised: BaseException | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self.act(*arguments)
+        except BaseException as error:  # raised again
+            self.raised = error
+            raise
+
+    def take_frames(self, error: BaseException) -> TracebackType | None:
+        """The frames from the caller's function on, if the error is that function's."""
+        is_own, self.raised = error is self.raised, None
+        trace = error.__traceback__ if is_own else None
+        while trace is not None and trace.tb_frame.f_code is not CallersOwn.__call__.__code__:
+            trace = trace.tb_next
+        return None if trace is None else trace.tb_next
+
+
+async def frameless(act: Awaitable[T], own: CallersOwn | None = None) -> T:
     """Await it; an error or a cancellation is raised as if it began here.
 
     It stays the very object that was raised, so that ``asyncio.timeout`` and task groups know it.
+
+    Args:
+        own: a fault in it is the caller's to find, so that its frames and its cause stay.
     """
     try:
         return await act
     except BaseException as error:  # whatever it is, it is raised again
-        ended = bare(error)
+        frames = None if own is None else own.take_frames(error)
+        ended = error.with_traceback(frames) if frames is not None else bare(error)
     try:
         raise ended  # out here, so that its context is the caller's
     finally:
-        del ended  # its traceback holds this frame
+        del ended, frames  # its traceback holds this frame

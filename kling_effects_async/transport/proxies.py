@@ -26,6 +26,7 @@ from kling_effects_async.errors import SettingsError
 __all__ = ["Proxies", "Proxy"]
 
 _SCHEMES = ("http", "https")
+_FEWEST = 6
 _HOW = "name it as http://host:port or http://user:password@host:port"
 
 
@@ -48,6 +49,16 @@ class Proxy:
     def headers(self) -> dict[str, str]:
         """What only the proxy is told."""
         return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody else may see: the header, what it carries, and the password alone."""
+        if self.authorization is None:
+            return ()
+        carried = self.authorization.removeprefix("Basic ")
+        password = base64.b64decode(carried).decode().partition(":")[2]
+        is_told = len(password) >= _FEWEST  # a shorter one is in many words
+        return (self.authorization, carried, *([password] if is_told else ()))
 
     @classmethod
     def parse(cls, text: str, name: str) -> Proxy:

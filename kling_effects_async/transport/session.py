@@ -91,7 +91,7 @@ class Session:
         self._owns_http = borrowed is None
         self._is_closed = False
         self._clock_offset = timedelta(0)
-        proxied = self._proxy.headers.values() if self._proxy is not None else ()
+        proxied = self._proxy.secrets if self._proxy is not None else ()
         self._shown = Shown((*astuple(credentials), *proxied))
         # The wait for a connection is ours, so no limit of a request may count it.
         self._for_submits = asyncio.Semaphore(_CONNECTIONS - _FOR_QUERIES)
