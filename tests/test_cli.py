@@ -270,7 +270,9 @@ async def test_the_key_may_come_from_the_settings_file(cat: Path, tmp_path: Path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="other rights there")
 def test_a_settings_file_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
-    config = write_config(tmp_path, 'api_key = "not-for-others"', 'service = "http://127.0.0.1:9"')
+    config = write_config(
+        tmp_path, 'api_key = "not-for-others-key"', 'service = "http://127.0.0.1:9"'
+    )
     config.chmod(0o644)
     ended = kling("fetch", "1", "--timeout-s=0.01", folder=tmp_path)
     assert f"chmod 600 {config}" in ended.err

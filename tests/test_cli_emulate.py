@@ -173,7 +173,7 @@ async def test_a_log_that_nobody_reads_stops_no_request(tmp_path: Path) -> None:
 
 async def test_its_account_and_answers_can_be_chosen(tmp_path: Path) -> None:
     options = [
-        *("--api-key=another", "--api-key=sentinel-key", "--units=1.5", "--balance-units=2"),
+        *("--api-key=another-key", "--api-key=sentinel-key", "--units=1.5", "--balance-units=2"),
         *("--unknown-task=not-found", "--task-seconds=3-4", "--seed=7", "--no-model-fields"),
         "--retired-scenes=refuse",
     ]

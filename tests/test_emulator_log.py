@@ -68,7 +68,7 @@ async def test_a_fault_is_told(fault: Fault, told: str, lines: pytest.LogCapture
 
 async def test_no_secret_is_in_the_log(lines: pytest.LogCaptureFixture) -> None:
     """Fault 67: keys, signatures and callback addresses."""
-    secret = "sentinel"
+    secret = "sentinel-key"
     async with (
         stock(bearer_keys=[secret]) as emulator,
         calling(emulator, authorization=f"Bearer {secret}") as caller,

@@ -15,7 +15,8 @@ _QUERY = re.compile(r"[?#]")
 # An equals sign, as it is, percent-encoded, or as some JSON encoders (Gson) write it.
 _EQUALS = r"(?:=|%3D|\\u003d)"
 _HAS_PAIR = re.compile(_EQUALS, re.IGNORECASE)
-_JWT_START = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))eyJ[A-Za-z0-9_-]{5}")
+# In lower case too, as content types come.
+_JWT_START = re.compile(r"(?i)(?:(?<![a-z0-9])|(?<=%[0-9a-f]{2}))eyj[a-z0-9_-]{5}")
 
 # Members of signed addresses and of settings. Sources: the pages on signed URLs of AWS S3 and
 # CloudFront, Alibaba OSS and CDN, Tencent COS and CDN, Google Cloud Storage, Akamai, 2026.
@@ -64,4 +65,4 @@ def _without_token(word: re.Match[str]) -> str:
     start = _JWT_START.search(word[0])
     if start is None:
         return word[0]
-    return f"{word[0][: start.start()]}eyJ..."
+    return f"{word[0][: start.start()]}..."

@@ -7,6 +7,7 @@ addresses of videos stay letter for letter, because they are used and not only s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -29,12 +30,14 @@ _LONGEST_TEXT = 2_000
 _ONE_LINE = frozenset(_LONGEST)
 
 
-def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Each secret as it is, percent-encoded, and as some JSON encoders write it; longest first."""
+def _any_of(secrets: Iterable[str]) -> re.Pattern[str]:
+    """Each as it is, percent-encoded and as some JSON encoders write it, in any case."""
     spelled = {
         form for each in secrets for form in (each, quote(each, safe=""), each.replace("/", "\\/"))
     }
-    return tuple(sorted(spelled - {""}, key=len, reverse=True))
+    longest_first = sorted(spelled - {""}, key=len, reverse=True)
+    # Headers are written in lower case by some. With no secret, a pattern that never matches.
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
 
 
 @frozen
@@ -45,13 +48,11 @@ class Shown:
         own: our own secrets, which some services repeat in their messages.
     """
 
-    own: tuple[str, ...] = field(converter=_spellings, repr=False)
+    own: re.Pattern[str] = field(converter=_any_of, repr=False)
 
     def text(self, text: str, name: str = "") -> str:
         """The text without secrets, as long as a member of this name may be at most."""
-        for secret in self.own:
-            text = text.replace(secret, "...")
-        text = redacted(text)
+        text = redacted(self.own.sub("...", text))
         if name in _ONE_LINE:
             text = "".join(c if c.isprintable() else "?" for c in text)
         return text[: _LONGEST.get(name, _LONGEST_TEXT)]
