@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import sqlite3
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from kling_effects_async import (
     SingleImageEffect,
 )
 from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.spending.schema import MIGRATIONS
 from tests.command_line import kling
 from tests.proxy_server import ProxyServer
 
@@ -189,3 +193,23 @@ async def test_no_command_shows_anything_secret(echo: Echo, answer: str, tmp_pat
     assert echo.told
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("jobs.db*"))
     assert leaks(kept.decode("latin-1"), NEVER_KEPT) == []
+
+
+def test_the_page_on_secrets_names_every_column_of_the_journal() -> None:
+    """Fault 67: what is kept is no surprise."""
+    page = Path(__file__).parents[1].joinpath("docs", "security.md").read_text("utf-8")
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ")]
+    told = {
+        (table.strip(), name)
+        for table, columns in rows[1:]
+        for name in re.findall(r"`(\w+)`", columns)
+    }
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript("".join(MIGRATIONS))
+        held = set(
+            connection.execute(
+                "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c "
+                "WHERE m.type = 'table'"
+            )
+        )
+    assert told == held
