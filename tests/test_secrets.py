@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -65,7 +66,7 @@ class Echo:
             return web.Response(status=404, text=text, content_type="text/html")
         match self.answer:
             case "html" | "kind":
-                kind = f"text/{token[:60].replace('/', '-')}" if self.answer == "kind" else None
+                kind = f"text/{quote(token, safe='')[:60]}" if self.answer == "kind" else None
                 headers = {"X-Request-Id": text, "Content-Type": kind or "text/html"}
                 return web.Response(body=text.encode(), headers=headers)
             case "redirect":
@@ -105,11 +106,10 @@ async def echo() -> AsyncIterator[Echo]:
 
 
 def leaks(shown: str, secrets: tuple[str, ...]) -> list[str]:
-    return [
-        f"{s}: {shown[max(0, (at := shown.index(s)) - 80) : at + 60]}"
-        for s in secrets
-        if s in shown
-    ]
+    """Each secret that is there, in capitals or not, with what stands around it."""
+    low = shown.lower()
+    found = [(each, low.index(each.lower())) for each in secrets if each.lower() in low]
+    return [f"{each}: {shown[max(0, at - 80) : at + 60]}" for each, at in found]
 
 
 def told_of(error: BaseException) -> str:
