@@ -81,7 +81,7 @@ async def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
         told = json.loads(line)
     assert told["environment"]["KLING_SERVICE"] == told["url"]
     assert told["official"]["KLING_SERVICE"] == f"official:{told['url']}"
-    assert told["official"]["KLING_ACCESS_KEY"] == "emulator-access"
+    assert told["official"]["KLING_ACCESS_KEY"] == "emulator-access-key"
 
 
 async def test_each_start_has_keys_of_its_own(tmp_path: Path) -> None:

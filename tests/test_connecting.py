@@ -81,7 +81,10 @@ async def test_a_certificate_that_nobody_trusts_ends_it_at_the_first_try(
     """Fault 3: no retry, nothing sent, and never a connection without a check."""
     service = Service.gateway(host.url)
     client = EffectsClient(
-        BearerToken("sk-key-of-ours"), service=service, journal=tmp_path / "jobs.db", retry=THREE_TRIES
+        BearerToken("sk-key-of-ours"),
+        service=service,
+        journal=tmp_path / "jobs.db",
+        retry=THREE_TRIES,
     )
     async with client:
         submitting = client.submit(SQUISH, external_task_id="o1")
@@ -106,7 +109,9 @@ async def test_a_server_without_tls_is_told_at_the_first_try(tmp_path: Path) -> 
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     service = Service.gateway(f"https://localhost:{server.sockets[0].getsockname()[1]}")
-    async with EffectsClient(BearerToken("sk-key-of-ours"), service=service, retry=THREE_TRIES) as client:
+    async with EffectsClient(
+        BearerToken("sk-key-of-ours"), service=service, retry=THREE_TRIES
+    ) as client:
         with pytest.raises(TlsError, match="https server"):
             await client.submit(SQUISH, external_task_id="o1")
     server.close()

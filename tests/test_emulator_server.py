@@ -116,7 +116,7 @@ def test_a_refused_secret_is_not_repeated() -> None:
 def test_secrets_do_not_show_in_the_settings() -> None:
     emulator = Emulator(webhook_secret="whsec_c2VjcmV0")
     settings = emulator.settings
-    assert settings.access_keys["emulator-access"] not in repr(settings)
+    assert settings.access_keys["emulator-access-key"] not in repr(settings)
     assert emulator.api_key not in repr(settings)
     assert "c2VjcmV0" not in repr(settings)
 

@@ -247,7 +247,7 @@ def _new_bearer_keys() -> tuple[str, ...]:
 
 
 def _new_access_keys() -> Mapping[str, str]:
-    return MappingProxyType({"emulator-access": secrets.token_hex(_SHORTEST_SECRET_BYTES)})
+    return MappingProxyType({"emulator-access-key": secrets.token_hex(_SHORTEST_SECRET_BYTES)})
 
 
 @frozen(kw_only=True)
