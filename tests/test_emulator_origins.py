@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kling_effects_async.emulator import Clips, Emulator, Fault
-from tests.emulator_caller import GATEWAY, OFFICIAL, calling
+from tests.emulator_caller import GATEWAY, OFFICIAL, Caller, calling
 
 PATHS = [
     GATEWAY,
@@ -72,3 +72,21 @@ async def test_an_emulator_is_reached_by_the_name_it_listens_on() -> None:
     """A host that was given is its own, also where it is no loopback address."""
     async with Emulator(host="0.0.0.0", clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         assert (await caller.ask("GET", GATEWAY)).status == 200
+
+
+async def test_a_page_at_localhost_may_show_a_clip_of_127_0_0_1() -> None:
+    """Fault 95: two sites to a browser, one machine; a foreign page is refused the same clip."""
+    async with Emulator(clips=Clips.STOCK, speed=1e9) as emulator, calling(emulator) as caller:
+        task_id = await caller.new_task_id()
+        [video] = (await caller.query(task_id)).task["task_result"]["videos"]
+        assert await _status(caller, video["url"], "http://localhost:3000/") == 200
+        assert await _status(caller, video["url"], "http://[::1]:3000/page") == 200
+        for page in ["https://evil.example/", "http://localhost@evil.example/", "", "localhost"]:
+            assert await _status(caller, video["url"], page) == 403
+        assert await _status(caller, GATEWAY, "http://localhost:3000/") == 403
+
+
+async def _status(caller: Caller, url: str, page: str) -> int:
+    """What a browser is told that shows this page, which embeds this address."""
+    told = {"Sec-Fetch-Site": "cross-site", "Referer": page}
+    return (await caller.ask("GET", url, headers=told)).status

@@ -3,6 +3,9 @@
 A page of another site can send requests to this machine, but a browser tells on it: by ``Origin``,
 by ``Sec-Fetch-Site``, and, where the page made its own name point here (DNS rebinding), by
 ``Host``. Source: Fetch standard, section 3.2; Fetch Metadata, section 2.
+
+``localhost`` and ``127.0.0.1`` are two sites to a browser, and one machine. A page at one of them
+may show a clip of the other: its ``Referer``, which no page can make up, tells where it is.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from kling_effects_async.emulator.callbacks import is_loopback
 from kling_effects_async.emulator.wire import SERVICE
 
 __all__ = ["from_here_only"]
+
+_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 
 
 @web.middleware
@@ -32,9 +37,17 @@ def _why_foreign(request: web.Request, own_hosts: frozenset[str]) -> str:
         return "Host must name this emulator: ask it at the address that it printed"
     if not all(_is_own(origin, own_hosts) for origin in request.headers.getall(hdrs.ORIGIN, [])):
         return "a page of another site may not ask this emulator (Origin)"
-    if "cross-site" in request.headers.getall("Sec-Fetch-Site", []):
+    is_foreign_site = "cross-site" in request.headers.getall("Sec-Fetch-Site", [])
+    if is_foreign_site and not _shows_a_clip(request, own_hosts):
         return "a page of another site may not ask this emulator (Sec-Fetch-Site)"
     return ""
+
+
+def _shows_a_clip(request: web.Request, own_hosts: frozenset[str]) -> bool:
+    """A page of this machine asks for a video, which changes nothing."""
+    pages = request.headers.getall(hdrs.REFERER, [])
+    is_clip = request.method in _READING and request.path.startswith("/media/")
+    return is_clip and bool(pages) and all(_is_own(page, own_hosts) for page in pages)
 
 
 def _own_hosts(request: web.Request) -> frozenset[str]:
