@@ -114,6 +114,27 @@ def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
     default="preview",
     help="What the videos show: the picture in motion, the same in small, or one stock clip.",
 )
+@click.option(
+    "--max-tasks",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=100_000,
+    help="How many tasks are kept; the oldest finished ones go first.",
+)
+@click.option(
+    "--max-clip-bytes",
+    type=click.IntRange(min=1),
+    metavar="BYTES",
+    default=2 * 2**30,
+    help="How much rendered clips may take; the oldest ones go first.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=960,
+    help="How many connections may be open; one more gets 503.",
+)
 @click.option("--seed", type=int, metavar="N", help="Make ids and durations the same each time.")
 @click.option(
     "--api-key",

@@ -44,6 +44,7 @@ class Callbacks:
 
     _clock: EmulatedClock
     _secret: str | None = field(repr=False)
+    _max_waiting: int
     _heap: list[_Due] = field(factory=list, init=False)
     _numbers: count[int] = field(factory=count, init=False)
     _woken: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -56,6 +57,9 @@ class Callbacks:
             return
         if not is_loopback(url):
             _log.warning("callback_url of task %s is not on this machine: ignored", task.task_id)
+            return
+        if len(self._heap) >= self._max_waiting:
+            _log.warning("too many callbacks wait: none is sent for task %s", task.task_id)
             return
         self._push(task.life.starts_s, task)
         self._push(task.life.ends_s, task)

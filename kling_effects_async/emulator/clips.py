@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from importlib.resources import files
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from attrs import define, field
 
+from kling_effects_async.emulator.clip_folder import ClipFolder
 from kling_effects_async.emulator.clock import EmulatedClock
 from kling_effects_async.emulator.pictures import read_photographs, with_stand_ins
 from kling_effects_async.emulator.settings import Clips, EmulatorError
@@ -32,6 +30,8 @@ class Studio(Protocol):
 
     def clip_for(self, order: Order) -> Clip: ...
 
+    def has_room_for(self, order: Order) -> bool: ...
+
     async def close(self) -> None: ...
 
 
@@ -44,6 +44,9 @@ class StockClips:
     def clip_for(self, order: Order) -> Clip:
         return self._clip
 
+    def has_room_for(self, order: Order) -> bool:
+        return True
+
     async def close(self) -> None:
         """Nothing to close."""
 
@@ -55,7 +58,9 @@ class RenderedClips:
     _quality: str
     _photographs: tuple[bytes, ...] = field(repr=False)
     _clock: EmulatedClock
-    _folder: TemporaryDirectory[str]
+    _folder: ClipFolder
+    _max_waiting_bytes: int
+    _waiting_bytes: int = field(default=0, init=False)
     _pool: RenderPool = field(factory=RenderPool, init=False)
     _renders: set[asyncio.Task[None]] = field(factory=set, init=False)
 
@@ -64,7 +69,14 @@ class RenderedClips:
         render = asyncio.create_task(self._render(order, clip), name="emulator render")
         self._renders.add(render)
         render.add_done_callback(self._renders.discard)
+        self._wait_for(size_bytes := _size_bytes(order))
+        render.add_done_callback(lambda _render: self._wait_for(-size_bytes))
         return clip
+
+    def has_room_for(self, order: Order) -> bool:
+        """Pictures wait in memory until it is their turn; a single one always may."""
+        waiting_bytes = self._waiting_bytes + _size_bytes(order)
+        return not self._renders or waiting_bytes <= self._max_waiting_bytes
 
     async def close(self) -> None:
         """Drop what waits and what runs, and leave no process and no file behind."""
@@ -72,7 +84,10 @@ class RenderedClips:
             render.cancel()
         await asyncio.gather(*self._renders, return_exceptions=True)
         await asyncio.to_thread(self._pool.close)
-        await asyncio.to_thread(self._folder.cleanup)
+        await asyncio.to_thread(self._folder.clean_up)
+
+    def _wait_for(self, size_bytes: int) -> None:
+        self._waiting_bytes += size_bytes
 
     async def _render(self, order: Order, clip: Clip) -> None:
         images = with_stand_ins(order.images, self._photographs)
@@ -80,7 +95,7 @@ class RenderedClips:
             content = await asyncio.wrap_future(
                 self._pool.submit(order.effect_scene, images, order.duration_s, self._quality)
             )
-            kept = await asyncio.to_thread(_keep, content, self._folder.name)
+            kept = await asyncio.to_thread(self._folder.keep, content)
         except UnrenderableError as error:
             _log.info("no clip of %s: %s", order.effect_scene, error)
             clip.finish(self._clock.now_s(), failure=UNUSABLE_IMAGE)
@@ -91,13 +106,11 @@ class RenderedClips:
             clip.finish(self._clock.now_s(), content=kept)
 
 
-def _keep(content: bytes, folder: str) -> Path:
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".mp4", delete=False) as file:
-        file.write(content)
-    return Path(file.name)
+def _size_bytes(order: Order) -> int:
+    return sum(len(image) for image in order.images if isinstance(image, bytes))
 
 
-def open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
+def open_studio(clips: Clips, clock: EmulatedClock, max_bytes: int) -> Studio:
     """Get ready to make clips. Reads files: call it in a thread.
 
     Raises:
@@ -111,5 +124,4 @@ def open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
             "rendered clips need two more packages: "
             'pip install "kling-effects-async[emulator]", or use clips=Clips.STOCK'
         )
-    folder = TemporaryDirectory(prefix="kling-emulator-")  # nobody else may read it
-    return RenderedClips(clips.name, read_photographs(), clock, folder)
+    return RenderedClips(clips.name, read_photographs(), clock, ClipFolder(max_bytes), max_bytes)

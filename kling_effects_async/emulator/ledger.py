@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 
 from attrs import define, field, frozen
+
+from kling_effects_async.emulator.bounds import MAX_TASKS
 
 __all__ = ["Ledger", "LedgerEntry"]
 
@@ -21,10 +23,17 @@ class LedgerEntry:
 
 @define
 class Ledger:
-    """Every task the emulator accepted, in order. A failed task stays in it."""
+    """The tasks that the emulator accepted, in order. A failed task stays in it.
 
-    _entries: list[LedgerEntry] = field(factory=list, init=False)
+    All are counted. Rows, and the ids that were accepted once, are those of the newest
+    ``max_entries`` tasks; an id that was accepted more often stays, as long as there are no more
+    than twice as many ids.
+    """
+
+    _max_entries: int = MAX_TASKS
+    _entries: deque[LedgerEntry] = field(factory=deque, init=False)
     _accepted: Counter[str] = field(factory=Counter, init=False)
+    _total: int = field(default=0, init=False)
 
     @property
     def entries(self) -> tuple[LedgerEntry, ...]:
@@ -32,7 +41,8 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        return len(self._entries)
+        """How many were accepted, those whose rows are gone included."""
+        return self._total
 
     def accepted(self, external_task_id: str) -> int:
         """How many tasks were accepted under this id: 1 is right, 2 is money lost."""
@@ -43,6 +53,16 @@ class Ledger:
         return tuple(name for name, count in self._accepted.items() if count > 1)
 
     def enter(self, entry: LedgerEntry) -> None:
+        self._total += 1
         self._entries.append(entry)
         if entry.external_task_id is not None:
             self._accepted[entry.external_task_id] += 1
+        if len(self._entries) > self._max_entries:
+            self._drop(self._entries.popleft())
+
+    def _drop(self, entry: LedgerEntry) -> None:
+        name = entry.external_task_id
+        if name is not None and self._accepted[name] == 1:
+            del self._accepted[name]
+        if len(self._accepted) > 2 * self._max_entries:
+            del self._accepted[next(iter(self._accepted))]

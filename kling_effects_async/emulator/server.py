@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +16,11 @@ from PIL import Image
 
 from kling_effects_async.emulator.account import Account
 from kling_effects_async.emulator.bodies import BODIES, BODY_LIMIT_BYTES, new_turns
+from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 from kling_effects_async.emulator.callbacks import Callbacks
 from kling_effects_async.emulator.clips import Studio, open_studio
 from kling_effects_async.emulator.clock import EmulatedClock
+from kling_effects_async.emulator.connections import bind, sending_in_time, serve, url_of
 from kling_effects_async.emulator.control import add_control_routes
 from kling_effects_async.emulator.fault_queues import FaultQueues
 from kling_effects_async.emulator.faults import Fault
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from kling_effects_async import EffectsClient
 
 __all__ = ["Emulator"]
-
-# Handlers that wait on purpose are told of the end; whoever is left after this is cancelled.
-_GRACE_S = 1.0
 
 
 class Emulator:
@@ -83,6 +80,12 @@ class Emulator:
         units: the price of a finished task; ``units_per_scene`` has the exceptions.
         balance_units: what the account can spend; a task that costs more than is left is refused
             with 1102. A failed task gives its units back. ``None``: any number of tasks.
+        max_tasks: tasks that are kept, the oldest finished ones go first; one more than are
+            unfinished is refused with 1303. The ledger keeps as many of its rows.
+        max_clip_bytes: what rendered clips may take on disk, and pictures that wait to be rendered
+            in memory. The oldest clips go first; a picture for which there is no room is refused
+            with 1303.
+        max_connections: one more is answered with 503 at once, and closed.
         seed: makes ids and durations the same each time.
         wall: Unix time; what ``exp`` and ``nbf`` are judged by and the Date header shows.
     """
@@ -110,6 +113,9 @@ class Emulator:
         units: str = "2",
         units_per_scene: Mapping[str, str] | None = None,
         balance_units: Decimal | int | str | None = None,
+        max_tasks: int = MAX_TASKS,
+        max_clip_bytes: int = MAX_CLIP_BYTES,
+        max_connections: int = MAX_CONNECTIONS,
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -132,12 +138,15 @@ class Emulator:
             units=units,
             units_per_scene=units_per_scene or {},
             balance_units=balance_units,
+            max_tasks=max_tasks,
+            max_clip_bytes=max_clip_bytes,
+            max_connections=max_connections,
             seed=seed,
             wall=wall,
             **_given(bearer_keys=bearer_keys, access_keys=access_keys),
         )
         self._faults = FaultQueues()
-        self._ledger = Ledger()
+        self._ledger = Ledger(max_tasks)
         self._requests: Counter[str] = Counter()
         self._url: str | None = None
         self._exits: AsyncExitStack | None = None
@@ -218,15 +227,15 @@ class Emulator:
             await exits.aclose()
 
     async def _start(self, exits: AsyncExitStack) -> None:
-        self._ledger = Ledger()
+        self._ledger = Ledger(self.settings.max_tasks)
         self._requests = Counter()
         clock = EmulatedClock(self.settings.speed, self.settings.wall)
-        studio = await asyncio.to_thread(_open_studio, self.settings.clips, clock)
+        studio = await asyncio.to_thread(_open_studio, self.settings, clock)
         exits.push_async_callback(studio.close)
-        callbacks = Callbacks(clock, self.settings.webhook_secret)
+        callbacks = Callbacks(clock, self.settings.webhook_secret, 2 * self.settings.max_tasks)
         exits.push_async_callback(callbacks.close)
-        listening = exits.enter_context(_listen(self.settings.host, self.settings.port))
-        self._url = _url_of(listening)
+        listening = exits.enter_context(bind(self.settings.host, self.settings.port))
+        self._url = url_of(listening)
         service = Service(
             settings=self.settings,
             clock=clock,
@@ -236,11 +245,12 @@ class Emulator:
             studio=studio,
             callbacks=callbacks,
         )
-        await _serve(self._application(service), listening, exits)
+        app = self._application(service)
+        await serve(app, listening, self.settings.max_connections, exits)
 
     def _application(self, service: Service) -> web.Application:
         app = web.Application(
-            middlewares=[logging_requests, from_here_only, troubling, refusing],
+            middlewares=[sending_in_time, logging_requests, from_here_only, troubling, refusing],
             client_max_size=BODY_LIMIT_BYTES,
         )
         app[SERVICE] = service
@@ -260,9 +270,9 @@ def _given(**keys: Any) -> dict[str, Any]:
     return {name: value for name, value in keys.items() if value is not None}
 
 
-def _open_studio(clips: Clips, clock: EmulatedClock) -> Studio:
+def _open_studio(settings: Settings, clock: EmulatedClock) -> Studio:
     Image.preinit()  # Pillow loads its plug-ins at the first picture, which would block the loop.
-    return open_studio(clips, clock)
+    return open_studio(settings.clips, clock, settings.max_clip_bytes)
 
 
 def _image_counts(retired: RetiredScenes) -> Mapping[str, int]:
@@ -272,30 +282,3 @@ def _image_counts(retired: RetiredScenes) -> Mapping[str, int]:
         for name, info in catalogue().items()
         if info.is_listed or retired is RetiredScenes.ACCEPT
     }
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise EmulatorError(
-                f"port {port} of {host} is taken: choose another, or port=0 for a free one"
-            ) from error
-        raise EmulatorError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
-
-
-def _url_of(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-async def _serve(app: web.Application, listening: socket.socket, exits: AsyncExitStack) -> None:
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_S
-    )
-    await runner.setup()
-    exits.push_async_callback(runner.cleanup)
-    exits.callback(app[CLOSING].set)
-    await web.SockSite(runner, listening).start()

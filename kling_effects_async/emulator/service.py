@@ -56,12 +56,13 @@ class Service:
 
         Raises:
             RefusedError: 1201, the external id was used before; 1102, the balance is too small; or
-                1303, no slot is free. Nothing was made then.
+                1303, no slot is free, or there is no room for one more. Nothing was made then.
         """
         now_s = self.clock.now_s()
         self._refuse_repeated(order.external_task_id)
         self._refuse_unpaid(order.effect_scene, now_s)
         self._refuse_crowd(now_s)
+        self._make_room(order, now_s)
         task = self._make(order, now_s, has_usable_images=has_usable_images, failure=failure)
         self._tasks.add(task)
         self.balance.charge(task)
@@ -143,6 +144,14 @@ class Service:
         slots = self.settings.slots
         if slots is not None and self._tasks.unfinished(now_s) >= slots:
             raise RefusedError(1303)
+
+    def _make_room(self, order: Order, now_s: float) -> None:
+        """Source: K1 effects page, 2026-09: results are cleared, after 30 days there."""
+        max_tasks = self.settings.max_tasks
+        if self._tasks.unfinished(now_s) >= max_tasks or not self._studio.has_room_for(order):
+            raise RefusedError(1303)
+        if len(self._tasks) >= max_tasks:
+            self._tasks.drop_oldest_finished(now_s)
 
     def _make(
         self, order: Order, now_s: float, *, has_usable_images: bool, failure: str | None

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from attrs import Attribute, converters, field, frozen, validators
 
 from kling_effects_async.arguments import Kind, check_arguments
+from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 from kling_effects_async.settings import key_problem
 
 __all__ = [
@@ -40,6 +41,9 @@ _KINDS = {
     "host": Kind("a str", (str,), is_optional=False),
     "port": Kind("a whole number", (int,), is_optional=False),
     "slots": Kind("a whole number", (int,)),
+    "max_tasks": Kind("a whole number", (int,), is_optional=False),
+    "max_clip_bytes": Kind("a whole number", (int,), is_optional=False),
+    "max_connections": Kind("a whole number", (int,), is_optional=False),
     "seed": Kind("a whole number or a str", (int, str)),
     "wall": Kind("a function that returns Unix time", has=("__call__",), is_optional=False),
     "access_keys": Kind("a mapping of access keys to secret keys", (Mapping,), is_optional=False),
@@ -288,6 +292,9 @@ class Settings:
     balance_units: Decimal | None = field(
         default=None, converter=_decimal, validator=validators.optional(_are_units)
     )
+    max_tasks: int = field(default=MAX_TASKS, validator=[_kind, validators.ge(1)])
+    max_clip_bytes: int = field(default=MAX_CLIP_BYTES, validator=[_kind, validators.ge(1)])
+    max_connections: int = field(default=MAX_CONNECTIONS, validator=[_kind, validators.ge(1)])
     seed: int | None = field(default=None, validator=_kind)
     wall: Callable[[], float] = field(default=time.time, validator=_kind, repr=False)
 

@@ -45,10 +45,13 @@ class Clip:
     _waiting: list[Callable[[], None]] = field(factory=list, init=False)
 
     async def read(self) -> bytes:
-        """The video; empty: there is none."""
+        """The video; empty: there is none, or it had to make room for newer ones."""
         if isinstance(self.content, bytes):
             return self.content
-        return await asyncio.to_thread(self.content.read_bytes)
+        try:
+            return await asyncio.to_thread(self.content.read_bytes)
+        except FileNotFoundError:
+            return b""
 
     def when_ready(self, call: Callable[[], None]) -> None:
         """Call back once; at once if it is ready already."""
@@ -163,6 +166,9 @@ class Tasks:
     _ends: list[tuple[float, str]] = field(factory=list, init=False)
     _without_clip: set[str] = field(factory=set, init=False)
 
+    def __len__(self) -> int:
+        return len(self._in_order)
+
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._by_id
 
@@ -172,6 +178,21 @@ class Tasks:
         if task.order.external_task_id is not None:
             self._by_external_id[task.order.external_task_id] = task
         heapq.heappush(self._ends, (task.life.ends_s, task.task_id))
+
+    def drop_oldest_finished(self, now_s: float) -> None:
+        """Forget one task, as Kling does after 30 days. Its external id is new again."""
+        self.unfinished(now_s)  # whoever is finished has left the heap
+        for place, task in enumerate(self._in_order):
+            if task.finished_s <= now_s:
+                del self._in_order[place]
+                self._forget(task)
+                return
+
+    def _forget(self, task: Task) -> None:
+        del self._by_id[task.task_id]
+        name = task.order.external_task_id
+        if name is not None and self._by_external_id.get(name) is task:
+            del self._by_external_id[name]
 
     def get(self, task_id: str) -> Task | None:
         return self._by_id.get(task_id)

@@ -1,0 +1,12 @@
+"""How much an emulator holds if it is told nothing else. Choices, all of them."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_CLIP_BYTES", "MAX_CONNECTIONS", "MAX_TASKS"]
+
+# Kling clears results after 30 days, whatever their number (K1 effects page, 2026-09).
+MAX_TASKS = 100_000
+MAX_CLIP_BYTES = 2 * 2**30
+
+# A process may usually have 1024 descriptors open; some are for clips, callbacks and renderers.
+MAX_CONNECTIONS = 960
