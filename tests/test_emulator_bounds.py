@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -175,8 +176,8 @@ async def test_a_head_that_trickles_in_ends_the_connection_as_soon() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_body_that_waits_for_its_turn_is_given_up_in_time_too() -> None:
-    """Fault 95: sixty half-sent large bodies are all gone after the time of one."""
+async def test_a_body_that_waits_for_its_turn_is_given_up_too() -> None:
+    """Fault 95: of sixty half-sent large bodies, three times sixteen get a turn of two minutes."""
     loop = asyncio.get_running_loop()
     large = ["Content-Type: application/json", "Content-Length: 20000000"]
     async with Emulator(clips=Clips.STOCK) as emulator, AsyncExitStack() as exits:
@@ -184,9 +185,9 @@ async def test_a_body_that_waits_for_its_turn_is_given_up_in_time_too() -> None:
         callers = [await exits.enter_async_context(connected(emulator)) for _ in range(60)]
         for _, writer in callers:
             writer.write(head(emulator, "POST", *large) + b"{")
-        for reader, _ in callers:
-            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
-        assert 115 < loop.time() - start_s < 130
+        statuses = Counter([(await reader.readline())[9:12] for reader, _ in callers])
+        assert statuses == {b"408": 48, b"429": 12}
+        assert 350 < loop.time() - start_s < 370
         assert emulator.ledger.total == 0
 
 

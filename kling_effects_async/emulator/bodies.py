@@ -6,7 +6,8 @@ aiohttp holds a body back until it is asked for, so a caller who waits here cost
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -22,9 +23,10 @@ BODY_LIMIT_BYTES = 32 * 2**20
 _LARGE_BODY_BYTES = 2**18
 _LARGE_AT_A_TIME = 16
 
-# A sender that takes longer, its wait for a turn included, is given up, and its place is free
-# again. Choices, all three.
+# A sender that takes longer is given up, and its place is free again; so is one who waits longer
+# for its turn, as long as aiohttp's client waits for an answer. Choices, all four.
 _LONGEST_S = 120.0
+_LONGEST_WAIT_S = 300.0
 
 BODIES = web.AppKey("bodies", asyncio.Semaphore)
 
@@ -37,20 +39,34 @@ async def read_body(request: web.Request) -> bytes:
     """The whole body.
 
     Raises:
-        RefusedError: 1200, with HTTP 413 if it is too large, and 408 if it does not come.
+        RefusedError: 1200, with HTTP 413 if it is too large, and 408 if it does not come; 1302 if
+            its turn does not come.
     """
+    length = request.content_length
+    if length is not None and length < _LARGE_BODY_BYTES:
+        return await _read(request)
+    async with _turn(request.app[BODIES]):
+        return await _read(request)
+
+
+@asynccontextmanager
+async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_LONGEST_S), _turn_for(request):
+        async with asyncio.timeout(_LONGEST_WAIT_S):
+            await turns.acquire()
+    except TimeoutError:
+        raise RefusedError(1302, "too many large request bodies at a time") from None
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(_LONGEST_S):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise RefusedError(1200, "the request body is too large", status=413) from None
     except TimeoutError:
         raise RefusedError(1200, "the request body did not come", status=408) from None
-
-
-def _turn_for(request: web.Request) -> AbstractAsyncContextManager[None]:
-    length = request.content_length
-    if length is not None and length < _LARGE_BODY_BYTES:
-        return nullcontext()
-    turns: asyncio.Semaphore = request.app[BODIES]
-    return turns
