@@ -63,7 +63,7 @@ class PollPolicy:
         deadline_s: how long one wait lasts at most, a hung request included. The task goes on.
         shortest_s, ceiling_s: bounds of the pause between two questions about one task.
         trouble_span_s: how long questions may fail without a break before a wait gives up. A
-            span, not a count: what ends a wait is an outage, not a burst.
+            span, not a count: what ends a wait is an outage, not a burst. The task goes on.
         not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
         attached_grace_s: the same for a task that was attached to, while neither the service nor
             the journal has ever told of it; never longer than ``not_found_grace_s``.

@@ -86,7 +86,8 @@ class EffectTask:
             TaskTimeoutError: the policy's deadline passed; the task goes on, ``attach`` later.
             TaskNotFoundError: the service does not know the task, after some grace.
             ResultMissingError: it succeeded without a video; ``refresh`` later.
-            TransportError, ReplyError, ApiError: asking failed for longer than the policy allows.
+            TransportError, ReplyError, ApiError: asking failed for longer than the policy allows;
+                it is the latest failure. The task goes on, ``attach`` later.
             ClientClosedError: the client was closed meanwhile.
             JournalError: it was attached to, and the journal cannot be read.
         """

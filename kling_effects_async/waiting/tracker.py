@@ -8,7 +8,8 @@ task. Where the service lists tasks and more than a few are due, one page answer
 end any time now stands in a row for the next page, and costs nothing more until it comes.
 
 What ends a wait without an end of the task: the policy's deadline, a span of trouble without a
-break, an answer that no patience will change, and the closing of the client.
+break, an answer that no patience will change, and the closing of the client. ``failures.py`` has
+what a failure does, and when no question may start because the service answers nobody.
 """
 
 from __future__ import annotations
