@@ -198,7 +198,7 @@ async def test_its_account_and_answers_can_be_chosen(tmp_path: Path) -> None:
         (["--api-key="], "--api-key must hold at least one key"),
         (["--access-key=my-access-key"], "--access-key and --secret-key only work together"),
         (["--secret-key=sentinel"], "--access-key and --secret-key only work together"),
-        (["--access-key=my-access-key", "--secret-key=sentinel"], "at least 32 bytes"),
+        (["--access-key=my-access-key", "--secret-key=sentinel-key"], "at least 32 bytes"),
         (["--webhook-secret=sentinel!"], "--webhook-secret must be whsec_ and base64"),
     ],
 )
