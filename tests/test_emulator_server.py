@@ -109,7 +109,7 @@ def test_an_impossible_setting_is_refused_when_made(options: dict[str, Any]) -> 
 
 def test_a_refused_secret_is_not_repeated() -> None:
     with pytest.raises(ValueError, match="32 bytes") as refused:
-        Emulator(access_keys={"sentinel-access": "sentinel-secret"})
+        Emulator(access_keys={"sentinel-key": "sentinel-secret-key"})
     assert "sentinel" not in str(refused.value)
 
 

@@ -14,9 +14,8 @@ from typing import Any, TypeAlias
 
 from attrs import Attribute, converters, field, frozen, validators
 
-from kling_effects_async.arguments import Kind, check_arguments
+from kling_effects_async.arguments import Kind, check_arguments, key_problem
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
-from kling_effects_async.settings import key_problem
 
 __all__ = [
     "Clips",
