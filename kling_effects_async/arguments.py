@@ -107,10 +107,9 @@ def as_units(argument: str, value: object) -> Decimal | None:
 # ("video", "0", "task_status"), messages would lose that word, and say by it what the key is.
 # Real keys are long and random: 32 letters and digits in Kling's pair, some 50 behind a gateway's
 # sk-. So only what is short is looked at. Source: public records of live calls, 2026.
-_FEWEST = 8
 _LONG = 20
 _PLAIN_WORD = re.compile(
-    r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[a-z]+[0-9][a-z]+"  # image2video
+    r"[aAiI]|[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+|[a-z]+[0-9][a-z]+"  # image2video
     r"|[a-z0-9:/._-]*[:/._][a-z0-9:/._-]*"  # of addresses, and members such as task_status
     r"|[A-Za-z]+(?:-[A-Za-z]+|-v?[0-9]{1,2})+"  # Content-Type, kling-v1-6
 )
@@ -125,16 +124,14 @@ def key_problem(key: str) -> str | None:
         return "must be the key alone: no spaces, quotes, line breaks or 'Bearer' with it"
     if _is_a_word(key):
         return (
-            f"is a word or a number, and no key: a key has {_FEWEST} characters or more, "
-            "with letters and digits in no order, such as sk-..., api-key-kling-... or "
-            "the 32 characters of Kling's pair. Copy it whole from the service's page of keys"
+            "is a word or a number, and no key: a key is letters and digits in no order, such as "
+            "sk-..., api-key-kling-... or the 32 characters of Kling's pair. Copy it whole from "
+            "the service's page of keys"
         )
     return None
 
 
 def _is_a_word(key: str) -> bool:
     """Whether it may well stand in an answer or an address, and mean something else there."""
-    if len(key) < _FEWEST:
-        return True
     is_plain = len(key) < _LONG and _PLAIN_WORD.fullmatch(key)
     return bool(is_plain) and not _NAMED_KEY.fullmatch(key)

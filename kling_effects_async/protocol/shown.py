@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _LONGEST = {"code": 80, "raw_status": 80, "request_id": 200}
 _LONGEST_TEXT = 2_000
+# What is shorter is no secret, but would be found in every word.
+_SHORTEST = 4
 # One line each: with a line break in it, an id could pass for a line of the log.
 _ONE_LINE = frozenset(_LONGEST)
 
@@ -35,7 +37,7 @@ def _any_of(secrets: Iterable[str]) -> re.Pattern[str]:
     spelled = {
         form for each in secrets for form in (each, quote(each, safe=""), each.replace("/", "\\/"))
     }
-    longest_first = sorted(spelled - {""}, key=len, reverse=True)
+    longest_first = sorted((s for s in spelled if len(s) >= _SHORTEST), key=len, reverse=True)
     # Headers are written in lower case by some. With no secret, a pattern that never matches.
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
 
