@@ -159,15 +159,15 @@ async def test_a_scene_nobody_paid_for_yet_is_expected_to_cost_three_and_a_half(
 
 async def test_the_dearest_of_a_scenes_last_twenty_is_expected(store: JobStore) -> None:
     await bring(store, "long ago", *SUCCEEDED, units="99")
-    await bring(store, "dearest", *SUCCEEDED, units="5")
+    await bring(store, "dearest", *SUCCEEDED, units="10")
     for number in range(19):
-        await bring(store, f"{number}", *SUCCEEDED, units="1")
+        await bring(store, f"{number}", *SUCCEEDED, units="9")
     await bring(store, "failed", *ACCEPTED, JobState.FAILED, units="50")
     await bring(store, "other scene", *SUCCEEDED, units="60", scene="hug")
-    assert await store.typical_units(ACCOUNT, "squish") == 5
+    assert await store.typical_units(ACCOUNT, "squish") == 10
     taken = (await store.committed(ACCOUNT)).total
-    assert not await fits(store, "a", str(taken + Decimal("4.9")))
-    assert await fits(store, "a", str(taken + 5))
+    assert not await fits(store, "a", str(taken + Decimal("9.9")))
+    assert await fits(store, "a", str(taken + 10))
 
 
 async def test_the_error_says_what_is_spent_running_in_doubt_and_expected(store: JobStore) -> None:

@@ -86,6 +86,19 @@ class Change:
         return {name: text for name, text in self.news.items() if text is not None}
 
 
+def _typical(account: str, scene: str) -> str:
+    """The highest cost of the scene's last successes, as SQL."""
+    return (
+        "(SELECT units FROM (SELECT recent.units FROM jobs AS recent "
+        f"WHERE recent.account = {account} AND recent.scene = {scene} "
+        "AND recent.units IS NOT NULL AND recent.state IN ('succeeded', 'downloaded') "
+        f"ORDER BY recent.id DESC LIMIT {TYPICAL_OF}) ORDER BY CAST(units AS REAL) DESC LIMIT 1)"
+    )
+
+
+# What one more task of a row's scene is likely to cost.
+_EXPECTED = f"coalesce({_typical('jobs.account', 'jobs.scene')}, '{expected_cost(None)}')"
+
 # The statements leave out what is None, and have no RETURNING: each None costs Python's sqlite3 a
 # search for an adapter, and RETURNING a temporary table. A trigger writes the history.
 
@@ -105,7 +118,10 @@ def _update(names: tuple[str, ...], to: JobState, *, is_step: bool) -> str:
     before = [held for held in JobState if to in FOLLOWERS[held]] if is_step else [to]
     news = [f"{name} = ?" for name in names]
     step = [f"state = '{to}'", "steps = steps + 1"] if is_step else []
-    step += ["expected_units = NULL"] if is_step and to in FREE else []
+    if is_step and to in FREE:
+        step.append("expected_units = NULL")
+    if is_step and to is JobState.SUBMITTING:
+        step.append(f"expected_units = {_EXPECTED}")
     # A task id is never replaced: there would be a second paid task, and nobody to ask for the
     # first. Its value comes last among the parameters once more.
     same_task = " AND (task_id IS NULL OR task_id = ?)" if "task_id" in names else ""
@@ -184,7 +200,10 @@ def move(
         JournalError: the table does not allow it, there is no such job, or it has another task.
         BudgetExceededError: its submit could pass the limit.
     """
-    change = _with_cost(connection, account, external_task_id, change)
+    if change.to is JobState.SUBMITTING and change.budget_units is not None:
+        _check_submit(connection, account, external_task_id, change.budget_units)
+    if change.to is JobState.PLANNED and not change.is_absent:
+        change = _with_earlier_cost(connection, account, external_task_id, change)
     is_moved = _write(connection, account, external_task_id, change, is_step=True) or _write(
         connection, account, external_task_id, change, is_step=False
     )
@@ -192,27 +211,29 @@ def move(
         raise _refusal(_held(connection, account, external_task_id), change)
 
 
-def _with_cost(
-    connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
-) -> Change:
-    """The change, and what it does to the budget: a submit takes its part of it."""
-    if change.to not in (JobState.SUBMITTING, JobState.PLANNED):
-        return change
+def _check_submit(
+    connection: sqlite3.Connection, account: str, external_task_id: str, limit: Decimal
+) -> None:
     row = connection.execute(
-        f"SELECT state, scene, expected_units, earlier_units FROM jobs WHERE {_THIS}",
+        f"SELECT scene, {_EXPECTED} FROM jobs WHERE {_THIS} AND state = 'planned'",
         (external_task_id, account),
     ).fetchone()
-    match change.to, row:
-        case JobState.SUBMITTING, ("planned", scene, _, _):
-            expected = expected_cost(typical_units(connection, account, scene))
-            if change.budget_units is not None:
-                taken = committed(connection, account)
-                check_budget(scene, taken, expected, change.budget_units)
-            return evolve(change, news={**change.news, "expected_units": str(expected)})
-        case JobState.PLANNED, ("ambiguous", _, str(lost), earlier) if not change.is_absent:
-            units = Decimal(lost) + Decimal(earlier or 0)
-            return evolve(change, news={**change.news, "earlier_units": str(units)})
-    return change
+    if row is not None:  # otherwise the move says what is wrong
+        check_budget(row[0], committed(connection, account), Decimal(row[1]), limit)
+
+
+def _with_earlier_cost(
+    connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
+) -> Change:
+    """The change that also keeps what a submit in doubt may cost, as another one may follow."""
+    row = connection.execute(
+        f"SELECT expected_units, earlier_units FROM jobs WHERE {_THIS} AND state = 'ambiguous'",
+        (external_task_id, account),
+    ).fetchone()
+    if row is None or row[0] is None:
+        return change
+    units = sum((Decimal(text) for text in row if text is not None), Decimal(0))
+    return evolve(change, news={**change.news, "earlier_units": str(units)})
 
 
 def _write(
@@ -350,12 +371,8 @@ def committed(connection: sqlite3.Connection, account: str) -> Committed:
 
 def typical_units(connection: sqlite3.Connection, account: str, scene: str) -> Decimal | None:
     """The highest cost of the scene's last successes: a budget should err on the safe side."""
-    rows = connection.execute(
-        "SELECT units FROM jobs WHERE account = ? AND scene = ? AND units IS NOT NULL "
-        f"AND state IN ('succeeded', 'downloaded') ORDER BY id DESC LIMIT {TYPICAL_OF}",
-        (account, scene),
-    )
-    return max((units_of(units) for (units,) in rows), default=None)
+    (units,) = connection.execute(f"SELECT {_typical('?', '?')}", (account, scene)).fetchone()
+    return None if units is None else units_of(units)
 
 
 def memo(connection: sqlite3.Connection, kind: str, key: str) -> str | None:

@@ -88,27 +88,19 @@ _COSTS = """
         INSERT INTO costs VALUES (new.account, new.cost_kind, new.cost, 1)
             ON CONFLICT DO UPDATE SET jobs = jobs + 1;
     END;
-    CREATE TRIGGER cost_before AFTER UPDATE ON jobs
-        WHEN old.cost IS NOT NULL AND (old.account, old.cost_kind, old.cost)
-            IS NOT (new.account, new.cost_kind, new.cost) BEGIN
+    CREATE TRIGGER cost_of_changed AFTER UPDATE ON jobs
+        WHEN (old.cost, old.cost_kind, old.account) IS NOT (new.cost, new.cost_kind, new.account)
+    BEGIN
         UPDATE costs SET jobs = jobs - 1
             WHERE account = old.account AND kind = old.cost_kind AND units = old.cost;
-    END;
-    CREATE TRIGGER cost_after AFTER UPDATE ON jobs
-        WHEN new.cost IS NOT NULL AND (old.account, old.cost_kind, old.cost)
-            IS NOT (new.account, new.cost_kind, new.cost) BEGIN
-        INSERT INTO costs VALUES (new.account, new.cost_kind, new.cost, 1)
+        INSERT INTO costs SELECT new.account, new.cost_kind, new.cost, 1 WHERE new.cost IS NOT NULL
             ON CONFLICT DO UPDATE SET jobs = jobs + 1;
     END;
-    CREATE TRIGGER earlier_cost_before AFTER UPDATE OF account, earlier_units ON jobs
-        WHEN old.earlier_units IS NOT NULL BEGIN
+    CREATE TRIGGER cost_of_earlier AFTER UPDATE OF account, earlier_units ON jobs BEGIN
         UPDATE costs SET jobs = jobs - 1
             WHERE account = old.account AND kind = 'untold' AND units = old.earlier_units;
-    END;
-    CREATE TRIGGER earlier_cost_after AFTER UPDATE OF account, earlier_units ON jobs
-        WHEN new.earlier_units IS NOT NULL BEGIN
-        INSERT INTO costs VALUES (new.account, 'untold', new.earlier_units, 1)
-            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+        INSERT INTO costs SELECT new.account, 'untold', new.earlier_units, 1
+            WHERE new.earlier_units IS NOT NULL ON CONFLICT DO UPDATE SET jobs = jobs + 1;
     END;
 """
 
