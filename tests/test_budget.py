@@ -301,7 +301,13 @@ async def killed(emulator: Emulator, journal: Path, way: str) -> None:
 async def test_what_a_killed_process_may_have_paid_counts(tmp_path: Path, way: str) -> None:
     """Fault 86: the sum is right after SIGKILL, wherever it hits."""
     journal = tmp_path / "jobs.db"
-    async with Emulator(clips=Clips.STOCK, speed=600, task_seconds=60.0, units="3") as emulator:
+    async with Emulator(
+        clips=Clips.STOCK,
+        speed=600,
+        task_seconds=60.0,
+        units="3",
+        bearer_keys=["emulator-key"],
+    ) as emulator:
         if way == "by_post":
             emulator.fail_next(Fault.silence(accepted=True))
         await killed(emulator, journal, way)

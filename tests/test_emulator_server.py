@@ -46,7 +46,7 @@ async def test_an_emulator_has_a_key_of_its_own_unless_it_is_given_one() -> None
             refused = await caller.submit()
         assert (refused.status, refused.json["code"]) == (401, 1002)
         assert second.ledger.total == 0
-    assert Emulator(bearer_keys=["mine", "old"]).api_key == "mine"
+    assert Emulator(bearer_keys=["new-key", "old-key"]).api_key == "new-key"
 
 
 async def test_two_emulators_may_run_side_by_side() -> None:

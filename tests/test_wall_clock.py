@@ -141,7 +141,7 @@ class Official:
 
     def client(self, journal: Path) -> EffectsClient:
         return EffectsClient(
-            AccessKeys("key", SECRET),
+            AccessKeys("access-key", SECRET),
             service=Service.official(base_url=str(self.server.make_url("").origin())),
             clock=self.wall,
             journal=journal,

@@ -32,7 +32,9 @@ QUICK: dict[str, Any] = {"poll": PollPolicy(shortest_s=0.05)}
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
-    async with Emulator(clips=Clips.STOCK, speed=600, task_seconds=60.0) as running:
+    async with Emulator(
+        clips=Clips.STOCK, speed=600, task_seconds=60.0, bearer_keys=["emulator-key"]
+    ) as running:
         yield running
 
 
