@@ -17,6 +17,7 @@ from kling_effects_async import (
     DownloadError,
     EffectsClient,
     KlingEffectsError,
+    NetworkError,
     ProxyError,
     RetryPolicy,
     Service,
@@ -315,10 +316,9 @@ async def test_the_proxy_of_a_callers_own_session_that_hangs_up_is_told_as_well(
     assert not any(secret in told for secret in ("someone", "topsecret"))
 
 
-async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
-    proxy: ProxyServer,
-) -> None:
-    """Fault 7: only what was cut before the first byte of a body surely did not arrive."""
+@pytest.fixture
+async def absent() -> AsyncIterator[Service]:
+    """A service that takes each request in, and hangs up."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -327,16 +327,31 @@ async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    service = Service.gateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    client = EffectsClient(BearerToken("test-key"), service=service, proxy=proxy.url, retry=ONE_TRY)
+    yield Service.gateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    server.close()
+
+
+async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
+    proxy: ProxyServer, absent: Service
+) -> None:
+    """Fault 7: only what was cut before the first byte of a body surely did not arrive."""
+    client = EffectsClient(BearerToken("k"), service=absent, proxy=proxy.url, retry=ONE_TRY)
     async with client:
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH)
         with pytest.raises(ProxyError) as caught:
             await client.list_tasks()
-    server.close()
     assert (caught.value.sent, caught.value.retryable) == (True, True)
     assert [asked.method for asked in proxy.asked].count("POST") == 1
+
+
+async def test_a_service_that_hangs_up_where_there_is_no_proxy_is_no_proxy_error(
+    absent: Service,
+) -> None:
+    """Fault 66."""
+    async with EffectsClient(BearerToken("k"), service=absent, retry=ONE_TRY) as client:
+        with pytest.raises(NetworkError, match="the connection to gateway"):
+            await client.list_tasks()
 
 
 @pytest.mark.looptime
