@@ -18,6 +18,7 @@ from kling_effects_async import (
     JobState,
     Journal,
     KlingEffectsError,
+    NetworkError,
     ReplyError,
     RequestTimeoutError,
     RetryPolicy,
@@ -165,6 +166,38 @@ async def warmed_up(client: EffectsClient) -> None:
     """What is imported at the first request is no part of an answer."""
     with pytest.raises(KlingEffectsError):
         await client.list_tasks()
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip", "gzip, gzip"])
+async def test_an_answer_that_cannot_be_unpacked_is_an_error_of_ours(
+    host: Host, encoding: str
+) -> None:
+    """Fault 43: also where it is packed in a way that nobody asked for."""
+    host.answer = sends(b"\x00" * 1000, **{"Content-Encoding": encoding})
+    async with host.client() as client:
+        with pytest.raises(KlingEffectsError):
+            await client.list_tasks()
+
+
+async def test_a_head_of_200_kilobytes_breaks_the_connection_and_is_no_400() -> None:
+    """Fault 43: the library under ours calls it a bad request, which nobody said."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = [b"HTTP/1.1 200 OK", b"Content-Length: 2", b"X-A: " + b"y" * 200_000, b"", b"{}"]
+        writer.write(b"\r\n".join(head))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    service = Service.gateway(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    once = RetryPolicy(attempts=1)
+    async with EffectsClient(BearerToken("sk-key"), service=service, retry=once) as client:
+        with pytest.raises(NetworkError) as caught:
+            await client.list_tasks()
+        with pytest.raises(SubmissionUncertainError):
+            await client.submit(SQUISH)
+    server.close()
+    assert caught.value.sent
 
 
 async def test_a_submit_that_is_answered_with_too_much_is_in_doubt(
