@@ -335,7 +335,7 @@ async def test_a_service_that_hangs_up_behind_a_proxy_may_have_the_submit(
     proxy: ProxyServer, absent: Service
 ) -> None:
     """Fault 7: only what was cut before the first byte of a body surely did not arrive."""
-    client = EffectsClient(BearerToken("k"), service=absent, proxy=proxy.url, retry=ONE_TRY)
+    client = EffectsClient(BearerToken("test-key"), service=absent, proxy=proxy.url, retry=ONE_TRY)
     async with client:
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH)
@@ -349,7 +349,7 @@ async def test_a_service_that_hangs_up_where_there_is_no_proxy_is_no_proxy_error
     absent: Service,
 ) -> None:
     """Fault 66."""
-    async with EffectsClient(BearerToken("k"), service=absent, retry=ONE_TRY) as client:
+    async with EffectsClient(BearerToken("test-key"), service=absent, retry=ONE_TRY) as client:
         with pytest.raises(NetworkError, match="the connection to gateway"):
             await client.list_tasks()
 

@@ -93,6 +93,11 @@ def is_made_here(external_task_id: str) -> bool:
     return _MADE_HERE.fullmatch(external_task_id) is not None
 
 
+def is_random(external_task_id: str) -> bool:
+    """Whether the id was drawn at random for one submit, so that nobody else can have used it."""
+    return external_task_id.startswith("kea-")
+
+
 def effect_of(job: Job) -> Effect | None:
     """The effect again; ``None`` where an image was given as bytes, which are not written down.
 

@@ -47,7 +47,7 @@ from kling_effects_async.spending.attempts import Attempts
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import UNSETTLED, Job, JobState
 from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
-from kling_effects_async.spending.plan import is_made_here
+from kling_effects_async.spending.plan import is_made_here, is_random
 from kling_effects_async.spending.settling import Finder
 from kling_effects_async.spending.slots import Place, Slots
 from kling_effects_async.spending.store import JobStore
@@ -164,7 +164,7 @@ class Submitter:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
             if job.state in _HAS_TASK:
                 return job
-            if found is None and self._looks_first:
+            if found is None and self._looks_first(job):
                 found = await self._finder.look(job)
             return await (
                 self._send(job, request) if found is None else self._take_over(job, found)
@@ -341,9 +341,10 @@ class Submitter:
 
     # -- whose task it is
 
-    @property
-    def _looks_first(self) -> bool:
-        return self._policy.look_first or self._store.misses_rows
+    def _looks_first(self, job: Job) -> bool:
+        """Whether an earlier submit of the job may be written down nowhere."""
+        is_drawn_now = is_random(job.external_task_id) and not job.was_sent
+        return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
 
     async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
         """Refuse to believe an answer about another job's task.
