@@ -16,7 +16,7 @@ from kling_effects_async.errors import JournalDamagedError
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job
 
-__all__ = ["derived_id", "effect_of", "image_hashes_of", "is_made_here", "planned"]
+__all__ = ["derived_id", "effect_of", "image_hashes_of", "is_made_here", "is_random", "planned"]
 
 
 # An id that was drawn at random here, or made from an effect's content. Nobody else has the first,
