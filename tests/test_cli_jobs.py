@@ -846,10 +846,10 @@ async def test_a_first_ctrl_c_lets_what_was_sent_come_to_its_answer(db: Path) ->
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 async def test_a_second_ctrl_c_leaves_at_once_and_the_journal_is_right(db: Path) -> None:
-    """Fault 34: twice: leave now."""
+    """Fault 34: twice: leave now, and do not wait for the answer, which is soon to come."""
     async with emulator() as at:
         await write(db, "order-1", JobState.PLANNED, account=account_at(at))
-        at.fail_next(Fault.silence(accepted=True))
+        at.fail_next(Fault.late(8))  # within the ten seconds after the first
         process = await resuming(at, db)
         await acceptance(at)
         process.send_signal(signal.SIGINT)

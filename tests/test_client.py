@@ -31,6 +31,7 @@ from kling_effects_async import (
     SettingsError,
     SingleImageEffect,
     SubmissionUncertainError,
+    SubmitPolicy,
     TaskFailedError,
     TaskNotFoundError,
     TaskStatus,
@@ -349,6 +350,45 @@ async def test_a_list_that_does_not_show_the_task_proves_nothing() -> None:
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH, external_task_id="order-42")
         assert emulator.requests["submit"] == 2
+
+
+@pytest.mark.looptime
+async def test_a_run_that_is_cancelled_says_which_task_goes_on(client: EffectsClient) -> None:
+    """Fault 33: the task stays; says how to resume."""
+    notes: list[str] = []
+
+    async def run() -> None:
+        try:
+            await client.run(SQUISH, external_task_id="order-42")
+        except asyncio.CancelledError as cancelled:
+            notes.extend(cancelled.__notes__)
+            raise
+
+    task = await client.submit(SQUISH, external_task_id="order-42")
+    running = asyncio.ensure_future(run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert notes == [f"task {task.id} goes on at the service: attach({task.id!r})"]
+    assert (await client.attach(task.id)).task_id == task.id
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", ["order-42", None])
+async def test_a_submit_that_is_cancelled_while_the_client_is_left_ends_as_cancelled(
+    emulator: Emulator, name: str | None
+) -> None:
+    """Fault 32: CancelledError goes on; asyncio.timeout and task groups rely on it."""
+    emulator.fail_next(Fault.silence(accepted=True))
+    async with emulator.client(submit=SubmitPolicy(cancel_grace_s=0.3)) as leaving:
+        submit = asyncio.ensure_future(leaving.submit(SQUISH, external_task_id=name))
+        await asyncio.sleep(0.3)
+        submit.cancel()
+        await asyncio.sleep(0.05)
+    await asyncio.wait([submit])
+    assert submit.cancelled()
 
 
 @pytest.mark.looptime
