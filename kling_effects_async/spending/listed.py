@@ -18,8 +18,8 @@ __all__ = ["PAGES_AT_MOST", "PAGE_SIZE", "PageReader", "find_listed", "listed_by
 PAGE_SIZE = 500
 # 10,000 tasks: more than an account of 20 slots makes in a day.
 PAGES_AT_MOST = 20
-# A service's clock may be off by so much.
-_CLOCKS_DIFFER = timedelta(hours=1)
+# A service's clock may be off, or tell its local time for UTC.
+_CLOCKS_DIFFER = timedelta(days=1)
 
 PageReader: TypeAlias = Callable[[int, int], Awaitable[TaskPage]]
 
