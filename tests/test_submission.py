@@ -53,7 +53,7 @@ from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
 from kling_effects_async.images import image_hash
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.job import JobState
+from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.plan import planned
 from kling_effects_async.spending.store import MemoryStore
@@ -432,6 +432,27 @@ async def test_an_answer_without_an_external_id_is_believed_where_its_task_is_ne
     wire = Wire(post, service.look_up, bench.accepted)
     job = await Bench(service, bench.store, wire=wire).submit("a")
     assert (job.task_id, service.lookups) == ("t0", [])
+
+
+class UnreadableStore(MemoryStore):
+    """A journal on a disk that cannot be read any more."""
+
+    async def find(self, name: str) -> list[Job]:
+        raise JournalError(f"cannot read what there is of {name}")
+
+
+@pytest.mark.looptime
+async def test_a_journal_that_cannot_be_read_makes_no_refusal_of_an_acceptance() -> None:
+    """Fault 89: the service took the submit, whoever else may have its task by the journal."""
+    service = PaidService()
+
+    async def post(request: Request) -> TaskSnapshot:
+        return evolve(await service.post(request), external_task_id=None)
+
+    bench = Bench(service)
+    wire = Wire(post, service.look_up, bench.accepted)
+    job = await Bench(service, UnreadableStore(), wire=wire).submit("a")
+    assert (job.state, job.task_id) == (JobState.ACCEPTED, "t0")
 
 
 @pytest.mark.looptime

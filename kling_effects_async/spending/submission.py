@@ -352,16 +352,20 @@ class Submitter:
         Raises:
             ReplyError: it is of another one, so nobody knows what became of this submit.
         """
-        name = snapshot.external_task_id
-        if name is None:  # some services do not repeat it
-            held = await self._store.find(snapshot.task_id)
-            names = [other.external_task_id for other in held if other.task_id == snapshot.task_id]
-            name = names[0] if names else job.external_task_id
-        if name != job.external_task_id:
+        name = snapshot.external_task_id or await self._known_as(snapshot.task_id)
+        if name not in (None, job.external_task_id):
             raise ReplyError(
                 f"the service answered with another job's task {snapshot.task_id} ({name!r})",
                 request_id=snapshot.request_id,
             )
+
+    async def _known_as(self, task_id: str) -> str | None:
+        """The external id of the job that has the task already, for services that repeat none."""
+        with suppress(JournalError):  # the answer is about a submit that was accepted
+            for held in await self._store.find(task_id):
+                if held.task_id == task_id:
+                    return held.external_task_id
+        return None
 
     async def _take_over(self, job: Job, found: TaskSnapshot) -> Job:
         """Take a task that was there before for the job's.
