@@ -245,6 +245,7 @@ DAMAGES = [
     "units = 'three'",
     "message = CAST(x'ff41' AS TEXT)",
     "external_task_id = CAST(x'ff41' AS TEXT)",
+    "expected_units = 'three'",
 ]
 
 
@@ -272,6 +273,18 @@ async def test_a_damaged_row_is_found_when_the_journal_is_opened(path: Path, dam
         connection.execute(f"UPDATE jobs SET {damage}")
     with pytest.raises(JournalDamagedError, match="moved aside"):
         await Journal(path).open()
+
+
+async def test_a_damaged_cost_is_a_damaged_journal_for_whoever_counts_with_it(path: Path) -> None:
+    """Fault 88: never an ``InvalidOperation``."""
+    async with Journal(path) as journal:
+        await journal.add(a_job("a"))
+        for state in (JobState.SUBMITTING, JobState.AMBIGUOUS):
+            await journal.move(ACCOUNT, "a", state)
+        with database(path) as connection:
+            connection.execute("UPDATE jobs SET expected_units = 'three'")
+        with pytest.raises(JournalDamagedError):
+            await journal.move(ACCOUNT, "a", JobState.PLANNED)
 
 
 async def test_damaged_sums_and_histories_are_a_damaged_journal_too(path: Path) -> None:

@@ -219,7 +219,7 @@ def _check_submit(
         (external_task_id, account),
     ).fetchone()
     if row is not None:  # otherwise the move says what is wrong
-        check_budget(row[0], committed(connection, account), Decimal(row[1]), limit)
+        check_budget(row[0], committed(connection, account), units_of(row[1]), limit)
 
 
 def _with_earlier_cost(
@@ -232,7 +232,7 @@ def _with_earlier_cost(
     ).fetchone()
     if row is None or row[0] is None:
         return change
-    units = sum((Decimal(text) for text in row if text is not None), Decimal(0))
+    units = sum((units_of(text) for text in row if text is not None), Decimal(0))
     return evolve(change, news={**change.news, "earlier_units": str(units)})
 
 
