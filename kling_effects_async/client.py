@@ -39,6 +39,7 @@ from kling_effects_async.settings import (
     default_service,
 )
 from kling_effects_async.spending.account import account_name
+from kling_effects_async.spending.plan import random_id
 from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.clock import Clock, SystemClock
@@ -276,8 +277,7 @@ class EffectsClient:
         """
         engine = self._engine()
         is_named = external_task_id is not None
-        random_id = f"kea-{os.urandom(16).hex()}"
-        id_or_random = random_id if external_task_id is None else external_task_id
+        id_or_random = random_id() if external_task_id is None else external_task_id
         # Built once for its checks alone: what cannot be sent is refused before anything is read.
         build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))

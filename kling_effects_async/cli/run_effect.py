@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 import warnings
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
@@ -34,7 +33,7 @@ from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.images import image_hash
 from kling_effects_async.protocol.requests import scene_advice
 from kling_effects_async.spending.journal_path import journal_path
-from kling_effects_async.spending.plan import planned
+from kling_effects_async.spending.plan import planned, random_id
 
 __all__ = ["run_effect"]
 
@@ -93,12 +92,11 @@ def _job(order: Order, effect: Effect, settings: Settings | None) -> Job:
     With a journal the same command line has the same id, so that it is the same job.
     """
     is_derived = order.is_repeatable and order.external_task_id is None
-    random_id = f"kea-{uuid.uuid4().hex}"
     return planned(
         effect,
         account="" if settings is None else account_of(settings, order.account),
         service=None if settings is None else settings.service.base_url,
-        external_task_id=None if is_derived else order.external_task_id or random_id,
+        external_task_id=None if is_derived else order.external_task_id or random_id(),
         image_hashes=[image_hash(i) if order.is_repeatable else "" for i in effect.images],
         now=datetime.now(UTC),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,15 @@ from kling_effects_async.errors import JournalDamagedError
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job
 
-__all__ = ["derived_id", "effect_of", "image_hashes_of", "is_made_here", "is_random", "planned"]
+__all__ = [
+    "derived_id",
+    "effect_of",
+    "image_hashes_of",
+    "is_made_here",
+    "is_random",
+    "planned",
+    "random_id",
+]
 
 
 # An id that was drawn at random here, or made from an effect's content. Nobody else has the first,
@@ -93,8 +102,13 @@ def is_made_here(external_task_id: str) -> bool:
     return _MADE_HERE.fullmatch(external_task_id) is not None
 
 
+def random_id() -> str:
+    """An external id for one submit, which nobody else can have used."""
+    return f"kea-{os.urandom(_ID_DIGITS // 2).hex()}"
+
+
 def is_random(external_task_id: str) -> bool:
-    """Whether the id was drawn at random for one submit, so that nobody else can have used it."""
+    """Whether ``random_id`` made it."""
     return external_task_id.startswith("kea-")
 
 
