@@ -102,7 +102,7 @@ async def outcomes(
 ) -> AsyncGenerator[Outcome, None]:
     """See ``EffectsClient.run_many``."""
     slots = (await engine.account()).slots
-    before = await engine.tasks_of_others()
+    earlier = await engine.earlier_tasks()
     target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
     fetching = 0
 
@@ -112,7 +112,7 @@ async def outcomes(
         try:
             plan = await engine.plan(effect, run=run, download_to=target)
             external_task_id = plan.job.external_task_id
-            watch = await engine.submit(plan, found=before.get(external_task_id))
+            watch = await engine.submit(plan, found=earlier.get(external_task_id))
             result = await engine.handle(watch).result()
             path = None
             if folder is not None:
@@ -143,14 +143,14 @@ async def handles(
 ) -> AsyncGenerator[EffectTask | Failed, None]:
     """See ``EffectsClient.submit_many``."""
     slots = (await engine.account()).slots
-    before = await engine.tasks_of_others()
+    earlier = await engine.earlier_tasks()
 
     async def submit(effect: Effect) -> EffectTask | Failed:
         external_task_id = ""
         try:
             plan = await engine.plan(effect, run=run)
             external_task_id = plan.job.external_task_id
-            return engine.handle(await engine.submit(plan, found=before.get(external_task_id)))
+            return engine.handle(await engine.submit(plan, found=earlier.get(external_task_id)))
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
 

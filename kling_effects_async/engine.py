@@ -183,10 +183,15 @@ class Engine:
         if snapshot is not None:
             self.tracker.learn(watch, snapshot)
 
-    async def page(self, number: int, size: int) -> TaskPage:
-        """One page of the account's tasks."""
+    async def page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
+        """One page of the account's tasks.
+
+        Args:
+            may_be_missing: what is no page says that there is no list, and is not asked for again.
+        """
         request = build_list(self._options.service, page=number, page_size=size)
-        page = await self._session.ask(request, partial(read_page, page=number, page_size=size))
+        read = partial(read_page, page=number, page_size=size)
+        page = await self._session.ask(request, read, final=(ReplyError,) if may_be_missing else ())
         self.tracker.service_answered()
         return page
 
@@ -218,26 +223,16 @@ class Engine:
 
     async def _look_up(self, external_task_id: str) -> TaskSnapshot:
         request = build_lookup(self._options.service, external_task_id)
-        answer = await self._session.ask(request, partial(_found_or_not, asked=external_task_id))
-        if isinstance(answer, TaskNotFoundError):
-            raise answer
-        return answer
+        read = partial(read_found, asked=external_task_id)
+        return await self._session.ask(request, read, final=(TaskNotFoundError,))
 
     async def _find_listed(self, job: Job) -> TaskSnapshot | None:
         if self._options.service.lists_tasks is False:
             return None
-        return await find_listed(self._listed, job.external_task_id, since=job.created_at)
+        read_page = partial(self.page, may_be_missing=True)
+        return await find_listed(read_page, job.external_task_id, since=job.created_at)
 
-    async def _listed(self, number: int, size: int) -> TaskPage:
-        """A page, if there is a list; what is no page says at once that there is none."""
-        request = build_list(self._options.service, page=number, page_size=size)
-        read = partial(_page_or_not, number=number, size=size)
-        answer = await self._session.ask(request, read)
-        if isinstance(answer, ReplyError):
-            raise answer
-        return answer
-
-    async def tasks_of_others(self) -> Mapping[str, TaskSnapshot]:
+    async def earlier_tasks(self) -> Mapping[str, TaskSnapshot]:
         """The account's newest tasks by their external ids, where only the service knows them.
 
         Empty with a journal, which knows them too, and where there is no list.
@@ -246,7 +241,7 @@ class Engine:
         if self._options.journal is not None or not has_list:
             return {}
         try:
-            return await listed_by_external_id(self._listed)
+            return await listed_by_external_id(partial(self.page, may_be_missing=True))
         except KlingEffectsError as error:
             self.tracker.pages.failed(error, self._options.clock.monotonic())
             _log.info("what ran before this run is not known, there is no list: %s", error)
@@ -442,21 +437,6 @@ class Engine:
         from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
 
         return await self._exits.enter_async_context(Journal(journal))
-
-
-def _found_or_not(reply: Reply, *, asked: str) -> TaskSnapshot | TaskNotFoundError:
-    """A clear "not found" is an answer, and no reason to ask again."""
-    try:
-        return read_found(reply, asked=asked)
-    except TaskNotFoundError as absent:
-        return absent
-
-
-def _page_or_not(reply: Reply, *, number: int, size: int) -> TaskPage | ReplyError:
-    try:
-        return read_page(reply, page=number, page_size=size)
-    except ReplyError as no_list:
-        return no_list
 
 
 def _is_of(watch: Watch, job: Job) -> bool:

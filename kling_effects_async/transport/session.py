@@ -110,8 +110,17 @@ class Session:
             http, self._http = self._http, None
             await http.close()
 
-    async def ask(self, request: Request, read: Callable[[Reply], T]) -> T:
+    async def ask(
+        self,
+        request: Request,
+        read: Callable[[Reply], T],
+        *,
+        final: tuple[type[KlingEffectsError], ...] = (),
+    ) -> T:
         """Send a repeatable request until an answer can be read, within the policy's bounds.
+
+        Args:
+            final: errors that answer the question, and are no reason to ask again.
 
         Raises:
             TransportError, ReplyError, ApiError: the last try's.
@@ -122,7 +131,7 @@ class Session:
         async def attempt() -> T:
             return await self.ask_once(request, read)
 
-        return await _retrying(attempt, self._retry, self._clock, self._random)()
+        return await _retrying(attempt, self._retry, self._clock, self._random, final)()
 
     async def ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
         """Send a request once; a token refused for its times is signed anew and sent again.
@@ -339,6 +348,7 @@ def _retrying(
     policy: RetryPolicy,
     clock: Clock,
     random: Callable[[], float],
+    final: tuple[type[KlingEffectsError], ...],
 ) -> Callable[[], Awaitable[T]]:
     """``attempt`` with backoff around it, held so that it does what it says.
 
@@ -367,7 +377,7 @@ def _retrying(
         pauses,
         KlingEffectsError,
         max_tries=policy.attempts,
-        giveup=lambda error: not getattr(error, "retryable", False),
+        giveup=lambda error: isinstance(error, final) or not getattr(error, "retryable", False),
         on_backoff=keep_pause,
         jitter=None,
         logger=None,
