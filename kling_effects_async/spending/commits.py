@@ -22,7 +22,7 @@ from attrs import frozen
 from kling_effects_async.spending.job import UNSENT
 from kling_effects_async.spending.lock import lock_path
 
-__all__ = ["Commits", "advance", "begin", "is_behind", "loss", "read"]
+__all__ = ["Commits", "advance", "begin", "loss", "read", "seen_by_reader"]
 
 
 @frozen
@@ -53,21 +53,24 @@ def loss(journal: Path, *, inside: int, beside: int | None) -> str | None:
     return None
 
 
-def begin(connection: sqlite3.Connection, journal: Path, beside: int | None) -> str | None:
-    """Count the opening as a commit; what was lost before it, in words.
+def begin(
+    connection: sqlite3.Connection, journal: Path, beside: int | None
+) -> tuple[Commits, str | None]:
+    """Count the opening as a commit; what there is then, and what was lost before it, in words.
 
     What was lost is written down in the same transaction.
     """
     connection.execute("BEGIN IMMEDIATE")
-    inside = read(connection).number
-    lost = loss(journal, inside=inside, beside=beside)
+    held = read(connection)
+    lost = loss(journal, inside=held.number, beside=beside)
     if lost is not None:
         states = ", ".join(repr(state.value) for state in sorted(UNSENT, key=str))
         connection.execute(f"UPDATE jobs SET was_sent = 1 WHERE state IN ({states})")
         connection.execute("UPDATE commits SET misses_rows = 1")
-    connection.execute("UPDATE commits SET number = ?", (max(inside, beside or 0) + 1,))
+    number = max(held.number, beside or 0) + 1
+    connection.execute("UPDATE commits SET number = ?", (number,))
     connection.execute("COMMIT")
-    return lost
+    return Commits(number, held.misses_rows or lost is not None), lost
 
 
 def advance(connection: sqlite3.Connection, number: int, token: str) -> bool:
@@ -85,11 +88,12 @@ def read(connection: sqlite3.Connection) -> Commits:
     return Commits(number, bool(misses_rows))
 
 
-def is_behind(connection: sqlite3.Connection, beside: int | None) -> bool:
-    """Whether an open database misses rows, told by a reader who writes nothing down.
+def seen_by_reader(connection: sqlite3.Connection, beside: int | None) -> Commits:
+    """What an open database says, and whether it misses rows; nothing is written down.
 
     Args:
         beside: read before the database was, or its owner's next commit would be taken for a loss.
     """
     held = read(connection)
-    return held.misses_rows or beside is None or beside > held.number
+    is_behind = beside is None or beside > held.number
+    return Commits(held.number, held.misses_rows or is_behind)

@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from kling_effects_async.errors import (
@@ -54,6 +53,7 @@ class JournalFile:
     """An open journal; all of it belongs to the thread that opened it.
 
     Args:
+        held: its commits when it was opened.
         here: we as its owner, and ``lock`` our lock; ``None`` if it is open for reading.
         undo: what closing has to undo, the last thing first.
 
@@ -66,18 +66,18 @@ class JournalFile:
         path: Path,
         connection: sqlite3.Connection,
         *,
-        misses_rows: bool,
+        held: commits.Commits,
         here: lease.Owner | None = None,
         lock: Lock | None = None,
         undo: ExitStack | None = None,
     ) -> None:
         self.connection = connection
-        self.misses_rows = misses_rows
+        self.misses_rows = held.misses_rows
         self._inode = _inode(path)
         self._path = path
         self._here = here
         self._lock = lock
-        self._number = commits.read(connection).number
+        self._number = held.number
         self._undo = undo or ExitStack()
 
     def guard(self) -> None:
@@ -151,13 +151,12 @@ def open_for_reading(path: str | os.PathLike[str]) -> JournalFile:
 
 
 def _read(place: Path) -> JournalFile:
-    beside = number_beside(place)  # before the database, see `is_behind`
+    beside = number_beside(place)  # before the database, see `seen_by_reader`
     _refuse_older(place, schema.check(place, thoroughly=False, is_ours=beside is not None))
     connection = schema.connect_for_reading(place)
     with ExitStack() as undo:
         undo.callback(connection.close)
-        misses_rows = commits.is_behind(connection, beside)
-        file = JournalFile(place, connection, misses_rows=misses_rows)
+        file = JournalFile(place, connection, held=commits.seen_by_reader(connection, beside))
         undo.pop_all()
     return file
 
@@ -172,24 +171,25 @@ def _own(place: Path, now: Now, *, start_fresh: bool) -> JournalFile:
         here = lease.this_process(now())
         lease.take(connection, here)
         undo.callback(lease.forget, here)
-        _begin(connection, place, lock, beside)
-        misses_rows = commits.read(connection).misses_rows
-        file = partial(JournalFile, place, connection, misses_rows=misses_rows, here=here)
+        held = _begin(connection, place, lock, beside)
         warn_of_network_share(place)
-        return file(lock=lock, undo=undo.pop_all())
+        return JournalFile(place, connection, held=held, here=here, lock=lock, undo=undo.pop_all())
 
 
-def _begin(connection: sqlite3.Connection, place: Path, lock: Lock, beside: int | None) -> None:
-    lost = commits.begin(connection, place, beside)
+def _begin(
+    connection: sqlite3.Connection, place: Path, lock: Lock, beside: int | None
+) -> commits.Commits:
+    held, lost = commits.begin(connection, place, beside)
     if lost is not None:
         _log.warning(
             "%s: jobs may have been written down and paid for that are not in it any more, so each "
             "job is looked up at the service before it is submitted",
             lost,
         )
-    lock.keep(commits.read(connection).number)
+    lock.keep(held.number)
     # The database itself says from now on that it is ours, has an owner, and was written to.
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    return held
 
 
 def _lock(place: Path) -> Lock:
