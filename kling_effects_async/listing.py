@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 from kling_effects_async.models import TaskPage, TaskSnapshot
-from kling_effects_async.protocol.requests import PAGE_MAX
+from kling_effects_async.transport.paging import PageReader, pages_of
 
 __all__ = ["TaskListing"]
 
@@ -19,9 +19,7 @@ class TaskListing:
     documents neither order nor completeness.
     """
 
-    def __init__(
-        self, fetch: Callable[[int, int], Awaitable[TaskPage]], *, page: int, page_size: int
-    ) -> None:
+    def __init__(self, fetch: PageReader, *, page: int, page_size: int) -> None:
         self._fetch = fetch
         self._page = page
         self._page_size = page_size
@@ -34,12 +32,6 @@ class TaskListing:
             for snapshot in page:
                 yield snapshot
 
-    async def pages(self) -> AsyncIterator[TaskPage]:
+    def pages(self) -> AsyncIterator[TaskPage]:
         """Every page from the first one asked for, until one is empty or the service's last."""
-        number = self._page
-        while number <= PAGE_MAX:
-            page = await self._fetch(number, self._page_size)
-            if not page.tasks and not page.unreadable:
-                return
-            yield page
-            number += 1
+        return pages_of(self._fetch, self._page_size, first=self._page)

@@ -8,8 +8,8 @@ import pytest
 
 from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
+from kling_effects_async.protocol.requests import PAGE_SIZE_MAX as PAGE_SIZE
 from kling_effects_async.spending.listed import (
-    PAGE_SIZE,
     PAGES_AT_MOST,
     find_listed,
     listed_by_external_id,
@@ -62,16 +62,27 @@ async def test_pages_of_tasks_that_are_older_than_the_job_are_not_read_on() -> N
     assert listing.read == [1, 2]
 
 
-async def test_a_page_that_is_not_full_is_the_last() -> None:
+async def test_an_empty_page_is_the_end() -> None:
     listing = Listing(PAGE_SIZE + 1)
     assert await find_listed(listing.page, "none", since=NOW - timedelta(days=30)) is None
-    assert listing.read == [1, 2]
+    assert listing.read == [1, 2, 3]
+
+
+async def test_a_service_with_a_limit_of_its_own_is_read_to_its_end() -> None:
+    """A page with fewer tasks than were asked for says nothing of the next one."""
+    listing = Listing(250)
+
+    async def a_hundred(number: int, _size: int) -> TaskPage:
+        return await listing.page(number, 100)
+
+    assert len(await listed_by_external_id(a_hundred)) == 250
+    assert listing.read == [1, 2, 3, 4]
 
 
 async def test_entries_that_nobody_can_read_do_not_make_a_page_the_last() -> None:
     listing = Listing(PAGE_SIZE + 5, unreadable=1)
     known = await listed_by_external_id(listing.page)
-    assert listing.read == [1, 2]
+    assert listing.read == [1, 2, 3]
     assert known[f"order-{PAGE_SIZE + 1}"].task_id == f"t{PAGE_SIZE + 1}"
 
 

@@ -222,8 +222,9 @@ async def _written(writing: Awaitable[object], what: str) -> None:
 
 def _size_in(text: str | None) -> int | None:
     """A remembered number of slots; what cannot be read is learned anew."""
-    is_number = text is not None and text.isascii() and text.isdigit() and len(text) < 9
-    return int(text or 0) or None if is_number else None
+    digits = text or ""
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 9
+    return (int(digits) or None) if is_number else None
 
 
 def _is_followed(watch: Watch) -> bool:

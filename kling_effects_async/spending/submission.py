@@ -335,8 +335,9 @@ class Submitter:
     def _explain(self, error: KlingEffectsError) -> None:
         if isinstance(error, ApiError) and not error.advice:
             error.advice = (
-                f"No submit was accepted over {self._gate.paced_s:.0f} s of pauses "
-                f"(pace_patience_s is {self._policy.pace_patience_s:g}); submit again later"
+                f"After {self._gate.paced_s:.0f} s of pauses without an acceptance, or a longer "
+                f"one asked for, pace_patience_s ({self._policy.pace_patience_s:g}) is used up: "
+                "submit again later"
             )
 
     # -- whose task it is

@@ -17,12 +17,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
 
 __all__ = ["FEWEST", "PAGE_SIZE", "Reading"]
 
 # Fewer due tasks are asked about one by one: a page costs the service more than a few rows.
 FEWEST = 4
-PAGE_SIZE = 500  # the most that Kling's page allows. Source: effects page, 2026-09.
+PAGE_SIZE = PAGE_SIZE_MAX
 
 # So many pages in a row without any task of ours are the most where no times tell how far to go:
 # as many as one client's tasks fill (10,000, the most that ``SlotPolicy`` begins with).
