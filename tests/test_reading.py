@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kling_effects_async.protocol.messages import Listed
-from kling_effects_async.waiting.reading import FEWEST, PAGE_SIZE, Reading
+from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
+from kling_effects_async.waiting.reading import FEWEST, Reading
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -17,7 +18,10 @@ def at(minutes: float) -> datetime:
 
 
 def page(
-    number: int, newest: float | None = None, oldest: float | None = None, shown: int = PAGE_SIZE
+    number: int,
+    newest: float | None = None,
+    oldest: float | None = None,
+    shown: int = PAGE_SIZE_MAX,
 ) -> Listed:
     return Listed(
         tasks=(),

@@ -12,6 +12,7 @@ import rich_click as click
 from kling_effects_async.cli.given_text import Number, text
 from kling_effects_async.cli.loading import loading
 from kling_effects_async.cli.options import as_json
+from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 
 __all__ = ["emulate"]
 
@@ -35,6 +36,11 @@ def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
     return click.option(
         name, parameter, is_flag=True, flag_value=False, default=True, show_default=False, help=help
     )
+
+
+def _at_most(name: str, unit: str, default: int, help: str) -> Callable[[F], F]:
+    """A bound of what the emulator holds."""
+    return click.option(name, type=click.IntRange(min=1), metavar=unit, default=default, help=help)
 
 
 @click.command(context_settings={"show_default": True})
@@ -114,27 +120,9 @@ def _off(name: str, parameter: str, *, help: str) -> Callable[[F], F]:
     default="preview",
     help="What the videos show: the picture in motion, the same in small, or one stock clip.",
 )
-@click.option(
-    "--max-tasks",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=100_000,
-    help="How many tasks are kept; the oldest finished ones go first.",
-)
-@click.option(
-    "--max-clip-bytes",
-    type=click.IntRange(min=1),
-    metavar="BYTES",
-    default=2 * 2**30,
-    help="How much rendered clips may take; the oldest ones go first.",
-)
-@click.option(
-    "--max-connections",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=960,
-    help="How many connections may be open; one more gets 503.",
-)
+@_at_most("--max-tasks", "N", MAX_TASKS, "Tasks it keeps; the oldest finished ones go first.")
+@_at_most("--max-clip-bytes", "BYTES", MAX_CLIP_BYTES, "For rendered clips; the oldest go first.")
+@_at_most("--max-connections", "N", MAX_CONNECTIONS, "Open connections; one more gets 503.")
 @click.option("--seed", type=int, metavar="N", help="Make ids and durations the same each time.")
 @click.option(
     "--api-key",

@@ -19,11 +19,10 @@ from datetime import datetime
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
 
-__all__ = ["FEWEST", "PAGE_SIZE", "Reading"]
+__all__ = ["FEWEST", "Reading"]
 
 # Fewer due tasks are asked about one by one: a page costs the service more than a few rows.
 FEWEST = 4
-PAGE_SIZE = PAGE_SIZE_MAX
 
 # So many pages in a row without any task of ours are the most where no times tell how far to go:
 # as many as one client's tasks fill (10,000, the most that ``SlotPolicy`` begins with).
@@ -82,7 +81,7 @@ class Reading:
         page = self._page
         if page is None or self._is_over:
             return page is None
-        is_short = page.shown < PAGE_SIZE
+        is_short = page.shown < PAGE_SIZE_MAX
         if created_at is None or page.newest_at is None or page.oldest_at is None:
             return not is_short
         if not self._is_newest_first:

@@ -17,10 +17,11 @@ from typing import TypeAlias
 from kling_effects_async.errors import KlingEffectsError, RateLimitError
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.waiting.failures import Failures
 from kling_effects_async.waiting.pages import Pages
-from kling_effects_async.waiting.reading import PAGE_SIZE, Reading
+from kling_effects_async.waiting.reading import Reading
 from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["AskPage", "Rounds"]
@@ -112,7 +113,7 @@ class Rounds:
             ended_id = self._ended_id
             if ended_id is not None:
                 wanted.setdefault(ended_id, None)
-            page = await self._ask_page(number, PAGE_SIZE, wanted)
+            page = await self._ask_page(number, PAGE_SIZE_MAX, wanted)
             before = len(missing)
             self._take(page, missing, ended_id)
             reading.take(page, before - len(missing))
