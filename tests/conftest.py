@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 import kling_effects_async.emulator
+from kling_effects_async.spending.journal import Journal
+from kling_effects_async.spending.store import JobStore, MemoryStore
 
 # A busy machine is no reason for a property to fail.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +23,7 @@ settings.load_profile("ours")
 # Otherwise pytest-asyncio makes Python create a loop just to remember it, and nobody closes it.
 asyncio.set_event_loop(None)
 
+STORE_NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PHOTOS = Path(kling_effects_async.emulator.__file__).with_name("photos")
 
 # Whoever starts the suite in the background of a script, or under nohup, has it ignore signals, and
@@ -36,6 +40,16 @@ def blockbuster() -> Iterator[BlockBuster]:
     """Calls from our package that block a running event loop raise ``BlockingError``."""
     with blockbuster_ctx("kling_effects_async") as guard:
         yield guard
+
+
+@pytest.fixture(params=["memory", "journal"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
+    """Both kinds of stores, whose clock stands still on 2026-06-01."""
+    if request.param == "memory":
+        yield MemoryStore(lambda: STORE_NOW)
+        return
+    async with Journal(tmp_path / "jobs.db", clock=lambda: STORE_NOW) as journal:
+        yield journal
 
 
 @pytest.fixture

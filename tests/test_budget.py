@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -32,15 +32,6 @@ SUCCEEDED = (*ACCEPTED, JobState.SUCCEEDED)
 IN_DOUBT = (JobState.SUBMITTING, JobState.AMBIGUOUS)
 EXPECTED = Decimal("3.5")  # of a scene nobody paid for yet
 NOTHING = Committed()
-
-
-@pytest.fixture(params=["memory", "journal"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    async with Journal(tmp_path / "jobs.db") as journal:
-        yield journal
 
 
 async def bring(

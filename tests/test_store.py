@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from kling_effects_async.errors import IdempotencyConflictError, JournalError
 from kling_effects_async.spending.job import FOLLOWERS, Job, JobState
-from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.store import JobStore, MemoryStore
+from tests.conftest import STORE_NOW
 from tests.paid_service import ACCOUNT, a_job
 
-LATER = datetime(2026, 6, 1, tzinfo=UTC)
 TO_THE_END = (JobState.SUBMITTING, JobState.ACCEPTED, JobState.SUCCEEDED)
-
-
-@pytest.fixture(params=["memory", "journal"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    if request.param == "memory":
-        yield MemoryStore(lambda: LATER)
-        return
-    async with Journal(tmp_path / "jobs.db", clock=lambda: LATER) as journal:
-        yield journal
 
 
 async def bring(store: JobStore, name: str, *states: JobState, units: str | None = None) -> Job:
@@ -113,7 +100,7 @@ async def test_what_a_move_does_not_tell_stays_as_it_is(store: JobStore) -> None
     await store.move(ACCOUNT, "a", JobState.DOWNLOADED, path="/clips/a.mp4")
     job = await store.add(a_job("a"))
     assert (job.task_id, job.message, job.units) == ("t-a", "fine", Decimal("1.5"))
-    assert job.updated_at == LATER
+    assert job.updated_at == STORE_NOW
     assert job.created_at == a_job("a").created_at
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.store import JobStore, MemoryStore
 from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job
 
@@ -70,15 +67,6 @@ async def test_an_attempt_keeps_the_turn_of_the_caller_that_left_it() -> None:
     assert first.cancelled()
     assert (await other.submit("a")).task_id == "t1"
     assert (service.posts.count("a"), service.lookups) == (1, [])
-
-
-@pytest.fixture(params=["memory", "journal"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    async with Journal(tmp_path / "jobs.db") as journal:
-        yield journal
 
 
 async def test_turns_come_in_the_order_of_asking(store: JobStore) -> None:
