@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.lock import lock_path, number_beside
 from kling_effects_async.spending.plan import effect_of
 from tests.paid_service import ACCOUNT, a_job
-from tests.test_journal import database, job, line_of, process
+from tests.test_journal import NOON, database, job, line_of, process
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -175,6 +176,24 @@ async def test_a_new_journal_and_one_of_an_older_version_miss_nothing(path: Path
     assert not await misses_rows(old)
 
 
+async def test_a_first_opening_that_is_cut_short_is_no_loss(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 88, 25: the tables are there, and nothing else of the opening."""
+
+    def clock() -> datetime:
+        if path.exists() and path.stat().st_size:
+            raise ZeroDivisionError
+        return NOON
+
+    with pytest.raises(ZeroDivisionError):
+        await Journal(path, clock=clock).open()
+    with database(path) as connection:
+        assert connection.execute("SELECT number FROM commits").fetchone() == (0,)
+    assert not await misses_rows(path)
+    assert told(caplog) == []
+
+
 async def test_what_was_only_planned_before_a_loss_counts_as_sent(path: Path) -> None:
     """Fault 88: its later lines may be lost, and its task is ours."""
     async with Journal(path) as journal:
@@ -212,11 +231,16 @@ async def test_an_empty_file_is_not_begun_while_the_log_holds_the_last_writes(pa
 
 
 @pytest.mark.parametrize("way", ["start_fresh", "marker deleted"])
-async def test_what_begins_in_place_of_a_damaged_journal_misses_rows(path: Path, way: str) -> None:
+@pytest.mark.parametrize("has_lock", [True, False])
+async def test_what_begins_in_place_of_a_damaged_journal_misses_rows(
+    path: Path, way: str, has_lock: bool
+) -> None:
     """Fault 27: its jobs may be paid for."""
     async with Journal(path):
         pass
-    path.write_bytes(b"no database any more" * 100)
+    os.truncate(path, path.stat().st_size // 2)
+    if not has_lock:
+        lock_path(path).unlink()
     with pytest.raises(JournalDamagedError):
         await Journal(path).open()
     if way == "marker deleted":
