@@ -334,6 +334,18 @@ async def test_json_tells_all_of_a_job_in_a_line(db: Path) -> None:
     assert datetime.fromisoformat(told["created_at"]) == NOW
 
 
+async def test_the_list_says_that_the_journal_lost_writes(db: Path) -> None:
+    """Fault 88: there may be jobs that nobody can list."""
+    async with Journal(db):
+        pass
+    db.with_name(f"{db.name}.lock").unlink()
+    for _ in range(2):  # before an owner has noticed, and after
+        ended = await jobs(db)
+        assert "this journal lost writes, or cannot tell" in ended.err
+        async with Journal(db):
+            pass
+
+
 def test_the_states_are_those_of_a_job() -> None:
     assert tuple(state.value for state in JobState) == STATES
 

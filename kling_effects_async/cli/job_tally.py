@@ -15,6 +15,10 @@ __all__ = ["JobTally", "counted", "uncertain_lines"]
 
 # So many uncertain jobs are named; a person settles them one by one.
 _NAMED = 10
+_MISSES_ROWS = (
+    "this journal lost writes, or cannot tell whether it did: there may be more jobs, so each job "
+    "is looked up at the service before it is submitted"
+)
 
 
 @define
@@ -25,11 +29,13 @@ class JobTally:
         counts: jobs by account and state.
         units: units spent by account, as far as the services told.
         ambiguous: the first jobs of each account that may have a task nobody knows.
+        misses_rows: the journal lost jobs, which cannot be counted.
     """
 
     counts: Counter[tuple[str, JobState]] = field(factory=Counter)
     units: defaultdict[str, Decimal] = field(factory=lambda: defaultdict(Decimal))
     ambiguous: defaultdict[str, list[str]] = field(factory=lambda: defaultdict(list))
+    misses_rows: bool = False
 
     def add(self, job: Job) -> None:
         self.counts[job.account, job.state] += 1
@@ -44,6 +50,7 @@ class JobTally:
             counts=Counter({key: n for key, n in self.counts.items() if key[0] == account}),
             units=defaultdict(Decimal, {account: self.units[account]}),
             ambiguous=defaultdict(list, {account: self.ambiguous[account]}),
+            misses_rows=self.misses_rows,
         )
 
     def number(self, states: Iterable[JobState] = JobState) -> int:
@@ -58,6 +65,9 @@ class JobTally:
 
     def lines(self) -> list[str]:
         """How many jobs are where, and what they cost."""
+        return [*self._lines(), *([_MISSES_ROWS] if self.misses_rows else [])]
+
+    def _lines(self) -> list[str]:
         total = self.number()
         if not total:
             return ["the journal has no jobs"]

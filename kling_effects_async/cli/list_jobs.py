@@ -60,7 +60,7 @@ def _account_of_the_key() -> str | None:
 async def tally_of(place: Path) -> JobTally:
     """What the journal's jobs come to now, whoever owns it."""
     tally = JobTally()
-    async for page in _pages(place):
+    async for page in _pages(place, tally):
         for job in page:
             tally.add(job)
     return tally
@@ -70,7 +70,7 @@ async def _list(
     place: Path, states: Collection[JobState], account: str | None, *, as_json: bool
 ) -> JobTally:
     tally, columns, now = JobTally(), Columns(), datetime.now(UTC)
-    async for page in _pages(place):
+    async for page in _pages(place, tally):
         for job in page:
             tally.add(job)
         shown = [job for job in page if job.state in states and account in (None, job.account)]
@@ -83,8 +83,9 @@ async def _list(
     return tally
 
 
-async def _pages(place: Path) -> AsyncIterator[list[Job]]:
+async def _pages(place: Path, tally: JobTally) -> AsyncIterator[list[Job]]:
     async with Journal(place, read_only=True) as journal:
+        tally.misses_rows = journal.misses_rows
         page: list[Job] = []
         async for job in journal.jobs():
             page.append(job)
