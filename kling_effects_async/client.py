@@ -223,8 +223,12 @@ class EffectsClient:
     async def __aenter__(self) -> Self:
         self._is_closed = False
         engine = self._engine()
-        if self._options.journal is not None:
-            await engine.account()  # a journal that cannot be used is better known at once
+        try:
+            if self._options.journal is not None:
+                await engine.account()  # a journal that cannot be used is better known at once
+        except BaseException:
+            await self.aclose()  # nobody else will: the block was not entered
+            raise
         return self
 
     async def __aexit__(

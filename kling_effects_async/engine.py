@@ -134,6 +134,7 @@ class Engine:
         )
         self._downloader: Downloader | None = None
         self._account: Account | None = None
+        self._journal: Journal | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
@@ -146,17 +147,21 @@ class Engine:
         return is_path and self._account is not None and not self._is_closed
 
     async def aclose(self) -> None:
-        """Fail every open wait, write down what is to be written, close every connection."""
+        """Fail every open wait, write down what is to be written, close every connection.
+
+        Who is cancelled meanwhile waits no longer for the step that this met; all others are taken.
+        """
         self._is_closed = True
-        if self._account is not None:
-            await self._account.aclose()
-        await self.tracker.aclose()
-        if self._account is not None:
-            await self._account.written()
-        await self._exits.aclose()
-        if self._downloader is not None:
-            await self._downloader.aclose()
-        await self._session.aclose()
+        async with AsyncExitStack() as steps:  # the last one comes first
+            steps.push_async_callback(self._session.aclose)
+            if self._downloader is not None:
+                steps.push_async_callback(self._downloader.aclose)
+            steps.push_async_callback(self._exits.aclose)
+            if self._account is not None:
+                steps.push_async_callback(self._account.written)
+            steps.push_async_callback(self.tracker.aclose)
+            if self._account is not None:
+                steps.push_async_callback(self._account.aclose)
 
     # -- asking
 
@@ -436,7 +441,9 @@ class Engine:
             return journal
         from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
 
-        return await self._exits.enter_async_context(Journal(journal))
+        if self._journal is None:  # else a call that was cancelled after this has opened it
+            self._journal = await self._exits.enter_async_context(Journal(journal))
+        return self._journal
 
 
 def _is_of(watch: Watch, job: Job) -> bool:

@@ -165,7 +165,8 @@ class Account:
     async def written(self) -> None:
         """Return once every end that is known is written down."""
         while self._writes:
-            await asyncio.gather(*self._writes, return_exceptions=True)
+            # Shielded: who is cancelled must not take what is to be written along.
+            await asyncio.shield(asyncio.gather(*self._writes, return_exceptions=True))
 
     def _see_through(self, job: Job, snapshot: TaskSnapshot, place: Place) -> None:
         _log.info(

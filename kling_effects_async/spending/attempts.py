@@ -67,8 +67,10 @@ class Attempts:
 
     async def aclose(self) -> None:
         """See all attempts out at the same time."""
-        await asyncio.gather(*map(self._seen_out, list(self._running.values())))
-        await asyncio.gather(*self._beside, return_exceptions=True)
+        try:
+            await asyncio.gather(*map(self._seen_out, list(self._running.values())))
+        finally:  # who is cancelled has ended them, and what is beside them ends with them
+            await asyncio.gather(*self._beside, return_exceptions=True)
 
     async def _seen_out(self, running: asyncio.Task[Job]) -> None:
         """Wait for the outcome until the grace is over, and end it then.
