@@ -26,8 +26,15 @@ from kling_effects_async.cli.version import version
 
 __all__ = ["app", "run_app"]
 
+_STOPPING = (
+    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the answer to what was sent is waited "
+    "for, for at most ten seconds. A second one leaves at once. The last lines name the paid task, "
+    "and the command that goes on with it."
+)
 # rich-click makes a line of each paragraph of an epilog.
-_EPILOG = "\n\n".join(["Exit codes:", *(f"{code.value:<4} {code.meaning}" for code in ExitCode)])
+_EPILOG = "\n\n".join(
+    [_STOPPING, "Exit codes:", *(f"{code.value:<4} {code.meaning}" for code in ExitCode)]
+)
 
 # An empty line between paragraphs.
 _LOOK = {"text_paragraph_linebreaks": "\n\n", "padding_helptext_first_line": (0, 0, 1, 0)}
