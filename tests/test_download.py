@@ -1343,6 +1343,26 @@ async def test_a_file_system_without_fsync_stores_the_video(
     assert target.read_bytes() == VIDEO
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no folder is synced there")
+async def test_a_video_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(
+    downloader: Downloader, server: VideoServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 25: after a power cut there is the whole video, or none of that name."""
+    synced: list[tuple[str, int, bool]] = []
+    real = os.fsync
+
+    def note(descriptor: int) -> None:
+        facts = os.fstat(descriptor)
+        is_folder = stat.S_ISDIR(facts.st_mode)
+        size = 0 if is_folder else facts.st_size
+        synced.append(("folder" if is_folder else "video", size, target.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    await downloader.download(server.url, target)
+    assert synced == [("video", len(VIDEO), False), ("folder", 0, True)]
+
+
 async def test_a_disk_that_lost_the_bytes_is_told(
     downloader: Downloader, server: VideoServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1547,6 +1567,12 @@ def test_every_id_becomes_a_short_name_of_harmless_letters(task_id: str) -> None
     assert len(name) <= 120
     assert set(name.lower()) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-%.")
     assert name[0] not in ".-"
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "A"), ("cat-1", "Cat-1"), ("é", "É")])
+def test_ids_that_differ_by_case_alone_have_names_that_do_not(one: str, other: str) -> None:
+    """Fault 54: on macOS and Windows they would be one file."""
+    assert safe_name(one).casefold() != safe_name(other).casefold()
 
 
 @given(st.text("aAbB.-_~%/", max_size=4), st.text("aAbB.-_~%/", max_size=4))
