@@ -49,6 +49,17 @@ async def test_a_pipe_is_no_output(
 
 
 @POSIX
+@pytest.mark.parametrize("name", ["a.mp4.part", "a.mp4.part.json"])
+async def test_a_pipe_beside_the_output_is_refused_before_anything_is_paid(
+    name: str, cat: Path, tmp_path: Path
+) -> None:
+    """Fault 96: the download could not use it, and the task would be paid by then."""
+    os.mkfifo(tmp_path / name)
+    ended = await refused("run", "squish", cat, "-o", "a.mp4", folder=tmp_path)
+    assert f"{name} is a named pipe, not a file; remove it, or choose another name" in ended.err
+
+
+@POSIX
 async def test_a_pipe_is_no_output_of_fetch(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
     await refused("fetch", "1", "-o", "a.mp4", "--overwrite", folder=tmp_path)

@@ -1,9 +1,4 @@
-"""Downloads against a real server on loopback that fails in every way a server can.
-
-A test's script lists how the server treats the first requests; what is not in it is served well.
-"""
-
-# ruff: noqa: ASYNC110 - a test looks at its own small files, and can wait for nothing else
+"""Downloads against a real server on loopback that fails in every way a server can."""
 
 from __future__ import annotations
 
@@ -16,15 +11,15 @@ import socket
 import stat
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,181 +31,32 @@ from kling_effects_async.errors import (
     VideoExpiredError,
 )
 from kling_effects_async.models import without_query
-from kling_effects_async.testing import ManualClock
-from kling_effects_async.transport.clock import Timer
 from kling_effects_async.transport.download import Downloader, safe_name
-from kling_effects_async.transport.part_file import _reserve
+from kling_effects_async.transport.part_file import PartFile, _reserve
 from kling_effects_async.transport.replaceable import irreplaceable_kind
 from kling_effects_async.transport.video_reply import NotThereError, TryAgainError, promise_of
+from tests.video_server import (
+    VIDEO,
+    WINDOW_S,
+    Behaviour,
+    HastyClock,
+    Reached,
+    VideoServer,
+    answers,
+    box,
+    cut_after,
+    downloader_for,
+    held_after,
+    mp4,
+    nonsense,
+    part_of,
+    redirects,
+    reset_at_once,
+    well,
+)
 
-WINDOW_S = 60.0
+NOTE = json.dumps({"address": "https://videos.example/clip.mp4", "etag": '"v1"', "total": 9})
 MAY_MAKE_DEVICES = sys.platform == "linux" and os.geteuid() == 0
-Behaviour = Callable[["VideoServer", web.Request], Awaitable[web.StreamResponse]]
-
-
-def box(kind: bytes, content: bytes = b"") -> bytes:
-    return (8 + len(content)).to_bytes(4, "big") + kind + content
-
-
-def mp4(size_bytes: int = 300_000, filling: bytes = b"kling") -> bytes:
-    """What a player takes for a video from outside: its boxes are right, its frames are not."""
-    head = box(b"ftyp", b"isommp42") + box(b"moov", b"\0" * 200)
-    frames = (filling * size_bytes)[: size_bytes - len(head) - 8]
-    return head + box(b"mdat", frames)
-
-
-VIDEO = mp4()
-
-
-class HastyClock:
-    """Pauses between attempts pass at once and are noted; the long window waits for ``advance``."""
-
-    def __init__(self) -> None:
-        self.hands = ManualClock()
-        self.pauses_s: list[float] = []
-        self.monotonic = self.hands.monotonic
-        self.now = self.hands.now
-        self.advance = self.hands.advance
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        pause_s = when - self.monotonic()
-        if pause_s >= WINDOW_S:
-            return self.hands.call_at(when, callback)
-        self.pauses_s.append(pause_s)
-        return asyncio.get_running_loop().call_soon(callback)
-
-
-class VideoServer:
-    """Serves one video under any path, after what the script says."""
-
-    def __init__(self, part: Path) -> None:
-        self.part = part  # where the client gathers what it has received
-        self.video = VIDEO
-        self.etag: str | None = '"v1"'
-        self.script: list[Behaviour] = []
-        self.always: Behaviour | None = None
-        self.requests: list[web.Request] = []
-        self.held = asyncio.Semaphore(0)  # one more for each answer that is held back
-        self.release = asyncio.Event()
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._handle)
-        self._server = TestServer(app)
-
-    async def __aenter__(self) -> VideoServer:
-        await self._server.start_server()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        self.release.set()
-        await self._server.close()
-
-    @property
-    def origin(self) -> str:
-        return str(self._server.make_url("").origin())
-
-    @property
-    def url(self) -> str:
-        return f"{self.origin}/clip.mp4?Signature=topsecret"
-
-    @property
-    def ranges(self) -> list[str | None]:
-        """What each request asked for; ``None`` for the whole."""
-        return [request.headers.get("Range") for request in self.requests]
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        if self.script:
-            return await self.script.pop(0)(self, request)
-        return await (self.always or well)(self, request)
-
-    async def until_stored(self, size_bytes: int) -> None:
-        """aiohttp drops what it has not handed out yet when a connection breaks."""
-        while not self.part.exists() or self.part.stat().st_size != size_bytes:
-            await asyncio.sleep(0)
-
-    def answer(self, request: web.Request) -> tuple[web.StreamResponse, bytes]:
-        """The right head for a request, and the bytes that belong after it."""
-        start = 0
-        headers = {"Content-Type": "video/mp4"} | ({"ETag": self.etag} if self.etag else {})
-        if "Range" in request.headers and request.headers.get("If-Range") == self.etag:
-            start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-            size = len(self.video)
-            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-        response = web.StreamResponse(status=206 if start else 200, headers=headers)
-        response.content_length = len(self.video) - start
-        return response, self.video[start:]
-
-
-async def well(server: VideoServer, request: web.Request) -> web.StreamResponse:
-    response, body = server.answer(request)
-    await response.prepare(request)
-    await response.write(body)
-    return response
-
-
-def cut_after(size_bytes: int) -> Behaviour:
-    async def cut(server: VideoServer, request: web.Request) -> web.StreamResponse:
-        response, body = server.answer(request)
-        await response.prepare(request)
-        await response.write(body[:size_bytes])
-        await server.until_stored(len(server.video) - len(body) + size_bytes)
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-    return cut
-
-
-def reset_at_once() -> Behaviour:
-    async def reset(_server: VideoServer, request: web.Request) -> web.StreamResponse:
-        assert isinstance(request.transport, asyncio.WriteTransport)
-        request.transport.abort()
-        return web.Response()
-
-    return reset
-
-
-def nonsense() -> Behaviour:
-    async def not_http(_server: VideoServer, request: web.Request) -> web.StreamResponse:
-        assert isinstance(request.transport, asyncio.WriteTransport)
-        request.transport.write(b"topsecret, but no HTTP\r\n\r\n")
-        request.transport.close()
-        return web.Response()
-
-    return not_http
-
-
-def held_after(size_bytes: int) -> Behaviour:
-    """Sends a part, and the rest once the test says ``release.set()``."""
-
-    async def hold(server: VideoServer, request: web.Request) -> web.StreamResponse:
-        response, body = server.answer(request)
-        await response.prepare(request)
-        await response.write(body[:size_bytes])
-        server.held.release()
-        await server.release.wait()
-        await response.write(body[size_bytes:])
-        return response
-
-    return hold
-
-
-def answers(
-    status: int = 200, body: bytes = b"", content_type: str = "video/mp4", **headers: str
-) -> Behaviour:
-    """The same answer whatever was asked; ``Retry_After`` becomes ``Retry-After``."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    async def answer(_server: VideoServer, _request: web.Request) -> web.StreamResponse:
-        return web.Response(
-            status=status, body=body, headers={"Content-Type": content_type} | named
-        )
-
-    return answer
-
-
-def redirects(location: str, status: int = 302) -> Behaviour:
-    return answers(status, Location=location)
 
 
 @pytest.fixture
@@ -224,17 +70,6 @@ def clock() -> HastyClock:
     return HastyClock()
 
 
-@asynccontextmanager
-async def downloader_for(
-    server: VideoServer, clock: HastyClock, **options: Any
-) -> AsyncIterator[Downloader]:
-    downloader = Downloader(clock=clock, allowed_origin=server.origin, **options)
-    try:
-        yield downloader
-    finally:
-        await downloader.aclose()
-
-
 @pytest.fixture
 async def downloader(server: VideoServer, clock: HastyClock) -> AsyncIterator[Downloader]:
     async with downloader_for(server, clock) as downloader:
@@ -244,22 +79,6 @@ async def downloader(server: VideoServer, clock: HastyClock) -> AsyncIterator[Do
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "clip.mp4"
-
-
-def part_of(target: Path) -> Path:
-    return target.with_name("clip.mp4.part")
-
-
-class Reached:
-    """An ``on_progress`` that tells when so many bytes have come."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self.event = asyncio.Event()
-
-    def __call__(self, received: int, total: int | None) -> None:
-        if received >= self.size_bytes:
-            self.event.set()
 
 
 # -- the good case
@@ -535,59 +354,6 @@ async def test_an_attempt_that_gets_on_does_not_count(
         await downloader.download(server.url, target)
     assert target.read_bytes() == VIDEO
     assert len(server.requests) == 5
-
-
-async def test_a_line_that_breaks_before_a_chunk_is_full_gets_on_all_the_same(
-    server: VideoServer, clock: HastyClock, target: Path
-) -> None:
-    """Fault 96: progress is kept over breaks, and what came in the last moment is no loss."""
-
-    async def cut_at_once(server: VideoServer, request: web.Request) -> web.StreamResponse:
-        response, body = server.answer(request)
-        await response.prepare(request)
-        await response.write(body[:150_000])
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-    server.video = mp4(1_000_000)
-    server.always = cut_at_once
-    async with downloader_for(server, clock, attempts=2) as downloader:
-        await downloader.download(server.url, target)
-    assert target.read_bytes() == server.video
-    assert server.ranges[:3] == [None, "bytes=150000-", "bytes=300000-"]
-
-
-async def test_a_clip_without_an_end_is_given_up_at_the_limit(
-    server: VideoServer, clock: HastyClock, target: Path
-) -> None:
-    """Fault 96: an upper limit; nothing of it is kept."""
-
-    async def endless(server: VideoServer, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
-        await response.prepare(request)
-        await response.write(VIDEO)
-        while True:
-            await response.write(b"more" * 10_000)
-
-    server.always = endless
-    async with downloader_for(server, clock, largest_bytes=1_000_000) as downloader:
-        with pytest.raises(DownloadError, match="more than 1000000 bytes"):
-            await downloader.download(server.url, target)
-    assert len(server.requests) == 1
-    assert list(target.parent.iterdir()) == []
-
-
-async def test_a_clip_that_says_that_it_is_too_large_is_not_begun(
-    server: VideoServer, clock: HastyClock, target: Path
-) -> None:
-    """Fault 96: the limit is compared with what the server announces."""
-    async with downloader_for(server, clock, largest_bytes=len(VIDEO) - 1) as downloader:
-        with pytest.raises(DownloadError, match="no clip"):
-            await downloader.download(server.url, target)
-    assert list(target.parent.iterdir()) == []
-    async with downloader_for(server, clock, largest_bytes=len(VIDEO)) as downloader:
-        assert await downloader.download(server.url, target) == target
 
 
 async def test_a_server_that_always_cuts_and_never_resumes_ends_in_an_error(
@@ -1009,6 +775,8 @@ def made_special(path: Path, what: str) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX) as listening:
         if what == "named pipe":
             os.mkfifo(path)
+        elif what == "folder":
+            path.mkdir()
         elif what == "socket":
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(path.parent)  # such a path may have 107 bytes
@@ -1163,44 +931,77 @@ async def test_a_link_in_place_of_our_own_files_is_not_followed(
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     target.with_name(name).symlink_to(victim)
-    if name.endswith("part"):
-        with pytest.raises(DownloadError):
-            await downloader.download(server.url, target)
-    else:
+    with pytest.raises(DownloadError, match="is a link, not a file"):
         await downloader.download(server.url, target)
     assert victim.read_bytes() == b"precious"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no O_NOFOLLOW there")
-async def test_no_file_is_made_at_the_end_of_a_link(
-    downloader: Downloader, server: VideoServer, target: Path, tmp_path: Path
-) -> None:
-    """Fault 55."""
-    part_of(target).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DownloadError):
-        await downloader.download(server.url, target)
+def test_a_link_that_came_meanwhile_is_not_followed(target: Path, tmp_path: Path) -> None:
+    """Faults 55 and 96: no file is made at its end, and no note is read there."""
+    part = PartFile(target)
+    part.prepare(overwrite=False)
+    part.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        part.open("https://videos.example/clip.mp4")
     assert not (tmp_path / "elsewhere").exists()
+    part.path.unlink()
+    (tmp_path / "note").write_text(NOTE)
+    target.with_name("clip.mp4.part.json").symlink_to(tmp_path / "note")
+    part.open("https://videos.example/clip.mp4")
+    part.close()
+    assert part.source is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
-async def test_a_note_that_is_a_pipe_is_not_waited_for(
-    downloader: Downloader, server: VideoServer, target: Path
-) -> None:
-    """Fault 55: nobody writes to it, and the thread that read it could not be stopped."""
-    os.mkfifo(target.with_name("clip.mp4.part.json"))
-    await downloader.download(server.url, target)
-    assert target.read_bytes() == VIDEO
+def test_a_note_out_of_a_pipe_is_not_believed(target: Path) -> None:
+    """Fault 96."""
+    pipe = target.with_name("clip.mp4.part.json")
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # what is written waits in the pipe
+    pipe.write_text(NOTE)
+    part = PartFile(target)
+    part.open("https://videos.example/clip.mp4")
+    part.close()
+    os.close(held)
+    assert part.source is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
-async def test_a_part_that_is_no_plain_file_is_refused(
-    downloader: Downloader, server: VideoServer, target: Path
+@pytest.mark.parametrize("name", ["clip.mp4.part", "clip.mp4.part.json"])
+@pytest.mark.parametrize("what", [*SPECIAL, "folder"])
+async def test_a_side_file_that_is_no_file_is_refused_before_anything_is_asked(
+    downloader: Downloader, server: VideoServer, target: Path, name: str, what: str
 ) -> None:
-    """Fault 55."""
-    os.mkfifo(part_of(target))
-    with pytest.raises(DownloadError, match="no plain file"):
+    """Faults 55 and 96: nobody writes to a pipe, and the thread that read it would never end."""
+    with (
+        made_special(target.with_name(name), what),
+        pytest.raises(DownloadError, match=f"{name} is a {what}, not a file; remove it"),
+    ):
         await downloader.download(server.url, target)
-    assert part_of(target).is_fifo()
+    assert server.requests == []
+    assert os.listdir(target.parent) == [name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+@pytest.mark.parametrize("what", SPECIAL)
+def test_what_took_the_place_of_our_files_meanwhile_is_not_waited_for(
+    target: Path, what: str
+) -> None:
+    """Fault 96: between the look and the use."""
+    part = PartFile(target)
+    part.prepare(overwrite=False)
+    with (
+        made_special(target.with_name("clip.mp4.part.json"), what),
+        made_special(part.path, what),
+        pytest.raises((DownloadError, OSError)),
+    ):
+        part.open("https://videos.example/clip.mp4")
+    part.close()
+    part.path.unlink()
+    part.open("https://videos.example/clip.mp4")
+    part.close()
+    assert part.source is None
 
 
 async def test_finished_work_that_still_has_its_old_name_is_left_as_it_is(

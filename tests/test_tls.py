@@ -18,7 +18,7 @@ from aiohttp import web
 from tests.certificate import needs_openssl, self_signed
 from tests.command_line import clean_environment
 from tests.proxy_server import ProxyServer
-from tests.test_download import VIDEO
+from tests.video_server import VIDEO
 
 pytestmark = needs_openssl
 

@@ -11,7 +11,7 @@ from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.new_file import obstacle_to
 from kling_effects_async.transport.file_names import safe_name
-from kling_effects_async.transport.replaceable import irreplaceable_kind
+from kling_effects_async.transport.replaceable import irreplaceable_kind, odd_side_file
 
 __all__ = ["Target"]
 
@@ -76,6 +76,8 @@ class Target:
         path = self.path(name or "new")
         if kind := irreplaceable_kind(path):
             raise _refused(f"{path} is a {kind}, not a file: choose another --output")
+        if odd := odd_side_file(path):
+            raise _refused(odd)
         try:
             obstacle = obstacle_to(path)
         except FileNotFoundError:

@@ -17,14 +17,18 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
 from attrs import asdict, field, frozen
 from attrs.validators import instance_of, optional
 
 from kling_effects_async.errors import DownloadError
 from kling_effects_async.transport.mp4 import flaw_of
-from kling_effects_async.transport.replaceable import irreplaceable_kind
+from kling_effects_async.transport.replaceable import (
+    irreplaceable_kind,
+    odd_side_file,
+    side_files,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -39,6 +43,8 @@ T = TypeVar("T")
 # alone.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
+
+_NOTE_MAX_LETTERS = 2**20  # an address has some hundred letters
 
 # What file systems answer that know no fsync: CIFS, FUSE and WSL among them. Any other answer tells
 # of a disk that lost something.
@@ -73,11 +79,10 @@ class PartFile:
         if not target.name:
             raise DownloadError(f"{target} names no file")
         self.target = target
-        self.path: Path = target.with_name(f"{target.name}.part")
+        self.path, self._sidecar = side_files(target)
         self.source: Source | None = None
         self.length_bytes: int = 0
         self.received_bytes: int = 0
-        self._sidecar = target.with_name(f"{target.name}.part.json")
         self._descriptor = -1
         self._is_ours = False
 
@@ -87,9 +92,11 @@ class PartFile:
         return self.source is not None and 0 < self.length_bytes == self.source.total
 
     def prepare(self, *, overwrite: bool) -> None:
-        """Make the folder, and refuse a taken name before anything is fetched."""
+        """Make the folder, and refuse what is in the way before anything is fetched."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self._refuse_irreplaceable()
+        if odd := odd_side_file(self.target):
+            raise DownloadError(odd)
         if not overwrite and os.path.lexists(self.target):
             raise _taken(self.target)
 
@@ -174,7 +181,7 @@ class PartFile:
     def _claim(self) -> None:
         facts = os.fstat(self._descriptor)
         if not stat.S_ISREG(facts.st_mode):
-            raise DownloadError(f"{self.path} is no plain file; remove it")
+            raise DownloadError(f"{self.path} is not a file; remove it, or choose another name")
         if not _is_locked(self._descriptor):
             raise DownloadError(f"another download is writing to {self.path}")
         if not self.path.exists() or not os.path.samestat(facts, self.path.lstat()):
@@ -194,10 +201,17 @@ class PartFile:
     def _remembered(self, address: str) -> Source | None:
         try:
             with open(os.open(self._sidecar, os.O_RDONLY | _SAFELY), encoding="utf-8") as file:
-                source = Source(**json.load(file))
-        except (OSError, ValueError, TypeError):  # none, a link, cut by a crash, not ours
-            return None
+                source = Source(**json.loads(_note(file)))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return None  # none, a link, cut by a crash, not ours
         return source if source.address == address and source.etag else None
+
+
+def _note(file: TextIO) -> str:
+    """What a regular file says; a device in its place could say something for ever."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return ""
+    return file.read(_NOTE_MAX_LETTERS)
 
 
 async def on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

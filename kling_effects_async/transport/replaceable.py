@@ -1,7 +1,9 @@
-"""What may be replaced by a video: a regular file, or a link that leads to one or to nothing.
+"""What a video may be written to, told before anything is opened: no open waits for a pipe.
 
-A device, a named pipe or a socket is used by other programs under its name; a file in its place
-breaks them. ``/dev/stdout`` is a link to such a thing, so a link is judged by where it leads.
+A video may replace a regular file, or a link that leads to one or to nothing. A device, a named
+pipe or a socket is used by other programs under its name; a file in its place breaks them.
+``/dev/stdout`` is a link to such a thing, so the target is judged by where it leads. Our own files
+beside it are never links: their bytes would go elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["irreplaceable_kind"]
+__all__ = ["irreplaceable_kind", "odd_side_file", "side_files"]
 
 _KINDS = (
     (stat.S_ISDIR, "folder"),
@@ -18,7 +20,13 @@ _KINDS = (
     (stat.S_ISSOCK, "socket"),
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
+    (stat.S_ISLNK, "link"),
 )
+
+
+def side_files(target: Path) -> tuple[Path, Path]:
+    """Where a video's bytes grow, and where it is noted what they are."""
+    return target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.part.json")
 
 
 def irreplaceable_kind(path: Path) -> str | None:
@@ -26,8 +34,20 @@ def irreplaceable_kind(path: Path) -> str | None:
 
     Blocks. What cannot be looked at is left to the act itself, which then fails.
     """
+    return _odd_kind(path, follow_symlinks=True)
+
+
+def odd_side_file(target: Path) -> str | None:
+    """Why a download to ``target`` cannot use its side files, as a sentence; blocks."""
+    for path in side_files(target):
+        if kind := _odd_kind(path, follow_symlinks=False):
+            return f"{path} is a {kind}, not a file; remove it, or choose another name"
+    return None
+
+
+def _odd_kind(path: Path, *, follow_symlinks: bool) -> str | None:
     try:
-        mode = os.stat(path).st_mode
+        mode = os.stat(path, follow_symlinks=follow_symlinks).st_mode
     except (OSError, ValueError):  # nothing there, a dangling link; a NUL in the name
         return None
     if stat.S_ISREG(mode):
