@@ -70,7 +70,13 @@ if TYPE_CHECKING:
         Video,
     )
     from kling_effects_async.outcomes import Done, Failed, Outcome
-    from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+    from kling_effects_async.policy import (
+        MAX_VIDEO_BYTES,
+        PollPolicy,
+        RetryPolicy,
+        SlotPolicy,
+        SubmitPolicy,
+    )
     from kling_effects_async.protocol.services import Service
     from kling_effects_async.scenes import Scene, SceneInfo, catalogue
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
@@ -81,6 +87,7 @@ if TYPE_CHECKING:
     from kling_effects_async.waiting.task import EffectTask
 
 __all__ = [
+    "MAX_VIDEO_BYTES",
     "AccessKeys",
     "AccountChangedError",
     "AccountError",
@@ -165,7 +172,7 @@ _HOMES = {
     "models": ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"],
     "outcomes": ["Done", "Failed", "Outcome"],
     "stats": ["ClientStats"],
-    "policy": ["PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
+    "policy": ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
     "images": ["ImageFacts", "PreparedImage", "check_image", "prepare"],

@@ -20,7 +20,13 @@ from kling_effects_async.errors import KlingEffectsError, SettingsError
 from kling_effects_async.listing import TaskListing
 from kling_effects_async.models import EffectResult, TaskPage, Video
 from kling_effects_async.outcomes import Failed, Outcome
-from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.policy import (
+    MAX_VIDEO_BYTES,
+    PollPolicy,
+    RetryPolicy,
+    SlotPolicy,
+    SubmitPolicy,
+)
 from kling_effects_async.protocol.requests import (
     build_list,
     build_submit,
@@ -81,6 +87,7 @@ _DOWNLOAD = {
         "a Video, such as the video of a result: (await task).video", (Video,), is_optional=False
     ),
     "path": Kind("a path (a str or os.PathLike)", _PATH, is_optional=False),
+    "max_bytes": Kind("a whole number of bytes", (int,), is_optional=False),
     "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
 }
 _PAGE = {name: Kind("a whole number", (int,), is_optional=False) for name in ("page", "page_size")}
@@ -439,6 +446,7 @@ class EffectsClient:
         path: str | os.PathLike[str],
         *,
         overwrite: bool = False,
+        max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Callable[[int, int | None], None] | None = None,
     ) -> Path:
         """Fetch a clip into a file; it appears under its name only when it is whole.
@@ -448,19 +456,26 @@ class EffectsClient:
         it is asked for again for ``PollPolicy.result_grace_s``.
 
         Args:
+            max_bytes: a larger clip is refused, and one without an end stops there; by default
+                1 GiB, several times what a clip of ten seconds can need. Batches use the default.
             on_progress: called with the bytes fetched so far and the bytes in all, if known.
 
         Returns:
             The path of the file.
 
         Raises:
-            DownloadError: it could not be fetched whole, or the file exists already.
+            DownloadError: it could not be fetched whole, its address is malformed, it is larger
+                than ``max_bytes``, the file exists already, or something that is no file is in its
+                place or in that of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
             TypeError: ``video`` is no ``Video``, or ``path`` no path.
+            ValueError: ``max_bytes`` is below 1.
         """
         check_arguments(_DOWNLOAD, locals())
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
         return await self._engine().download(
-            video, Path(path), overwrite=overwrite, on_progress=on_progress
+            video, Path(path), overwrite=overwrite, max_bytes=max_bytes, on_progress=on_progress
         )
 
     # -- inside

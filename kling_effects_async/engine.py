@@ -27,7 +27,13 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
-from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.policy import (
+    MAX_VIDEO_BYTES,
+    PollPolicy,
+    RetryPolicy,
+    SlotPolicy,
+    SubmitPolicy,
+)
 from kling_effects_async.protocol.converter import converter
 from kling_effects_async.protocol.messages import FileState, Listed, Reply, Request
 from kling_effects_async.protocol.requests import (
@@ -348,6 +354,7 @@ class Engine:
         path: Path,
         *,
         overwrite: bool = False,
+        max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Progress | None = None,
     ) -> Path:
         """See ``EffectsClient.download``."""
@@ -357,7 +364,9 @@ class Engine:
         own = None if on_progress is None else CallersOwn(on_progress)
 
         async def fetch(url: str) -> Path:
-            return await downloader.download(url, path, overwrite=overwrite, on_progress=own)
+            return await downloader.download(
+                url, path, overwrite=overwrite, max_bytes=max_bytes, on_progress=own
+            )
 
         return await frameless(
             download_renewed(

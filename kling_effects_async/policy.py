@@ -11,7 +11,7 @@ from attrs import Attribute, field, frozen
 
 from kling_effects_async.errors import SettingsError
 
-__all__ = ["PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"]
+__all__ = ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"]
 
 
 def _positive(_policy: object, attribute: Attribute[Any], value: Any) -> None:
@@ -44,6 +44,12 @@ def _seconds(default: float) -> Any:
 
 def _count(default: int) -> Any:
     return field(default=default, validator=_whole)
+
+
+# A server that never stops sending would fill the disk. The longest effects are clips of ten
+# seconds; at 100 Mbit/s, more than most cameras record, that is 125 MB, an eighth of this.
+# Source: effects page, input.duration ("5" or "10"), seen 2026-09.
+MAX_VIDEO_BYTES = 2**30
 
 
 def backoff_s(

@@ -22,7 +22,7 @@ from attrs import field, frozen
 
 from kling_effects_async.errors import ClientClosedError, DownloadError, SettingsError
 from kling_effects_async.models import without_query
-from kling_effects_async.policy import backoff_s
+from kling_effects_async.policy import MAX_VIDEO_BYTES, backoff_s
 from kling_effects_async.transport.addresses import AddressRule
 from kling_effects_async.transport.clock import Clock, Timer, sleep
 from kling_effects_async.transport.file_names import safe_name
@@ -40,8 +40,6 @@ __all__ = ["Downloader", "Progress", "safe_name"]
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
-# Ten seconds at 100 Mbit/s, far above any clip that was seen, are 125 MB.
-LARGEST_BYTES = 2**30
 _SAID_BYTES = 4096  # of a refusal: its first lines tell why
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
@@ -58,6 +56,7 @@ class _Order:
     url: str = field(repr=False)
     address: str
     overwrite: bool
+    max_bytes: int
     on_progress: Progress | None
     part: PartFile
 
@@ -86,7 +85,6 @@ class Downloader:
         slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is asked for
             again.
         attempts: how many in a row may fail without getting on.
-        largest_bytes: a video that is, or becomes, larger than this is given up and not kept.
         random: a source of numbers in [0, 1), for the pauses between attempts.
 
     Raises:
@@ -102,7 +100,6 @@ class Downloader:
         slowest_bytes_per_s: int = 1024,
         slowest_window_s: float = 60.0,
         attempts: int = 5,
-        largest_bytes: int = LARGEST_BYTES,
         random: Callable[[], float] = random_numbers.random,
         proxies: Proxies | None = None,
     ) -> None:
@@ -114,7 +111,6 @@ class Downloader:
         self._window_s = slowest_window_s
         self._window_bytes = max(1, round(slowest_bytes_per_s * slowest_window_s))
         self._attempts = attempts
-        self._largest_bytes = largest_bytes
         self._random = random
         self._proxies = proxies or Proxies()
         self._web: PublicWeb | None = None
@@ -132,6 +128,7 @@ class Downloader:
         target: Path,
         *,
         overwrite: bool = False,
+        max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Progress | None = None,
     ) -> Path:
         """Fetch a video into a file and return the file's path.
@@ -143,6 +140,7 @@ class Downloader:
             target: missing folders are made.
             overwrite: replace the file that has the name. A link is replaced, not followed. A
                 folder, device, named pipe or socket stays, and so does a link to one.
+            max_bytes: a video that is, or becomes, larger than this is given up and not kept.
             on_progress: called after each chunk with the bytes so far and the size of the whole
                 (``None``: not told); begins again at 0 where the download has to.
 
@@ -152,7 +150,7 @@ class Downloader:
             DownloadError: the name is taken, or names a device or the like; the disk refuses; the
                 address may not be used; the video did not come whole, or is too large for one.
         """
-        order = _Order(url, _address(url), overwrite, on_progress, PartFile(target))
+        order = _Order(url, _address(url), overwrite, max_bytes, on_progress, PartFile(target))
         await on_disk(order.part.prepare, overwrite=overwrite)
         failures, best = 0, 0
         while trouble := await self._attempt(order):
@@ -217,22 +215,14 @@ class Downloader:
                 now=self._clock.now(),
                 said=said.decode("latin-1"),
             )
-            await self._check_bounds(order, promise.source.total or 0)
+            await _check_bounds(order, promise.source.total or 0)
             if promise.start == 0:
                 await on_disk(part.restart, promise.source)
             while chunk := await read_chunk(response, CHUNK_BYTES):
-                await self._check_bounds(order, part.length_bytes + len(chunk))
+                await _check_bounds(order, part.length_bytes + len(chunk))
                 await on_disk(part.append, chunk)
                 order.report(promise.source.total)
         _check_size(part.length_bytes, promise.source.total)
-
-    async def _check_bounds(self, order: _Order, length_bytes: int) -> None:
-        if length_bytes > self._largest_bytes:
-            await on_disk(order.part.discard)
-            raise DownloadError(
-                f"{order.address} has more than {self._largest_bytes} bytes, so it is no clip of "
-                "an effect; ask the service about it"
-            )
 
     def _asking(self, order: _Order) -> AbstractAsyncContextManager[ClientResponse]:
         from kling_effects_async.transport.public_web import parse
@@ -286,6 +276,15 @@ def _address(url: str) -> str:
 
     parse(url)
     return without_query(url)
+
+
+async def _check_bounds(order: _Order, length_bytes: int) -> None:
+    if length_bytes > order.max_bytes:
+        await on_disk(order.part.discard)
+        raise DownloadError(
+            f"{order.address} has more than {order.max_bytes} bytes, too many for the clip of an "
+            "effect: ask the service about it, or pass a larger max_bytes"
+        )
 
 
 def _asks_too_much(trouble: TryAgainError) -> bool:

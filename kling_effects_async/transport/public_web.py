@@ -44,6 +44,9 @@ __all__ = ["CheckedResolver", "PublicWeb", "open_session", "parse", "read_chunk"
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SENDABLE = re.compile(r"[!-~]+")  # visible ASCII: neither a space nor a line break
+# Control characters and halves of characters (surrogates): left out or replaced in silence, they
+# would make another address. A space is encoded.
+_NEVER_INSIDE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class CheckedResolver(AbstractResolver):
@@ -99,14 +102,25 @@ def parse(address: str) -> URL:
     """The address, letter for letter: a signature is made over the spelling too.
 
     Raises:
-        DownloadError: it is no address; does not repeat it.
+        DownloadError: it is no address; says why, and does not repeat it.
     """
+    if not isinstance(address, str):
+        raise _malformed("it is no text")
+    if odd := _NEVER_INSIDE.search(address):
+        raise _malformed(f"it holds the character {odd[0]!a}")
     try:
         url = URL(address, encoded=_SENDABLE.fullmatch(address) is not None)
         _ = url.raw_host, url.port, url.raw_path_qs  # some versions read them only now
     except (ValueError, TypeError):
-        raise DownloadError("the video's address is malformed") from None
+        raise _malformed("its host or its port cannot be read") from None
     return url
+
+
+def _malformed(why: str) -> DownloadError:
+    return DownloadError(
+        f"the video's address is malformed: {why}; ask its task for another one: "
+        "await client.attach(task_id).refresh()"
+    )
 
 
 class PublicWeb:

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
+from kling_effects_async.models import without_query
 from kling_effects_async.policy import backoff_s
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.video_reply import NotThereError
@@ -32,7 +33,7 @@ class Renewed:
         is_new: its task may have ended a moment ago.
     """
 
-    url: str
+    url: str = field(repr=without_query)
     is_new: bool
 
 
