@@ -207,7 +207,9 @@ def test_what_cannot_be_sent_as_it_is_gets_quoted() -> None:
 
 
 def test_a_line_break_in_an_address_does_not_reach_the_wire() -> None:
-    assert "\n" not in str(parse("https://videos.example/a\r\nX-Injected: 1"))
+    """Fault 96: it is refused, and not made into another address."""
+    with pytest.raises(DownloadError, match="holds the character"):
+        parse("https://videos.example/a\r\nX-Injected: 1")
 
 
 @pytest.mark.parametrize("found", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1"]])
