@@ -75,7 +75,8 @@ class PollPolicy:
             the journal has ever told of it; never longer than ``not_found_grace_s``.
         result_grace_s: how long a succeeded task may stay without a video, and its video without
             being there.
-        parallel: how many questions are under way at once.
+        parallel: at most so many polls are under way at once; after an idle moment eight, one more
+            with each answer.
 
     Source: effects take one to six minutes (third parties' figures, 2025 and 2026); gateways
     refresh their rows about every 15 s (new-api source).
@@ -88,7 +89,7 @@ class PollPolicy:
     not_found_grace_s: float = _seconds(30.0)
     attached_grace_s: float = _seconds(8.0)
     result_grace_s: float = _seconds(30.0)
-    parallel: int = _count(32)
+    parallel: int = _count(16)
 
     def __attrs_post_init__(self) -> None:
         if self.shortest_s > self.ceiling_s:

@@ -107,6 +107,28 @@ def test_polls_start_slowly_after_an_outage_and_then_without_limit() -> None:
     assert circuit.next_start_at <= 22.0
 
 
+def test_more_polls_are_under_way_at_once_with_every_answer_and_few_after_a_rest() -> None:
+    """Fault 63: an outage that begins meets few of them."""
+    circuit = Circuit(lambda: 0.5)
+    most = [circuit.most_at_once]
+    for _ in range(3):
+        circuit.answered(0.0)
+        most.append(circuit.most_at_once)
+    assert most == [8, 9, 10, 11]
+    circuit.idle()
+    assert circuit.most_at_once == 8
+
+
+def test_failures_leave_room_for_as_many_polls_as_open_it() -> None:
+    """Fault 63: and hung polls of one task or two never hold up the others."""
+    circuit = Circuit(lambda: 0.5)
+    most = []
+    for _ in range(8):
+        circuit.failed(["t1"], None, 0.0)
+        most.append(circuit.most_at_once)
+    assert most == [7, 6, 5, 4, 3, 3, 3, 3]
+
+
 def test_nothing_is_held_back_where_there_was_no_outage() -> None:
     circuit = Circuit(lambda: 0.5)
     for _ in range(1000):

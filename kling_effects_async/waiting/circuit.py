@@ -6,6 +6,9 @@
       |                                                           v  |
       '--------------------- an answer ---------------------- half-open: one poll
 
+How many polls are under way at once grows with the answers, from a few after each idle moment, and
+shrinks with failures: an outage that begins meets few of them.
+
 What counts are failures that tell nothing of the task: no connection, no answer in time, a proxy's
 page, a 5xx, a 429. Any answer about a task, "not found" included, shows that the service is there.
 """
@@ -58,11 +61,13 @@ class Circuit:
     Attributes:
         state: see the top of this file.
         since: when the first of the failures in a row came.
+        most_at_once: how many polls may be under way; pages among them.
     """
 
     def __init__(self, rng: Callable[[], float]) -> None:
         self.state: CircuitState = CircuitState.CLOSED
         self.since: float = 0.0
+        self.most_at_once: int = _FAILURES
         self._rng = rng
         self._failures = 0
         self._names: set[str] = set()
@@ -107,6 +112,8 @@ class Circuit:
         """
         self.since = now if self._failures == 0 else self.since
         self._failures += 1
+        # Enough to open the circuit, and not so few that hung polls of one task hold up the others.
+        self.most_at_once = min(self.most_at_once, max(_FAILURES - self._failures, _TASKS))
         self._only_pages = self._only_pages and is_page
         self._names.update(islice(names, _TASKS) if self.is_closed else ())
         is_outage = self._failures >= _FAILURES and len(self._names) >= _TASKS
@@ -120,9 +127,14 @@ class Circuit:
         if not self.is_closed:
             self.state = CircuitState.CLOSED
             self._closed_at = self._next_start_at = now
+        self.most_at_once += 1
         self._failures = self._probes = 0
         self._names.clear()
         self._only_pages = True
+
+    def idle(self) -> None:
+        """No poll is under way, and none is due."""
+        self.most_at_once = min(self.most_at_once, _FAILURES)
 
     def spoiled(self) -> None:
         """The poll that was under way to see shows nothing of the service."""

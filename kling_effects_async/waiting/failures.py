@@ -59,6 +59,10 @@ class Failures:
         """Before this no poll may start; ``NEVER`` while one is under way to see."""
         return max(self._paused_until, self.circuit.next_start_at)
 
+    def has_room(self, under_way: int) -> bool:
+        """Whether one more poll may be under way, beside so many."""
+        return under_way < min(self._policy.parallel, self.circuit.most_at_once)
+
     def may_start(self) -> bool:
         """Whether a poll may start now."""
         return self.next_start_at <= self._clock.monotonic() + TICK_S

@@ -267,7 +267,7 @@ class Tracker:
 
     def _held_back_until(self) -> float:
         """When questions that are due may be started; ``NEVER`` if none is held back."""
-        has_room = len(self._asking) < self._policy.parallel  # else an answer wakes the poller
+        has_room = self._failures.has_room(len(self._asking))  # else an answer wakes the poller
         return self._failures.next_start_at if has_room and self._is_due() else NEVER
 
     def _is_due(self) -> bool:
@@ -304,7 +304,7 @@ class Tracker:
         if is_shared and self._failures.may_start_page():
             due, self._queue = self._queue, deque()
             self._start(self._ask_together(list(due)))
-        while self._is_due() and len(self._asking) < self._policy.parallel:
+        while self._is_due() and self._failures.has_room(len(self._asking)):
             if not self._failures.may_start():
                 return  # an outage, its end, or a pause that the service asked for
             watch = (self._singles or self._queue).popleft()
@@ -323,6 +323,8 @@ class Tracker:
         self._asking.discard(question)
         if self._is_due():
             self._wake.set()  # only now is there room for the next
+        elif not self._asking:
+            self._failures.circuit.idle()
 
     async def _ask(self, watch: Watch) -> None:
         try:
