@@ -446,7 +446,7 @@ async def test_time_given_back_is_not_lost_at_the_next_change(desks: Desks) -> N
 
 
 async def test_watches_that_ended_are_forgotten(desks: Desks) -> None:
-    desk = desks(SUCCEEDED)
+    desk = desks(SUCCEEDED, parallel=1000)
     watches: weakref.WeakSet[Watch] = weakref.WeakSet()
     for number in range(1000):
         watch = desk.tracker.watch(f"t{number}", None)
