@@ -158,6 +158,13 @@ class Engine:
         Who is cancelled meanwhile waits no longer for the step that this met; all others are taken.
         """
         self._is_closed = True
+        try:
+            async with self._opening:
+                pass  # whoever opens the journal just now notices, and gives it back
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         async with AsyncExitStack() as steps:  # the last one comes first
             steps.push_async_callback(self._session.aclose)
             if self._downloader is not None:
@@ -410,14 +417,22 @@ class Engine:
         Raises:
             ClientClosedError: the client was closed meanwhile.
         """
-        if self._is_closed:
-            raise ClientClosedError("the client was closed; open it again and call again")
+        self._check_open()
         if self._account is not None:
             return self._account
         async with self._opening:
+            self._check_open()
             if self._account is None:
-                self._account = await self._opened_account()
+                account = await self._opened_account()
+                if self._is_closed:
+                    await self._exits.aclose()
+                    self._check_open()
+                self._account = account
         return self._account
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClientClosedError("the client was closed; open it again and call again")
 
     async def _opened_account(self) -> Account:
         options = self._options

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import (
+    ClientClosedError,
     EffectsClient,
     Journal,
     JournalBusyError,
@@ -154,6 +155,25 @@ async def test_a_client_that_is_cancelled_while_it_opens_holds_nothing(tmp_path:
 async def entered(client: EffectsClient) -> None:
     async with client:
         pass
+
+
+@pytest.mark.parametrize("act", [submit, run_many, resume, follow], ids=lambda act: act.__name__)
+async def test_closing_a_client_whose_journal_opens_just_now_frees_it(
+    act: Act, tmp_path: Path
+) -> None:
+    """Fault 33: the call is told, and the journal is free at once."""
+    async with Emulator(clips=Clips.STOCK, speed=600) as emulator:
+        for number in range(1, 30):
+            journal = tmp_path / f"{number}.db"
+            client = emulator.client(journal=journal)
+            opening = asyncio.ensure_future(_as_coroutine(act(client, tmp_path)))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            await client.aclose()
+            (ended,) = await asyncio.gather(opening, return_exceptions=True)
+            assert isinstance(ended, (ClientClosedError, list)), ended
+            async with Journal(journal):
+                pass
 
 
 @pytest.mark.looptime
