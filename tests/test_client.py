@@ -39,6 +39,7 @@ from kling_effects_async import (
     UnknownSceneWarning,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId, ReplyShape
+from tests.command_line import acceptance
 
 URL = "https://img.example/a.jpg"
 SQUISH = SingleImageEffect("squish", image=URL)
@@ -350,6 +351,23 @@ async def test_a_list_that_does_not_show_the_task_proves_nothing() -> None:
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH, external_task_id="order-42")
         assert emulator.requests["submit"] == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancelled_submit_without_an_answer_names_its_job(times: int) -> None:
+    """Fault 33: also one whose id nobody chose, and also to who is cancelled twice."""
+    async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
+        emulator.fail_next(Fault.silence(on="submit", accepted=True))
+        running = asyncio.ensure_future(client.run(SQUISH))
+        await acceptance(emulator)
+        for _ in range(times):
+            running.cancel()
+            await asyncio.sleep(0.1)
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await running
+        (entry,) = emulator.ledger.entries
+    assert f"attach(external_task_id={entry.external_task_id!r})" in caught.value.__notes__[0]
 
 
 @pytest.mark.looptime

@@ -63,7 +63,7 @@ TWICE_AND_DEAF = (
     + """
 import asyncio, os
 from kling_effects_async.cli.loops import run
-from kling_effects_async.cli.signals import answered_ctrl_c
+from kling_effects_async.cli.signals import stopped_gently
 
 class Deaf:
     def __del__(self):  # Python prints what is raised in here, and goes on
@@ -71,7 +71,7 @@ class Deaf:
         sum(range(1000))
 
 async def main():
-    with answered_ctrl_c():
+    with stopped_gently():
         os.kill(os.getpid(), signal.SIGINT)
         try:
             await asyncio.sleep(5)
@@ -191,15 +191,17 @@ async def test_a_second_ctrl_c_is_not_lost_where_python_drops_exceptions(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"),
+    ("first", "second", "codes"),
     [
-        (signal.SIGINT, ExitCode.INTERRUPTED),
-        (signal.SIGTERM, ExitCode.TERMINATED),
-        (signal.SIGHUP, ExitCode.TERMINATED),
+        (signal.SIGINT, signal.SIGINT, {ExitCode.INTERRUPTED}),
+        (signal.SIGTERM, signal.SIGTERM, {ExitCode.TERMINATED}),
+        (signal.SIGHUP, signal.SIGHUP, {ExitCode.TERMINATED}),
+        (signal.SIGINT, signal.SIGTERM, {ExitCode.INTERRUPTED, ExitCode.TERMINATED}),
+        (signal.SIGTERM, signal.SIGINT, {ExitCode.INTERRUPTED, ExitCode.TERMINATED}),
     ],
 )
 async def test_the_second_signal_leaves_at_once_while_a_submit_hangs(
-    number: signal.Signals, code: ExitCode, db: Path, cat: Path
+    first: signal.Signals, second: signal.Signals, codes: set[ExitCode], db: Path, cat: Path
 ) -> None:
     """Fault 34: twice: leave now; the journal is right, and the paid job is named."""
     async with Emulator(clips=Clips.STOCK, speed=600) as at:
@@ -208,21 +210,35 @@ async def test_the_second_signal_leaves_at_once_while_a_submit_hangs(
         process = await started(at, "run", "squish", cat, *options, folder=db.parent)
         await lines_until(process, "submitting")
         await acceptance(at)
-        process.send_signal(number)
-        if number is signal.SIGINT:
+        process.send_signal(first)
+        if first is signal.SIGINT:
             await lines_until(process, "Ctrl-C again leaves at once")
         else:
             await once_told(process)
-        process.send_signal(number)
+        process.send_signal(second)
         out, err = await process.communicate()
         job = await job_in(db)
         assert await resumed(at, db) == [Done]
         assert at.ledger.total == 1
-    assert (process.returncode, out) == (code, b"")
+    assert (process.returncode in codes, out) == (True, b"")
     assert job.state is JobState.AMBIGUOUS  # its answer was not waited for
     assert b"the task may exist and be charged" in err
     assert b"order-1" in err.splitlines()[-1]
     assert b"Traceback" not in err
+
+
+async def test_a_stopped_run_whose_answer_still_came_names_its_task(db: Path, cat: Path) -> None:
+    """Fault 34: what was waited for is told."""
+    async with Emulator(clips=Clips.STOCK, speed=600) as at:
+        at.fail_next(Fault.late(0.5))
+        process = await started(at, "run", "squish", cat, folder=db.parent)
+        await lines_until(process, "submitting")
+        await acceptance(at)
+        process.send_signal(signal.SIGINT)
+        _out, err = await process.communicate()
+        (entry,) = at.ledger.entries
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert f"the paid task {entry.task_id} goes on".encode() in err
 
 
 async def once_told(process: asyncio.subprocess.Process) -> None:

@@ -11,7 +11,7 @@ from kling_effects_async.cli.ending import ending
 from kling_effects_async.cli.kept_files import refuse_kept
 from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.progress import shown_progress
-from kling_effects_async.cli.signals import ended_by_sigterm
+from kling_effects_async.cli.signals import stopped_gently
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.target import Target
 from kling_effects_async.cli.trail import Stage, Trail
@@ -54,7 +54,7 @@ def fetch_task(wanted: Wanted) -> Report:
 
 async def _fetch(wanted: Wanted, settings: Settings, trail: Trail) -> Report:
     poll = PollPolicy(deadline_s=wanted.timeout_s)
-    with ended_by_sigterm():
+    with stopped_gently():
         async with EffectsClient(
             settings.credentials, service=settings.service, poll=poll, trust_env=True
         ) as client:

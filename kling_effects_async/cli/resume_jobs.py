@@ -28,7 +28,7 @@ from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.output import not_printed
 from kling_effects_async.cli.progress import shown_progress
 from kling_effects_async.cli.resumption import Resumption, Wanted, outcome_as_json
-from kling_effects_async.cli.signals import answered_ctrl_c, ended_by_sigterm
+from kling_effects_async.cli.signals import stopped_gently
 from kling_effects_async.cli.streams import NotPrinted, write_out
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.target import Target
@@ -74,7 +74,7 @@ def _run(
 
 
 async def _resume(place: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> None:
-    with ended_by_sigterm(), answered_ctrl_c():
+    with stopped_gently():
         async with (
             Journal(place) as journal,
             EffectsClient(

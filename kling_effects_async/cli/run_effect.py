@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from contextlib import AbstractAsyncContextManager, suppress
@@ -27,7 +28,7 @@ from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.order import Order, effect_of
 from kling_effects_async.cli.progress import Progress, shown_progress
 from kling_effects_async.cli.run_journal import note_saved, run_journal
-from kling_effects_async.cli.signals import answered_ctrl_c, ended_by_sigterm
+from kling_effects_async.cli.signals import stopped_gently
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.images import image_hash
@@ -105,7 +106,7 @@ def _job(order: Order, effect: Effect, settings: Settings | None) -> Job:
 async def _run(
     order: Order, effect: Effect, job: Job, settings: Settings | None, trail: Trail
 ) -> Report:
-    with ended_by_sigterm(), answered_ctrl_c():
+    with stopped_gently():
         async with (
             run_journal(trail, job.account) as journal,
             _client(order, settings, journal) as client,
@@ -137,7 +138,13 @@ async def _submit_and_collect(
     trail.stage = Stage.SUBMITTING
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownSceneWarning)  # it was said before
-        task = await client.submit(effect, external_task_id=trail.external_task_id)
+        try:
+            task = await client.submit(effect, external_task_id=trail.external_task_id)
+        except asyncio.CancelledError:  # it may have waited for its answer, and got it
+            latest = client.attach(external_task_id=trail.external_task_id).latest
+            if latest is not None:
+                trail.stage, trail.task_id = Stage.ACCEPTED, latest.task_id
+            raise
     trail.stage, trail.task_id = Stage.ACCEPTED, task.id
     return await collect(client, task, trail, progress)
 

@@ -12,7 +12,7 @@ from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.request_lines import request_lines
 from kling_effects_async.cli.sentences import in_our_words
-from kling_effects_async.cli.signals import ended_by_sigterm
+from kling_effects_async.cli.signals import stopped_gently
 from kling_effects_async.cli.talk import plain_talk
 from kling_effects_async.emulator import Emulator, EmulatorError
 
@@ -62,7 +62,7 @@ def _as_option(sentence: str) -> str:
 
 
 async def _serve(emulator: Emulator, announce: Callable[[Emulator], None]) -> None:
-    with ended_by_sigterm():
+    with stopped_gently():
         try:
             async with emulator:
                 announce(emulator)

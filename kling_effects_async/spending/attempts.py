@@ -8,6 +8,7 @@ The attempt goes on by itself, is ended when the bound has passed, and is seen o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from kling_effects_async.spending.job import Job
 
 __all__ = ["Attempts"]
+
+_log = logging.getLogger(__name__)
 
 
 class Attempts:
@@ -50,8 +53,12 @@ class Attempts:
             is_cancelled = caller is not None and caller.cancelling() > 0
             if running.cancelled() and not is_cancelled:
                 raise ended() from None
-            await asyncio.shield(self.beside(self._seen_out(running)))
-            _note_outcome(cancelled, running)
+            try:
+                await asyncio.shield(self.beside(self._seen_out(running)))
+            except asyncio.CancelledError as again:
+                _note_outcome(again, job, running)
+                raise
+            _note_outcome(cancelled, job, running)
             raise
 
     def left_behind(self, external_task_id: str) -> asyncio.Task[Job] | None:
@@ -86,8 +93,17 @@ class Attempts:
             running.exception()  # seen; the journal has it
 
 
-def _note_outcome(cancelled: asyncio.CancelledError, running: asyncio.Task[Job]) -> None:
+def _note_outcome(cancelled: asyncio.CancelledError, job: Job, running: asyncio.Task[Job]) -> None:
     """Tell who catches the cancellation what became of the job."""
-    if running.done() and not running.cancelled() and running.exception() is None:
-        job = running.result()
-        cancelled.add_note(f"job {job.external_task_id!r} is {job.state}: attach() to it")
+    name = job.external_task_id
+    if not running.done() or running.cancelled():
+        _log.warning("the submit of job %r was cancelled before its answer came", name)
+        note = (
+            f"job {name!r} may have been accepted: look for it, "
+            f"attach(external_task_id={name!r}), before you submit it again"
+        )
+    elif error := running.exception():
+        note = f"job {name!r} was not accepted as far as is known: {error}"
+    else:
+        note = f"job {name!r} is {running.result().state}: attach() to it"
+    cancelled.add_note(note)
