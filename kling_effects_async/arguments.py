@@ -40,7 +40,8 @@ class Kind:
         """Whether the value may be passed."""
         if value is None:
             return self.is_optional
-        return isinstance(value, self.types) or self._looks_right(value)
+        is_flag = isinstance(value, bool) and bool not in self.types  # a bool is an int to Python
+        return not is_flag and (isinstance(value, self.types) or self._looks_right(value))
 
     def _looks_right(self, value: object) -> bool:
         is_class = isinstance(value, type)  # passed instead of an instance

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"]
 
+_SHOWN_CHARACTERS = 200  # of an address, whose path may be as long as an answer
+
 
 class TaskStatus(enum.Enum):
     """Where a task stands, in one vocabulary for all services.
@@ -54,7 +56,8 @@ def without_query(url: str | None) -> str:
         host = parts.netloc.rpartition("@")[2]
     except (ValueError, TypeError, AttributeError):
         return "'(malformed address)'"
-    return repr(f"{parts.scheme}://{host}{parts.path}{hidden}")
+    shown = f"{parts.scheme}://{host}{parts.path}"
+    return repr(f"{shown[:_SHOWN_CHARACTERS]}{hidden}")
 
 
 @frozen(kw_only=True)

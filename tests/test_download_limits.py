@@ -127,7 +127,9 @@ async def test_a_clip_of_heads_alone_is_not_read_for_minutes(
         await downloader.download(server.url, target)
 
 
-@pytest.mark.parametrize(("max_bytes", "kind"), [(0, ValueError), (1e9, TypeError)])
+@pytest.mark.parametrize(
+    ("max_bytes", "kind"), [(0, ValueError), (1e9, TypeError), (True, TypeError)]
+)
 async def test_a_limit_that_means_nothing_is_refused(max_bytes: int, kind: type[Exception]) -> None:
     async with EffectsClient(BearerToken("sk-limit")) as client:
         with pytest.raises(kind, match="max_bytes"):
@@ -167,7 +169,11 @@ async def test_an_address_that_means_nothing_is_an_error_of_ours(
     assert os.listdir(target.parent) == []
 
 
-@pytest.mark.parametrize("url", ["https://h:99999/x", "https://h/x\n", "https://\udc80/"])
+MEANINGLESS = ["https://h:99999/x", "https://h/x\n", "https://\udc80/", "", "https:///x"]
+MEANINGLESS += ["https://a b/x", "https://exa%mple.com/x"]
+
+
+@pytest.mark.parametrize("url", MEANINGLESS)
 async def test_an_error_about_an_address_says_what_to_do(
     downloader: Downloader, target: Path, url: str
 ) -> None:

@@ -47,6 +47,8 @@ _SENDABLE = re.compile(r"[!-~]+")  # visible ASCII: neither a space nor a line b
 # Control characters and halves of characters (surrogates): left out or replaced in silence, they
 # would make another address. A space is encoded.
 _NEVER_INSIDE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# What no host has; sent to a resolver it would end as a line that broke.
+_NEVER_IN_HOST = re.compile(r"[\s%<>\"\\^`{|}]")
 
 
 class CheckedResolver(AbstractResolver):
@@ -98,8 +100,11 @@ def open_session(
     )
 
 
-def parse(address: str) -> URL:
+def parse(address: str, *, is_whole: bool = True) -> URL:
     """The address, letter for letter: a signature is made over the spelling too.
+
+    Args:
+        is_whole: it has to name a host; a redirect need not.
 
     Raises:
         DownloadError: it is no address; says why, and does not repeat it.
@@ -113,6 +118,10 @@ def parse(address: str) -> URL:
         _ = url.raw_host, url.port, url.raw_path_qs  # some versions read them only now
     except (ValueError, TypeError):
         raise _malformed("its host or its port cannot be read") from None
+    if is_whole and not (url.scheme and url.raw_host):
+        raise _malformed("it names no host")
+    if _NEVER_IN_HOST.search(url.raw_host or ""):
+        raise _malformed("its host is none")
     return url
 
 
@@ -242,6 +251,6 @@ def _next_hop(url: URL, location: str | None) -> URL:
     if not location:
         raise DownloadError(f"{url.raw_host} redirects without saying where to")
     try:
-        return url.join(parse(location))
+        return url.join(parse(location, is_whole=False))
     except ValueError:
         raise DownloadError(f"{url.raw_host} redirects to a malformed address") from None
