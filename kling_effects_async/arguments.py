@@ -49,7 +49,7 @@ class Kind:
 
 
 def check_arguments(kinds: Mapping[str, Kind], given: Mapping[str, object]) -> None:
-    """Refuse an argument that is of a wrong type.
+    """Reject an argument that is of a wrong type.
 
     Args:
         kinds: what each argument may be, by its name.
@@ -66,7 +66,7 @@ def check_arguments(kinds: Mapping[str, Kind], given: Mapping[str, object]) -> N
 
 
 def check_name(argument: str, value: str | None) -> None:
-    """Refuse a name that cannot be written down.
+    """Reject a name that cannot be written down.
 
     Raises:
         SettingsError: it is empty, or holds control characters or a lone surrogate.

@@ -26,9 +26,9 @@ from kling_effects_async.waiting.task import EffectTask
 
 __all__ = ["check_effects", "handles", "outcomes"]
 
-# Images that are read and hashed while every place is taken, so that none stays free for that.
+# Images that are read and hashed while every slot is taken, so that none stays free for that.
 _LOOK_AHEAD = 8
-# Ended tasks whose videos are still to come need no place, so others take theirs; but a disk or a
+# Ended tasks whose videos are still to come need no slot, so others take theirs; but a disk or a
 # line that is too slow for the account must hold the run up at some point.
 _FETCHED_AT_MOST = 64
 

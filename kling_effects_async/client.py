@@ -121,7 +121,7 @@ class EffectsClient:
             key. Name it yourself if keys are rotated: under a new key the default is a new
             account, and jobs that the journal holds under the old one raise
             ``AccountChangedError`` instead of being paid again.
-        budget_units: submits that could take the account's jobs past it are refused. Whatever
+        budget_units: submits that could take the account's jobs past it are rejected. Whatever
             may be charged counts: what the journal holds, what runs, and what is in doubt.
         poll: how patiently to wait for tasks.
         retry: how each request is tried.
@@ -264,7 +264,7 @@ class EffectsClient:
 
         Every task is submitted with an external id, so that it can be found again; without yours
         it is a random one. The images are checked first. What surely did not arrive, or was
-        refused for now, is sent again; where an answer was lost, the task is looked up by its
+        rejected for now, is sent again; where an answer was lost, the task is looked up by its
         external id. Submitting the same effect under the same external id again gives the same
         task. If the account's slots are all taken, this waits for one. A submit that is cancelled
         while it is sent goes on by itself until its outcome is written down.
@@ -283,13 +283,13 @@ class EffectsClient:
             AccountChangedError: the journal holds the job under another account; nothing was sent.
             BudgetExceededError, JournalError: nothing was sent; says what to do.
             SubmissionUncertainError: the answer was lost; look before you submit again.
-            ApiError: refused, nothing was created; see its class for what to do.
+            ApiError: rejected, nothing was created; see its class for what to do.
             TransportError: nothing arrived, after the usual tries.
         """
         engine = self._engine()
         is_named = external_task_id is not None
         id_or_random = random_id() if external_task_id is None else external_task_id
-        # Built once for its checks alone: what cannot be sent is refused before anything is read.
+        # Built once for its checks alone: what cannot be sent is rejected before anything is read.
         build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))
         plan = await engine.plan(
@@ -456,7 +456,7 @@ class EffectsClient:
         it is asked for again for ``PollPolicy.result_grace_s``.
 
         Args:
-            max_bytes: a larger clip is refused, and one without an end stops there; by default
+            max_bytes: a larger clip is rejected, and one without an end stops there; by default
                 1 GiB, several times what a clip of ten seconds can need. Batches use the default.
             on_progress: called with the bytes fetched so far and the bytes in all, if known.
 
@@ -513,7 +513,7 @@ class EffectsClient:
 
 
 def _check_journal(journal: object) -> None:
-    """Refuse what SQLite would take for a file that is gone once it is closed."""
+    """Reject what SQLite would take for a file that is gone once it is closed."""
     path = os.fspath(journal) if isinstance(journal, _PATH) else None
     if isinstance(path, bytes):
         raise TypeError("journal must be a path of text, not of bytes")

@@ -291,7 +291,7 @@ class Engine:
             with_hashes: False where nobody can ask for the same job again.
 
         Raises:
-            ImageRejectedError: Kling would refuse an image.
+            ImageRejectedError: Kling would reject an image.
             ImageUnreadableError: this machine cannot read an image's file.
         """
         with_hashes = with_hashes or self._options.journal is not None
@@ -483,7 +483,7 @@ def _reader_of(watch: Watch) -> Callable[[Reply], TaskSnapshot]:
 
 
 def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
-    """Refuse what Kling would refuse; the images' hashes, and what the files were.
+    """Reject what Kling would reject; the images' hashes, and what the files were.
 
     A hash is ``""`` where nobody needs it.
     """

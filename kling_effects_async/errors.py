@@ -14,7 +14,7 @@ KlingEffectsError
 │   ├── NetworkError           no connection, or one that broke
 │   ├── RequestTimeoutError    one request took too long (also a ``TimeoutError``)
 │   ├── TlsError               the server's certificate is not to be trusted
-│   ├── ProxyError             the proxy refused, or is not there
+│   ├── ProxyError             the proxy rejected, or is not there
 │   └── SubmissionUncertainError   a submit may have been accepted: look before you pay again
 ├── ReplyError                 an answer nobody can read
 ├── ApiError                   an answer that says no
@@ -185,7 +185,7 @@ class BudgetExceededError(KlingEffectsError):
 
 
 class ImageRejectedError(KlingEffectsError, ValueError):
-    """Kling would refuse this image, possibly after charging for it; nothing was sent.
+    """Kling would reject this image, possibly after charging for it; nothing was sent.
 
     Attributes:
         image: what the image is called in messages, such as its file name.
@@ -258,7 +258,7 @@ class TlsError(TransportError):
 
 
 class ProxyError(TransportError):
-    """The proxy between us and the service refused the connection, broke it, or is not there.
+    """The proxy between us and the service rejected the connection, broke it, or is not there.
 
     Attributes:
         retryable: whether the same request can succeed later without anybody doing anything.
@@ -379,7 +379,7 @@ class AccountError(ApiError):
 
 
 class InvalidRequestError(ApiError):
-    """The request itself is wrong and will be refused again."""
+    """The request itself is wrong and will be rejected again."""
 
 
 class TaskNotFoundError(InvalidRequestError):
@@ -404,7 +404,7 @@ class TaskNotFoundError(InvalidRequestError):
 
 
 class ContentRejectedError(ApiError):
-    """Moderation refused the content; another image may pass."""
+    """Moderation rejected the content; another image may pass."""
 
 
 class RateLimitError(ApiError):

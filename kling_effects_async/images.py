@@ -37,7 +37,7 @@ __all__ = [
     "prepare",
 ]
 
-# Kling refuses what breaks these, and a refusal can come after the task was accepted, so we refuse
+# Kling rejects what breaks these, and a rejection can come after the task was accepted, so we reject
 # first. Source: video effects page, input.image, seen 2026-09; the gateway's page says the same.
 IMAGE_LIMIT_BYTES = 10 * 2**20
 SIDE_MIN_PX = 300
@@ -91,11 +91,11 @@ class LookedAt:
 def check_image(image: Path | bytes, *, decode: bool = False) -> ImageFacts:
     """Hold an image against Kling's rules, and see that it is whole; its name does not matter.
 
-    Metadata are never a reason to refuse it.
+    Metadata are never a reason to reject it.
 
     Args:
         decode: decode the pixels too, which finds damage inside them and takes ten times as long.
-            Refuses more than 89 million pixels.
+            Rejects more than 89 million pixels.
 
     Raises:
         ImageRejectedError: with every problem that was found; ``prepare`` mends those that name it.

@@ -53,10 +53,15 @@ MAX_VIDEO_BYTES = 2**30
 
 
 def backoff_s(
-    failures: int, asked_s: float | None, rng: Callable[[], float], *, base_s: float, cap_s: float
+    failures: int,
+    asked_s: float | None,
+    rng: Callable[[], float],
+    *,
+    base_s: float,
+    max_pause_s: float,
 ) -> float:
     """The one backoff formula; see ``RetryPolicy.pause_s``."""
-    grown_s = min(cap_s, base_s * 2.0 ** min(failures - 1, 30))
+    grown_s = min(max_pause_s, base_s * 2.0 ** min(failures - 1, 30))
     drawn_s = grown_s * (0.5 + rng() / 2)
     return drawn_s if asked_s is None else asked_s + drawn_s
 
@@ -67,8 +72,8 @@ class PollPolicy:
 
     Attributes:
         deadline_s: how long one wait lasts at most, a hung request included. The task goes on.
-        shortest_s, ceiling_s: bounds of the pause between two questions about one task.
-        trouble_span_s: how long questions may fail without a break before a wait gives up. A
+        min_interval_s, max_interval_s: bounds of the pause between two questions about one task.
+        max_outage_s: how long questions may fail without a break before a wait gives up. A
             span, not a count: what ends a wait is an outage, not a burst. The task goes on.
         not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
         attached_grace_s: the same for a task that was attached to, while neither the service nor
@@ -83,18 +88,18 @@ class PollPolicy:
     """
 
     deadline_s: float = _seconds(3600.0)
-    shortest_s: float = _seconds(0.9)
-    ceiling_s: float = _seconds(15.0)
-    trouble_span_s: float = _seconds(300.0)
+    min_interval_s: float = _seconds(0.9)
+    max_interval_s: float = _seconds(15.0)
+    max_outage_s: float = _seconds(300.0)
     not_found_grace_s: float = _seconds(30.0)
     attached_grace_s: float = _seconds(8.0)
     result_grace_s: float = _seconds(30.0)
     parallel: int = _count(16)
 
     def __attrs_post_init__(self) -> None:
-        if self.shortest_s > self.ceiling_s:
+        if self.min_interval_s > self.max_interval_s:
             raise SettingsError(
-                f"shortest_s ({self.shortest_s:g}) must not be above ceiling_s ({self.ceiling_s:g})"
+                f"min_interval_s ({self.min_interval_s:g}) must not be above max_interval_s ({self.max_interval_s:g})"
             )
 
 
@@ -104,8 +109,8 @@ class RetryPolicy:
 
     Attributes:
         attempts: tries in all, for requests that may be repeated.
-        base_s, cap_s: the first pause, doubled for each further one, up to the cap.
-        span_s: no new try starts later than this after the first. A pause the server asks for
+        base_s, max_pause_s: the first pause, doubled for each further one, up to the cap.
+        max_elapsed_s: no new try starts later than this after the first. A pause the server asks for
             that would go beyond it ends the tries at once.
         connect_timeout_s: for the connection alone.
         answer_timeout_s: for one try of a question, from start to end.
@@ -114,8 +119,8 @@ class RetryPolicy:
 
     attempts: int = _count(5)
     base_s: float = _seconds(0.5)
-    cap_s: float = _seconds(20.0)
-    span_s: float = _seconds(60.0)
+    max_pause_s: float = _seconds(20.0)
+    max_elapsed_s: float = _seconds(60.0)
     connect_timeout_s: float = _limit(10.0)
     answer_timeout_s: float = _limit(20.0)
     submit_timeout_s: float = _limit(300.0)
@@ -131,7 +136,7 @@ class RetryPolicy:
             asked_s: what the service asked for, if it did.
             rng: a source of numbers in [0, 1).
         """
-        return backoff_s(failures, asked_s, rng, base_s=self.base_s, cap_s=self.cap_s)
+        return backoff_s(failures, asked_s, rng, base_s=self.base_s, max_pause_s=self.max_pause_s)
 
 
 @frozen(kw_only=True)
@@ -139,10 +144,10 @@ class SlotPolicy:
     """How the account's limit of parallel tasks is found out.
 
     Attributes:
-        start: places to begin with, where none is remembered; a trial account has 5, a standard
+        start: slots to begin with, where none is remembered; a trial account has 5, a standard
             one 20 (a reseller's figures, 2026).
         most: never more than this, whatever the service accepts.
-        probe_s: while the account or the key is refused, one submit in so many seconds goes
+        probe_s: while the account or the key is rejected, one submit in so many seconds goes
             through to see whether a person has acted.
     """
 
@@ -185,7 +190,7 @@ class SubmitPolicy:
             again; longer where the answer was lost later than this.
         cancel_grace_s: how long a cancelled submit, and the closing of the client, wait for an
             outcome that is still to come. A submit that is cancelled again leaves at once.
-        pace_patience_s: a submit that is refused for the service's pace is an error once the pauses
+        max_retry_after_s: a submit that is rejected for the service's pace is an error once the pauses
             since the last acceptance are longer than this in all, or once the service asks for a
             longer one.
     """
@@ -195,4 +200,4 @@ class SubmitPolicy:
     look_first: bool = field(default=False, validator=_is_flag)
     settle_pause_s: float = _seconds(5.0)
     cancel_grace_s: float = _seconds(10.0)
-    pace_patience_s: float = _seconds(600.0)
+    max_retry_after_s: float = _seconds(600.0)

@@ -103,7 +103,7 @@ def read_facts(file: IO[bytes], kind: str, state: FileState | None) -> ImageFact
 
 
 def _opened(file: IO[bytes], facts: ImageFacts, layout: Layout | None) -> ImageFile:
-    """The picture; a JPEG or PNG without metadata, because odd ones make Pillow refuse it."""
+    """The picture; a JPEG or PNG without metadata, because odd ones make Pillow reject it."""
     reader = READERS[facts.format]
     if layout is None:
         file.seek(0)

@@ -35,7 +35,7 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome
         return await _seen_through(engine, account, job, folder)
 
     def room() -> int:
-        # What waits for a place needs to be no more than what could be served next.
+        # What waits for a slot needs to be no more than what could be served next.
         return account.slots.held + account.slots.size
 
     with account.slots.watched() as wake:
@@ -79,11 +79,11 @@ async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect |
             ["Its image was given as bytes, which the journal does not keep; submit it again."],
         )
     plan = await engine.plan(effect, job.external_task_id)
-    _refuse_changed(job, plan)
+    _reject_changed(job, plan)
     return await engine.submit(evolve(plan, job=job))
 
 
-def _refuse_changed(job: Job, now: Plan) -> None:
+def _reject_changed(job: Job, now: Plan) -> None:
     if image_hashes_of(now.job) != image_hashes_of(job):
         raise ImageRejectedError(
             f"job {job.external_task_id}",

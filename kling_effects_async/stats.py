@@ -16,7 +16,7 @@ class ClientStats:
         running: tasks of this client that the service accepted and that have not ended.
         sending: submits that have no outcome yet.
         waiting: submits that wait for a slot, or for the end of a pause.
-        held_back_by: the service's last refusal for the account's pace, slots, balance or key, in
+        held_back_by: the service's last rejection for the account's pace, slots, balance or key, in
             its words; ``""`` once a submit was accepted after it.
     """
 

@@ -81,7 +81,7 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     rule.name: rule
     for rule in (
-        Rule("refuse", RepeatedId.REFUSE),
+        Rule("reject", RepeatedId.REJECT),
         Rule("accept", RepeatedId.ACCEPT),
         # Used ids are accepted, so that the ledger shows whatever is sent twice.
         Rule("no-lookup", RepeatedId.ACCEPT, finds=False),
@@ -122,8 +122,8 @@ _STEPS = {
     (JobState.SUBMITTING, False): 3,
     (JobState.ACCEPTED, True): 4,
     (JobState.ACCEPTED, False): 1,
-    (JobState.AMBIGUOUS, True): 1,
-    (JobState.AMBIGUOUS, False): 2,
+    (JobState.UNCERTAIN, True): 1,
+    (JobState.UNCERTAIN, False): 2,
     (JobState.PLANNED, False): 1,
     (JobState.SUCCEEDED, True): 1,
 }
@@ -192,12 +192,12 @@ class Batch:
             retry=RetryPolicy(
                 attempts=3,
                 base_s=0.005,
-                cap_s=0.02,
+                max_pause_s=0.02,
                 answer_timeout_s=TIMEOUT_S,
                 submit_timeout_s=TIMEOUT_S,
             ),
             slots=SlotPolicy(start=4),
-            poll=PollPolicy(shortest_s=0.03, ceiling_s=0.3),
+            poll=PollPolicy(min_interval_s=0.03, max_interval_s=0.3),
             submit=SubmitPolicy(settle_pause_s=0.03, on_uncertain=self.on_uncertain),
         )
 
@@ -239,7 +239,7 @@ async def _see_through(client: EffectsClient, journal: Journal, jobs: int) -> in
         counts = await journal.counts()
         if counts[JobState.SUCCEEDED] == jobs:
             return ALL_SUCCEEDED
-        in_vain += counts[JobState.SUCCEEDED] + counts[JobState.AMBIGUOUS] == jobs
+        in_vain += counts[JobState.SUCCEEDED] + counts[JobState.UNCERTAIN] == jobs
     return SOME_UNCERTAIN
 
 
@@ -364,7 +364,7 @@ class Tally:
                 print(f"  {name} is charged for {len(tasks)} times: {_told(histories, name)}")
             if job is not None and job.state is JobState.SUCCEEDED and job.task_id in tasks:
                 self.finished += 1
-            elif job is not None and job.state is JobState.AMBIGUOUS:
+            elif job is not None and job.state is JobState.UNCERTAIN:
                 self.uncertain += 1
             else:
                 self._lose(name, f"ended as {_told(histories, name)}")
@@ -426,9 +426,9 @@ def _histories(path: Path) -> Mapping[str, Sequence[Transition]]:
 
 def _was_sent_again(history: Sequence[Transition]) -> bool:
     states = [step.state for step in history]
-    if JobState.AMBIGUOUS not in states:
+    if JobState.UNCERTAIN not in states:
         return False
-    return JobState.SUBMITTING in states[states.index(JobState.AMBIGUOUS) :]
+    return JobState.SUBMITTING in states[states.index(JobState.UNCERTAIN) :]
 
 
 def _told(histories: Mapping[str, Sequence[Transition]], name: str) -> str:

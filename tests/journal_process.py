@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.journal import Journal
 
-WAY = (JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.ACCEPTED, JobState.SUCCEEDED)
+WAY = (JobState.SUBMITTING, JobState.UNCERTAIN, JobState.ACCEPTED, JobState.SUCCEEDED)
 
 
 def say(line: str) -> None:

@@ -69,7 +69,7 @@ async def by_resume(client: EffectsClient, _folder: Path) -> None:
         die()
 
 
-async def by_refusal(client: EffectsClient, _folder: Path) -> None:
+async def by_rejection(client: EffectsClient, _folder: Path) -> None:
     try:
         await client.submit(SQUISH, external_task_id=NAME)
     except ApiError:
@@ -99,7 +99,7 @@ WAYS: dict[str, Callable[[EffectsClient, Path], Coroutine[Any, Any, None]]] = {
         by_run_many,
         by_download,
         by_resume,
-        by_refusal,
+        by_rejection,
         by_submit,
         by_post,
     )
@@ -111,7 +111,7 @@ async def main(url: str, journal: str, way: str, folder: str) -> None:
         BearerToken("emulator-key"),
         service=Service.gateway(url),
         journal=journal,
-        poll=PollPolicy(shortest_s=0.05),
+        poll=PollPolicy(min_interval_s=0.05),
     ) as client:
         await WAYS[way](client, Path(folder))
         die()

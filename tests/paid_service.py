@@ -25,7 +25,7 @@ from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.slots import Slot, SlotLimiter
 from kling_effects_async.spending.store import JobStore, MemoryStore
 from kling_effects_async.spending.submission import Submitter, Wire
 from kling_effects_async.transport.clock import SystemClock
@@ -77,7 +77,7 @@ class PaidService:
 
     Attributes:
         books: the task ids accepted under each external id; a second one is money lost.
-        refuses_used_ids, finds_external_ids: what no document tells about it.
+        rejects_used_ids, finds_external_ids: what no document tells about it.
         answers_lookups: off, nobody answers a lookup.
         limit: of unfinished tasks; ``None`` for none.
         script: trouble for the next POSTs, in order.
@@ -88,7 +88,7 @@ class PaidService:
         self.posts: list[str] = []
         self.lookups: list[str] = []
         self.unfinished: set[str] = set()
-        self.refuses_used_ids = True
+        self.rejects_used_ids = True
         self.finds_external_ids = True
         self.answers_lookups = True
         self.limit: int | None = None
@@ -131,7 +131,7 @@ class PaidService:
 
     def accept(self, name: str) -> str:
         """Make a task, and charge for it."""
-        if self.refuses_used_ids and name in self.books:
+        if self.rejects_used_ids and name in self.books:
             raise InvalidRequestError(f"External_task_id {name} already exists", code=1201)
         if self.limit is not None and len(self.unfinished) >= self.limit:
             raise ConcurrencyLimitError("parallel task limit", code=1303, retryable=True)
@@ -154,7 +154,7 @@ class Bench:
     """One process: a submitter of its own, the store and the service given to it.
 
     Attributes:
-        places: of the accepted tasks, by task id.
+        held_slots: of the accepted tasks, by task id.
     """
 
     def __init__(
@@ -170,9 +170,9 @@ class Bench:
     ) -> None:
         self.service = service or PaidService()
         self.store: JobStore = store or MemoryStore()
-        self.places: dict[str, Place] = {}
+        self.held_slots: dict[str, Slot] = {}
         policy = slots or SlotPolicy()
-        self.slots = Slots(policy)
+        self.slots = SlotLimiter(policy)
         clock = SystemClock()
         self.gate = Gate(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
         self.submitter = Submitter(
@@ -187,8 +187,8 @@ class Bench:
             random=lambda: 0.5,
         )
 
-    def accepted(self, _job: Job, snapshot: TaskSnapshot, place: Place) -> None:
-        self.places[snapshot.task_id] = place
+    def accepted(self, _job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
+        self.held_slots[snapshot.task_id] = slot
 
     async def submit(self, name: str) -> Job:
         return await self.submitter.submit(a_job(name), request_for(name))
@@ -199,7 +199,7 @@ class Bench:
     def end(self, task_id: str) -> None:
         """The service ended the task, and we heard of it."""
         self.service.unfinished.discard(task_id)
-        self.places.pop(task_id).release()
+        self.held_slots.pop(task_id).release()
 
     def _stop(self, reason: KlingEffectsError) -> None:
         self.slots.fail_waiting(reason)

@@ -25,14 +25,14 @@ class Asked:
 
 
 class ProxyServer:
-    """Tunnels and forwards; or answers everything with ``refusal``, a status.
+    """Tunnels and forwards; or answers everything with ``rejection``, a status.
 
     Attributes:
         hangs_up: whoever asks is left without an answer.
     """
 
-    def __init__(self, *, refusal: int | None = None) -> None:
-        self.refusal = refusal
+    def __init__(self, *, rejection: int | None = None) -> None:
+        self.rejection = rejection
         self.hangs_up = False
         self.asked: list[Asked] = []
         self.url = ""
@@ -67,8 +67,8 @@ class ProxyServer:
             self.asked.append(Asked(method, target, headers))
             if self.hangs_up:
                 pass
-            elif self.refusal is not None:
-                writer.write(f"HTTP/1.1 {self.refusal} No\r\nContent-Length: 0\r\n\r\n".encode())
+            elif self.rejection is not None:
+                writer.write(f"HTTP/1.1 {self.rejection} No\r\nContent-Length: 0\r\n\r\n".encode())
             elif method == "CONNECT":
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
                 await self._relay(target.rpartition(":")[2], b"", reader, writer)

@@ -129,7 +129,7 @@ def test_no_special_ipv4_address_is_public_in_any_disguise(ip: object) -> None:
         "https://127.0.0.1:8787/a.mp4",
     ],
 )
-def test_an_address_that_is_not_https_public_and_bare_is_refused(url: str) -> None:
+def test_an_address_that_is_not_https_public_and_bare_is_rejected(url: str) -> None:
     """Fault 47."""
     with pytest.raises(DownloadError):
         AddressRule(EMULATOR).check(parse(url))
@@ -149,7 +149,7 @@ def test_public_https_and_the_allowed_origin_pass(url: str) -> None:
     AddressRule(EMULATOR).check(parse(url))
 
 
-def test_without_an_allowed_origin_loopback_is_refused() -> None:
+def test_without_an_allowed_origin_loopback_is_rejected() -> None:
     """Fault 47."""
     with pytest.raises(DownloadError, match="https"):
         AddressRule(None).check(parse("http://127.0.0.1:8787/a.mp4"))
@@ -207,13 +207,13 @@ def test_what_cannot_be_sent_as_it_is_gets_quoted() -> None:
 
 
 def test_a_line_break_in_an_address_does_not_reach_the_wire() -> None:
-    """Fault 96: it is refused, and not made into another address."""
+    """Fault 96: it is rejected, and not made into another address."""
     with pytest.raises(DownloadError, match="holds the character"):
         parse("https://videos.example/a\r\nX-Injected: 1")
 
 
 @pytest.mark.parametrize("found", [["127.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1"]])
-async def test_a_name_that_leads_inside_is_refused_by_the_resolver(found: list[str]) -> None:
+async def test_a_name_that_leads_inside_is_rejected_by_the_resolver(found: list[str]) -> None:
     """Fault 48."""
     resolver = CheckedResolver(AddressRule(EMULATOR), Names(found))
     with pytest.raises(DownloadError, match=r"videos\.example leads to"):
@@ -254,7 +254,7 @@ async def test_a_resolver_that_makes_up_addresses_for_all_names_is_believed(
 
 
 @pytest.mark.parametrize("nobody", [["93.184.216.34"], ["10.0.0.1"], ["fc00::1"], []])
-async def test_a_stranger_s_name_in_that_network_is_refused(nobody: list[str]) -> None:
+async def test_a_stranger_s_name_in_that_network_is_rejected(nobody: list[str]) -> None:
     """Fault 48: without such a resolver, the network is somebody's inside."""
     answers = [["198.18.0.84"], nobody] if nobody else [["198.18.0.84"]]
     resolver = CheckedResolver(AddressRule(None), Names(*answers))
@@ -283,7 +283,7 @@ async def test_an_answer_in_part_made_up_is_judged_by_the_rest() -> None:
         await resolver.resolve("videos.example", 443)
 
 
-def test_an_address_of_that_network_is_refused_where_it_is_spelt_out() -> None:
+def test_an_address_of_that_network_is_rejected_where_it_is_spelt_out() -> None:
     """Fault 47: nobody resolved it."""
     with pytest.raises(DownloadError, match=r"198\.18\.0\.84"):
         AddressRule(None).check(parse("https://198.18.0.84/a.mp4"))

@@ -209,7 +209,7 @@ async def test_a_submit_that_is_answered_with_too_much_is_in_doubt(
         with pytest.raises(SubmissionUncertainError):
             await client.submit(SQUISH)
     assert [request.method for request in host.requests].count("POST") == 1
-    assert await state_of(tmp_path / "jobs.db") is JobState.AMBIGUOUS
+    assert await state_of(tmp_path / "jobs.db") is JobState.UNCERTAIN
 
 
 # -- its redirects

@@ -104,7 +104,7 @@ def test_an_argument_of_a_wrong_type_is_named_with_its_type(name: str, value: An
         ("budget_units", -1),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_at_once(name: str, value: Any) -> None:
+def test_a_value_that_cannot_be_is_rejected_at_once(name: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=rf"^{name} must "):
         EffectsClient(BearerToken("test-key"), **{name: value})
 
@@ -172,7 +172,7 @@ async def test_an_id_is_a_text(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a\ud800", "a\nb", "a\x00", "\x7f", "a\x9f"])
-async def test_an_id_that_no_task_can_have_is_refused(wrong: str) -> None:
+async def test_an_id_that_no_task_can_have_is_rejected(wrong: str) -> None:
     async with EffectsClient(BearerToken("test-key")) as client:
         with pytest.raises(EffectRejectedError, match=r"^task_id must be an id"):
             client.attach(wrong)

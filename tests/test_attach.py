@@ -121,7 +121,7 @@ async def slow() -> AsyncIterator[Emulator]:
         yield running
 
 
-PATIENT = PollPolicy(deadline_s=1e7, ceiling_s=2000.0)  # waits long, for few questions
+PATIENT = PollPolicy(deadline_s=1e7, max_interval_s=2000.0)  # waits long, for few questions
 
 
 @pytest.mark.looptime
@@ -183,7 +183,7 @@ async def test_a_job_in_doubt_may_be_unknown_for_as_long_as_one_that_was_accepte
                 created_at=datetime(2026, 9, 1, tzinfo=UTC),
             )
         )
-        for state in (JobState.SUBMITTING, JobState.AMBIGUOUS):
+        for state in (JobState.SUBMITTING, JobState.UNCERTAIN):
             await opened.move(account, ORDER, state)
     async with emulator.client(journal=journal) as client:
         with pytest.raises(TaskNotFoundError) as caught:

@@ -29,7 +29,7 @@ from tests.paid_service import ACCOUNT, Bench, PaidService, a_job, lost
 
 ACCEPTED = (JobState.SUBMITTING, JobState.ACCEPTED)
 SUCCEEDED = (*ACCEPTED, JobState.SUCCEEDED)
-IN_DOUBT = (JobState.SUBMITTING, JobState.AMBIGUOUS)
+IN_DOUBT = (JobState.SUBMITTING, JobState.UNCERTAIN)
 EXPECTED = Decimal("3.5")  # of a scene nobody paid for yet
 NOTHING = Committed()
 
@@ -69,7 +69,7 @@ async def fits(store: JobStore, name: str, limit: str, scene: str = "squish") ->
         ((*SUCCEEDED, JobState.DOWNLOADED), Committed(untold=EXPECTED)),
         ((*ACCEPTED, JobState.FAILED), NOTHING),
         ((JobState.SUBMITTING, JobState.PLANNED), NOTHING),
-        ((JobState.SUBMITTING, JobState.REFUSED), NOTHING),
+        ((JobState.SUBMITTING, JobState.REJECTED), NOTHING),
         ((JobState.ABANDONED,), NOTHING),
         ((JobState.SUBMITTING, JobState.PLANNED, JobState.ABANDONED), NOTHING),
         ((*IN_DOUBT, JobState.ABANDONED), Committed(untold=EXPECTED)),
@@ -132,7 +132,7 @@ async def test_jobs_of_an_adopted_account_count_for_the_new_one(tmp_path: Path) 
         assert await journal.committed(ACCOUNT) == NOTHING
 
 
-# -- what is expected, and what is refused
+# -- what is expected, and what is rejected
 
 
 async def test_without_a_limit_everything_fits(store: JobStore) -> None:
@@ -270,7 +270,7 @@ async def test_what_surely_did_not_arrive_gives_its_part_back() -> None:
 async def test_what_is_sent_again_by_policy_is_within_the_budget_twice() -> None:
     """Fault 86: the first submit may be charged as well."""
     bench = Bench(budget_units=2 * EXPECTED, submit=SubmitPolicy(on_uncertain="resubmit"))
-    bench.service.finds_external_ids = bench.service.refuses_used_ids = False
+    bench.service.finds_external_ids = bench.service.rejects_used_ids = False
     bench.service.script.append(lost(is_accepted=True))
     await bench.submit("a")
     with pytest.raises(BudgetExceededError):
@@ -319,6 +319,10 @@ def as_before(path: Path, fill: Callable[[sqlite3.Connection], object]) -> None:
         fill(connection)
 
 
+def named_then(state: JobState) -> str:
+    return "ambiguous" if state is JobState.UNCERTAIN else str(state)
+
+
 async def test_jobs_of_an_older_journal_count_with_what_is_typical(tmp_path: Path) -> None:
     """Fault 86: written before what is expected was."""
 
@@ -345,7 +349,7 @@ async def test_jobs_of_an_older_journal_count_with_what_is_typical(tmp_path: Pat
                 connection.execute(
                     "UPDATE jobs SET state = ?, units = ?, steps = steps + 1 "
                     "WHERE external_task_id = ?",
-                    (str(state), units if state is states[-1] else None, name),
+                    (named_then(state), units if state is states[-1] else None, name),
                 )
 
     await asyncio.to_thread(as_before, tmp_path / "jobs.db", fill)

@@ -122,7 +122,7 @@ async def test_an_image_that_cannot_be_read_for_a_while_is_read_again(
 async def test_a_job_whose_image_cannot_be_read_stays_planned(
     emulator: Emulator, tmp_path: Path, cat: Path
 ) -> None:
-    """Fault 83: the job is sent by whoever asks for it again, and is refused by nobody."""
+    """Fault 83: the job is sent by whoever asks for it again, and is rejected by nobody."""
     one_place = SlotPolicy(start=1, most=1)
     async with (
         Journal(tmp_path / "jobs.db") as journal,
@@ -174,7 +174,7 @@ async def test_as_many_run_as_there_are_slots_and_a_few_wait_ready(
     began_s = asyncio.get_running_loop().time()
     await ids(client, effects())
     took_s = asyncio.get_running_loop().time() - began_s
-    assert emulator.requests["submit"] == 60  # none was refused for want of a slot
+    assert emulator.requests["submit"] == 60  # none was rejected for want of a slot
     assert max(ahead) <= SLOTS + LOOK_AHEAD
     assert took_s < 60 / SLOTS * 12  # tasks take 10 s on average: the slots were never idle
 

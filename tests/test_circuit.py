@@ -139,7 +139,7 @@ def test_nothing_is_held_back_where_there_was_no_outage() -> None:
 @pytest.mark.parametrize(
     ("error", "concerns"),
     [
-        (NetworkError("refused", sent=False), True),
+        (NetworkError("rejected", sent=False), True),
         (RequestTimeoutError("slow"), True),
         (ReplyError("a proxy's page"), True),
         (ServiceError("busy", http_status=503), True),

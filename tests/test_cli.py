@@ -105,7 +105,7 @@ async def test_with_a_key_the_service_is_asked_and_nothing_is_called_a_preview(
     assert "preview" not in ended.err
 
 
-# -- refused before anything is sent
+# -- rejected before anything is sent
 
 
 @pytest.mark.parametrize("option", ["--no-emulator", "--service=vapi"])
@@ -124,7 +124,7 @@ def test_half_a_pair_of_keys_is_an_error_and_no_preview(cat: Path, tmp_path: Pat
     assert "KLING_SECRET_KEY is missing" in ended.err
 
 
-async def test_an_output_that_exists_is_refused_before_anything_is_paid(
+async def test_an_output_that_exists_is_rejected_before_anything_is_paid(
     cat: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "a.mp4").write_text("precious")
@@ -142,7 +142,7 @@ def test_overwrite_replaces_the_output(cat: Path, tmp_path: Path) -> None:
     assert is_mp4(tmp_path / "a.mp4")
 
 
-def test_an_output_below_a_file_is_refused_before_anything_is_sent(
+def test_an_output_below_a_file_is_rejected_before_anything_is_sent(
     cat: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "taken").touch()
@@ -151,7 +151,7 @@ def test_an_output_below_a_file_is_refused_before_anything_is_sent(
     assert "taken is no folder you may write to" in ended.err
 
 
-def test_an_image_that_kling_would_refuse_ends_in_one_sentence(tmp_path: Path) -> None:
+def test_an_image_that_kling_would_reject_ends_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture at all")
     ended = preview("squish", "notes.jpg", folder=tmp_path)
     (line,) = ended.err.splitlines()
@@ -210,7 +210,7 @@ def test_an_unknown_scene_is_sent_with_a_warning_in_one_plain_line(
     assert "UnknownSceneWarning" not in ended.err
 
 
-async def test_submitting_is_not_said_of_what_is_refused_here(cat: Path, tmp_path: Path) -> None:
+async def test_submitting_is_not_said_of_what_is_rejected_here(cat: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture at all")
     lines = [
         ["notes.jpg"],

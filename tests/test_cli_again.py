@@ -141,7 +141,7 @@ async def test_a_file_in_the_way_that_is_not_its_video_stays_and_is_named(
     async with emulator() as at:
         await run(at, db, cat, "-o", "a.mp4")
         again = await run(at, db, cat, "-o", "b.mp4")
-    assert (again.code, again.out, at.ledger.total) == (ExitCode.REFUSED_HERE, "", 1)
+    assert (again.code, again.out, at.ledger.total) == (ExitCode.REJECTED_HERE, "", 1)
     assert "b.mp4 exists already" in again.err
     assert f"its video was saved: {db.parent / 'a.mp4'}" in again.err
     assert (db.parent / "b.mp4").read_text() == "precious"
@@ -177,7 +177,7 @@ async def test_a_job_that_was_given_up_is_said_and_nothing_is_sent(cat: Path, db
         assert (planned.code, await state(db)) == (ExitCode.OVER_BUDGET, JobState.PLANNED)
         assert (await go_on(at, planned.err.splitlines()[-1], db.parent)).out == "abandoned\n"
         again = await run(at, db, cat)
-        assert (again.code, at.ledger.total) == (ExitCode.REFUSED_HERE, 0)
+        assert (again.code, at.ledger.total) == (ExitCode.REJECTED_HERE, 0)
         assert "was given up before" in again.err
         assert again.err.splitlines()[-1].endswith("--again makes one more")
         more = await run(at, db, cat, "--again")
@@ -200,12 +200,12 @@ async def test_what_was_left_planned_is_sent_by_the_same_line(cat: Path, db: Pat
     assert (again.code, at.ledger.total) == (0, 1)
 
 
-async def test_a_refusal_is_asked_for_again_by_the_same_line(cat: Path, db: Path) -> None:
+async def test_a_rejection_is_asked_for_again_by_the_same_line(cat: Path, db: Path) -> None:
     async with emulator() as at:
         at.fail_next(Fault.business_code(1301))
         first = await run(at, db, cat)
         again = await run(at, db, cat)
-    assert (first.code, again.code, at.ledger.total) == (ExitCode.REFUSED_THERE, 0, 1)
+    assert (first.code, again.code, at.ledger.total) == (ExitCode.REJECTED_THERE, 0, 1)
 
 
 # -- killed
@@ -242,7 +242,7 @@ async def test_a_line_killed_before_its_video_was_noted_is_not_paid_again(
         assert (await run(at, db, cat, "-o", "a.mp4")).code == ExitCode.NOT_SAVED
         (db.parent / "a.mp4").write_text("most likely its video")
         again = await run(at, db, cat, "-o", "a.mp4")
-        assert (again.code, at.ledger.total) == (ExitCode.REFUSED_HERE, 1)
+        assert (again.code, at.ledger.total) == (ExitCode.REJECTED_HERE, 1)
         assert "was done before" in again.err
         over = await run(at, db, cat, "-o", "a.mp4", "--overwrite")
     assert (over.code, over.out, at.ledger.total) == (0, "a.mp4\n", 1)
@@ -283,13 +283,13 @@ async def test_a_job_of_the_same_service_under_another_key_is_not_sent_again(
         environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "first-key"}
         line = ["run", "squish", str(cat), "--journal", db.name, "-o", "a.mp4"]
         await asyncio.to_thread(kling, *line, folder=db.parent, **environ)
-        refused = await run(at, db, cat, "-o", "b.mp4")
+        rejected = await run(at, db, cat, "-o", "b.mp4")
         old = account_at(at, "first-key")
-        assert (refused.code, at.ledger.total) == (ExitCode.REFUSED_HERE, 1)
-        assert f"under the account {old} (downloaded)" in refused.err
+        assert (rejected.code, at.ledger.total) == (ExitCode.REJECTED_HERE, 1)
+        assert f"under the account {old} (downloaded)" in rejected.err
         named = await run(at, db, cat, "-o", "b.mp4", "--account", old)
         assert (named.code, named.out, at.ledger.total) == (0, "b.mp4\n", 1)
-        (way,) = [line for line in refused.err.splitlines() if "adopt" in line]
+        (way,) = [line for line in rejected.err.splitlines() if "adopt" in line]
         adopted = await kling_at(
             at, *shlex.split(way.rpartition(": kling-effects ")[2]), folder=db.parent
         )

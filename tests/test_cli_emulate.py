@@ -174,7 +174,7 @@ async def test_its_account_and_answers_can_be_chosen(tmp_path: Path) -> None:
     options = [
         *("--api-key=another-key", "--api-key=sentinel-key", "--units=1.5", "--balance-units=2"),
         *("--unknown-task=not-found", "--task-seconds=3-4", "--seed=7", "--no-model-fields"),
-        "--retired-scenes=refuse",
+        "--retired-scenes=reject",
     ]
     bare = {"effect_scene": "net_the_fish", "input": {"image": "https://img.example/a.jpg"}}
     async with emulating("--json", *options, folder=tmp_path) as (_process, line):
@@ -214,7 +214,7 @@ def test_an_option_that_makes_no_sense_is_named(
     ("options", "is_accepted"),
     [
         (["--repeated-external-id=accept"], True),
-        (["--repeated-external-id=refuse"], False),
+        (["--repeated-external-id=reject"], False),
         (["--reply-shape=wrapped-twice", "--repeated-external-id=accept", "--no-list"], True),
     ],
 )
@@ -223,7 +223,7 @@ async def test_its_options_reach_the_emulator(
 ) -> None:
     async with emulating("--speed=1e6", "--json", *options, folder=tmp_path) as (_process, line):
         environ = json.loads(line)["environment"]
-        # Where a used id is refused, the task under it is a stranger's to the second command.
+        # Where a used id is rejected, the task under it is a stranger's to the second command.
         for output, code in (("a.mp4", 0), ("b.mp4", 0 if is_accepted else 4)):
             arguments = ["run", "squish", cat, "--external-task-id=same", "-o", output]
             ended = await asyncio.to_thread(kling, *arguments, folder=tmp_path, **environ)
@@ -250,7 +250,7 @@ def test_a_port_that_is_taken_ends_in_one_sentence(tmp_path: Path) -> None:
 async def test_an_emulator_that_is_killed_is_a_service_that_is_gone(tmp_path: Path) -> None:
     """Fault 70: whoever waits hears of the network, and nothing new is taken for sent."""
     once = RetryPolicy(attempts=1)
-    soon = PollPolicy(shortest_s=0.01, ceiling_s=0.02, trouble_span_s=0.05)
+    soon = PollPolicy(min_interval_s=0.01, max_interval_s=0.02, max_outage_s=0.05)
     async with emulating("--speed=0.001", "--json", folder=tmp_path) as (process, line):
         environ = json.loads(line)["environment"]
         service = Service.gateway(environ["KLING_SERVICE"])

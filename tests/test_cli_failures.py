@@ -31,11 +31,11 @@ async def go_on(at: Emulator, ended: Ended, folder: Path) -> Ended:
     return await kling_at(at, *shlex.split(ended.last_command), folder=folder)
 
 
-async def test_a_refusal_of_the_service_is_6(cat: Path, tmp_path: Path) -> None:
+async def test_a_rejection_of_the_service_is_6(cat: Path, tmp_path: Path) -> None:
     async with emulator() as at:
         at.fail_next(Fault.business_code(1301))
         ended = await kling_at(at, "run", "squish", cat, folder=tmp_path)
-    assert (ended.code, ended.out) == (ExitCode.REFUSED_THERE, "")
+    assert (ended.code, ended.out) == (ExitCode.REJECTED_THERE, "")
     assert "Submit another image" in ended.err
     assert "fetch" not in ended.err
 
@@ -120,11 +120,11 @@ async def test_fetch_takes_the_external_id_too(cat: Path, tmp_path: Path) -> Non
     assert (ended.code, ended.out) == (0, "again.mp4\n")
 
 
-async def test_fetch_refuses_an_output_that_exists_before_it_asks(tmp_path: Path) -> None:
+async def test_fetch_rejects_an_output_that_exists_before_it_asks(tmp_path: Path) -> None:
     (tmp_path / "123.mp4").touch()
     async with emulator() as at:
         ended = await kling_at(at, "fetch", "123", "--timeout-s=1", folder=tmp_path)
-    assert (ended.code, at.requests.total()) == (ExitCode.REFUSED_HERE, 0)
+    assert (ended.code, at.requests.total()) == (ExitCode.REJECTED_HERE, 0)
 
 
 def test_fetch_makes_no_preview_without_a_key(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ async def test_a_key_is_not_shown_even_if_the_service_repeats_it(
         environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": secret}
         environ["KLING_EFFECTS_DEBUG"] = debug
         ended = await asyncio.to_thread(kling, "run", "squish", cat, folder=tmp_path, **environ)
-    assert ended.code == ExitCode.REFUSED_THERE
+    assert ended.code == ExitCode.REJECTED_THERE
     assert "... is no key" in ended.err
     assert ("Traceback" in ended.err) == bool(debug)
     assert secret not in ended.out + ended.err

@@ -54,7 +54,7 @@ NO_LOOK = Fault.json(403, {"code": 1103, "message": "no right to look"}, on="que
 WAYS = {
     JobState.PLANNED: (),
     JobState.SUBMITTING: (JobState.SUBMITTING,),
-    JobState.AMBIGUOUS: (JobState.SUBMITTING, JobState.AMBIGUOUS),
+    JobState.UNCERTAIN: (JobState.SUBMITTING, JobState.UNCERTAIN),
     JobState.ACCEPTED: (JobState.SUBMITTING, JobState.ACCEPTED),
     JobState.SUCCEEDED: (JobState.SUBMITTING, JobState.ACCEPTED, JobState.SUCCEEDED),
     JobState.FAILED: (JobState.SUBMITTING, JobState.ACCEPTED, JobState.FAILED),
@@ -64,7 +64,7 @@ WAYS = {
         JobState.SUCCEEDED,
         JobState.DOWNLOADED,
     ),
-    JobState.REFUSED: (JobState.REFUSED,),
+    JobState.REJECTED: (JobState.REJECTED,),
     JobState.ABANDONED: (JobState.ABANDONED,),
 }
 
@@ -98,8 +98,8 @@ async def write(
                 account,
                 name,
                 step,
-                note=f"see {URL}" if step is JobState.AMBIGUOUS else "",
-                message=f"see {URL}" if step is JobState.AMBIGUOUS else None,
+                note=f"see {URL}" if step is JobState.UNCERTAIN else "",
+                message=f"see {URL}" if step is JobState.UNCERTAIN else None,
                 task_id=(task_id or f"task-of-{name}") if has_task else None,
                 units=Decimal("2.5") if has_cost else None,
                 result=json.dumps({"videos": [URL]}) if has_cost else None,
@@ -181,7 +181,7 @@ async def test_an_id_that_belongs_to_another_effect_is_4_and_nothing_is_sent(
         await write(db, "order-42", JobState.ACCEPTED, account=account_at(at))
         arguments = ["run", "squish", cat, "--journal", db.name, "--external-task-id=order-42"]
         ended = await kling_at(at, *arguments, folder=db.parent)
-    assert (ended.code, ended.out, at.requests.total()) == (ExitCode.REFUSED_HERE, "", 0)
+    assert (ended.code, ended.out, at.requests.total()) == (ExitCode.REJECTED_HERE, "", 0)
     assert "'order-42' belongs to another job" in ended.err
     assert "fetch" not in ended.err
 
@@ -300,24 +300,24 @@ def test_an_empty_name_is_a_usage_error_and_not_a_run_without_a_journal(
 
 async def test_the_list_is_a_table_on_stdout_and_a_summary_on_stderr(db: Path) -> None:
     await write(db, "order-1", JobState.DOWNLOADED)
-    await write(db, "order-2", JobState.AMBIGUOUS)
+    await write(db, "order-2", JobState.UNCERTAIN)
     await write(db, "order-3", JobState.SUCCEEDED, account="vapi-1")
     ended = await jobs(db)
     head, *rows = [line.split() for line in ended.out.splitlines()]
     assert (ended.code, head[:3]) == (0, ["external", "id", "scene"])
     assert [row[:5] for row in rows] == [
         ["order-1", "squish", "downloaded", "task-of-order-1", "2.5"],
-        ["order-2", "squish", "ambiguous", "-", "-"],
+        ["order-2", "squish", "uncertain", "-", "-"],
         ["order-3", "squish", "succeeded", "task-of-order-3", "2.5"],
     ]
-    assert "3 jobs: 1 ambiguous, 1 succeeded, 1 downloaded" in ended.err
+    assert "3 jobs: 1 uncertain, 1 succeeded, 1 downloaded" in ended.err
     assert "2.5 units spent by gateway-0" in ended.err
     assert "2.5 units spent by vapi-1" in ended.err
     assert ended.last_command == "jobs settle --journal effects.db order-2"
 
 
 async def test_the_list_can_be_asked_for_states(db: Path) -> None:
-    for state in (JobState.PLANNED, JobState.FAILED, JobState.REFUSED):
+    for state in (JobState.PLANNED, JobState.FAILED, JobState.REJECTED):
         await write(db, f"a-{state}", state)
     ended = await jobs(db, "--state", "failed", "--state=planned", "--json")
     told = [json.loads(line) for line in ended.out.splitlines()]
@@ -383,7 +383,7 @@ async def test_a_long_list_stays_aligned_and_loses_no_job(db: Path) -> None:
 
 async def test_only_so_many_jobs_in_doubt_are_named(db: Path) -> None:
     for number in range(12):
-        await write(db, f"order-{number}", JobState.AMBIGUOUS)
+        await write(db, f"order-{number}", JobState.UNCERTAIN)
     ended = await jobs(db)
     assert ended.err.count("jobs settle") == 10
     assert "12 jobs in doubt" in ended.err
@@ -455,14 +455,14 @@ async def test_a_job_is_shown_with_its_history(name: str, db: Path) -> None:
 
 
 async def test_a_shown_job_in_json_has_its_history_and_its_images(db: Path) -> None:
-    await write(db, "order-1", JobState.AMBIGUOUS)
+    await write(db, "order-1", JobState.UNCERTAIN)
     told = json.loads((await jobs(db, "show", "order-1", "--json")).out)
-    assert [step["state"] for step in told["history"]] == ["planned", "submitting", "ambiguous"]
+    assert [step["state"] for step in told["history"]] == ["planned", "submitting", "uncertain"]
     assert told["images"] == ["https://img.example/a.jpg?..."]
 
 
 async def test_a_job_in_doubt_is_shown_with_the_way_to_settle_it(db: Path) -> None:
-    await write(db, "order-1", JobState.AMBIGUOUS)
+    await write(db, "order-1", JobState.UNCERTAIN)
     ended = await jobs(db, "show", "order-1")
     assert ended.last_command == "jobs settle --journal effects.db order-1"
 
@@ -470,13 +470,13 @@ async def test_a_job_in_doubt_is_shown_with_the_way_to_settle_it(db: Path) -> No
 async def test_a_job_that_is_not_there_is_4(db: Path) -> None:
     await write(db, "order-1", JobState.PLANNED)
     ended = await jobs(db, "show", "order-2")
-    assert (ended.code, ended.out) == (ExitCode.REFUSED_HERE, "")
+    assert (ended.code, ended.out) == (ExitCode.REJECTED_HERE, "")
     assert "no job with the external id or task id 'order-2'" in ended.err
 
 
 async def test_no_signature_of_an_address_is_shown(db: Path) -> None:
     """Fault 67: a journal holds signed addresses, of images and of videos."""
-    await write(db, "order-1", JobState.AMBIGUOUS)
+    await write(db, "order-1", JobState.UNCERTAIN)
     await write(db, "order-2", JobState.DOWNLOADED)
     for arguments in (
         [],
@@ -592,7 +592,7 @@ async def test_one_reason_for_many_jobs_is_said_once_and_is_the_exit_code(db: Pa
         at.fail_next(Fault.json(401, {"code": 1002, "message": f"{at.api_key} is no key"}), times=9)
         ended = await jobs_at(at, db, "resume")
     states = {job.state for job in (await read(db)).values()}
-    assert (ended.code, ended.out) == (ExitCode.REFUSED_THERE, "")
+    assert (ended.code, ended.out) == (ExitCode.REJECTED_THERE, "")
     assert ended.err.count("... is no key") == 2
     assert "2 more jobs ended likewise" in ended.err
     assert at.api_key not in ended.err
@@ -606,7 +606,7 @@ async def test_failures_in_json_are_lines_too_and_show_no_key(db: Path) -> None:
         ended = await jobs_at(at, db, "resume", "--json")
     told = json.loads(ended.out)
     assert (told["outcome"], told["error"]) == ("failed", "AuthenticationError")
-    assert told["exit_code"] == ended.code == ExitCode.REFUSED_THERE
+    assert told["exit_code"] == ended.code == ExitCode.REJECTED_THERE
     assert at.api_key not in ended.out + ended.err
 
 
@@ -631,7 +631,7 @@ async def test_what_stays_in_doubt_is_9_and_listed_with_the_way_to_settle_it(db:
         ": kling-effects jobs settle --journal effects.db order-2"
     )
     assert at.requests["submit"] == 1
-    assert (await read(db))["order-2"].state is JobState.AMBIGUOUS
+    assert (await read(db))["order-2"].state is JobState.UNCERTAIN
 
 
 async def test_jobs_of_another_account_are_left_alone_and_named(db: Path) -> None:
@@ -648,24 +648,24 @@ async def test_jobs_of_another_account_are_left_alone_and_named(db: Path) -> Non
 async def test_who_asks_the_service_needs_a_key_and_gets_no_emulator(
     arguments: list[str], db: Path
 ) -> None:
-    await write(db, "order-1", JobState.AMBIGUOUS)
+    await write(db, "order-1", JobState.UNCERTAIN)
     ended = await jobs(db, *arguments)
     assert (ended.code, ended.out) == (ExitCode.SETTINGS, "")
     assert "set KLING_API_KEY for a gateway, or KLING_ACCESS_KEY and KLING_SECRET_KEY" in ended.err
-    assert (await read(db))["order-1"].state is JobState.AMBIGUOUS
+    assert (await read(db))["order-1"].state is JobState.UNCERTAIN
 
 
-async def test_a_folder_that_cannot_be_one_is_refused_before_anything_is_asked(db: Path) -> None:
+async def test_a_folder_that_cannot_be_one_is_rejected_before_anything_is_asked(db: Path) -> None:
     (db.parent / "taken").touch()
     async with emulator() as at:
         await write(db, "order-1", JobState.PLANNED, account=account_at(at))
         ended = await jobs_at(at, db, "resume", "--download-to", "taken")
-    assert (ended.code, at.requests.total()) == (ExitCode.REFUSED_HERE, 0)
+    assert (ended.code, at.requests.total()) == (ExitCode.REJECTED_HERE, 0)
 
 
 @pytest.mark.parametrize(
     ("state", "code"),
-    [(JobState.AMBIGUOUS, ExitCode.UNCERTAIN), (JobState.PLANNED, ExitCode.TASK_FAILED)],
+    [(JobState.UNCERTAIN, ExitCode.UNCERTAIN), (JobState.PLANNED, ExitCode.TASK_FAILED)],
 )
 def test_a_job_in_doubt_weighs_more_than_failures(state: JobState, code: ExitCode) -> None:
     wanted = Wanted(
@@ -778,27 +778,27 @@ async def test_accounts_with_a_job_of_the_same_id_stay_apart(db: Path) -> None:
 async def test_an_account_without_jobs_to_take_over_is_4(account: str, said: str, db: Path) -> None:
     await write(db, "order-1", JobState.PLANNED, account="mine")
     ended = await jobs(db, "adopt", account, "--account", "mine")
-    assert (ended.code, ended.out) == (ExitCode.REFUSED_HERE, "")
+    assert (ended.code, ended.out) == (ExitCode.REJECTED_HERE, "")
     assert said in ended.err
 
 
 async def test_an_id_of_two_accounts_means_that_of_the_named_one_without_a_key(db: Path) -> None:
     for account in ("old", "mine"):
-        await write(db, "order-1", JobState.AMBIGUOUS, account=account)
+        await write(db, "order-1", JobState.UNCERTAIN, account=account)
     ended = await jobs(db, "settle", "order-1", "--abandon", "--account", "mine")
     async with Journal(db, read_only=True) as journal:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert ended.code == 0
-    assert states == {"old": JobState.AMBIGUOUS, "mine": JobState.ABANDONED}
+    assert states == {"old": JobState.UNCERTAIN, "mine": JobState.ABANDONED}
 
 
 async def test_a_lookup_names_the_line_that_asks_under_the_jobs_own_account(db: Path) -> None:
     async with emulator() as at:
         task_id = await submitted(at, "order-1")
-        await write(db, "order-1", JobState.AMBIGUOUS, account="gateway-old")
-        refused = await jobs_at(at, db, "settle", "order-1")
-        assert refused.code == ExitCode.SETTINGS
-        settled = await go_on(at, refused.err.splitlines()[-1], db.parent)
+        await write(db, "order-1", JobState.UNCERTAIN, account="gateway-old")
+        rejected = await jobs_at(at, db, "settle", "order-1")
+        assert rejected.code == ExitCode.SETTINGS
+        settled = await go_on(at, rejected.err.splitlines()[-1], db.parent)
     assert (settled.code, settled.out) == (0, "accepted\n")
     assert (await read(db))["order-1"].task_id == task_id
     assert "--account gateway-old" in settled.err.splitlines()[-1]
@@ -873,14 +873,14 @@ async def test_a_second_ctrl_c_leaves_at_once_and_the_journal_is_right(db: Path)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "1 job in doubt" in err.decode()
     assert "Traceback" not in err.decode()
-    assert job.state is JobState.AMBIGUOUS
+    assert job.state is JobState.UNCERTAIN
     assert (resumed.code, resumed.out, at.ledger.total) == (0, "order-1\n", 1)
 
 
 # -- settle
 
 
-@pytest.mark.parametrize("state", [JobState.AMBIGUOUS, JobState.SUBMITTING])
+@pytest.mark.parametrize("state", [JobState.UNCERTAIN, JobState.SUBMITTING])
 async def test_a_lookup_that_finds_the_task_settles_the_job(state: JobState, db: Path) -> None:
     async with emulator() as at:
         task_id = await submitted(at, "order-1")
@@ -909,13 +909,13 @@ async def test_a_lookup_that_finds_nothing_says_what_that_is_worth(db: Path) -> 
     assert "which proves nothing" in proves_nothing.err
     assert "which proves nothing" in mixed_up.err
     assert "most likely order-1 was never accepted" in likely.err
-    assert (await read(db))["order-1"].state is JobState.AMBIGUOUS
+    assert (await read(db))["order-1"].state is JobState.UNCERTAIN
 
 
 async def test_a_person_who_says_resubmit_is_warned_and_obeyed(db: Path) -> None:
     async with emulator(finds_external_ids=False, repeated_external_id="accept") as at:
         await submitted(at, "order-1")
-        await write(db, "order-1", JobState.AMBIGUOUS, account=account_at(at))
+        await write(db, "order-1", JobState.UNCERTAIN, account=account_at(at))
         looked = await jobs_at(at, db, "settle", "order-1")
         settled = await go_on(at, line_with(looked, "--resubmit"), db.parent)
         (warning,) = settled.err.splitlines()
@@ -928,7 +928,7 @@ async def test_a_person_who_says_resubmit_is_warned_and_obeyed(db: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "state", [JobState.PLANNED, JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.ACCEPTED]
+    "state", [JobState.PLANNED, JobState.SUBMITTING, JobState.UNCERTAIN, JobState.ACCEPTED]
 )
 async def test_a_job_is_given_up_without_a_key(state: JobState, db: Path) -> None:
     await write(db, "order-1", state)
@@ -947,7 +947,7 @@ ILLEGAL = [
     (JobState.DOWNLOADED, "--abandon", "its video is saved"),
     (JobState.FAILED, "--resubmit", "its task ended in failure"),
     (JobState.FAILED, "--abandon", "its task ended in failure"),
-    (JobState.REFUSED, "", "made no task"),
+    (JobState.REJECTED, "", "made no task"),
     (JobState.ABANDONED, "--resubmit", "it was given up"),
 ]
 
@@ -959,7 +959,7 @@ async def test_what_a_jobs_state_does_not_allow_is_4_and_explained(
     await write(db, "order-1", state)
     ended = await jobs(db, "settle", "order-1", *([option] if option else []))
     (line,) = ended.err.splitlines()
-    assert (ended.code, ended.out) == (ExitCode.REFUSED_HERE, "")
+    assert (ended.code, ended.out) == (ExitCode.REJECTED_HERE, "")
     assert line.startswith(f"kling-effects: order-1 is {state} and cannot be ")
     assert why in line
     assert (await read(db))["order-1"].state is state
@@ -977,12 +977,12 @@ async def test_a_job_whose_image_is_gone_is_not_submitted_again(db: Path) -> Non
         await journal.add(job)
         await journal.move("gateway-0", "order-1", JobState.SUBMITTING)
     ended = await jobs(db, "settle", "order-1", "--resubmit")
-    assert ended.code == ExitCode.REFUSED_HERE
+    assert ended.code == ExitCode.REJECTED_HERE
     assert "given as bytes" in ended.err
 
 
 async def test_a_lookup_with_another_accounts_key_is_3_and_says_whose_job_it_is(db: Path) -> None:
-    await write(db, "order-1", JobState.AMBIGUOUS, account="vapi-1")
+    await write(db, "order-1", JobState.UNCERTAIN, account="vapi-1")
     async with emulator() as at:
         ended = await jobs_at(at, db, "settle", "order-1")
     assert (ended.code, at.requests.total()) == (ExitCode.SETTINGS, 0)
@@ -991,20 +991,20 @@ async def test_a_lookup_with_another_accounts_key_is_3_and_says_whose_job_it_is(
 
 async def test_an_id_of_two_accounts_means_that_of_the_key(db: Path) -> None:
     async with emulator() as at:
-        await write(db, "order-1", JobState.AMBIGUOUS, account="vapi-1")
-        await write(db, "order-1", JobState.AMBIGUOUS, account=account_at(at))
+        await write(db, "order-1", JobState.UNCERTAIN, account="vapi-1")
+        await write(db, "order-1", JobState.UNCERTAIN, account=account_at(at))
         without = await jobs(db, "settle", "order-1", "--abandon")
         ended = await jobs_at(at, db, "settle", "order-1", "--abandon")
         ours = account_at(at)
     async with Journal(db, read_only=True) as journal:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert (without.code, ended.code) == (ExitCode.SETTINGS, 0)
-    assert states == {"vapi-1": JobState.AMBIGUOUS, ours: JobState.ABANDONED}
+    assert states == {"vapi-1": JobState.UNCERTAIN, ours: JobState.ABANDONED}
 
 
 async def test_an_external_id_means_its_own_job_though_it_is_anothers_task_id(db: Path) -> None:
     await write(db, "order-1", JobState.ACCEPTED, task_id="order-2")
-    await write(db, "order-2", JobState.AMBIGUOUS)
+    await write(db, "order-2", JobState.UNCERTAIN)
     ended = await jobs(db, "settle", "order-2", "--abandon")
     states = {name: job.state for name, job in (await read(db)).items()}
     assert ended.code == 0
@@ -1012,7 +1012,7 @@ async def test_an_external_id_means_its_own_job_though_it_is_anothers_task_id(db
 
 
 async def test_a_journal_in_use_cannot_be_settled_meanwhile(db: Path) -> None:
-    await write(db, "order-1", JobState.AMBIGUOUS)
+    await write(db, "order-1", JobState.UNCERTAIN)
     async with Journal(db):
         ended = await jobs(db, "settle", "order-1", "--abandon")
     assert ended.code == ExitCode.SETTINGS

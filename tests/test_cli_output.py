@@ -18,14 +18,14 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="other files there")
 AT_ONCE = 1e6  # tasks take 40 to 90 emulated seconds
 
 
-async def refused(*line: object, folder: Path, **environ: str) -> Ended:
+async def rejected(*line: object, folder: Path, **environ: str) -> Ended:
     """Run a line that must end in one sentence, with the folder as it was and nothing sent."""
     before = sorted(folder.iterdir())
     async with Emulator(clips=Clips.STOCK, speed=AT_ONCE) as emulator:
         key = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.api_key}
         ended = await asyncio.to_thread(kling, *line, folder=folder, **key, **environ)
         assert emulator.requests.total() == 0
-    assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REFUSED_HERE, 1), ended.err
+    assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REJECTED_HERE, 1), ended.err
     assert sorted(folder.iterdir()) == before
     return ended
 
@@ -43,26 +43,26 @@ async def test_a_pipe_is_no_output(
     os.mkfifo(pipe)
     (tmp_path / "link").symlink_to(pipe)
     name = "link" if is_link else "pipe"
-    ended = await refused("run", "squish", cat, "-o", name, *options, folder=tmp_path)
+    ended = await rejected("run", "squish", cat, "-o", name, *options, folder=tmp_path)
     assert f"{name} is a named pipe, not a file" in ended.err
     assert pipe.is_fifo()
 
 
 @POSIX
 @pytest.mark.parametrize("name", ["a.mp4.part", "a.mp4.part.json"])
-async def test_a_pipe_beside_the_output_is_refused_before_anything_is_paid(
+async def test_a_pipe_beside_the_output_is_rejected_before_anything_is_paid(
     name: str, cat: Path, tmp_path: Path
 ) -> None:
     """Fault 96: the download could not use it, and the task would be paid by then."""
     os.mkfifo(tmp_path / name)
-    ended = await refused("run", "squish", cat, "-o", "a.mp4", folder=tmp_path)
+    ended = await rejected("run", "squish", cat, "-o", "a.mp4", folder=tmp_path)
     assert f"{name} is a named pipe, not a file; remove it, or choose another name" in ended.err
 
 
 @POSIX
 async def test_a_pipe_is_no_output_of_fetch(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
-    await refused("fetch", "1", "-o", "a.mp4", "--overwrite", folder=tmp_path)
+    await rejected("fetch", "1", "-o", "a.mp4", "--overwrite", folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ async def test_the_journal_is_no_output(
     if exists:
         (tmp_path / "j.db").write_bytes(b"")
     line = ["-o", output, "--overwrite"]
-    ended = await refused("run", "squish", cat, *line, "--journal=j.db", folder=tmp_path)
+    ended = await rejected("run", "squish", cat, *line, "--journal=j.db", folder=tmp_path)
     assert "the journal j.db would use the same file" in ended.err
-    await refused("fetch", "1", *line, folder=tmp_path, KLING_JOURNAL="j.db")
+    await rejected("fetch", "1", *line, folder=tmp_path, KLING_JOURNAL="j.db")
     # Named in the environment, but not used now.
-    await refused(
+    await rejected(
         *["run", "squish", cat, *line, "--journal=other.db"],
         folder=tmp_path,
         KLING_JOURNAL="j.db",
@@ -93,9 +93,9 @@ async def test_the_side_files_of_the_video_replace_nothing_either(
 ) -> None:
     picture = tmp_path / f"a.mp4{suffix}"
     picture.write_bytes(cat.read_bytes())
-    await refused("run", "squish", picture.name, "-o", "a.mp4", folder=tmp_path)
+    await rejected("run", "squish", picture.name, "-o", "a.mp4", folder=tmp_path)
     line = ["run", "squish", cat, "-o", "j.mp4", f"--journal=j.mp4{suffix}"]
-    await refused(*line, folder=tmp_path)
+    await rejected(*line, folder=tmp_path)
 
 
 @POSIX
@@ -105,14 +105,14 @@ async def test_a_picture_is_no_output(name: str, cat: Path, tmp_path: Path) -> N
     (tmp_path / "link.jpg").symlink_to("cat.jpg")
     (tmp_path / "hard.jpg").hardlink_to(tmp_path / "cat.jpg")
     line = ["run", "squish", "cat.jpg", "-o", name, "--overwrite"]
-    ended = await refused(*line, folder=tmp_path)
+    ended = await rejected(*line, folder=tmp_path)
     assert "the picture cat.jpg would use the same file" in ended.err
     assert (tmp_path / "cat.jpg").read_bytes() == cat.read_bytes()
 
 
 async def test_a_picture_is_no_journal(cat: Path, tmp_path: Path) -> None:
     (tmp_path / "cat.jpg").write_bytes(cat.read_bytes())
-    await refused("run", "squish", "cat.jpg", "--journal=cat.jpg", folder=tmp_path)
+    await rejected("run", "squish", "cat.jpg", "--journal=cat.jpg", folder=tmp_path)
 
 
 # -- names
@@ -131,10 +131,10 @@ async def test_a_picture_is_no_journal(cat: Path, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("options", [[], ["--journal=j.db"]])
-async def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(
+async def test_a_name_that_is_too_long_is_rejected_before_anything_is_sent(
     output: str, options: list[str], cat: Path, tmp_path: Path
 ) -> None:
-    ended = await refused("run", "squish", cat, "-o", output, *options, folder=tmp_path)
+    ended = await rejected("run", "squish", cat, "-o", output, *options, folder=tmp_path)
     assert "is too long" in ended.err
     assert len(ended.err) < 200
 
@@ -153,7 +153,7 @@ async def test_a_folder_that_takes_no_new_file_is_found_by_trying(cat: Path) -> 
     ended = await asyncio.to_thread(
         kling, "run", "squish", cat, "-o", "/proc/a.mp4", folder=cat.parent
     )
-    assert ended.code == ExitCode.REFUSED_HERE
+    assert ended.code == ExitCode.REJECTED_HERE
     assert "the video cannot be saved: /proc" in ended.err
 
 
@@ -209,7 +209,7 @@ def test_a_word_that_cannot_be_meant_is_a_usage_error(line: list[str], tmp_path:
 @pytest.mark.parametrize("name", [".", "/"])
 def test_a_folder_in_place_of_a_picture_is_named(name: str, tmp_path: Path) -> None:
     ended = kling("run", "squish", name, folder=tmp_path)
-    assert ended.code == ExitCode.REFUSED_HERE
+    assert ended.code == ExitCode.REJECTED_HERE
     assert ended.err.startswith(f"kling-effects: {image_label(Path(name))}: It is a folder")
     assert image_label(Path(name)) == name
 

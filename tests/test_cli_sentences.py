@@ -21,7 +21,7 @@ import kling_effects_async
 from kling_effects_async import Job, JobState
 from kling_effects_async.cli.app import app
 from kling_effects_async.cli.commands import adopt_command, resume_command, settle_command
-from kling_effects_async.cli.earlier import refuse_of_other_account
+from kling_effects_async.cli.earlier import reject_of_other_account
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import PYTHON_WORDS, in_our_words, sentence
@@ -131,7 +131,7 @@ def test_what_is_no_python_stays_as_it_is(text: str) -> None:
         (FileNotFoundError(2, "No such file or directory"), "the working folder is gone"),
     ],
 )
-def test_what_the_machine_refuses_is_a_sentence_and_no_fault_of_the_program(
+def test_what_the_machine_rejects_is_a_sentence_and_no_fault_of_the_program(
     error: OSError, said: str
 ) -> None:
     assert said in sentence(error)
@@ -140,7 +140,7 @@ def test_what_the_machine_refuses_is_a_sentence_and_no_fault_of_the_program(
 
 def test_an_id_that_cannot_be_one_has_nothing_to_fetch(tmp_path: Path) -> None:
     ended = kling("fetch", ".", folder=tmp_path, KLING_API_KEY="test-key")
-    assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REFUSED_HERE, 1)
+    assert (ended.code, len(ended.err.splitlines())) == (ExitCode.REJECTED_HERE, 1)
 
 
 # -- lines to copy
@@ -214,23 +214,23 @@ def test_a_shell_takes_a_line_apart_into_the_same_words(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "is_refused"), [("https://gw.example", True), ("https://other.example", False)]
+    ("service", "is_rejected"), [("https://gw.example", True), ("https://other.example", False)]
 )
 def test_only_a_job_that_the_same_service_may_have_is_in_the_way(
-    service: str, is_refused: bool
+    service: str, is_rejected: bool
 ) -> None:
     """Fault 72: the key was rotated."""
     ours = _of("ours", "https://gw.example")
-    refuse = partial(
-        refuse_of_other_account, job=ours, journal="j.db", given_service=None, one_more=""
+    reject = partial(
+        reject_of_other_account, job=ours, journal="j.db", given_service=None, one_more=""
     )
-    refuse([_of("theirs", service), ours])  # ours is there as well
-    if not is_refused:
-        refuse([_of("theirs", service)])
+    reject([_of("theirs", service), ours])  # ours is there as well
+    if not is_rejected:
+        reject([_of("theirs", service)])
         return
     with pytest.raises(Failure) as caught:
-        refuse([_of("theirs", service)])
-    assert caught.value.code is ExitCode.REFUSED_HERE
+        reject([_of("theirs", service)])
+    assert caught.value.code is ExitCode.REJECTED_HERE
     assert all(name in " ".join(caught.value.lines) for name in ("ours", "theirs", "--account"))
 
 

@@ -147,7 +147,7 @@ def test_a_working_folder_that_is_gone_is_4_and_nothing_is_sent(
     line = "mkdir gone && cd gone && rmdir ../gone && kling run squish {cat} " + redirect
     ended = shell(line, tmp_path, cat, KLING_API_KEY="test-key", KLING_SERVICE="http://127.0.0.1:9")
     (said,) = [line for line in ended.stderr.splitlines() if line.startswith("kling-effects")]
-    assert ended.returncode == ExitCode.REFUSED_HERE
+    assert ended.returncode == ExitCode.REJECTED_HERE
     assert "the working folder is gone" in said
 
 
@@ -158,7 +158,7 @@ def test_a_journal_in_a_working_folder_that_is_gone_is_4(
     line = f"mkdir gone && cd gone && rmdir ../gone && kling {command} --journal j.db"
     ended = shell(line, tmp_path, cat, KLING_API_KEY="test-key", KLING_SERVICE="http://127.0.0.1:9")
     assert "the working folder is gone" in ended.stderr, ended.stderr
-    assert ended.returncode == ExitCode.REFUSED_HERE
+    assert ended.returncode == ExitCode.REJECTED_HERE
 
 
 def test_with_whole_paths_no_working_folder_is_needed(cat: Path, tmp_path: Path) -> None:

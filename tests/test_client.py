@@ -55,7 +55,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[EffectsClient]:
-    async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as opened:
+    async with emulator.client(poll=PollPolicy(min_interval_s=0.05)) as opened:
         yield opened
 
 
@@ -135,10 +135,10 @@ async def test_a_list_is_a_page_or_all_tasks(client: EffectsClient) -> None:
     assert sizes == [2, 2, 1]
 
 
-async def test_an_image_kling_would_refuse_is_refused_before_it_is_sent(
+async def test_an_image_kling_would_reject_is_rejected_before_it_is_sent(
     client: EffectsClient, emulator: Emulator
 ) -> None:
-    """Fault 57: refused locally before money is spent."""
+    """Fault 57: rejected locally before money is spent."""
     with pytest.raises(ImageRejectedError):
         await client.submit(SingleImageEffect("squish", image=b"GIF89a not an image"))
     assert emulator.requests["submit"] == 0
@@ -178,7 +178,7 @@ async def test_an_image_too_small_in_pixels_fails_after_acceptance(
 async def test_every_reply_shape_ends_in_the_same_result(shape: ReplyShape) -> None:
     async with (
         Emulator(clips=Clips.STOCK, speed=600, reply_shape=shape, seed=1) as emulator,
-        emulator.client(poll=PollPolicy(shortest_s=0.05)) as client,
+        emulator.client(poll=PollPolicy(min_interval_s=0.05)) as client,
     ):
         result = await client.run(SQUISH)
         assert result.video.url.startswith(emulator.url)
@@ -278,7 +278,7 @@ LOST = {
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("name", SAFE)
-async def test_what_was_refused_for_now_is_submitted_again(name: str) -> None:
+async def test_what_was_rejected_for_now_is_submitted_again(name: str) -> None:
     """Fault 13: 429; fault 15: all slots taken."""
     async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
         emulator.fail_next(SAFE[name], times=2)
@@ -410,7 +410,7 @@ async def test_a_submit_that_is_cancelled_while_the_client_is_left_ends_as_cance
 
 
 @pytest.mark.looptime
-async def test_a_refused_connection_is_tried_again_and_then_surely_not_sent() -> None:
+async def test_a_rejected_connection_is_tried_again_and_then_surely_not_sent() -> None:
     """Fault 2: connection refused."""
     service = Service.gateway("http://127.0.0.1:1")
     loop = asyncio.get_running_loop()
@@ -424,7 +424,7 @@ async def test_a_refused_connection_is_tried_again_and_then_surely_not_sent() ->
 
 @pytest.mark.looptime
 async def test_a_clock_that_is_off_is_corrected_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Fault 17: JWT refused because of clock skew."""
+    """Fault 17: JWT rejected because of clock skew."""
     async with Emulator(clips=Clips.STOCK, wall=lambda: 1.8e9) as emulator:
         keys = next(iter(emulator.settings.access_keys.items()))
         service = Service.official(base_url=emulator.url)
@@ -491,7 +491,7 @@ def test_one_client_serves_two_asyncio_runs(cat: Path) -> None:
         port = 0 if client is None else int(client.service.base_url.rpartition(":")[2])
         at = Emulator(clips=Clips.STOCK, speed=600, port=port, bearer_keys=["one-key"])
         async with at as emulator:
-            client = client or emulator.client(poll=PollPolicy(shortest_s=0.05))
+            client = client or emulator.client(poll=PollPolicy(min_interval_s=0.05))
             async with client:
                 return (await client.run(SQUISH)).task_id
 

@@ -138,11 +138,11 @@ def deaf() -> Iterator[str]:
 
 
 @pytest.mark.looptime
-@pytest.mark.skipif(sys.platform != "linux", reason="others refuse where the queue is full")
+@pytest.mark.skipif(sys.platform != "linux", reason="others reject where the queue is full")
 async def test_a_connection_that_does_not_come_about_in_time_sent_nothing(
     deaf: str, tmp_path: Path
 ) -> None:
-    """Fault 4: as a refused one: tried again, then an error, and the job is planned."""
+    """Fault 4: as a rejected one: tried again, then an error, and the job is planned."""
     retry = RetryPolicy(attempts=3, connect_timeout_s=10, submit_timeout_s=60)
     client = EffectsClient(
         BearerToken("sk-key-of-ours"),

@@ -50,7 +50,7 @@ def crash(rule: str, folder: Path, *options: object) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", summary[-1])}
 
 
-@pytest.mark.parametrize("rule", ["refuse", "accept"])
+@pytest.mark.parametrize("rule", ["reject", "accept"])
 def test_every_job_of_a_killed_batch_is_paid_once_and_finished(rule: str, tmp_path: Path) -> None:
     """Under both rules for an external id that was used before."""
     told = crash(rule, tmp_path, "--kills", KILLS)

@@ -563,7 +563,7 @@ async def test_a_coding_that_changes_no_byte_does_not_matter(
     ("coding", "reason"),
     [("gzip", "packed"), ("aws-chunked, GZIP", "packed"), ("aws-chunked", "like an MP4 file")],
 )
-async def test_a_body_that_is_really_packed_is_refused(
+async def test_a_body_that_is_really_packed_is_rejected(
     downloader: Downloader, server: VideoServer, target: Path, coding: str, reason: str
 ) -> None:
     """Fault 52: whatever it is called, what is no MP4 does not get the name."""
@@ -694,7 +694,7 @@ async def test_not_there_and_expired_are_told_apart(
     assert isinstance(caught.value, NotThereError) is may_come
 
 
-async def test_a_refusal_is_not_argued_with(
+async def test_a_rejection_is_not_argued_with(
     downloader: Downloader, server: VideoServer, target: Path
 ) -> None:
     server.always = answers(401)
@@ -736,7 +736,7 @@ async def test_a_redirect_within_the_rule_is_followed(
         "",
     ],
 )
-async def test_a_redirect_to_the_inside_is_refused_at_once(
+async def test_a_redirect_to_the_inside_is_rejected_at_once(
     downloader: Downloader, server: VideoServer, target: Path, location: str
 ) -> None:
     """Fault 47."""
@@ -749,7 +749,7 @@ async def test_a_redirect_to_the_inside_is_refused_at_once(
     assert len(server.requests) == 1
 
 
-async def test_more_than_five_redirects_are_refused(
+async def test_more_than_five_redirects_are_rejected(
     downloader: Downloader, server: VideoServer, target: Path
 ) -> None:
     """Fault 47."""
@@ -787,7 +787,7 @@ def made_special(path: Path, what: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("what", ["file", "dangling link", "folder"])
-async def test_a_name_that_is_taken_is_refused_before_anything_is_fetched(
+async def test_a_name_that_is_taken_is_rejected_before_anything_is_fetched(
     downloader: Downloader, server: VideoServer, target: Path, what: str
 ) -> None:
     """Fault 54."""
@@ -812,7 +812,7 @@ async def test_a_folder_is_never_overwritten(
     assert server.requests == []
 
 
-async def test_a_target_without_a_name_is_refused(
+async def test_a_target_without_a_name_is_rejected(
     downloader: Downloader, server: VideoServer
 ) -> None:
     """Fault 54."""
@@ -970,7 +970,7 @@ def test_a_note_out_of_a_pipe_is_not_believed(target: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
 @pytest.mark.parametrize("name", ["clip.mp4.part", "clip.mp4.part.json"])
 @pytest.mark.parametrize("what", [*SPECIAL, "folder"])
-async def test_a_side_file_that_is_no_file_is_refused_before_anything_is_asked(
+async def test_a_side_file_that_is_no_file_is_rejected_before_anything_is_asked(
     downloader: Downloader, server: VideoServer, target: Path, name: str, what: str
 ) -> None:
     """Faults 55 and 96: nobody writes to a pipe, and the thread that read it would never end."""
@@ -1032,7 +1032,7 @@ async def test_two_downloads_never_write_to_one_file(
 
 
 @pytest.mark.parametrize("name", ["file/clip.mp4", "x" * 300 + ".mp4", "nul\0byte.mp4"])
-async def test_a_target_that_the_disk_refuses_is_a_download_error(
+async def test_a_target_that_the_disk_rejects_is_a_download_error(
     downloader: Downloader, server: VideoServer, tmp_path: Path, name: str
 ) -> None:
     """Faults 54 and 55."""
@@ -1183,12 +1183,12 @@ async def test_a_name_that_cannot_be_given_is_not_left_taken(
 ) -> None:
     """Fault 54: neither linked nor renamed, so the next call finds the name free."""
 
-    def refuse(*_paths: object) -> None:
+    def reject(*_paths: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "link", refuse)
-        patch.setattr(os, "replace", refuse)
+        patch.setattr(os, "link", reject)
+        patch.setattr(os, "replace", reject)
         with pytest.raises(DownloadError, match="cannot be stored"):
             await downloader.download(server.url, target)
     assert not target.exists()

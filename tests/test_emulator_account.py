@@ -31,7 +31,7 @@ async def costs(caller: Caller, **window: object) -> Answer:
 
 
 @pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
-async def test_a_task_that_costs_more_than_is_left_is_refused(path: str) -> None:
+async def test_a_task_that_costs_more_than_is_left_is_rejected(path: str) -> None:
     async with stock(balance_units=5) as emulator, calling(emulator, path) as caller:
         assert [(await caller.submit()).status for _ in range(2)] == [200, 200]
         answer = await caller.submit()
@@ -86,7 +86,7 @@ def broken() -> str:
     return PICTURE[: len(PICTURE) // 2 // 4 * 4]
 
 
-async def test_a_refused_submit_costs_nothing() -> None:
+async def test_a_rejected_submit_costs_nothing() -> None:
     async with stock(balance_units=4) as emulator, calling(emulator) as caller:
         await caller.submit(external_task_id="order-42")
         await caller.submit(external_task_id="order-42")

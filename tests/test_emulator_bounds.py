@@ -51,7 +51,7 @@ async def test_the_oldest_finished_tasks_make_room_for_new_ones() -> None:
 
 @pytest.mark.looptime
 async def test_an_unfinished_task_never_makes_room() -> None:
-    """Fault 95: what is under way was paid and is kept; one more is refused and not charged."""
+    """Fault 95: what is under way was paid and is kept; one more is rejected and not charged."""
     async with (
         Emulator(clips=Clips.STOCK, max_tasks=2, task_seconds=lambda scene: 60.0) as emulator,
         calling(emulator) as caller,
@@ -59,8 +59,8 @@ async def test_an_unfinished_task_never_makes_room() -> None:
         first = await caller.new_task_id()
         await asyncio.sleep(30)
         second = await caller.new_task_id()
-        refused = await caller.submit()
-        assert (refused.status, refused.json["code"]) == (429, 1303)
+        rejected = await caller.submit()
+        assert (rejected.status, rejected.json["code"]) == (429, 1303)
         await asyncio.sleep(40)
         third = await caller.new_task_id()
         assert [task["task_id"] for task in (await caller.list()).task] == [third, second]

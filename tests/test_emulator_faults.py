@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
-from kling_effects_async.emulator.refusals import CODES
+from kling_effects_async.emulator.rejections import CODES
 from tests.emulator_caller import Caller, calling
 
 CUT = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
@@ -82,9 +82,9 @@ async def test_any_answer_can_be_scripted() -> None:
         emulator.fail_next(Fault.answer(302, headers=elsewhere))
         emulator.fail_next(Fault.json(400, {"code": "quota_not_enough", "data": None}))
         redirect = await caller.ask("POST", caller.path, allow_redirects=False)
-        refusal = await caller.submit()
+        rejection = await caller.submit()
     assert (redirect.status, redirect.headers["Location"]) == (302, elsewhere["Location"])
-    assert refusal.json["code"] == "quota_not_enough"
+    assert rejection.json["code"] == "quota_not_enough"
 
 
 async def test_a_connection_can_be_cut_without_reading() -> None:
@@ -325,6 +325,6 @@ async def test_a_range_of_many_digits_gives_the_whole_file() -> None:
     assert (status, content[4:8]) == (200, b"ftyp")
 
 
-def test_a_fault_for_an_unknown_operation_is_refused() -> None:
+def test_a_fault_for_an_unknown_operation_is_rejected() -> None:
     with pytest.raises(ValueError, match="on"):
         Fault.html(on="cancel")  # type: ignore[arg-type]  # the mistake under test

@@ -113,7 +113,7 @@ async def test_a_task_id_wins_over_an_equal_external_id() -> None:
         assert (await caller.query(first)).task["task_info"] == {}
 
 
-async def test_a_repeated_external_id_is_refused_and_not_paid() -> None:
+async def test_a_repeated_external_id_is_rejected_and_not_paid() -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         await caller.submit(external_task_id="order-42")
         answer = await caller.submit(external_task_id="order-42")
@@ -162,7 +162,7 @@ async def test_the_list_has_thirty_to_a_page_and_no_watermark_info() -> None:
     ("name", "value"),
     [("pageNum", 0), ("pageNum", 1001), ("pageSize", 0), ("pageSize", 501), ("pageNum", "x")],
 )
-async def test_a_page_out_of_range_is_refused(name: str, value: object) -> None:
+async def test_a_page_out_of_range_is_rejected(name: str, value: object) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         answer = await caller.list(**{name: value})
     assert (answer.status, answer.json["code"]) == (400, 1201)

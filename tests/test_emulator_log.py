@@ -37,7 +37,7 @@ async def test_a_request_is_one_line_with_what_it_came_to(lines: pytest.LogCaptu
         f"GET {GATEWAY}/{task_id} 200 task {task_id} is succeed",
         f"GET {GATEWAY}/nobody 400 unknown task",
         f"GET {GATEWAY} 200 a page of 1 tasks",
-        f"POST {GATEWAY} 400 refused: 1201 effect_scene value 'no_such_scene' is invalid",
+        f"POST {GATEWAY} 400 rejected: 1201 effect_scene value 'no_such_scene' is invalid",
         "GET /v1/nothing 404 no such path",
     ]
 

@@ -42,7 +42,7 @@ QUERIES = st.text(string.printable, max_size=20)
 @settings(max_examples=40, deadline=None)
 @example(GATEWAY, {"external_task_id": "\ud800"}, {}, b"", "", "1")
 @given(PATHS, ORDERS, PARTS, RAW, RANGES, QUERIES)
-def test_no_request_breaks_it_and_what_is_refused_is_not_charged(
+def test_no_request_breaks_it_and_what_is_rejected_is_not_charged(
     path: str,
     order: dict[str, object],
     parts: dict[str, object],

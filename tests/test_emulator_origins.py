@@ -37,7 +37,7 @@ OWN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-async def test_a_foreign_page_is_refused_on_every_path(headers: dict[str, str]) -> None:
+async def test_a_foreign_page_is_rejected_on_every_path(headers: dict[str, str]) -> None:
     """Fault 95: DNS rebinding and requests of another site."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         for path in PATHS:
@@ -50,14 +50,14 @@ async def test_a_foreign_page_is_refused_on_every_path(headers: dict[str, str]) 
 
 @pytest.mark.parametrize("headers", OWN, ids=str)
 async def test_a_program_of_this_machine_is_answered(headers: dict[str, str]) -> None:
-    """Fault 95: what is refused is foreign, and nothing else."""
+    """Fault 95: what is rejected is foreign, and nothing else."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         assert (await caller.ask("GET", GATEWAY, headers=headers)).status == 200
         assert (await caller.ask("GET", "/_emulator/ledger", headers=headers)).status == 200
 
 
 async def test_a_foreign_submit_is_not_charged_and_uses_up_no_fault() -> None:
-    """Fault 95: what was refused leaves no trace."""
+    """Fault 95: what was rejected leaves no trace."""
     async with Emulator(clips=Clips.STOCK) as emulator:
         emulator.fail_next(Fault.html())
         async with calling(emulator) as caller:
@@ -75,7 +75,7 @@ async def test_an_emulator_is_reached_by_the_name_it_listens_on() -> None:
 
 
 async def test_a_page_at_localhost_may_show_a_clip_of_127_0_0_1() -> None:
-    """Fault 95: two sites to a browser, one machine; a foreign page is refused the same clip."""
+    """Fault 95: two sites to a browser, one machine; a foreign page is rejected the same clip."""
     async with Emulator(clips=Clips.STOCK, speed=1e9) as emulator, calling(emulator) as caller:
         task_id = await caller.new_task_id()
         [video] = (await caller.query(task_id)).task["task_result"]["videos"]

@@ -51,7 +51,7 @@ async def test_the_emulator_answers_as_the_real_service_was_seen_to(sample: str,
 
 
 @pytest.mark.parametrize("authorization", ["Bearer bogus", "Bearer api-key-kling-bogus"])
-async def test_a_bogus_key_is_refused_as_the_real_service_was_seen_to(authorization: str) -> None:
+async def test_a_bogus_key_is_rejected_as_the_real_service_was_seen_to(authorization: str) -> None:
     async with (
         Emulator(clips=Clips.STOCK) as emulator,
         calling(emulator, OFFICIAL, authorization) as caller,

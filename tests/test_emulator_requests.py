@@ -89,7 +89,7 @@ async def test_a_wrong_authorization_has_its_own_code(authorization: str | None,
         assert emulator.ledger.total == 0
 
 
-async def test_a_refused_caller_sees_the_service_clock() -> None:
+async def test_a_rejected_caller_sees_the_service_clock() -> None:
     async with stock() as emulator, calling(emulator, OFFICIAL, token(nbf=NOW + 1)) as caller:
         assert (await caller.submit()).headers["Date"] == "Mon, 21 Sep 2026 14:13:20 GMT"
 
@@ -107,7 +107,7 @@ async def test_the_gateway_takes_no_signed_token() -> None:
         ("Bearer one.dot", "The token was expected to have 3 parts, but got 2"),
     ],
 )
-async def test_a_wrong_key_is_refused_in_klings_words(authorization: str, message: str) -> None:
+async def test_a_wrong_key_is_rejected_in_klings_words(authorization: str, message: str) -> None:
     async with stock() as emulator, calling(emulator, OFFICIAL, authorization) as caller:
         answer = await caller.query("1")
     assert (answer.status, answer.json["code"], answer.json["message"]) == (401, 1002, message)
@@ -193,7 +193,7 @@ TEXT = json.dumps(single())
     ids=lambda body: str(body[:24]),
 )
 @pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
-async def test_a_body_that_parsers_could_read_differently_is_refused(
+async def test_a_body_that_parsers_could_read_differently_is_rejected(
     body: bytes, path: str
 ) -> None:
     async with stock() as emulator, calling(emulator, path) as caller:
@@ -205,14 +205,14 @@ async def test_a_body_that_parsers_could_read_differently_is_refused(
 @pytest.mark.parametrize(
     "kind", ["text/plain", "text/plain; charset=utf-8", "application/octet-stream", "", "json"]
 )
-async def test_a_body_that_does_not_say_it_is_json_is_refused(kind: str) -> None:
+async def test_a_body_that_does_not_say_it_is_json_is_rejected(kind: str) -> None:
     async with stock() as emulator, calling(emulator) as caller:
         answer = await caller.post(TEXT.encode(), **{"Content-Type": kind})
         assert (answer.status, answer.json["code"]) == (415, 1200)
         assert emulator.ledger.total == 0
 
 
-async def test_a_body_without_a_content_type_is_refused() -> None:
+async def test_a_body_without_a_content_type_is_rejected() -> None:
     async with stock() as emulator, calling(emulator) as caller:
         answer = await caller.ask(
             "POST", GATEWAY, data=TEXT.encode(), skip_auto_headers=["Content-Type"]
@@ -237,7 +237,7 @@ async def test_a_body_may_say_in_other_words_that_it_is_json(kind: str) -> None:
         *("https://[::1/hook", "https://cb.example:0/", "javascript:alert(1)", "https:cb.example"),
     ],
 )
-async def test_a_callback_address_that_is_none_is_refused_and_not_repeated(url: str) -> None:
+async def test_a_callback_address_that_is_none_is_rejected_and_not_repeated(url: str) -> None:
     async with stock() as emulator, calling(emulator) as caller:
         answer = await caller.submit(callback_url=url)
         assert (answer.status, answer.json["code"]) == (400, 1201)
@@ -261,9 +261,9 @@ async def test_a_curly_apostrophe_names_the_same_scene(path: str) -> None:
         assert {entry.effect_scene for entry in emulator.ledger.entries} == {"let's_ride"}
 
 
-async def test_scenes_that_kling_has_retired_may_be_refused() -> None:
+async def test_scenes_that_kling_has_retired_may_be_rejected() -> None:
     listed = single(effect_scene="net_the_fish")
-    async with stock(retired_scenes="refuse") as emulator, calling(emulator) as caller:
+    async with stock(retired_scenes="reject") as emulator, calling(emulator) as caller:
         assert (await caller.submit(listed)).status == 200
         for order, scene in ((dual(), "hug"), (single(), "squish")):
             answer = await caller.submit(order)
@@ -341,15 +341,15 @@ async def test_the_official_path_wants_pictures_only_and_passes_over_the_rest() 
         assert (await caller.submit(odd)).status == 200
 
 
-async def test_a_picture_of_more_than_ten_megabytes_is_refused_and_one_of_ten_is_read() -> None:
+async def test_a_picture_of_more_than_ten_megabytes_is_rejected_and_one_of_ten_is_read() -> None:
     largest = base64.b64encode(base64.b64decode(PICTURE).ljust(10 * 2**20, b"\0")).decode()
     larger = base64.b64encode(bytes(10 * 2**20 + 1)).decode()
     async with stock() as emulator, calling(emulator) as caller:
         accepted = await caller.submit(with_input(dual(), images=[largest, largest]))
-        refused = await caller.submit(with_input(single(), image=larger))
+        rejected = await caller.submit(with_input(single(), image=larger))
     assert accepted.status == 200
-    assert (refused.status, refused.json["code"]) == (400, 1201)
-    assert "10MB" in refused.json["message"]
+    assert (rejected.status, rejected.json["code"]) == (400, 1201)
+    assert "10MB" in rejected.json["message"]
 
 
 @pytest.mark.parametrize(

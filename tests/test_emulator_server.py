@@ -43,8 +43,8 @@ async def test_an_emulator_has_a_key_of_its_own_unless_it_is_given_one() -> None
         Emulator(clips=Clips.STOCK, seed=1) as second,
     ):
         async with calling(second, authorization=f"Bearer {first.api_key}") as caller:
-            refused = await caller.submit()
-        assert (refused.status, refused.json["code"]) == (401, 1002)
+            rejected = await caller.submit()
+        assert (rejected.status, rejected.json["code"]) == (401, 1002)
         assert second.ledger.total == 0
     assert Emulator(bearer_keys=["new-key", "old-key"]).api_key == "new-key"
 
@@ -102,15 +102,15 @@ async def test_nothing_is_left_running_after_the_end() -> None:
         {"retired_scenes": "forget"},
     ],
 )
-def test_an_impossible_setting_is_refused_when_made(options: dict[str, Any]) -> None:
+def test_an_impossible_setting_is_rejected_when_made(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Emulator(**options)
 
 
-def test_a_refused_secret_is_not_repeated() -> None:
-    with pytest.raises(ValueError, match="32 bytes") as refused:
+def test_a_rejected_secret_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match="32 bytes") as rejected:
         Emulator(access_keys={"sentinel-key": "sentinel-secret-key"})
-    assert "sentinel" not in str(refused.value)
+    assert "sentinel" not in str(rejected.value)
 
 
 def test_secrets_do_not_show_in_the_settings() -> None:
@@ -207,7 +207,7 @@ ODD_FAULTS = [
 
 
 @pytest.mark.parametrize("given", ODD_FAULTS, ids=str)
-async def test_an_odd_fault_is_refused_when_it_is_scripted(given: object) -> None:
+async def test_an_odd_fault_is_rejected_when_it_is_scripted(given: object) -> None:
     """Fault 95: and not found out by the request that it was meant for."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         typed = {"Content-Type": "application/json"}
@@ -218,7 +218,7 @@ async def test_an_odd_fault_is_refused_when_it_is_scripted(given: object) -> Non
 
 
 @pytest.mark.parametrize("body", [b"", b"[" * 100_000, b"\xff", b'{"fault": NaN}'])
-async def test_a_fault_that_is_no_json_is_refused(body: bytes) -> None:
+async def test_a_fault_that_is_no_json_is_rejected(body: bytes) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         typed = {"Content-Type": "application/json"}
         answer = await caller.ask("POST", "/_emulator/faults", data=body, headers=typed)

@@ -16,7 +16,7 @@ NUMBERS = ("speed", "refresh_s", "task_seconds")
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, -1, 1e300, 10**40, "x", True])
-def test_a_number_that_no_clock_can_count_to_is_refused(name: str, value: Any) -> None:
+def test_a_number_that_no_clock_can_count_to_is_rejected(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must be .*not "):
         Emulator(**{name: value})
 
@@ -24,13 +24,13 @@ def test_a_number_that_no_clock_can_count_to_is_refused(name: str, value: Any) -
 @pytest.mark.parametrize(
     "value", [(5.0, math.inf), (math.nan, 5.0), (5.0, 4.0), (1.0, 2.0, 3.0), (1.0,), [1, 2], None]
 )
-def test_a_range_that_is_none_is_refused(value: Any) -> None:
+def test_a_range_that_is_none_is_rejected(value: Any) -> None:
     with pytest.raises(ValueError, match=r"^task_seconds must be seconds or \(low, high\)"):
         Emulator(task_seconds=value)
 
 
 @pytest.mark.parametrize("value", ["x", "", "nan", "inf", "-1", None, True, b"2"])
-def test_a_price_that_is_no_number_is_refused(value: Any) -> None:
+def test_a_price_that_is_no_number_is_rejected(value: Any) -> None:
     for wrong in ({"units": value}, {"units_per_scene": {"squish": value}}):
         with pytest.raises(ValueError, match="must be a number of units"):
             Emulator(**wrong)
@@ -46,7 +46,7 @@ def test_a_price_that_is_no_number_is_refused(value: Any) -> None:
         ("retired_scenes", "RetiredScenes"),
     ],
 )
-def test_a_word_that_is_no_choice_is_refused_with_the_choices(name: str, kind: str) -> None:
+def test_a_word_that_is_no_choice_is_rejected_with_the_choices(name: str, kind: str) -> None:
     for value in ("Preview!", 5, True, b"flat"):
         wrong: dict[str, Any] = {name: value}
         with pytest.raises(ValueError, match=rf"^{kind} must be one of '\w+', '\w+'.* not "):

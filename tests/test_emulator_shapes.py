@@ -191,7 +191,7 @@ async def test_an_unknown_task_is_400_in_a_wrapped_gateway(shape: ReplyShape) ->
 
 
 @pytest.mark.parametrize("shape", WRAPPED)
-async def test_a_wrapped_gateway_refuses_a_key_in_its_own_words(shape: ReplyShape) -> None:
+async def test_a_wrapped_gateway_rejects_a_key_in_its_own_words(shape: ReplyShape) -> None:
     async with (
         Emulator(clips=Clips.STOCK, reply_shape=shape) as emulator,
         calling(emulator, authorization="Bearer wrong") as caller,
@@ -205,7 +205,7 @@ async def test_a_wrapped_gateway_refuses_a_key_in_its_own_words(shape: ReplyShap
 
 
 @pytest.mark.parametrize("shape", WRAPPED)
-async def test_a_wrapped_gateway_passes_klings_refusal_on_as_text(shape: ReplyShape) -> None:
+async def test_a_wrapped_gateway_passes_klings_rejection_on_as_text(shape: ReplyShape) -> None:
     async with (
         Emulator(clips=Clips.STOCK, reply_shape=shape) as emulator,
         calling(emulator) as caller,

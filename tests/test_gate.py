@@ -1,4 +1,4 @@
-"""The gate before every submit: a pause is kept by all, and one refusal stops all."""
+"""The gate before every submit: a pause is kept by all, and one rejection stops all."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_nothing_goes_out_until_the_probe_and_then_one_at_a_time() -> None
     assert road.passed_at == [60, 120, 180]
 
 
-async def test_a_probe_that_is_refused_shuts_for_the_whole_time_again() -> None:
+async def test_a_probe_that_is_rejected_shuts_for_the_whole_time_again() -> None:
     road = Road()
     road.gate.shut(REASON)
     await road.clock.advance(90)
@@ -153,7 +153,7 @@ async def test_an_acceptance_opens_the_gate_for_all() -> None:
 
 
 async def test_few_go_out_before_the_first_answer_and_one_more_with_each_acceptance() -> None:
-    """Fault 77: a burst at a service that refuses is small."""
+    """Fault 77: a burst at a service that rejects is small."""
     road = Road()
     going = [asyncio.ensure_future(road.go()) for _ in range(40)]
     await road.clock.advance(0)
@@ -161,17 +161,17 @@ async def test_few_go_out_before_the_first_answer_and_one_more_with_each_accepta
     road.gate.open()
     road.gate.came_back()
     await road.clock.advance(0)
-    assert len(road.passed_at) == 7  # the place of the one that came back, and one more
+    assert len(road.passed_at) == 7  # the slot of the one that came back, and one more
     for each in going:
         each.cancel()
     await asyncio.gather(*going, return_exceptions=True)
 
 
-async def test_refusals_for_pace_make_the_pauses_grow_with_one_try_after_each() -> None:
+async def test_rejections_for_pace_make_the_pauses_grow_with_one_try_after_each() -> None:
     """Fault 77: growing pauses for all, one probe at a time."""
     road = Road()
 
-    async def refused() -> None:
+    async def rejected() -> None:
         while True:
             round_number = await road.gate.pass_through()
             road.passed_at.append(road.clock.monotonic())
@@ -179,7 +179,7 @@ async def test_refusals_for_pace_make_the_pauses_grow_with_one_try_after_each() 
             road.gate.slow_down(round_number, TOO_FAST)
             road.gate.came_back()
 
-    going = [asyncio.ensure_future(refused()) for _ in range(40)]
+    going = [asyncio.ensure_future(rejected()) for _ in range(40)]
     for _ in range(140):
         await road.clock.advance(1)
     assert road.passed_at == [0] * 5 + [2.5, 7, 15.5, 32, 64.5, 125]
@@ -188,7 +188,7 @@ async def test_refusals_for_pace_make_the_pauses_grow_with_one_try_after_each() 
     await asyncio.gather(*going, return_exceptions=True)
 
 
-async def test_refusals_of_submits_that_were_out_together_count_once() -> None:
+async def test_rejections_of_submits_that_were_out_together_count_once() -> None:
     road = Road()
     rounds = [await road.gate.pass_through() for _ in range(5)]
     for round_number in rounds:

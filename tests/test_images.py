@@ -1,4 +1,4 @@
-"""Images are refused before money is spent, with all reasons at once, or mended."""
+"""Images are rejected before money is spent, with all reasons at once, or mended."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_limits_of_the_sides_are_still_allowed(size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("size", [(299, 300), (300, 299), (300, 751), (751, 300)])
-def test_one_pixel_beyond_a_limit_is_refused(size: tuple[int, int]) -> None:
+def test_one_pixel_beyond_a_limit_is_rejected(size: tuple[int, int]) -> None:
     assert f"{size[0]} x {size[1]} px" in problems_of(black(*size))
 
 
@@ -205,12 +205,12 @@ def test_a_picture_is_mended_whatever_its_metadata_are(content: bytes) -> None:
     assert prepare(content).facts.height_px == 480
 
 
-# What is refused
+# What is rejected
 
 
 @given(st.data())
 @settings(max_examples=60)
-def test_a_picture_that_is_cut_off_is_refused_with_all_else_that_is_wrong(
+def test_a_picture_that_is_cut_off_is_rejected_with_all_else_that_is_wrong(
     data: st.DataObject,
 ) -> None:
     kind = data.draw(st.sampled_from(["JPEG", "PNG"]))
@@ -242,7 +242,7 @@ def test_damage_inside_the_pixels_of_a_png_is_found_without_decoding() -> None:
             examine(damaged)
 
 
-def test_what_cannot_be_decoded_because_of_its_kind_is_refused_as_before() -> None:
+def test_what_cannot_be_decoded_because_of_its_kind_is_rejected_as_before() -> None:
     with pytest.raises(ImageRejectedError, match="a GIF, and Kling takes JPEG"):
         check_image(encoded(gradient(), "GIF"), decode=True)
 
@@ -278,7 +278,7 @@ def test_what_cannot_be_prepared_is_named(head: bytes, name: str) -> None:
     assert "prepare()" not in told
 
 
-def test_animation_is_refused() -> None:
+def test_animation_is_rejected() -> None:
     frames = [gradient().rotate(angle) for angle in (90, 180)]
     content = encoded(gradient(), "PNG", save_all=True, append_images=frames)
     assert "animated" in problems_of(content)
@@ -305,11 +305,11 @@ def test_noise_is_no_image() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cut_header_is_refused(kind: str) -> None:
+def test_a_cut_header_is_rejected(kind: str) -> None:
     assert "header is damaged" in problems_of(encoded(gradient(), kind)[:20])
 
 
-def test_a_decompression_bomb_is_refused_by_who_decodes_and_by_nobody_else() -> None:
+def test_a_decompression_bomb_is_rejected_by_who_decodes_and_by_nobody_else() -> None:
     """Fault 57: Kling has no limit of pixels. The 30,000 x 30,000 need not even exist."""
     bomb = declaring_size(30_000, 30_000)
     assert check_image(bomb).width_px == 30_000
@@ -391,14 +391,14 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_named_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+def test_a_named_pipe_is_rejected_without_waiting_for_its_writer(tmp_path: Path) -> None:
     """Fault 58: an open that waits would end in this suite's timeout."""
     os.mkfifo(tmp_path / "pipe.jpg")
     assert "named pipe" in problems_of(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no such device")
-def test_a_device_is_refused(tmp_path: Path) -> None:
+def test_a_device_is_rejected(tmp_path: Path) -> None:
     """Fault 58."""
     assert "device" in problems_of(Path("/dev/zero"))
 
@@ -424,7 +424,7 @@ def test_a_name_that_no_file_can_have_is_told() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the system has no such limit")
-def test_a_file_that_this_machine_cannot_open_now_is_not_refused(tmp_path: Path) -> None:
+def test_a_file_that_this_machine_cannot_open_now_is_not_rejected(tmp_path: Path) -> None:
     """Fault 83: the picture may be fine."""
     path = tmp_path / "cat.jpg"
     path.write_bytes(encoded(gradient()))
@@ -437,7 +437,7 @@ def test_a_file_that_this_machine_cannot_open_now_is_not_refused(tmp_path: Path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the system has no such file")
-def test_a_file_that_fails_while_it_is_read_is_not_refused() -> None:
+def test_a_file_that_fails_while_it_is_read_is_not_rejected() -> None:
     """Address 0 is never mapped: the system answers EIO, as a failing disk does."""
     with pytest.raises(ImageUnreadableError, match="Input/output error"):
         image_hash(Path("/proc/self/mem"))

@@ -69,11 +69,11 @@ def test_each_submit_is_planned_anew(life: list[JobState]) -> None:
     [
         (JobState.PLANNED, False),
         (JobState.SUBMITTING, False),
-        (JobState.AMBIGUOUS, True),
+        (JobState.UNCERTAIN, True),
         (JobState.ACCEPTED, True),
         (JobState.SUCCEEDED, True),
         (JobState.FAILED, True),
-        (JobState.REFUSED, False),
+        (JobState.REJECTED, False),
         (JobState.DOWNLOADED, True),
         (JobState.ABANDONED, False),
     ],
@@ -91,7 +91,7 @@ def test_what_is_left_to_resume(state: JobState) -> None:
     is_under_way = state in {
         JobState.PLANNED,
         JobState.SUBMITTING,
-        JobState.AMBIGUOUS,
+        JobState.UNCERTAIN,
         JobState.ACCEPTED,
     }
     assert job(state=state).is_open is is_under_way
@@ -110,7 +110,7 @@ def test_times_are_kept_in_utc() -> None:
     assert made.created_at.tzinfo is UTC
 
 
-def test_a_time_without_a_zone_is_refused() -> None:
+def test_a_time_without_a_zone_is_rejected() -> None:
     with pytest.raises(ValueError, match="aware"):
         job(created_at=datetime(2026, 11, 23, 12))
 

@@ -1,4 +1,4 @@
-"""The journal on real files: what it keeps, what it refuses, and what survives a kill."""
+"""The journal on real files: what it keeps, what it rejects, and what survives a kill."""
 
 # ruff: noqa: ASYNC110 - a test looks at its own files, and can wait for nothing else
 
@@ -252,7 +252,7 @@ async def test_history_tells_every_step_with_its_time_and_note(
     )
 
 
-async def test_a_move_the_table_does_not_have_is_refused_and_changes_nothing(
+async def test_a_move_the_table_does_not_have_is_rejected_and_changes_nothing(
     journal: Journal, clock: ManualClock
 ) -> None:
     held = await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED)
@@ -581,7 +581,7 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 # -- one owner
 
 
-async def test_a_second_process_is_refused_and_told_who_owns_it(path: Path) -> None:
+async def test_a_second_process_is_rejected_and_told_who_owns_it(path: Path) -> None:
     """Fault 29: two processes on one journal."""
     async with process("hold", path) as owner:
         assert await line_of(owner) == "open"
@@ -592,7 +592,7 @@ async def test_a_second_process_is_refused_and_told_who_owns_it(path: Path) -> N
     assert caught.value.since is not None
 
 
-async def test_a_second_journal_of_one_process_is_refused(journal: Journal, path: Path) -> None:
+async def test_a_second_journal_of_one_process_is_rejected(journal: Journal, path: Path) -> None:
     """Fault 29, within one process."""
     with pytest.raises(JournalBusyError) as caught:
         await Journal(path).open()
@@ -759,7 +759,7 @@ async def test_the_log_of_a_damaged_journal_is_kept_with_it(path: Path) -> None:
 
 
 async def test_after_damage_nothing_opens_until_the_user_agrees(path: Path) -> None:
-    """Fault 27: refuse to submit until the user agrees."""
+    """Fault 27: reject to submit until the user agrees."""
     path.write_bytes(garbled(await filled(path)))
     with pytest.raises(JournalDamagedError) as first:
         await Journal(path).open()
@@ -773,7 +773,7 @@ async def test_after_damage_nothing_opens_until_the_user_agrees(path: Path) -> N
 
 
 async def test_a_journal_of_a_newer_version_is_not_touched(path: Path) -> None:
-    """Fault 30: refuse to open, say which version wrote it."""
+    """Fault 30: reject to open, say which version wrote it."""
     await filled(path)
     with database(path) as connection:
         connection.execute("PRAGMA user_version=99")
@@ -851,8 +851,11 @@ def test_an_older_journal_is_copied_before_it_is_brought_up_to_date(path: Path) 
         assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
 
 
+THEN = {"new": "planned", "sent": "submitting", "unknown": "ambiguous", "not taken": "refused"}
+
+
 def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
-    """What was submitted then counts as sent, so that its task is known for ours."""
+    """What was submitted then counts as sent, and each state has its name of today."""
 
     async def read() -> list[Job]:
         async with Journal(path) as journal:
@@ -861,7 +864,7 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
     schema.create(path)
     with closing(schema.connect(path)) as connection:
         schema.migrate(connection, path, version=0, stamp="now", scripts=schema.MIGRATIONS[:1])
-        for name, state in (("new", "planned"), ("sent", "submitting")):
+        for name, state in THEN.items():
             connection.execute(
                 "INSERT INTO jobs (account, external_task_id, scene, fingerprint, effect, state, "
                 "message, created_us, updated_us, steps, note) "
@@ -869,9 +872,11 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
                 (name, state),
             )
     jobs = asyncio.run(read())
-    assert [(job.external_task_id, job.was_sent, job.service) for job in jobs] == [
-        ("new", False, None),
-        ("sent", True, None),
+    assert [(job.external_task_id, job.was_sent, job.state, job.service) for job in jobs] == [
+        ("new", False, JobState.PLANNED, None),
+        ("sent", True, JobState.SUBMITTING, None),
+        ("unknown", False, JobState.UNCERTAIN, None),
+        ("not taken", False, JobState.REJECTED, None),
     ]
 
 

@@ -197,9 +197,9 @@ async def test_a_first_opening_that_is_cut_short_is_no_loss(
 async def test_what_was_only_planned_before_a_loss_counts_as_sent(path: Path) -> None:
     """Fault 88: its later lines may be lost, and its task is ours."""
     async with Journal(path) as journal:
-        for name in ("planned", "refused"):
+        for name in ("planned", "rejected"):
             await journal.add(job(name))
-        await journal.move("account", "refused", JobState.REFUSED)
+        await journal.move("account", "rejected", JobState.REJECTED)
     lock_path(path).write_text(f"{10**6:020}\n")
     async with Journal(path) as journal:
         assert [held.was_sent async for held in journal.jobs()] == [True, True]
@@ -303,7 +303,7 @@ async def test_a_damaged_cost_is_a_damaged_journal_for_whoever_counts_with_it(pa
     """Fault 88: never an ``InvalidOperation``."""
     async with Journal(path) as journal:
         await journal.add(a_job("a"))
-        for state in (JobState.SUBMITTING, JobState.AMBIGUOUS):
+        for state in (JobState.SUBMITTING, JobState.UNCERTAIN):
             await journal.move(ACCOUNT, "a", state)
         with database(path) as connection:
             connection.execute("UPDATE jobs SET expected_units = 'three'")

@@ -105,7 +105,7 @@ async def test_a_journal_whose_owner_in_this_process_is_gone_opens_again(path: P
 
 
 @needs_proc
-async def test_a_second_journal_of_this_process_is_refused_without_the_lock_file(
+async def test_a_second_journal_of_this_process_is_rejected_without_the_lock_file(
     path: Path,
 ) -> None:
     """Fault 87."""

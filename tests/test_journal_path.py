@@ -1,4 +1,4 @@
-"""What is no journal is refused at once, in one sentence, and nothing is touched."""
+"""What is no journal is rejected at once, in one sentence, and nothing is touched."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def journal(request: pytest.FixtureRequest) -> Callable[[Path | str], Journal]:
     return lambda path: Journal(path, read_only=request.param)
 
 
-async def refused(journal: Journal) -> str:
-    """The sentence of the refusal."""
+async def rejected(journal: Journal) -> str:
+    """The sentence of the rejection."""
     with pytest.raises(JournalError) as caught:
         await journal.open()
     assert "\n" not in str(caught.value)
@@ -61,7 +61,7 @@ async def test_what_is_no_journal_is_not_touched(
     path = tmp_path / "cat.jpg"
     make(path)
     before = path.read_bytes() if path.is_file() else b""
-    said = await refused(journal(path))
+    said = await rejected(journal(path))
     assert what in said
     assert str(tmp_path) in said or "/dev/null" in said
     assert [file.name for file in tmp_path.iterdir()] == ["cat.jpg"]
@@ -74,21 +74,21 @@ async def test_a_socket_is_no_journal(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind("effects.db")
-        assert "is a socket, not a journal" in await refused(Journal("effects.db"))
+        assert "is a socket, not a journal" in await rejected(Journal("effects.db"))
 
 
 @pytest.mark.parametrize("name", ["", ":memory:", "a\0b"])
-async def test_what_names_no_file_is_refused(
+async def test_what_names_no_file_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Fault 91: SQLite would take some of them for a database that is gone once it is closed."""
     monkeypatch.chdir(tmp_path)
-    assert "is no file name" in await refused(Journal(name))
+    assert "is no file name" in await rejected(Journal(name))
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    assert "name too long" in await refused(Journal(tmp_path / ("x" * 300)))
+async def test_a_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
+    assert "name too long" in await rejected(Journal(tmp_path / ("x" * 300)))
 
 
 @posix_only
@@ -96,7 +96,7 @@ async def test_a_lock_file_that_is_a_pipe_is_named(tmp_path: Path) -> None:
     """Fault 96: it would wait for ever for somebody to write."""
     path = tmp_path / "effects.db"
     os.mkfifo(lock_path(path))
-    assert str(lock_path(path)) in await refused(Journal(path))
+    assert str(lock_path(path)) in await rejected(Journal(path))
 
 
 async def test_a_journal_whose_first_page_is_gone_is_known_by_what_lies_beside_it(

@@ -32,11 +32,11 @@ pytestmark = pytest.mark.looptime
 
 BUSY = ServiceError("busy", http_status=503, retryable=True)
 LIMITED = RateLimitError("slow", http_status=429, retryable=True)
-REFUSED = NetworkError("connection refused", sent=False)
+REJECTED = NetworkError("connection refused", sent=False)
 OUTAGES = [
     pytest.param(BUSY, id="503"),
     pytest.param(LIMITED, id="429"),
-    pytest.param(REFUSED, id="refused"),
+    pytest.param(REJECTED, id="rejected"),
     pytest.param(NetworkError("reset"), id="reset"),
     pytest.param(RequestTimeoutError("no answer"), id="timeout"),
     pytest.param(ReplyError("an HTML page"), id="html"),
@@ -158,12 +158,12 @@ async def test_a_page_tells_of_all_ends_at_once_after_an_outage(make: Make) -> N
 
 async def test_waits_end_after_the_span_and_say_that_the_task_goes_on(make: Make) -> None:
     """Fault 63: a wait ends in the end, and nothing that is paid is lost."""
-    service = make([400.0] * 100, trouble_span_s=120)
+    service = make([400.0] * 100, max_outage_s=120)
     await until(10)
     service.failure = BUSY
     await until(125)
     assert service.ended() == 0
-    service.failure = REFUSED
+    service.failure = REJECTED
     await until(10 + 120 + 35)
     assert service.ended() == 100
     error = service.waits[0].exception()
@@ -176,7 +176,7 @@ async def test_waits_end_after_the_span_and_say_that_the_task_goes_on(make: Make
 
 async def test_a_wait_that_begins_in_an_outage_has_the_whole_span(make: Make) -> None:
     """Fault 63."""
-    service = make([900.0] * 20, trouble_span_s=120)
+    service = make([900.0] * 20, max_outage_s=120)
     service.failure = BUSY
     await until(100)
     service.ends_at["late"] = 900.0

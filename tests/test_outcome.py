@@ -48,12 +48,12 @@ ROWS: list[tuple[KlingEffectsError, Outcome]] = [
     (TransportError("no answer", sent=False), Outcome.NOT_RECEIVED),
     (NetworkError("no connection", sent=False), Outcome.NOT_RECEIVED),
     (RequestTimeoutError("no connection in time", sent=False), Outcome.NOT_RECEIVED),
-    (TlsError("not to be trusted", sent=False), Outcome.REFUSED),
-    (ProxyError("refused", sent=False), Outcome.REFUSED),
-    (ImageRejectedError("a.jpg", ["It changed."]), Outcome.REFUSED),
-    (SettingsError("no key"), Outcome.REFUSED),
-    (JournalError("no room"), Outcome.REFUSED),
-    (NO_MONEY, Outcome.REFUSED),
+    (TlsError("not to be trusted", sent=False), Outcome.REJECTED),
+    (ProxyError("rejected", sent=False), Outcome.REJECTED),
+    (ImageRejectedError("a.jpg", ["It changed."]), Outcome.REJECTED),
+    (SettingsError("no key"), Outcome.REJECTED),
+    (JournalError("no room"), Outcome.REJECTED),
+    (NO_MONEY, Outcome.REJECTED),
     # sent, and no answer or none that can be read
     (TransportError("no answer"), Outcome.UNCERTAIN),
     (NetworkError("broke"), Outcome.UNCERTAIN),
@@ -65,18 +65,18 @@ ROWS: list[tuple[KlingEffectsError, Outcome]] = [
     (ServiceError("oops", retryable=True, may_be_accepted=True), Outcome.UNCERTAIN),
     (ApiError("who knows", may_be_accepted=True), Outcome.UNCERTAIN),
     (InvalidRequestError("external_task_id exists", may_be_accepted=True), Outcome.UNCERTAIN),
-    # refused before acceptance, passing
+    # rejected before acceptance, passing
     (RateLimitError("too fast", retryable=True), Outcome.NOT_ACCEPTED),
     (ConcurrencyLimitError("no slot", retryable=True), Outcome.NOT_ACCEPTED),
     (AuthenticationError("not valid yet", retryable=True), Outcome.NOT_ACCEPTED),
     (ServiceError("not now", retryable=True), Outcome.NOT_ACCEPTED),
-    # refused before acceptance, for good
-    (ApiError("no"), Outcome.REFUSED),
-    (AuthenticationError("wrong key"), Outcome.REFUSED),
-    (AccountError("nothing left"), Outcome.REFUSED),
-    (ContentRejectedError("risk control"), Outcome.REFUSED),
-    (InvalidRequestError("image is missing"), Outcome.REFUSED),
-    (TaskNotFoundError("no such task"), Outcome.REFUSED),
+    # rejected before acceptance, for good
+    (ApiError("no"), Outcome.REJECTED),
+    (AuthenticationError("wrong key"), Outcome.REJECTED),
+    (AccountError("nothing left"), Outcome.REJECTED),
+    (ContentRejectedError("risk control"), Outcome.REJECTED),
+    (InvalidRequestError("image is missing"), Outcome.REJECTED),
+    (TaskNotFoundError("no such task"), Outcome.REJECTED),
 ]
 
 
@@ -115,7 +115,7 @@ def test_no_error_of_the_tree_is_sent_again_unless_the_table_says_so() -> None:
     ],
 )
 def test_a_used_external_id_is_told_by_its_words(words: str) -> None:
-    """Fault 21: duplicate external id refused."""
+    """Fault 21: duplicate external id rejected."""
     assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.DUPLICATE
 
 
@@ -128,21 +128,21 @@ def test_a_used_external_id_is_told_by_its_words(words: str) -> None:
         "",
     ],
 )
-def test_other_refusals_are_no_used_id(words: str) -> None:
-    assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.REFUSED
+def test_other_rejections_are_no_used_id(words: str) -> None:
+    assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.REJECTED
 
 
 CODES = {
     (429, 1303): Outcome.NOT_ACCEPTED,
     (429, 1302): Outcome.NOT_ACCEPTED,
     (429, None): Outcome.NOT_ACCEPTED,
-    (429, 1102): Outcome.REFUSED,
-    (401, 1000): Outcome.REFUSED,
+    (429, 1102): Outcome.REJECTED,
+    (401, 1000): Outcome.REJECTED,
     (401, 1003): Outcome.NOT_ACCEPTED,
-    (403, None): Outcome.REFUSED,
-    (400, 1201): Outcome.REFUSED,
-    (400, 1301): Outcome.REFUSED,
-    (404, None): Outcome.REFUSED,
+    (403, None): Outcome.REJECTED,
+    (400, 1201): Outcome.REJECTED,
+    (400, 1301): Outcome.REJECTED,
+    (404, None): Outcome.REJECTED,
     (500, 5000): Outcome.UNCERTAIN,
     (503, 5001): Outcome.UNCERTAIN,
     (504, 5002): Outcome.UNCERTAIN,

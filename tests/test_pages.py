@@ -419,7 +419,7 @@ async def test_what_a_failed_page_leaves_is_asked_about_once_each() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_list_that_is_refused_ends_no_wait(error: Exception) -> None:
+async def test_a_list_that_is_rejected_ends_no_wait(error: Exception) -> None:
     service = Service(*[5.0] * 20)
     await service.clock.advance(1)
     service.trouble = error

@@ -276,7 +276,7 @@ def test_every_form_of_a_png_is_whole(form: tuple[int, int], is_interlaced: bool
 def test_rows_are_counted_as_a_decoder_counts_them(
     form: tuple[int, int], is_interlaced: bool, width_px: int, height_px: int
 ) -> None:
-    """Pillow refuses a picture that has one byte less."""
+    """Pillow rejects a picture that has one byte less."""
     raster = Raster(
         width_px=width_px,
         height_px=height_px,

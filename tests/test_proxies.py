@@ -189,7 +189,7 @@ async def test_the_api_is_asked_through_the_proxy(proxy: ProxyServer) -> None:
 
 async def test_a_tunnel_carries_the_key_and_the_proxy_does_not_see_it(proxy: ProxyServer) -> None:
     """Fault 66: what stands in a CONNECT is for the proxy, and nothing else is."""
-    proxy.refusal = 403
+    proxy.rejection = 403
     client = EffectsClient(BearerToken("sk-test-key"), service=FAR, proxy=proxy.url_with(PAIR))
     async with client:
         with pytest.raises(ProxyError):
@@ -204,7 +204,7 @@ async def test_the_environment_names_the_proxy_of_the_api(
     proxy: ProxyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fault 85."""
-    proxy.refusal = 403
+    proxy.rejection = 403
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     for trust_env, tunnels in ((False, 0), (True, 1)):
         far = Service.gateway("https://gateway.invalid")
@@ -226,11 +226,11 @@ async def test_the_environment_names_the_proxy_of_the_api(
         ("http://127.0.0.1:1", 407, False),  # all other answers can be the service's own here
     ],
 )
-async def test_a_proxy_that_refuses_is_a_proxy_error_and_nothing_was_sent(
+async def test_a_proxy_that_rejects_is_a_proxy_error_and_nothing_was_sent(
     proxy: ProxyServer, url: str, status: int, is_passing: bool
 ) -> None:
     """Fault 66."""
-    proxy.refusal = status
+    proxy.rejection = status
     service = Service.gateway(url)
     client = EffectsClient(
         BearerToken("test-key"), service=service, proxy=proxy.url_with(PAIR), retry=ONE_TRY
@@ -247,7 +247,7 @@ async def test_a_proxy_in_trouble_is_asked_again_and_one_that_says_no_is_not(
     proxy: ProxyServer, status: int, tries: int
 ) -> None:
     """Fault 66."""
-    proxy.refusal = status
+    proxy.rejection = status
     soon = RetryPolicy(attempts=3, base_s=0.001)
     async with EffectsClient(
         BearerToken("test-key"), service=FAR, proxy=proxy.url, retry=soon
@@ -261,7 +261,7 @@ async def test_a_407_where_nobody_named_a_proxy_is_a_passing_proxy_error(
     proxy: ProxyServer,
 ) -> None:
     """Faults 66, 79: it is no word of the service's, and may be gone at the next try."""
-    proxy.refusal = 407
+    proxy.rejection = 407
     service = Service.gateway(proxy.url)
     async with EffectsClient(BearerToken("test-key"), service=service, retry=ONE_TRY) as client:
         with pytest.raises(ProxyError) as caught:
@@ -355,19 +355,19 @@ async def test_a_service_that_hangs_up_where_there_is_no_proxy_is_no_proxy_error
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("refusal", [407, 502, None])
+@pytest.mark.parametrize("rejection", [407, 502, None])
 @pytest.mark.parametrize("hangs_up", [False, True])
 async def test_the_password_of_a_proxy_is_nowhere(
     proxy: ProxyServer,
-    refusal: int | None,
+    rejection: int | None,
     hangs_up: bool,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Fault 66."""
     caplog.set_level("DEBUG")
-    address = proxy.url_with("someone:topsecret") if refusal else "http://u:topsecret@127.0.0.1:1"
-    proxy.refusal, proxy.hangs_up = refusal, hangs_up
+    address = proxy.url_with("someone:topsecret") if rejection else "http://u:topsecret@127.0.0.1:1"
+    proxy.rejection, proxy.hangs_up = rejection, hangs_up
     client = EffectsClient(BearerToken("test-key"), service=FAR, proxy=address, retry=ONE_TRY)
     shown = [repr(client), str(vars(client))]
     async with client:
@@ -386,7 +386,7 @@ async def test_the_command_line_uses_the_proxy_of_the_environment(
     proxy: ProxyServer, tmp_path: Path
 ) -> None:
     """Fault 85: there is no other way to tell it."""
-    proxy.refusal = 403
+    proxy.rejection = 403
     environ = {
         "KLING_API_KEY": "test-key",
         "KLING_SERVICE": "https://gateway.invalid",
@@ -438,7 +438,7 @@ async def test_a_video_is_asked_for_through_the_proxy_without_any_key(
     proxy: ProxyServer, tmp_path: Path
 ) -> None:
     """Fault 85: the proxy is on loopback, and no address of the video's is looked up here."""
-    proxy.refusal = 403
+    proxy.rejection = 403
     fetching = downloader(Proxies.of(proxy.url_with(PAIR), {}))
     with pytest.raises(DownloadError, match=r"the proxy http://127.*HTTP 403"):
         await fetching.download("https://videos.example/a.mp4?sign=topsecret", tmp_path / "a.mp4")
@@ -453,7 +453,7 @@ async def test_a_proxy_may_be_a_name_of_this_machine_or_network(
     proxy: ProxyServer, tmp_path: Path
 ) -> None:
     """Fault 85: a video may not be; a proxy most often is."""
-    proxy.refusal = 403
+    proxy.rejection = 403
     fetching = downloader(Proxies.of(f"http://localhost:{proxy.port}", {}))
     with pytest.raises(DownloadError, match="HTTP 403"):
         await fetching.download("https://videos.example/a.mp4", tmp_path / "a.mp4")
@@ -461,7 +461,7 @@ async def test_a_proxy_may_be_a_name_of_this_machine_or_network(
     assert len(proxy.asked) == 1
 
 
-async def test_a_redirect_inside_is_refused_behind_a_proxy_too(
+async def test_a_redirect_inside_is_rejected_behind_a_proxy_too(
     proxy: ProxyServer, tmp_path: Path
 ) -> None:
     """Fault 47."""

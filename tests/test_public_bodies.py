@@ -54,7 +54,7 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 
-REFUSALS: dict[str, type[KlingEffectsError]] = {
+REJECTIONS: dict[str, type[KlingEffectsError]] = {
     "B02": TaskNotFoundError,
     "B04": AuthenticationError,
     "B06": AuthenticationError,
@@ -89,7 +89,7 @@ def read(name: str) -> TaskSnapshot:
 
 
 def test_every_body_has_its_reading() -> None:
-    assert {*TASKS, *REFUSALS, "B03", "B10"} == {*BODIES}
+    assert {*TASKS, *REJECTIONS, "B03", "B10"} == {*BODIES}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -108,11 +108,11 @@ def test_a_task_is_read_as_a_person_reads_it(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_is_read_as_a_person_reads_it(name: str) -> None:
+@pytest.mark.parametrize("name", REJECTIONS)
+def test_a_rejection_is_read_as_a_person_reads_it(name: str) -> None:
     with pytest.raises(KlingEffectsError) as caught:
         read(name)
-    assert type(caught.value) is REFUSALS[name]
+    assert type(caught.value) is REJECTIONS[name]
 
 
 def test_the_times_of_a_gateways_row_are_seconds() -> None:

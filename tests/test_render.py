@@ -260,7 +260,7 @@ def test_a_picture_is_turned_as_its_camera_was() -> None:
         pytest.param(photo("cat")[:4000], id="cut off"),
     ],
 )
-def test_what_cannot_be_decoded_is_refused(garbage: bytes) -> None:
+def test_what_cannot_be_decoded_is_rejected(garbage: bytes) -> None:
     """The error is a ``ValueError``, so a pool's caller need not import this package."""
     with pytest.raises(RenderError, match="cannot decode"):
         render_clip("squish", [garbage], quality=TEST)
@@ -268,7 +268,7 @@ def test_what_cannot_be_decoded_is_refused(garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (9_000, 100), (8_000, 8_000)])
-def test_a_giant_is_refused_by_its_header(size: tuple[int, int]) -> None:
+def test_a_giant_is_rejected_by_its_header(size: tuple[int, int]) -> None:
     """There is nothing behind the header: a decoder that looked further would complain of that."""
     with pytest.raises(RenderError, match="too large"):
         render_clip("squish", [png_header(size)], quality=TEST)

@@ -1,4 +1,4 @@
-"""What becomes of a refused address: renewed once, or waited for where the clip is new."""
+"""What becomes of a rejected address: renewed once, or waited for where the clip is new."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PassingClock(ManualClock):
 
 
 class VideoServer:
-    """Refuses until ``ready_at``; the task names another address each time if ``resigns``."""
+    """Rejects until ``ready_at``; the task names another address each time if ``resigns``."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class VideoServer:
         ready_at: float = 1e9,
         is_new: bool = True,
         resigns: bool = False,
-        refusal: type[VideoExpiredError] = NotThereError,
+        rejection: type[VideoExpiredError] = NotThereError,
     ) -> None:
         self.clock = PassingClock()
         self.ready_at = ready_at
         self.is_new = is_new
         self.resigns = resigns
-        self.refusal = refusal
+        self.rejection = rejection
         self.fetched: list[str] = []
         self.asked = 0
         self.fetched_at: list[float] = []
@@ -64,7 +64,7 @@ class VideoServer:
         self.fetched.append(url)
         self.fetched_at.append(self.clock.monotonic())
         if self.clock.monotonic() < self.ready_at:
-            raise self.refusal("refused")
+            raise self.rejection("rejected")
         return DONE
 
     async def renew(self) -> Renewed | None:
@@ -110,7 +110,7 @@ async def test_a_new_clip_that_never_comes_says_how_long_it_was_asked_for() -> N
 async def test_an_old_address_is_renewed_once_and_no_time_passes(resigns: bool) -> None:
     """Fault 49."""
     server = VideoServer(is_new=False, resigns=resigns)
-    with pytest.raises(VideoExpiredError, match="refused"):
+    with pytest.raises(VideoExpiredError, match="rejected"):
         await server.download()
     assert server.fetched == ["u", "u?1" if resigns else "u"]
     assert server.clock.monotonic() == 0
@@ -118,7 +118,7 @@ async def test_an_old_address_is_renewed_once_and_no_time_passes(resigns: bool) 
 
 async def test_an_address_that_has_expired_for_sure_is_not_waited_for() -> None:
     """Fault 49."""
-    server = VideoServer(refusal=VideoExpiredError)
+    server = VideoServer(rejection=VideoExpiredError)
     with pytest.raises(VideoExpiredError):
         await server.download()
     assert (len(server.fetched), server.clock.monotonic()) == (2, 0)
@@ -155,7 +155,7 @@ async def test_a_task_that_cannot_be_asked_at_all_is_told() -> None:
         await server.download()
 
 
-async def test_an_address_without_a_task_is_refused_at_once() -> None:
+async def test_an_address_without_a_task_is_rejected_at_once() -> None:
     async def nobody() -> None:
         return None
 

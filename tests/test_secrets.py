@@ -77,8 +77,8 @@ class Echo:
                 task = self._task(request.method, text)
                 is_list = request.method == "GET" and request.path.endswith("effects")
                 return web.json_response({"code": 0, "data": [task] if is_list else task})
-        refusal = {"code": 1201, "message": text, "request_id": text}
-        return web.json_response(refusal, status=int(self.answer))
+        rejection = {"code": 1201, "message": text, "request_id": text}
+        return web.json_response(rejection, status=int(self.answer))
 
     def _task(self, method: str, text: str) -> dict[str, Any]:
         is_new = method == "POST"
@@ -150,7 +150,7 @@ async def test_nothing_secret_is_in_any_output_or_kept(
             proxy=proxy.url_with(f"someone:{PASSWORD}"),
             journal=tmp_path / "jobs.db",
             retry=RetryPolicy(attempts=1),
-            poll=PollPolicy(deadline_s=5, trouble_span_s=1),
+            poll=PollPolicy(deadline_s=5, max_outage_s=1),
         ) as client,
     ):
         task = client.attach("t1")

@@ -254,7 +254,7 @@ def faulty(error: Exception, *, after_sending: bool) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("after_sending", "state"), [(False, JobState.PLANNED), (True, JobState.AMBIGUOUS)]
+    ("after_sending", "state"), [(False, JobState.PLANNED), (True, JobState.UNCERTAIN)]
 )
 async def test_a_fault_that_nobody_foresaw_says_whether_anything_was_sent(
     gateway: Gateway, tmp_path: Path, after_sending: bool, state: JobState
@@ -339,7 +339,7 @@ async def test_a_reader_that_fails_means_an_answer_that_cannot_be_read(gateway: 
 # -- the service's time
 
 
-def refused_for(reply: Reply) -> str:
+def rejected_for(reply: Reply) -> str:
     if reply.status == 401:
         raise AuthenticationError("token not valid yet", retryable=True)
     return "read"
@@ -365,7 +365,7 @@ async def test_a_token_is_signed_by_the_services_time_in_any_form(
     """Faults 17 and 80."""
     gateway.answers = [not_yet(date)]
     session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
-    assert await session.ask_once(QUERY, refused_for) == "read"
+    assert await session.ask_once(QUERY, rejected_for) == "read"
     await session.aclose()
     assert len(set(gateway.keys)) == 2
 
@@ -380,12 +380,12 @@ async def test_a_token_is_signed_by_the_services_time_in_any_form(
         "",
     ],
 )
-async def test_a_time_of_no_use_lets_the_refusal_go_on(gateway: Gateway, date: str) -> None:
+async def test_a_time_of_no_use_lets_the_rejection_go_on(gateway: Gateway, date: str) -> None:
     """Faults 17 and 80."""
     gateway.answers = [not_yet(date)] * 2
     session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     with pytest.raises(AuthenticationError, match="not valid yet"):
-        await session.ask_once(QUERY, refused_for)
+        await session.ask_once(QUERY, rejected_for)
     await session.aclose()
     assert len(gateway.requests) == 1
 
@@ -395,8 +395,8 @@ async def test_a_time_that_did_not_help_is_forgotten(gateway: Gateway) -> None:
     gateway.answers = [not_yet("Fri, 02 Jan 2026 00:00:00 GMT")] * 2
     session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     with pytest.raises(AuthenticationError):
-        await session.ask_once(QUERY, refused_for)
-    await session.ask_once(QUERY, refused_for)
+        await session.ask_once(QUERY, rejected_for)
+    await session.ask_once(QUERY, rejected_for)
     await session.aclose()
     first, second, third = gateway.keys
     assert first == third != second

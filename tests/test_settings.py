@@ -1,4 +1,4 @@
-"""Credentials and policies are right or refused, and never shown."""
+"""Credentials and policies are right or rejected, and never shown."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_klings_own_api_key_means_kling() -> None:
     "service", [Service.vapi(), Service.gateway("https://gate.example")], ids=lambda s: s.name
 )
 def test_klings_own_key_is_shown_to_nobody_else(service: Service) -> None:
-    """Fault 84: refused before anything is sent, and not shown."""
+    """Fault 84: rejected before anything is sent, and not shown."""
     with pytest.raises(SettingsError, match="Kling's own") as caught:
         EffectsClient(BearerToken(KLINGS_OWN), service=service)
     assert "0123456789" not in str(caught.value)
@@ -207,7 +207,7 @@ def test_other_access_keys_may_go_to_a_gateway() -> None:
     assert EffectsClient(AccessKeys("access-key", "secret-key"), service=service).service == service
 
 
-def test_an_unknown_service_is_refused_with_the_choices() -> None:
+def test_an_unknown_service_is_rejected_with_the_choices() -> None:
     with pytest.raises(SettingsError, match="must be vapi, singapore, beijing or"):
         Settings.from_env({"KLING_API_KEY": "test-key", "KLING_SERVICE": "tokyo"})
 
@@ -219,7 +219,7 @@ def test_toml_is_read_like_the_environment() -> None:
 
 
 @pytest.mark.parametrize("text", ["[kling", 'api_key = "top-secret', "[kling]\napi_key = 7"])
-def test_bad_toml_is_refused_without_showing_it(text: str) -> None:
+def test_bad_toml_is_rejected_without_showing_it(text: str) -> None:
     """Fault 67: secrets in errors."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_toml(text)
@@ -227,7 +227,7 @@ def test_bad_toml_is_refused_without_showing_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " k", "k\n", "kä", "a\x00b"])
-def test_a_key_with_something_around_it_is_refused_and_not_shown(key: str) -> None:
+def test_a_key_with_something_around_it_is_rejected_and_not_shown(key: str) -> None:
     with pytest.raises(SettingsError, match="must be the key alone"):
         BearerToken(key)
 
@@ -240,7 +240,7 @@ def test_no_repr_shows_a_key() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, b"top-secret", 5])
-def test_a_key_that_is_no_text_is_refused_by_its_type(wrong: Any) -> None:
+def test_a_key_that_is_no_text_is_rejected_by_its_type(wrong: Any) -> None:
     for make, name in (
         (lambda: BearerToken(wrong), "token"),
         (lambda: AccessKeys(wrong, "secret-key"), "access_key"),
@@ -252,7 +252,7 @@ def test_a_key_that_is_no_text_is_refused_by_its_type(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1])
-def test_a_policy_refuses_what_cannot_be(value: int) -> None:
+def test_a_policy_rejects_what_cannot_be(value: int) -> None:
     with pytest.raises(SettingsError, match="attempts must be a number above 0"):
         RetryPolicy(attempts=value)
     with pytest.raises(SettingsError, match="deadline_s must be a number above 0"):
@@ -274,9 +274,9 @@ def test_a_wait_may_be_endless_and_a_request_may_not() -> None:
             RetryPolicy(**{name: endless})
 
 
-def test_a_floor_above_its_ceiling_is_refused() -> None:
-    with pytest.raises(SettingsError, match="must not be above ceiling_s"):
-        PollPolicy(shortest_s=20, ceiling_s=10)
+def test_a_floor_above_its_ceiling_is_rejected() -> None:
+    with pytest.raises(SettingsError, match="must not be above max_interval_s"):
+        PollPolicy(min_interval_s=20, max_interval_s=10)
 
 
 WORDS = (
@@ -287,7 +287,7 @@ WORDS = (
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_word_of_the_wire_is_refused_as_a_key(word: str) -> None:
+def test_a_word_of_the_wire_is_rejected_as_a_key(word: str) -> None:
     """Fault 94."""
     for made in (lambda: BearerToken(word), lambda: AccessKeys("access-key", word)):
         with pytest.raises(SettingsError, match=r"a word or a number.*sk-"):
@@ -303,5 +303,5 @@ def test_a_word_of_the_wire_is_refused_as_a_key(word: str) -> None:
         st.sampled_from(["sk-tests", "test-key", "emulator-key", "api-key-kling-1", "aB3dE5gH"]),
     )
 )
-def test_no_real_key_is_refused(key: str) -> None:
+def test_no_real_key_is_rejected(key: str) -> None:
     assert BearerToken(key).token == AccessKeys(key, key).secret_key == key

@@ -152,7 +152,7 @@ async def test_a_second_ctrl_c_in_a_program_leaves_at_once_and_loses_nothing(db:
         job = await job_in(db)
         assert await resumed(at, db) == [Done]
         assert at.ledger.total == 1
-    assert job.state is JobState.AMBIGUOUS
+    assert job.state is JobState.UNCERTAIN
 
 
 async def test_a_program_that_sigterm_kills_has_its_job_in_the_journal(db: Path) -> None:
@@ -221,7 +221,7 @@ async def test_the_second_signal_leaves_at_once_while_a_submit_hangs(
         assert await resumed(at, db) == [Done]
         assert at.ledger.total == 1
     assert (process.returncode in codes, out) == (True, b"")
-    assert job.state is JobState.AMBIGUOUS  # its answer was not waited for
+    assert job.state is JobState.UNCERTAIN  # its answer was not waited for
     assert b"the task may exist and be charged" in err
     assert b"order-1" in err.splitlines()[-1]
     assert b"Traceback" not in err

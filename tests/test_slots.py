@@ -1,4 +1,4 @@
-"""The account's limit of parallel tasks, found out from what the service accepts and refuses."""
+"""The account's limit of parallel tasks, found out from what the service accepts and rejects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kling_effects_async.errors import AccountError
 from kling_effects_async.policy import SlotPolicy
-from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.slots import Slot, SlotLimiter
 
 
 class Line:
@@ -20,32 +20,32 @@ class Line:
     def __init__(self, start: int = 2, *, most: int = 1000, remembered: int | None = None) -> None:
         self.learned: list[int] = []
         self.served: list[str] = []
-        self.slots = Slots(
+        self.slots = SlotLimiter(
             SlotPolicy(start=start, most=most),
             remembered=remembered,
             on_learned=self.learned.append,
         )
 
-    async def take(self, name: str = "", *, first_in_line: bool = False) -> Place:
-        place = await self.slots.take(first_in_line=first_in_line)
+    async def take(self, name: str = "", *, first_in_line: bool = False) -> Slot:
+        slot = await self.slots.take(first_in_line=first_in_line)
         self.served.append(name)
-        return place
+        return slot
 
-    async def takes(self, *names: str, first_in_line: bool = False) -> list[asyncio.Task[Place]]:
+    async def takes(self, *names: str, first_in_line: bool = False) -> list[asyncio.Task[Slot]]:
         tasks = [
             asyncio.create_task(self.take(name, first_in_line=first_in_line)) for name in names
         ]
         await turns()
         return tasks
 
-    async def running(self, number: int) -> list[Place]:
+    async def running(self, number: int) -> list[Slot]:
         """So many tasks, accepted one after the other."""
-        places = []
+        slots = []
         for _ in range(number):
-            place = await self.take()
-            place.accept()
-            places.append(place)
-        return places
+            slot = await self.take()
+            slot.accept()
+            slots.append(slot)
+        return slots
 
 
 async def turns() -> None:
@@ -55,24 +55,24 @@ async def turns() -> None:
 
 async def test_places_are_given_out_in_the_order_they_were_asked_for() -> None:
     line = Line(start=1)
-    place = await line.take("first")
+    slot = await line.take("first")
     waiting = await line.takes(*"abcde")
     for task in waiting:
-        place.release()
-        place = await task
+        slot.release()
+        slot = await task
     assert line.served == ["first", *"abcde"]
 
 
 async def test_a_newcomer_does_not_pass_those_in_line() -> None:
     line = Line(start=1)
-    place = await line.take("first")
+    slot = await line.take("first")
     await line.takes("a")
-    place.release()  # "a" has it now, but had no turn of the loop yet
+    slot.release()  # "a" has it now, but had no turn of the loop yet
     await line.takes("b")
     assert line.served == ["first", "a"]
 
 
-async def test_until_the_first_refusal_every_acceptance_adds_a_place() -> None:
+async def test_until_the_first_rejection_every_acceptance_adds_a_place() -> None:
     line = Line(start=2)
     await line.running(10)
     assert line.slots.size == 12
@@ -95,65 +95,65 @@ async def test_there_are_never_more_places_than_the_policy_allows() -> None:
     assert line.slots.size == line.slots.held == 4
 
 
-async def test_a_refusal_shrinks_to_what_runs() -> None:
+async def test_a_rejection_shrinks_to_what_runs() -> None:
     """Fault 15: the slot limiter shrinks."""
     line = Line(start=10)
     await line.running(3)
-    line.slots.refuse(await line.take())
+    line.slots.reject(await line.take())
     assert line.slots.size == 3
     assert line.learned == [3]
 
 
-async def test_refusals_of_places_given_out_before_count_once() -> None:
+async def test_rejections_of_places_given_out_before_count_once() -> None:
     """Fault 15: the slot limiter shrinks."""
     line = Line(start=10)
     await line.running(4)
-    for place in [await line.take() for _ in range(5)]:
-        line.slots.refuse(place)
+    for slot in [await line.take() for _ in range(5)]:
+        line.slots.reject(slot)
     assert line.learned == [4]
 
 
-async def test_where_as_many_run_as_there_are_places_a_refusal_takes_a_quarter() -> None:
+async def test_where_as_many_run_as_there_are_places_a_rejection_takes_a_quarter() -> None:
     line = Line(start=8, remembered=8)
     await line.running(8)
-    line.slots.refuse(line.slots.adopt())
+    line.slots.reject(line.slots.adopt())
     assert line.slots.size == 6
 
 
 async def test_at_least_one_place_is_left_to_try_with() -> None:
     line = Line(start=5)
     for _ in range(3):
-        line.slots.refuse(await line.take())
+        line.slots.reject(await line.take())
     assert line.slots.size == 1
     assert (await line.take()).is_released is False
 
 
-async def test_a_refused_place_is_given_back() -> None:
+async def test_a_rejected_place_is_given_back() -> None:
     line = Line(start=5)
-    line.slots.refuse(await line.take())
+    line.slots.reject(await line.take())
     assert line.slots.held == 0
 
 
-async def test_a_job_that_was_refused_stands_in_front_of_the_line() -> None:
+async def test_a_job_that_was_rejected_stands_in_front_of_the_line() -> None:
     """Fault 15: the job goes back to the queue."""
     line = Line(start=1, remembered=1)
-    place = await line.take("first")
+    slot = await line.take("first")
     await line.takes(*"ab")
-    await line.takes("refused", first_in_line=True)
-    place.release()
+    await line.takes("rejected", first_in_line=True)
+    slot.release()
     await turns()
-    assert line.served == ["first", "refused"]
+    assert line.served == ["first", "rejected"]
 
 
-async def test_after_a_refusal_a_run_of_ends_adds_one_place() -> None:
+async def test_after_a_rejection_a_run_of_ends_adds_one_place() -> None:
     line = Line(start=5)
-    places = await line.running(3)
-    line.slots.refuse(await line.take())
+    slots = await line.running(3)
+    line.slots.reject(await line.take())
     waiting = await line.takes(*"abcde")
-    for place in places[:2]:
-        place.release()
+    for slot in slots[:2]:
+        slot.release()
     assert line.slots.size == 3
-    places[2].release()
+    slots[2].release()
     assert line.slots.size == 4
     assert line.learned == [3, 4]
     line.slots.fail_waiting(TimeoutError())
@@ -162,22 +162,22 @@ async def test_after_a_refusal_a_run_of_ends_adds_one_place() -> None:
 
 async def test_no_place_is_added_while_nobody_waits_for_one() -> None:
     line = Line(start=5)
-    places = await line.running(3)
-    line.slots.refuse(await line.take())
-    for place in places:
-        place.release()
+    slots = await line.running(3)
+    line.slots.reject(await line.take())
+    for slot in slots:
+        slot.release()
     assert line.learned == [3]
 
 
-async def test_a_refusal_breaks_a_run_of_ends() -> None:
+async def test_a_rejection_breaks_a_run_of_ends() -> None:
     line = Line(start=9)
-    places = await line.running(4)
-    line.slots.refuse(await line.take())
-    for place in places[:3]:
-        place.release()
-    line.slots.refuse(line.slots.adopt())  # of a new round: 1 runs
+    slots = await line.running(4)
+    line.slots.reject(await line.take())
+    for slot in slots[:3]:
+        slot.release()
+    line.slots.reject(line.slots.adopt())  # of a new round: 1 runs
     waiting = await line.takes(*"ab")
-    places[3].release()
+    slots[3].release()
     assert line.learned == [4, 1, 2]
     line.slots.fail_waiting(TimeoutError())
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -205,8 +205,8 @@ async def test_a_task_that_runs_already_gets_a_place_whether_there_is_one_or_not
     line = Line(start=1, remembered=1)
     adopted = [line.slots.adopt() for _ in range(3)]
     waiting = await line.takes("a")
-    for place in adopted[:2]:
-        place.release()
+    for slot in adopted[:2]:
+        slot.release()
     await turns()
     assert not waiting[0].done()
     adopted[2].release()
@@ -216,30 +216,30 @@ async def test_a_task_that_runs_already_gets_a_place_whether_there_is_one_or_not
 
 async def test_a_place_given_back_twice_counts_once() -> None:
     line = Line()
-    place = await line.take()
-    place.accept()
-    place.accept()
-    place.release()
-    place.release()
+    slot = await line.take()
+    slot.accept()
+    slot.accept()
+    slot.release()
+    slot.release()
     assert (line.slots.held, line.slots.running) == (0, 0)
 
 
 async def test_whoever_leaves_the_line_takes_no_place_along() -> None:
     line = Line(start=1)
-    place = await line.take()
+    slot = await line.take()
     first, second = await line.takes("a", "b")
     first.cancel()
     await turns()
-    place.release()
+    slot.release()
     await second
     assert line.slots.held == 1
 
 
 async def test_whoever_is_cancelled_in_the_moment_of_being_served_gives_the_place_on() -> None:
     line = Line(start=1)
-    place = await line.take()
+    slot = await line.take()
     first, second = await line.takes("a", "b")
-    place.release()  # "a" is served, and has had no turn of the loop yet
+    slot.release()  # "a" is served, and has had no turn of the loop yet
     first.cancel()
     await turns()
     assert first.cancelled()
@@ -249,23 +249,23 @@ async def test_whoever_is_cancelled_in_the_moment_of_being_served_gives_the_plac
 
 async def test_everybody_in_line_is_told_that_there_will_be_no_place() -> None:
     line = Line(start=1)
-    place = await line.take()
+    slot = await line.take()
     waiting = await line.takes(*"abc")
     line.slots.fail_waiting(AccountError("nothing left", code=1102))
     errors = await asyncio.gather(*waiting, return_exceptions=True)
     assert {str(error) for error in errors} == {"nothing left (code 1102)"}
     assert len({id(error) for error in errors}) == 3  # each raises its own
     assert line.slots.held == 1
-    place.release()
+    slot.release()
     await line.take()
     assert line.slots.held == 1
 
 
 async def test_whoever_was_served_keeps_the_place_when_the_line_is_told() -> None:
     line = Line(start=1)
-    place = await line.take()
+    slot = await line.take()
     (waiting,) = await line.takes("a")
-    place.release()
+    slot.release()
     line.slots.fail_waiting(AccountError("nothing left"))
     assert (await waiting).is_released is False
 
@@ -273,19 +273,19 @@ async def test_whoever_was_served_keeps_the_place_when_the_line_is_told() -> Non
 async def test_whoever_looks_is_told_when_there_may_be_room() -> None:
     line = Line(start=1)
     with line.slots.watched() as event:
-        place = await line.take()
+        slot = await line.take()
         assert not event.is_set()
-        place.release()
+        slot.release()
         assert event.is_set()
 
 
 class Crowd:
-    """Takers at every stage, and the places that were given out and not given back."""
+    """Takers at every stage, and the slots that were given out and not given back."""
 
     def __init__(self, start: int, remembered: int | None) -> None:
         self.line = Line(start=start, remembered=remembered)
-        self.waiting: list[asyncio.Task[Place]] = []
-        self.places: list[Place] = []
+        self.waiting: list[asyncio.Task[Slot]] = []
+        self.slots: list[Slot] = []
 
     def take(self, _pick: int) -> None:
         self.waiting.append(asyncio.create_task(self.line.take()))
@@ -298,35 +298,35 @@ class Crowd:
             self.waiting[pick % len(self.waiting)].cancel()
 
     def accept(self, pick: int) -> None:
-        if self.places:
-            self.places[pick % len(self.places)].accept()
+        if self.slots:
+            self.slots[pick % len(self.slots)].accept()
 
     def release(self, pick: int) -> None:
-        if self.places:
-            self.places.pop(pick % len(self.places)).release()
+        if self.slots:
+            self.slots.pop(pick % len(self.slots)).release()
 
-    def refuse(self, pick: int) -> None:
-        attempts = [place for place in self.places if not place.is_accepted]
+    def reject(self, pick: int) -> None:
+        attempts = [slot for slot in self.slots if not slot.is_accepted]
         if attempts:
-            place = attempts[pick % len(attempts)]
-            self.places.remove(place)
-            self.line.slots.refuse(place)
+            slot = attempts[pick % len(attempts)]
+            self.slots.remove(slot)
+            self.line.slots.reject(slot)
 
     def adopt(self, _pick: int) -> None:
-        self.places.append(self.line.slots.adopt())
+        self.slots.append(self.line.slots.adopt())
 
     def collect(self) -> None:
-        """Take in what was given out; a place of somebody who was cancelled is nobody's."""
+        """Take in what was given out; a slot of somebody who was cancelled is nobody's."""
         done = [task for task in self.waiting if task.done()]
         self.waiting = [task for task in self.waiting if not task.done()]
-        self.places += [task.result() for task in done if not task.cancelled()]
+        self.slots += [task.result() for task in done if not task.cancelled()]
 
     def check(self) -> None:
         slots = self.line.slots
-        assert slots.held == len(self.places)
-        assert slots.running == sum(place.is_accepted for place in self.places)
+        assert slots.held == len(self.slots)
+        assert slots.running == sum(slot.is_accepted for slot in self.slots)
         assert slots.size >= 1
-        # Nobody waits while there is a place.
+        # Nobody waits while there is a slot.
         assert not self.waiting or slots.held >= slots.size
 
 
@@ -336,7 +336,7 @@ ACTS: dict[str, Callable[[Crowd, int], None]] = {
     "cancel": Crowd.cancel,
     "accept": Crowd.accept,
     "release": Crowd.release,
-    "refuse": Crowd.refuse,
+    "reject": Crowd.reject,
     "adopt": Crowd.adopt,
 }
 
@@ -366,11 +366,11 @@ def test_no_order_of_takes_ends_and_cancels_loses_or_doubles_a_place(
         crowd.check()
         # Nobody starves: as tasks end, everybody in line is served.
         while crowd.waiting:
-            assert crowd.places
+            assert crowd.slots
             crowd.release(0)
             await turns()
             crowd.collect()
-        while crowd.places:
+        while crowd.slots:
             crowd.release(0)
         crowd.check()
 
@@ -378,21 +378,21 @@ def test_no_order_of_takes_ends_and_cancels_loses_or_doubles_a_place(
 
 
 @pytest.mark.parametrize("limit", [1, 3, 20])
-async def test_a_limit_is_found_and_kept_to_with_few_refusals(limit: int) -> None:
+async def test_a_limit_is_found_and_kept_to_with_few_rejections(limit: int) -> None:
     """Fault 15: additive increase, multiplicative decrease."""
     line = Line(start=2)
-    running: list[Place] = []
-    refusals = 0
+    running: list[Slot] = []
+    rejections = 0
     for _ in range(500):
         if line.slots.held >= line.slots.size:
             running.pop(0).release()
             continue
-        place = await line.take()
+        slot = await line.take()
         if len(running) < limit:
-            place.accept()
-            running.append(place)
+            slot.accept()
+            running.append(slot)
         else:
-            refusals += 1
-            line.slots.refuse(place)
+            rejections += 1
+            line.slots.reject(slot)
     assert limit <= line.slots.size <= limit + 1
-    assert refusals < 500 / limit
+    assert rejections < 500 / limit

@@ -32,7 +32,7 @@ async def bring(store: JobStore, name: str, *states: JobState, units: str | None
 
 
 NOT_ACCEPTED = frozenset(
-    {JobState.PLANNED, JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.REFUSED}
+    {JobState.PLANNED, JobState.SUBMITTING, JobState.UNCERTAIN, JobState.REJECTED}
 )
 
 
@@ -69,12 +69,12 @@ async def test_two_accounts_may_use_the_same_id(store: JobStore) -> None:
 ROADS: dict[JobState, tuple[JobState, ...]] = {
     JobState.PLANNED: (),
     JobState.SUBMITTING: (JobState.SUBMITTING,),
-    JobState.AMBIGUOUS: (JobState.SUBMITTING, JobState.AMBIGUOUS),
+    JobState.UNCERTAIN: (JobState.SUBMITTING, JobState.UNCERTAIN),
     JobState.ACCEPTED: TO_THE_END[:2],
     JobState.SUCCEEDED: TO_THE_END,
     JobState.FAILED: (*TO_THE_END[:2], JobState.FAILED),
     JobState.DOWNLOADED: (*TO_THE_END, JobState.DOWNLOADED),
-    JobState.REFUSED: (JobState.REFUSED,),
+    JobState.REJECTED: (JobState.REJECTED,),
     JobState.ABANDONED: (JobState.ABANDONED,),
 }
 
@@ -130,7 +130,7 @@ async def test_jobs_are_gone_through_in_order_and_by_choice(store: JobStore) -> 
 
 
 async def test_a_known_task_is_one_that_the_service_accepted(store: JobStore) -> None:
-    await bring(store, "a", JobState.SUBMITTING, JobState.AMBIGUOUS)
+    await bring(store, "a", JobState.SUBMITTING, JobState.UNCERTAIN)
     assert await store.known_task(ACCOUNT) is None
     await bring(store, "b", *TO_THE_END)
     known = await store.known_task(ACCOUNT)
@@ -196,7 +196,7 @@ async def test_the_memory_forgets_no_job_whose_video_is_still_to_come() -> None:
 
 async def test_the_memory_forgets_no_job_that_was_asked_for_again() -> None:
     store = MemoryStore()
-    await bring(store, "again", JobState.SUBMITTING, JobState.REFUSED, JobState.PLANNED)
+    await bring(store, "again", JobState.SUBMITTING, JobState.REJECTED, JobState.PLANNED)
     for number in range(10_010):
         await bring(store, f"{number}", *TO_THE_END)
     await store.move(ACCOUNT, "again", JobState.SUBMITTING)

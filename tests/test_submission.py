@@ -66,7 +66,7 @@ LOST = Fault.cut_after_reading(accepted=False)
 # For flows with a journal: its thread lives in real time, so the loop must not fast-forward.
 QUICK: dict[str, Any] = {
     "account": ACCOUNT,
-    "poll": PollPolicy(shortest_s=0.05),
+    "poll": PollPolicy(min_interval_s=0.05),
     "retry": RetryPolicy(attempts=3, base_s=0.01),
     "submit": SubmitPolicy(settle_pause_s=0.02),
 }
@@ -174,7 +174,7 @@ USED = Trouble(error=InvalidRequestError("External_task_id a already exists", co
 
 @pytest.mark.looptime
 async def test_a_used_id_that_was_sent_from_here_adopts_the_task() -> None:
-    """Fault 21: duplicate external id refused; an earlier try was accepted after all."""
+    """Fault 21: duplicate external id rejected; an earlier try was accepted after all."""
     bench = Bench()
     await bench.submit("known")
     bench.service.script.append(lost(is_accepted=False))
@@ -203,11 +203,11 @@ async def test_a_used_id_that_an_earlier_process_sent_adopts_the_task() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_submit_that_was_refused_counts_as_sent_over_a_restart() -> None:
+async def test_a_submit_that_was_rejected_counts_as_sent_over_a_restart() -> None:
     """Fault 21: who said no may have had it all the same, and this id is ours."""
     first = Bench()
-    refused = RateLimitError("far too fast", retryable=True, retry_after_s=10**9)
-    first.service.script.append(Trouble(error=refused, is_accepted=True))
+    rejected = RateLimitError("far too fast", retryable=True, retry_after_s=10**9)
+    first.service.script.append(Trouble(error=rejected, is_accepted=True))
     with pytest.raises(RateLimitError):
         await first.submit("a")
     assert (await Bench(first.service, first.store).submit("a")).task_id == "t0"
@@ -230,14 +230,14 @@ async def test_a_task_that_nobody_here_submitted_is_not_adopted(
 
 
 @pytest.mark.looptime
-async def test_a_refused_connection_does_not_make_a_strangers_task_ours() -> None:
+async def test_a_rejected_connection_does_not_make_a_strangers_task_ours() -> None:
     """Fault 73: what never left has not been sent."""
     bench = Bench()
     bench.service.accept("a")
-    bench.service.script.append(Trouble(error=NetworkError("refused", sent=False)))
+    bench.service.script.append(Trouble(error=NetworkError("rejected", sent=False)))
     with pytest.raises(ExternalIdTakenError):
         await bench.submit("a")
-    assert await bench.state("a") is JobState.REFUSED
+    assert await bench.state("a") is JobState.REJECTED
 
 
 @pytest.mark.looptime
@@ -297,11 +297,11 @@ async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_pa
                 return client.account, found
 
         old, first = await outcome("first-key")
-        new, refused = await outcome("second-key")
-        assert isinstance(refused, Failed)
-        assert isinstance(refused.error, AccountChangedError)
-        assert (refused.error.account, refused.error.other_account) == (new, old)
-        assert all(name in str(refused.error) for name in (new, old, "account="))
+        new, rejected = await outcome("second-key")
+        assert isinstance(rejected, Failed)
+        assert isinstance(rejected.error, AccountChangedError)
+        assert (rejected.error.account, rejected.error.other_account) == (new, old)
+        assert all(name in str(rejected.error) for name in (new, old, "account="))
         _, again = await outcome("second-key", account=old)
         assert again.result.task_id == first.result.task_id
         async with Journal(journal) as opened:
@@ -417,7 +417,7 @@ async def test_an_answer_about_another_jobs_task_is_not_believed(ours: str | Non
     assert service.books == {"another": ["t0"], "a": ["t1"]}
     (other,) = await bench.store.find("t0")
     assert (other.external_task_id, other.state) == ("another", JobState.ACCEPTED)
-    assert bench.places.keys() == {"t0", "t1"}
+    assert bench.held_slots.keys() == {"t0", "t1"}
 
 
 @pytest.mark.looptime
@@ -442,7 +442,7 @@ class UnreadableStore(MemoryStore):
 
 
 @pytest.mark.looptime
-async def test_a_journal_that_cannot_be_read_makes_no_refusal_of_an_acceptance() -> None:
+async def test_a_journal_that_cannot_be_read_makes_no_rejection_of_an_acceptance() -> None:
     """Fault 89: the service took the submit, whoever else may have its task by the journal."""
     service = PaidService()
 
@@ -468,7 +468,7 @@ async def test_a_clear_not_found_ends_a_lookup(client: EffectsClient, emulator: 
 @pytest.mark.looptime
 async def test_the_second_look_comes_as_much_later_as_the_answer_was_lost() -> None:
     """Fault 90: a line cut after 60 s is not settled after 5."""
-    bench = Bench(submit=SubmitPolicy(settle_pause_s=5.0), retry=RetryPolicy(span_s=600))
+    bench = Bench(submit=SubmitPolicy(settle_pause_s=5.0), retry=RetryPolicy(max_elapsed_s=600))
     await bench.submit("known")
     bench.service.script.append(evolve(lost(is_accepted=False), arrives_after_s=60))
     assert await seconds_taken(bench.submit("a")) >= 60 + 60
@@ -534,7 +534,7 @@ async def test_a_known_task_that_is_not_found_now_proves_nothing() -> None:
     bench.service.script.append(lost(is_accepted=True))
     with pytest.raises(SubmissionUncertainError):
         await bench.submit("a")
-    assert await bench.state("a") is JobState.AMBIGUOUS
+    assert await bench.state("a") is JobState.UNCERTAIN
     assert bench.service.posts == ["known", "a"]
 
 
@@ -547,7 +547,7 @@ async def test_an_id_called_used_is_never_taken_for_absent(on_uncertain: str) ->
     bench.service.script.extend([lost(is_accepted=False), USED])
     with pytest.raises(SubmissionUncertainError):
         await bench.submit("a")
-    assert await bench.state("a") is JobState.AMBIGUOUS
+    assert await bench.state("a") is JobState.UNCERTAIN
     assert bench.service.posts == ["known", "a", "a"]
 
 
@@ -621,13 +621,13 @@ async def test_closing_sees_all_attempts_out_at_the_same_time() -> None:
     submits = [asyncio.ensure_future(bench.submit(f"job-{n}")) for n in range(20)]
     await asyncio.sleep(1)
     assert await seconds_taken(bench.submitter.aclose()) == pytest.approx(10)
-    assert {await bench.state(f"job-{n}") for n in range(20)} == {JobState.AMBIGUOUS}
+    assert {await bench.state(f"job-{n}") for n in range(20)} == {JobState.UNCERTAIN}
     await asyncio.gather(*submits, return_exceptions=True)
 
 
 @pytest.mark.looptime
 async def test_a_post_that_outlasts_the_grace_is_left_ambiguous() -> None:
-    """Fault 32: bounded, else ambiguous."""
+    """Fault 32: bounded, else uncertain."""
     bench = Bench(submit=SubmitPolicy(cancel_grace_s=10))
     bench.service.script.append(Trouble(answers_after_s=1000))
     submit = asyncio.ensure_future(bench.submit("a"))
@@ -635,7 +635,7 @@ async def test_a_post_that_outlasts_the_grace_is_left_ambiguous() -> None:
     submit.cancel()
     assert await seconds_taken(asyncio.wait([submit])) == pytest.approx(10)
     assert submit.cancelled()
-    assert await bench.state("a") is JobState.AMBIGUOUS
+    assert await bench.state("a") is JobState.UNCERTAIN
     assert bench.slots.held == 0
 
 
@@ -663,7 +663,7 @@ async def test_a_disk_that_hangs_does_not_hold_a_cancelled_submit_for_ever() -> 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    ("answers_after_s", "outcome"), [(5, JobState.ACCEPTED), (1000, JobState.AMBIGUOUS)]
+    ("answers_after_s", "outcome"), [(5, JobState.ACCEPTED), (1000, JobState.UNCERTAIN)]
 )
 async def test_a_second_cancel_leaves_at_once_and_the_attempt_comes_to_its_outcome(
     answers_after_s: float, outcome: JobState
@@ -699,19 +699,19 @@ async def test_a_submit_within_a_scope_that_cancels_every_await_is_not_cut_off()
 async def test_a_plan_is_abandoned_only_once_its_attempt_has_its_outcome() -> None:
     """Fault 78: what a cancelled caller left behind may still be accepted."""
     bench = Bench()
-    refusal = ContentRejectedError("no", code=1301)
+    rejection = ContentRejectedError("no", code=1301)
     for name, trouble in (
         ("accepted", Trouble(answers_after_s=3)),
-        ("planned", Trouble(arrives_after_s=3, error=NetworkError("refused", sent=False))),
-        ("refused", Trouble(arrives_after_s=3, error=refusal)),
+        ("planned", Trouble(arrives_after_s=3, error=NetworkError("rejected", sent=False))),
+        ("rejected", Trouble(arrives_after_s=3, error=rejection)),
     ):
         bench.service.script.append(trouble)
         with anyio.move_on_after(1):
             await bench.submit(name)
         bench.submitter.abandon(a_job(name))
     await asyncio.sleep(10)
-    states = [await bench.state(name) for name in ("accepted", "planned", "refused")]
-    assert states == [JobState.ACCEPTED, JobState.ABANDONED, JobState.REFUSED]
+    states = [await bench.state(name) for name in ("accepted", "planned", "rejected")]
+    assert states == [JobState.ACCEPTED, JobState.ABANDONED, JobState.REJECTED]
 
 
 @pytest.mark.looptime
@@ -731,7 +731,7 @@ async def test_a_fault_that_nobody_foresaw_leaves_the_job_uncertain(is_sent: boo
     with pytest.raises(SubmissionUncertainError, match="LookupError") as caught:
         await bench.submit("a")
     assert "secret" not in str(caught.value)
-    assert await bench.state("a") is JobState.AMBIGUOUS
+    assert await bench.state("a") is JobState.UNCERTAIN
     assert bench.slots.held == 0
 
 
@@ -739,7 +739,7 @@ async def test_a_fault_that_nobody_foresaw_leaves_the_job_uncertain(is_sent: boo
 async def test_no_request_is_left_under_way_behind_a_submit_that_was_cancelled_twice() -> None:
     """Fault 34: what goes on unseen would be paid a second time."""
     bench = Bench()
-    bench.service.refuses_used_ids = False
+    bench.service.rejects_used_ids = False
     await bench.submit("known")
     bench.service.script.append(Trouble(arrives_after_s=8))
     submit = asyncio.ensure_future(bench.submit("a"))
@@ -816,18 +816,18 @@ async def test_a_task_found_by_a_lookup_does_not_say_that_the_account_can_pay() 
 
 @pytest.mark.looptime
 async def test_moderation_fails_this_job_alone(client: EffectsClient, emulator: Emulator) -> None:
-    """Fault 20: content refused."""
+    """Fault 20: content rejected."""
     emulator.fail_next(Fault.business_code(1301))
     submits = [client.submit(SQUISH) for _ in range(5)]
     outcomes = await asyncio.gather(*submits, return_exceptions=True)
-    refused = [outcome for outcome in outcomes if not isinstance(outcome, EffectTask)]
-    assert [type(error) for error in refused] == [ContentRejectedError]
-    assert "risk control" in str(refused[0])
+    rejected = [outcome for outcome in outcomes if not isinstance(outcome, EffectTask)]
+    assert [type(error) for error in rejected] == [ContentRejectedError]
+    assert "risk control" in str(rejected[0])
     assert emulator.requests["submit"] == 5
 
 
 @pytest.mark.looptime
-async def test_a_job_refused_for_its_content_can_be_submitted_again(
+async def test_a_job_rejected_for_its_content_can_be_submitted_again(
     client: EffectsClient, emulator: Emulator
 ) -> None:
     emulator.fail_next(Fault.business_code(1301))
@@ -911,8 +911,8 @@ async def test_slots_that_others_give_back_are_not_free_for_long(waited_s: int) 
     assert await seconds_taken(submit) <= max(1, waited_s / 10)
 
 
-# Surplus places are given back instead of tried.
-MOST_REFUSALS = {15: 24, 10: 10, 5: 18}
+# Surplus slots are given back instead of tried.
+MOST_REJECTIONS = {15: 24, 10: 10, 5: 18}
 
 
 @pytest.mark.looptime
@@ -938,15 +938,15 @@ async def test_a_small_account_is_used_all_the_time(slots: int, answer_s: float)
     assert loop.time() - started <= 1.6 * 10 * math.ceil(40 / slots)
     gaps = [later - earlier for earlier, later in pairwise([started, *sorted(accepted_at)])]
     assert max(gaps) <= 10 + 4
-    assert len(bench.service.posts) <= 40 + MOST_REFUSALS[slots]
+    assert len(bench.service.posts) <= 40 + MOST_REJECTIONS[slots]
 
 
 @pytest.mark.looptime
-async def test_refusals_for_pace_without_an_end_are_an_error_after_the_patience(
+async def test_rejections_for_pace_without_an_end_are_an_error_after_the_patience(
     emulator: Emulator,
 ) -> None:
     """Fault 92: 1302 for ever."""
-    policy = SubmitPolicy(pace_patience_s=100)
+    policy = SubmitPolicy(max_retry_after_s=100)
     async with emulator.client(submit=policy) as client:
         emulator.fail_next(Fault.business_code(1302), times=100)
         loop = asyncio.get_running_loop()
@@ -958,7 +958,7 @@ async def test_refusals_for_pace_without_an_end_are_an_error_after_the_patience(
         assert client.stats.waiting == 20
         outcomes = await asyncio.gather(*submits, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {RateLimitError}
-        assert "pace_patience_s" in str(outcomes[0])
+        assert "max_retry_after_s" in str(outcomes[0])
         assert 100 < loop.time() - started < 300
         assert emulator.requests["submit"] < 15
     assert emulator.ledger.total == 0
@@ -966,8 +966,8 @@ async def test_refusals_for_pace_without_an_end_are_an_error_after_the_patience(
 
 @pytest.mark.looptime
 async def test_slots_that_are_all_taken_are_never_a_matter_of_patience(emulator: Emulator) -> None:
-    """Fault 15: also after a refusal for pace."""
-    async with emulator.client(submit=SubmitPolicy(pace_patience_s=0.1)) as client:
+    """Fault 15: also after a rejection for pace."""
+    async with emulator.client(submit=SubmitPolicy(max_retry_after_s=0.1)) as client:
         emulator.fail_next(Fault.business_code(1302))
         emulator.fail_next(Fault.business_code(1303), times=3)
         assert (await client.submit(SQUISH)).id
@@ -1015,9 +1015,9 @@ async def test_a_job_waiting_for_a_place_does_not_pass_the_budget_when_one_ends(
         outcomes = await asyncio.gather(
             *(client.submit(SQUISH) for _ in range(4)), return_exceptions=True
         )
-        refused = [error for error in outcomes if isinstance(error, BudgetExceededError)]
+        rejected = [error for error in outcomes if isinstance(error, BudgetExceededError)]
     assert emulator.ledger.total == 2  # two units each
-    assert [error.spent_units + error.running_units for error in refused] == [4, 4]
+    assert [error.spent_units + error.running_units for error in rejected] == [4, 4]
 
 
 @pytest.mark.looptime
@@ -1033,12 +1033,12 @@ async def test_a_task_found_after_a_crash_counts_as_running() -> None:
     assert bench.service.posts == []
 
 
-async def test_a_refused_job_gives_its_money_back() -> None:
+async def test_a_rejected_job_gives_its_money_back() -> None:
     bench = Bench(budget_units=Decimal(4))
     bench.service.script.append(Trouble(error=ContentRejectedError("risk control", code=1301)))
     with pytest.raises(ContentRejectedError):
         await bench.submit("a")
-    assert await bench.state("a") is JobState.REFUSED
+    assert await bench.state("a") is JobState.REJECTED
     assert (await bench.submit("b")).state is JobState.ACCEPTED
 
 
@@ -1085,7 +1085,7 @@ async def test_without_the_services_address_a_job_is_tried_and_stays_planned(
     assert await state_in(tmp_path / "jobs.db", "order-42") is JobState.PLANNED
 
 
-async def test_a_refused_connection_leaves_the_job_planned(tmp_path: Path) -> None:
+async def test_a_rejected_connection_leaves_the_job_planned(tmp_path: Path) -> None:
     """Fault 2: connection refused."""
     service = Service.gateway("http://127.0.0.1:1")
     journal = tmp_path / "jobs.db"
@@ -1102,19 +1102,19 @@ async def test_a_refused_connection_leaves_the_job_planned(tmp_path: Path) -> No
 async def test_what_surely_did_not_arrive_is_tried_again_after_growing_pauses() -> None:
     """Faults 1, 2, 4: surely not sent."""
     bench = Bench()
-    refused = Trouble(error=NetworkError("refused", sent=False))
-    bench.service.script.extend([refused] * 4)
+    rejected = Trouble(error=NetworkError("rejected", sent=False))
+    bench.service.script.extend([rejected] * 4)
     assert await seconds_taken(bench.submit("a")) == pytest.approx(0.75 * (0.5 + 1 + 2 + 4))
     assert bench.service.total == 1
 
 
 @pytest.mark.looptime
 async def test_the_span_of_tries_begins_with_the_first_try_and_not_in_line() -> None:
-    bench = Bench(slots=SlotPolicy(start=1, most=1), retry=RetryPolicy(span_s=60))
+    bench = Bench(slots=SlotPolicy(start=1, most=1), retry=RetryPolicy(max_elapsed_s=60))
     await bench.submit("first")
     submit = asyncio.ensure_future(bench.submit("a"))
     await asyncio.sleep(600)
-    bench.service.script.append(Trouble(error=NetworkError("refused", sent=False)))
+    bench.service.script.append(Trouble(error=NetworkError("rejected", sent=False)))
     bench.end("t0")
     assert (await submit).state is JobState.ACCEPTED
 
@@ -1150,7 +1150,7 @@ async def test_a_task_accepted_when_the_disk_is_full_is_known_all_the_same() -> 
     bench = Bench(store=FullStore(room=1))
     job = await bench.submit("a")
     assert (job.state, job.task_id) == (JobState.ACCEPTED, "t0")
-    assert list(bench.places) == ["t0"]
+    assert list(bench.held_slots) == ["t0"]
     assert await bench.state("a") is JobState.SUBMITTING  # a restart looks for it
 
 
@@ -1283,7 +1283,7 @@ async def test_a_job_that_was_only_planned_is_submitted(left: Left) -> None:
     assert await state_in(left.journal, "order-42") is JobState.SUCCEEDED
 
 
-@pytest.mark.parametrize("doubt", ["submitting", "ambiguous"])
+@pytest.mark.parametrize("doubt", ["submitting", "uncertain"])
 async def test_a_job_in_doubt_whose_task_is_found_is_not_paid_again(left: Left, doubt: str) -> None:
     """Fault 23: accepted, but the SIGKILL came before the journal write."""
     task_id = await left.accepted("order-42")
@@ -1294,7 +1294,7 @@ async def test_a_job_in_doubt_whose_task_is_found_is_not_paid_again(left: Left, 
     assert left.emulator.requests["submit"] == 1
 
 
-@pytest.mark.parametrize("doubt", ["submitting", "ambiguous"])
+@pytest.mark.parametrize("doubt", ["submitting", "uncertain"])
 async def test_a_job_in_doubt_that_is_proved_absent_is_submitted(left: Left, doubt: str) -> None:
     """Fault 24: SIGKILL between journal write and POST."""
     known = await left.accepted("known")
@@ -1313,7 +1313,7 @@ async def test_a_job_in_doubt_that_cannot_be_settled_is_reported_and_not_sent(le
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, SubmissionUncertainError)
     assert left.emulator.requests["submit"] == 0
-    assert await state_in(left.journal, "order-42") is JobState.AMBIGUOUS
+    assert await state_in(left.journal, "order-42") is JobState.UNCERTAIN
 
 
 async def test_an_accepted_task_is_waited_for(left: Left) -> None:

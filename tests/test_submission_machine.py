@@ -34,7 +34,7 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.slots import Place
+from kling_effects_async.spending.slots import Slot
 from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.spending.submission import Wire
 from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble
@@ -42,8 +42,8 @@ from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble
 T = TypeVar("T")
 
 NAMES = ("a", "b", "c", "d")
-IN_DOUBT = (JobState.SUBMITTING, JobState.AMBIGUOUS)
-NEVER_SENT = (JobState.PLANNED, JobState.REFUSED)
+IN_DOUBT = (JobState.SUBMITTING, JobState.UNCERTAIN)
+NEVER_SENT = (JobState.PLANNED, JobState.REJECTED)
 
 NO_ANSWER = (NetworkError("the connection broke"), ReplyError("an HTML page"))
 TROUBLE = ServiceError("internal error", code=5000, retryable=True, may_be_accepted=True)
@@ -64,7 +64,7 @@ LOST = st.builds(
     arrives_after_s=st.sampled_from((0, 3)),
     answers_after_s=st.sampled_from((0, 3, 30)),
 )
-REFUSED = st.builds(
+REJECTED = st.builds(
     Trouble, error=st.sampled_from(NOT_SENT), arrives_after_s=st.sampled_from((0, 3))
 )
 LATE = st.builds(
@@ -106,8 +106,8 @@ class Process:
         self.check()
         return await self.bench.service.look_up(name)
 
-    def accepted(self, job: Job, snapshot: TaskSnapshot, place: Place) -> None:
-        self.bench.accepted(job, snapshot, place)
+    def accepted(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
+        self.bench.accepted(job, snapshot, slot)
 
     async def ended(self) -> None:
         """Cancel every caller, and see out what they leave behind."""
@@ -167,9 +167,9 @@ class PaidOnce(RuleBasedStateMachine):
     def let(self, act: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(act)
 
-    @initialize(refuses=st.booleans(), finds=st.booleans(), limit=st.sampled_from((None, 1, 3)))
-    def choose_the_service(self, refuses: bool, finds: bool, limit: int | None) -> None:
-        self.service.refuses_used_ids = refuses
+    @initialize(rejects=st.booleans(), finds=st.booleans(), limit=st.sampled_from((None, 1, 3)))
+    def choose_the_service(self, rejects: bool, finds: bool, limit: int | None) -> None:
+        self.service.rejects_used_ids = rejects
         self.service.finds_external_ids = finds
         self.service.limit = limit
 
@@ -186,7 +186,7 @@ class PaidOnce(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.let(asyncio.sleep(seconds))
 
-    @rule(trouble=st.one_of(LOST, REFUSED, LATE))
+    @rule(trouble=st.one_of(LOST, REJECTED, LATE))
     def script_trouble(self, trouble: Trouble) -> None:
         self.service.script.append(trouble)
 
@@ -202,10 +202,10 @@ class PaidOnce(RuleBasedStateMachine):
             submit.cancel()
         self.let(asyncio.sleep(0))
 
-    @precondition(lambda self: self.process.bench.places)
+    @precondition(lambda self: self.process.bench.held_slots)
     @rule(data=st.data())
     def a_task_ends(self, data: st.DataObject) -> None:
-        self.end(data.draw(st.sampled_from(sorted(self.process.bench.places))))
+        self.end(data.draw(st.sampled_from(sorted(self.process.bench.held_slots))))
 
     def end(self, task_id: str) -> None:
         (name,) = (name for name, ids in self.service.books.items() if task_id in ids)
@@ -223,9 +223,9 @@ class PaidOnce(RuleBasedStateMachine):
         for job in self.jobs():
             if job.state is JobState.ACCEPTED:
                 assert job.task_id is not None
-                place = self.process.bench.slots.adopt()
-                place.accept()
-                self.process.bench.places[job.task_id] = place
+                slot = self.process.bench.slots.adopt()
+                slot.accept()
+                self.process.bench.held_slots[job.task_id] = slot
 
     # -- what holds
 
@@ -253,8 +253,8 @@ class PaidOnce(RuleBasedStateMachine):
                 assert job.task_id == task_id or job.state in IN_DOUBT
 
     @invariant()
-    def places_are_held_by_tasks_and_attempts_alone(self) -> None:
-        slots, followed = self.process.bench.slots, len(self.process.bench.places)
+    def slots_are_held_by_tasks_and_attempts_alone(self) -> None:
+        slots, followed = self.process.bench.slots, len(self.process.bench.held_slots)
         # What was accepted is followed as soon as that is written down.
         most = followed + len(self.process.under_way) + self.process.bench.submitter.under_way
         assert followed <= slots.running <= slots.held <= most
@@ -275,14 +275,14 @@ class PaidOnce(RuleBasedStateMachine):
         # A task that is known to exist: without one, no doubt can be settled.
         names = ["known", *(job.external_task_id for job in self.jobs())]
         for name in names:
-            for task_id in tuple(self.process.bench.places):
-                self.end(task_id)  # or all places stay taken
+            for task_id in tuple(self.process.bench.held_slots):
+                self.end(task_id)  # or all slots stay taken
             self.let(asyncio.sleep(61))  # a shut gate lets one through
             job = self.let(self.process.bench.submit(name))
             assert job.task_id == self.service.books[name][0]
         self.nothing_is_paid_twice()
         self.nothing_paid_is_forgotten()
-        self.places_are_held_by_tasks_and_attempts_alone()
+        self.slots_are_held_by_tasks_and_attempts_alone()
 
 
 TestPaidOnce = PaidOnce.TestCase

@@ -18,7 +18,7 @@ from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
-from kling_effects_async.waiting.schedule import Experience
+from kling_effects_async.waiting.schedule import DurationHistory
 from kling_effects_async.waiting.tracker import Questions, Tracker
 from kling_effects_async.waiting.watch import Watch
 
@@ -156,9 +156,11 @@ async def test_wrong_times_make_no_end_known_later(tells: Tells, load: Load) -> 
     assert wrong[2] <= 1.3 * good[2]
 
 
-def taught(*ends: tuple[float, float, float | None], began_at: float | None = None) -> Experience:
+def taught(
+    *ends: tuple[float, float, float | None], began_at: float | None = None
+) -> DurationHistory:
     """Ends as (seen, seen running, told), all of tasks that began together."""
-    experience = Experience()
+    experience = DurationHistory()
     for seen_s, seen_running_s, told_s in ends:
         experience.learn(
             "squish",
@@ -178,7 +180,7 @@ def taught(*ends: tuple[float, float, float | None], began_at: float | None = No
 def test_what_is_learned_lies_between_the_two_sightings(told_s: float | None) -> None:
     experience = taught(*[(30.0, 29.0, told_s)] * 16)
     assert 0.95 * 28.9 <= experience.pause(POLICY, "squish", 0.0) <= 0.95 * 30
-    assert experience.pause(POLICY, "squish", 29.0) == POLICY.shortest_s
+    assert experience.pause(POLICY, "squish", 29.0) == POLICY.min_interval_s
 
 
 def test_a_task_that_nobody_asked_about_for_long_teaches_nearly_its_whole_age() -> None:
@@ -192,7 +194,7 @@ def test_one_late_answer_is_an_accident_and_three_are_how_a_gateway_works(
 ) -> None:
     late_s = [14.0, 4.0, 9.0][:number]
     pause_s = taught(*[(30.0, 29.0, 29.0 - late) for late in late_s]).pause(POLICY, "squish", 0.0)
-    assert pause_s == (min(14.0, POLICY.ceiling_s) if is_known else POLICY.shortest_s)
+    assert pause_s == (min(14.0, POLICY.max_interval_s) if is_known else POLICY.min_interval_s)
 
 
 def test_times_that_contradicted_what_was_seen_are_not_believed_where_they_do_not() -> None:
@@ -205,12 +207,12 @@ def test_a_gateway_whose_ends_show_together_is_found_out() -> None:
     ends = [(45.0, 44.0, told) for told in (31.0, 34.0, 37.5, 41.0)]
     ends += [(60.0, 59.0, told) for told in (46.0, 50.0, 56.0)]
     pause_s = taught(*ends, *ends, began_at=100.0).pause(POLICY, "squish", 50.0)
-    assert 10 <= pause_s <= POLICY.ceiling_s
+    assert 10 <= pause_s <= POLICY.max_interval_s
 
 
 def test_ends_that_show_while_others_would_be_late_prove_that_nothing_is_late() -> None:
     ends = [(30.0 + number, 29.0 + number, 20.0 + number / 2) for number in range(12)]
-    assert taught(*ends, began_at=100.0).pause(POLICY, "squish", 35.0) == POLICY.shortest_s
+    assert taught(*ends, began_at=100.0).pause(POLICY, "squish", 35.0) == POLICY.min_interval_s
 
 
 @pytest.mark.parametrize(
@@ -223,9 +225,9 @@ def test_ends_that_show_while_others_would_be_late_prove_that_nothing_is_late() 
     ids=["times that never moved", "no numbers", "too large"],
 )
 def test_what_wrong_times_taught_an_earlier_version_is_forgotten(text: str) -> None:
-    experience = Experience()
+    experience = DurationHistory()
     experience.load(text)
-    assert experience.pause(POLICY, "squish", 5.0) == POLICY.shortest_s
+    assert experience.pause(POLICY, "squish", 5.0) == POLICY.min_interval_s
 
 
 async def test_a_task_that_was_slept_through_teaches_nothing() -> None:
@@ -236,7 +238,7 @@ async def test_a_task_that_was_slept_through_teaches_nothing() -> None:
     service.clock.jump(3600)
     await service.clock.advance(30)
     assert len(service.lags) == 16
-    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
+    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
     await service.tracker.aclose()
 
 
@@ -250,5 +252,5 @@ async def test_a_task_that_ended_in_an_outage_teaches_nothing() -> None:
     service.is_down = False
     await service.clock.advance(30)
     assert len(service.lags) == 16
-    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
+    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
     await service.tracker.aclose()

@@ -252,14 +252,14 @@ async def test_passing_trouble_never_ends_a_wait(desks: Desks, trouble: list[Ans
 
 
 async def test_trouble_without_a_break_ends_a_wait_after_its_span(desks: Desks) -> None:
-    desk = desks(again(), trouble_span_s=120)
+    desk = desks(again(), max_outage_s=120)
     with pytest.raises(ServiceError):
         await desk.after(140, desk.task().result())
     assert desk.asked_at[-1] >= 120
 
 
 async def test_one_good_answer_starts_the_span_of_trouble_anew(desks: Desks) -> None:
-    desk = desks(*[again()] * 9, PROCESSING, *[again()] * 9, SUCCEEDED, trouble_span_s=120)
+    desk = desks(*[again()] * 9, PROCESSING, *[again()] * 9, SUCCEEDED, max_outage_s=120)
     assert (await desk.after(400, desk.task().result())).task_id == "t1"
 
 
@@ -292,24 +292,24 @@ async def test_a_wrong_key_ends_a_wait_at_once(desks: Desks) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    "rejection",
     [
         AccountError("nothing left", code=1102),
         InvalidRequestError("no such path", http_status=404),
         ApiError("busy", code=-1),
         TlsError("expired", sent=False),
     ],
-    ids=lambda refusal: type(refusal).__name__,
+    ids=lambda rejection: type(rejection).__name__,
 )
-async def test_no_refusal_of_a_poll_ends_the_wait_for_a_task_that_was_heard_of(
-    desks: Desks, refusal: KlingEffectsError
+async def test_no_rejection_of_a_poll_ends_the_wait_for_a_task_that_was_heard_of(
+    desks: Desks, rejection: KlingEffectsError
 ) -> None:
     """Fault 79: the task is paid, whatever a poll is answered."""
-    desk = desks(PROCESSING, refusal, refusal, SUCCEEDED)
+    desk = desks(PROCESSING, rejection, rejection, SUCCEEDED)
     assert (await desk.after(200, desk.task().result())).task_id == "t1"
 
 
-async def test_the_first_refusal_about_a_task_nobody_heard_of_ends_the_wait(desks: Desks) -> None:
+async def test_the_first_rejection_about_a_task_nobody_heard_of_ends_the_wait(desks: Desks) -> None:
     desk = desks(InvalidRequestError("no such path", http_status=404))
     with pytest.raises(InvalidRequestError):
         await desk.after(0, desk.task().result())
@@ -335,8 +335,8 @@ async def test_a_task_that_stays_unknown_is_not_found_after_the_grace(desks: Des
 async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(desks: Desks) -> None:
     """Fault 40: with a grace of its own, and with what was heard."""
     words = "Task not found by id: t1"
-    refusal = TaskNotFoundError(words, http_status=400, code=1201, retryable=True)
-    desk = desks(refusal)
+    rejection = TaskNotFoundError(words, http_status=400, code=1201, retryable=True)
+    desk = desks(rejection)
     with pytest.raises(TaskNotFoundError) as caught:
         await desk.after(10, desk.task().result())
     asked = len(desk.asked_at)
@@ -346,7 +346,7 @@ async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(des
         f"it last said: {words} (HTTP 400, code 1201)"
     )
     assert caught.value.message == words
-    assert refusal.polls == 0
+    assert rejection.polls == 0
 
 
 async def test_a_scene_that_is_told_later_is_the_schedule_s(desks: Desks) -> None:
@@ -368,7 +368,7 @@ async def test_a_task_that_was_heard_of_may_be_unknown_for_as_long_as_ours(desks
     assert 8 < desk.asked_at[-1] < 32
 
 
-async def test_no_wait_for_a_task_of_ours_ends_on_a_refusal_before_it_was_heard_of(
+async def test_no_wait_for_a_task_of_ours_ends_on_a_rejection_before_it_was_heard_of(
     desks: Desks,
 ) -> None:
     """Fault 79: the journal knows that it is paid."""
@@ -458,7 +458,7 @@ async def test_watches_that_ended_are_forgotten(desks: Desks) -> None:
     assert len(watches) < 300  # the agendas may hold a few entries that count no more
 
 
-async def test_an_id_of_no_task_is_refused_before_it_is_asked_for() -> None:
+async def test_an_id_of_no_task_is_rejected_before_it_is_asked_for() -> None:
     async with EffectsClient(
         BearerToken("test-key"), service=Service.gateway("https://a.example")
     ) as one:
@@ -513,7 +513,7 @@ async def test_refresh_asks_at_once_and_ends_the_waits(desks: Desks) -> None:
 
 
 async def test_the_pace_follows_the_age_up_to_the_ceiling(desks: Desks) -> None:
-    desk = desks(PROCESSING, deadline_s=1000, shortest_s=1, ceiling_s=15)
+    desk = desks(PROCESSING, deadline_s=1000, min_interval_s=1, max_interval_s=15)
     with pytest.raises(TaskTimeoutError):
         await desk.after(1000, desk.task().result())
     pauses = [b - a for a, b in zip(desk.asked_at, desk.asked_at[1:], strict=False)]
@@ -549,5 +549,5 @@ async def test_a_fault_of_ours_about_a_held_task_is_not_met_again_at_once() -> N
     desk.tracker.hold(watch := desk.tracker.watch("t1", None), lambda _final: None)
     await desk.clock.advance(60)
     assert watch.is_held
-    assert len(desk.asked_at) <= 1 + 60 / PollPolicy().ceiling_s
+    assert len(desk.asked_at) <= 1 + 60 / PollPolicy().max_interval_s
     await desk.tracker.aclose()

@@ -18,7 +18,7 @@ SLOW = Trouble(arrives_after_s=60.0)  # uploading; the service knows nothing of 
 def two_clients() -> tuple[PaidService, Bench, Bench]:
     """Two clients of one store, and a service that takes a used id again, and charges again."""
     service, store = PaidService(), MemoryStore()
-    service.refuses_used_ids = False
+    service.rejects_used_ids = False
     one, other = Bench(service, store), Bench(service, store)
     return service, one, other
 

@@ -421,10 +421,10 @@ async def test_an_answer_before_the_end_of_the_body_is_seen_and_makes_no_noise(
     noise: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: noise.append(context))
 
-    async def refuse(request: web.Request) -> web.Response:
+    async def reject(request: web.Request) -> web.Response:
         return web.Response(status=413)
 
-    async with serving(refuse) as url:
+    async with serving(reject) as url:
         assert await post(url, Base64JsonPayload(body_of(image_file(tmp_path)))) == 413
     gc.collect()
     await asyncio.sleep(0)

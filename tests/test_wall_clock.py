@@ -158,8 +158,8 @@ class Official:
         )
         date = self.wall.time.strftime("%a, %d %b %Y %H:%M:%S GMT")
         if claims["exp"] < self.wall.time.timestamp():
-            refusal = {"code": 1004, "message": "token expired"}
-            return web.json_response(refusal, status=401, headers={"Date": date})
+            rejection = {"code": 1004, "message": "token expired"}
+            return web.json_response(rejection, status=401, headers={"Date": date})
         self.accepted += 1
         data = {"task_id": f"t{self.accepted}", "task_status": "submitted"}
         return web.json_response({"code": 0, "message": "SUCCEED", "data": data})
@@ -173,7 +173,7 @@ async def state_of(path: Path) -> JobState:
 async def test_a_token_that_expired_during_a_slow_upload_is_signed_anew(
     cat: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 18: what was refused for its token was not accepted, so it is sent once more."""
+    """Fault 18: what was rejected for its token was not accepted, so it is sent once more."""
     caplog.set_level(logging.WARNING)
     official = Official(Wall(), upload_takes=timedelta(minutes=31))
     effect = SingleImageEffect("disco_paws", image=cat)

@@ -431,7 +431,7 @@ def test_an_envelopes_own_word_of_success_is_not_the_tasks() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429])
-def test_a_refusal_whose_body_names_an_accepted_task_may_have_been_accepted(status: int) -> None:
+def test_a_rejection_whose_body_names_an_accepted_task_may_have_been_accepted(status: int) -> None:
     """Fault 9: status and code disagree."""
     body = {"code": 0, "message": "SUCCEED", "data": {"task_id": "1", "task_status": "submitted"}}
     with pytest.raises(ReplyError) as caught:

@@ -87,18 +87,18 @@ def test_text_that_looks_like_json_stays_text() -> None:
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDFFF])
-def test_a_text_that_is_no_unicode_is_refused(code: int) -> None:
+def test_a_text_that_is_no_unicode_is_rejected(code: int) -> None:
     effect = SingleImageEffect(f"squish{chr(code)}", image=URL)
     with pytest.raises(EffectRejectedError, match="not Unicode"):
         build_submit(Service.vapi(), effect)
 
 
-def test_a_dual_scene_with_one_image_is_refused() -> None:
+def test_a_dual_scene_with_one_image_is_rejected() -> None:
     with pytest.raises(EffectRejectedError, match="'hug' does not take one image: use Dual"):
         build_submit(Service.vapi(), SingleImageEffect(Scene.HUG, image=URL))
 
 
-def test_a_single_scene_with_two_images_is_refused() -> None:
+def test_a_single_scene_with_two_images_is_rejected() -> None:
     with pytest.raises(EffectRejectedError, match="'squish' does not take two images: use Single"):
         build_submit(Service.vapi(), DualImageEffect("squish", left=URL, right=URL))
 
@@ -112,7 +112,7 @@ def test_a_single_scene_with_two_images_is_refused() -> None:
         ("official", {"duration_s": 5}, "has no duration_s"),
     ],
 )
-def test_a_field_the_service_does_not_take_is_refused_with_a_reason(
+def test_a_field_the_service_does_not_take_is_rejected_with_a_reason(
     service: str, options: dict[str, Any], reason: str
 ) -> None:
     effect = SingleImageEffect("squish", image=URL, **options)
@@ -144,13 +144,13 @@ def test_a_gateway_without_defaults_is_sent_what_the_effect_names(
     assert filled(build_submit(BARE, effect).body)["input"] == sent
 
 
-def test_a_gateway_without_defaults_still_refuses_what_it_does_not_take() -> None:
+def test_a_gateway_without_defaults_still_rejects_what_it_does_not_take() -> None:
     with pytest.raises(EffectRejectedError, match="does not take duration_s=7"):
         build_submit(BARE, SingleImageEffect("squish", image=URL, duration_s=7))
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "../../x", "a b", "ä", "a%2Fb", "x" * 129])
-def test_an_external_id_that_could_be_mangled_on_its_way_is_refused(bad: str) -> None:
+def test_an_external_id_that_could_be_mangled_on_its_way_is_rejected(bad: str) -> None:
     """Fault 55: path traversal in the id."""
     effect = SingleImageEffect("squish", image=URL)
     with pytest.raises(EffectRejectedError, match="is not safe in a path"):
@@ -163,7 +163,7 @@ def test_a_query_quotes_whatever_the_service_called_its_task() -> None:
 
 
 @pytest.mark.parametrize(("page", "page_size"), [(0, 30), (1001, 30), (1, 0), (1, 501)])
-def test_a_page_out_of_its_range_is_refused(page: int, page_size: int) -> None:
+def test_a_page_out_of_its_range_is_rejected(page: int, page_size: int) -> None:
     with pytest.raises(ValueError, match="must be 1 to"):
         build_list(Service.official(), page=page, page_size=page_size)
 
@@ -219,7 +219,7 @@ def test_an_address_is_taken_as_people_paste_it(text: str, address: str) -> None
 
 
 @pytest.mark.parametrize("text", NO_ADDRESSES)
-def test_what_nobody_can_fetch_is_refused_before_it_is_paid_for(text: str) -> None:
+def test_what_nobody_can_fetch_is_rejected_before_it_is_paid_for(text: str) -> None:
     with pytest.raises(ImageRejectedError) as image:
         SingleImageEffect("squish", image=text)
     effect = SingleImageEffect("squish", image=URL)
@@ -229,7 +229,7 @@ def test_what_nobody_can_fetch_is_refused_before_it_is_paid_for(text: str) -> No
 
 
 @given(st.text())
-def test_any_text_is_an_address_or_refused(text: str) -> None:
+def test_any_text_is_an_address_or_rejected(text: str) -> None:
     try:
         effect = SingleImageEffect("squish", image=f"https://{text}")
     except ImageRejectedError:
@@ -243,7 +243,7 @@ def test_the_repr_of_an_effect_never_raises() -> None:
     assert "secret" not in repr(effect)
 
 
-def test_a_callback_url_that_is_too_long_is_refused_and_its_query_not_shown() -> None:
+def test_a_callback_url_that_is_too_long_is_rejected_and_its_query_not_shown() -> None:
     """Fault 93."""
     effect = SingleImageEffect("squish", image="https://i.example/a.jpg")
     url = "https://c.example/?token=secret".ljust(8_000, "x")
@@ -320,7 +320,7 @@ def test_the_catalogue_has_the_counts_of_the_pages_it_was_made_from() -> None:
 @pytest.mark.parametrize(
     "url", ["ftp://x", "https://", "https://u:p@x", "https://x?q=1", "http://gateway.example"]
 )
-def test_a_base_url_that_is_not_bare_or_not_encrypted_is_refused(url: str) -> None:
+def test_a_base_url_that_is_not_bare_or_not_encrypted_is_rejected(url: str) -> None:
     with pytest.raises(SettingsError):
         Service.gateway(url)
 

@@ -27,7 +27,7 @@ from tests.command_line import clean_environment
 from tests.killed_when_told import NAME, SQUISH
 
 LATER = SingleImageEffect("squish", image="https://img.example/b.jpg")
-QUICK: dict[str, Any] = {"poll": PollPolicy(shortest_s=0.05)}
+QUICK: dict[str, Any] = {"poll": PollPolicy(min_interval_s=0.05)}
 
 
 @pytest.fixture
@@ -79,10 +79,12 @@ async def test_a_failure_that_was_told_survives_a_kill(emulator: Emulator, tmp_p
     assert await killed(emulator, tmp_path / "jobs.db", "by_failure") is JobState.FAILED
 
 
-async def test_a_refusal_that_was_told_survives_a_kill(emulator: Emulator, tmp_path: Path) -> None:
+async def test_a_rejection_that_was_told_survives_a_kill(
+    emulator: Emulator, tmp_path: Path
+) -> None:
     """Fault 97: an outcome is reported before it is written."""
     emulator.fail_next(Fault.rejected(1301))
-    assert await killed(emulator, tmp_path / "jobs.db", "by_refusal") is JobState.REFUSED
+    assert await killed(emulator, tmp_path / "jobs.db", "by_rejection") is JobState.REJECTED
 
 
 async def test_an_end_that_resume_told_survives_a_kill(emulator: Emulator, tmp_path: Path) -> None:
@@ -179,14 +181,14 @@ async def test_an_end_that_cannot_be_written_is_told_and_logged(
     assert "where the video of job" in caplog.text
 
 
-async def test_a_refusal_that_cannot_be_written_is_told_and_logged(
+async def test_a_rejection_that_cannot_be_written_is_told_and_logged(
     emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Fault 28: journal disk full: the caller learns what the service said."""
     emulator.fail_next(Fault.rejected(1301))
-    journal = FullJournal(tmp_path / "jobs.db", JobState.REFUSED)
+    journal = FullJournal(tmp_path / "jobs.db", JobState.REJECTED)
     async with journal, emulator.client(journal=journal, **QUICK) as client:
         with pytest.raises(ContentRejectedError):
             await client.submit(SQUISH, external_task_id=NAME)
         assert [job.state for job in await journal.find(NAME)] == [JobState.SUBMITTING]
-    assert f"the refusal of job {NAME} cannot be written" in caplog.text
+    assert f"the rejection of job {NAME} cannot be written" in caplog.text

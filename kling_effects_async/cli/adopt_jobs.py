@@ -41,33 +41,33 @@ def adopt_jobs(adoption: Adoption) -> int:
         Failure: there are none, or an id exists under both accounts; says what can be done.
     """
     with explained():
-        place = journal_file(adoption.journal)
+        path = journal_file(adoption.journal)
         ours = adoption.account or account_of(needed_settings(adoption.service), None)
-        number = asyncio.run(_adopt(place, adoption.from_account, ours))
+        number = asyncio.run(_adopt(path, adoption.from_account, ours))
     say(f"{counted(number, 'job')} of {adoption.from_account} taken over to {ours}")
-    say(f"go on with: {_resume(adoption, place)}")
+    say(f"go on with: {_resume(adoption, path)}")
     return number
 
 
-async def _adopt(place: Path, from_account: str, ours: str) -> int:
-    accounts = sorted((await tally_of(place)).units)
+async def _adopt(path: Path, from_account: str, ours: str) -> int:
+    accounts = sorted((await tally_of(path)).units)
     if from_account == ours:
-        raise _refused(f"{ours} is the account of the key already")
+        raise _rejected(f"{ours} is the account of the key already")
     if from_account not in accounts:
         held = ", ".join(accounts) or "none"
-        raise _refused(f"{place} has no job of the account {from_account}; its accounts: {held}")
-    async with Journal(place) as journal:
+        raise _rejected(f"{path} has no job of the account {from_account}; its accounts: {held}")
+    async with Journal(path) as journal:
         return await journal.adopt(from_account, ours)
 
 
-def _resume(adoption: Adoption, place: Path) -> str:
+def _resume(adoption: Adoption, path: Path) -> str:
     return resume_command(
-        journal=adoption.journal or str(place),
+        journal=adoption.journal or str(path),
         service=adoption.service,
         account=adoption.account,
         download_to=None,
     )
 
 
-def _refused(sentence: str) -> Failure:
-    return Failure(ExitCode.REFUSED_HERE, [sentence])
+def _rejected(sentence: str) -> Failure:
+    return Failure(ExitCode.REJECTED_HERE, [sentence])

@@ -10,11 +10,11 @@ from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.spending.job import UNSETTLED
 
-__all__ = ["greeting", "refuse_ended", "refuse_of_other_account"]
+__all__ = ["greeting", "reject_ended", "reject_of_other_account"]
 
 
-def refuse_ended(job: Job, one_more: str) -> None:
-    """Refuse a job that nothing more can come of.
+def reject_ended(job: Job, one_more: str) -> None:
+    """Reject a job that nothing more can come of.
 
     Args:
         one_more: says how to make another one.
@@ -28,10 +28,10 @@ def refuse_ended(job: Job, one_more: str) -> None:
         raise Failure(ExitCode.TASK_FAILED, [what, one_more])
     if job.state is JobState.ABANDONED:
         what = f"this job was given up before, and nothing was sent now: {job.external_task_id}"
-        raise Failure(ExitCode.REFUSED_HERE, [what, one_more])
+        raise Failure(ExitCode.REJECTED_HERE, [what, one_more])
 
 
-def refuse_of_other_account(
+def reject_of_other_account(
     found: Iterable[Job],
     job: Job,
     *,
@@ -39,7 +39,7 @@ def refuse_of_other_account(
     given_service: str | None,
     one_more: str,
 ) -> None:
-    """Refuse a job that the same service may have accepted under another key already.
+    """Reject a job that the same service may have accepted under another key already.
 
     Args:
         found: every job of its id.
@@ -55,7 +55,7 @@ def refuse_of_other_account(
     other = others[-1]
     adopt = adopt_command(other.account, journal=journal, service=given_service)
     raise Failure(
-        ExitCode.REFUSED_HERE,
+        ExitCode.REJECTED_HERE,
         [
             f"the journal has this job under the account {other.account} ({other.state}), and the "
             f"key is of {job.account}: nothing was sent",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kling_effects_async import Job, JobState, Journal, Service
 from kling_effects_async.cli.collect import Report
-from kling_effects_async.cli.earlier import greeting, refuse_ended, refuse_of_other_account
+from kling_effects_async.cli.earlier import greeting, reject_ended, reject_of_other_account
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.run_journal import text_of
 from kling_effects_async.cli.talk import say
@@ -29,7 +29,7 @@ async def report_of_earlier(
         Failure: it failed, was given up, belongs to another account, or its output is taken.
     """
     assert trail.journal is not None
-    refuse_of_other_account(
+    reject_of_other_account(
         await journal.find(job.external_task_id),
         job,
         journal=trail.journal,
@@ -45,7 +45,7 @@ async def report_of_earlier(
 
 async def _taken_up(held: Job, service: Service, trail: Trail) -> Report | None:
     one_more = trail.one_more or ""
-    refuse_ended(held, one_more)
+    reject_ended(held, one_more)
     trail.task_id = held.task_id
     name = trail.name if held.task_id else None
     words = greeting(held, one_more)

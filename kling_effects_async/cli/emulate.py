@@ -92,8 +92,8 @@ def _at_most(name: str, unit: str, default: int, help: str) -> Callable[[F], F]:
 )
 @click.option(
     "--repeated-external-id",
-    type=click.Choice(["refuse", "accept"]),
-    default="refuse",
+    type=click.Choice(["reject", "accept"]),
+    default="reject",
     help="What happens to an external id that was used before.",
 )
 @click.option(
@@ -103,7 +103,7 @@ def _at_most(name: str, unit: str, default: int, help: str) -> Callable[[F], F]:
 )
 @click.option(
     "--retired-scenes",
-    type=click.Choice(["accept", "refuse"]),
+    type=click.Choice(["accept", "reject"]),
     default="accept",
     help="What happens to scenes that Kling's newest lists miss.",
 )

@@ -24,9 +24,9 @@ class ExitCode(enum.IntEnum):
     FAULT = 1, "a fault of this program"
     USAGE = 2, "the command line is wrong"
     SETTINGS = 3, "no key, setting or package, or no usable journal; nothing was sent"
-    REFUSED_HERE = 4, "the effect, an image, an id, the output or the machine; nothing was sent"
+    REJECTED_HERE = 4, "the effect, an image, an id, the output or the machine; nothing was sent"
     NO_ANSWER = 5, "no answer from the service, or none that can be read"
-    REFUSED_THERE = 6, "the service said no: key, account, request, content or rate"
+    REJECTED_THERE = 6, "the service said no: key, account, request, content or rate"
     TASK_FAILED = 7, "the task, or one of many, failed or ended without a video"
     TIMED_OUT = 8, "not done within --timeout-s; the task goes on"
     UNCERTAIN = 9, "the task may exist and be charged: look before submitting again"
@@ -40,17 +40,17 @@ class ExitCode(enum.IntEnum):
 # The narrowest class that is in the table decides.
 _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
     errors.SettingsError: ExitCode.SETTINGS,
-    errors.EffectRejectedError: ExitCode.REFUSED_HERE,
-    errors.ImageRejectedError: ExitCode.REFUSED_HERE,
-    errors.ImageUnreadableError: ExitCode.REFUSED_HERE,
-    errors.IdempotencyConflictError: ExitCode.REFUSED_HERE,
-    errors.AccountChangedError: ExitCode.REFUSED_HERE,
+    errors.EffectRejectedError: ExitCode.REJECTED_HERE,
+    errors.ImageRejectedError: ExitCode.REJECTED_HERE,
+    errors.ImageUnreadableError: ExitCode.REJECTED_HERE,
+    errors.IdempotencyConflictError: ExitCode.REJECTED_HERE,
+    errors.AccountChangedError: ExitCode.REJECTED_HERE,
     errors.BudgetExceededError: ExitCode.OVER_BUDGET,
     errors.JournalError: ExitCode.SETTINGS,
     errors.TransportError: ExitCode.NO_ANSWER,
     errors.SubmissionUncertainError: ExitCode.UNCERTAIN,
     errors.ReplyError: ExitCode.NO_ANSWER,
-    errors.ApiError: ExitCode.REFUSED_THERE,
+    errors.ApiError: ExitCode.REJECTED_THERE,
     errors.TaskFailedError: ExitCode.TASK_FAILED,
     errors.ResultMissingError: ExitCode.TASK_FAILED,
     errors.TaskTimeoutError: ExitCode.TIMED_OUT,
@@ -67,4 +67,4 @@ def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
 
 def code_of_fault(error: BaseException) -> ExitCode:
     """The code of an error that nobody raised on purpose, before anything was sent."""
-    return ExitCode.REFUSED_HERE if isinstance(error, OSError) else ExitCode.FAULT
+    return ExitCode.REJECTED_HERE if isinstance(error, OSError) else ExitCode.FAULT

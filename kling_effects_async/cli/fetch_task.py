@@ -8,7 +8,7 @@ from kling_effects_async import EffectsClient, PollPolicy, Settings
 from kling_effects_async.cli.account import needed_settings, secrets_of
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.ending import ending
-from kling_effects_async.cli.kept_files import refuse_kept
+from kling_effects_async.cli.kept_files import reject_kept
 from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.progress import shown_progress
 from kling_effects_async.cli.signals import stopped_gently
@@ -45,7 +45,7 @@ def fetch_task(wanted: Wanted) -> Report:
     )
     with ending(trail):
         wanted.target.check(trail.name)
-        refuse_kept(wanted.target.path(trail.name))
+        reject_kept(wanted.target.path(trail.name))
         settings = needed_settings(wanted.service)
         trail.secrets = secrets_of(settings.credentials)
         trail.stage = Stage.ACCEPTED

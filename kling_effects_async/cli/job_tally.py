@@ -28,20 +28,20 @@ class JobTally:
     Attributes:
         counts: jobs by account and state.
         units: units spent by account, as far as the services told.
-        ambiguous: the first jobs of each account that may have a task nobody knows.
+        uncertain: the first jobs of each account that may have a task nobody knows.
         misses_rows: the journal lost jobs, which cannot be counted.
     """
 
     counts: Counter[tuple[str, JobState]] = field(factory=Counter)
     units: defaultdict[str, Decimal] = field(factory=lambda: defaultdict(Decimal))
-    ambiguous: defaultdict[str, list[str]] = field(factory=lambda: defaultdict(list))
+    uncertain: defaultdict[str, list[str]] = field(factory=lambda: defaultdict(list))
     misses_rows: bool = False
 
     def add(self, job: Job) -> None:
         self.counts[job.account, job.state] += 1
         self.units[job.account] += job.units or 0
-        named = self.ambiguous[job.account]
-        if job.state is JobState.AMBIGUOUS and len(named) < _NAMED:
+        named = self.uncertain[job.account]
+        if job.state is JobState.UNCERTAIN and len(named) < _NAMED:
             named.append(job.external_task_id)
 
     def of_account(self, account: str) -> JobTally:
@@ -49,7 +49,7 @@ class JobTally:
         return JobTally(
             counts=Counter({key: n for key, n in self.counts.items() if key[0] == account}),
             units=defaultdict(Decimal, {account: self.units[account]}),
-            ambiguous=defaultdict(list, {account: self.ambiguous[account]}),
+            uncertain=defaultdict(list, {account: self.uncertain[account]}),
             misses_rows=self.misses_rows,
         )
 
@@ -83,8 +83,8 @@ def uncertain_lines(
 ) -> Sequence[str]:
     """The jobs that may have a task, and be charged, and how to settle each."""
     lines = []
-    if number := tally.number([JobState.AMBIGUOUS]):
-        names = [name for of_account in tally.ambiguous.values() for name in of_account]
+    if number := tally.number([JobState.UNCERTAIN]):
+        names = [name for of_account in tally.uncertain.values() for name in of_account]
         lines.append(f"{counted(number, 'job')} in doubt: an answer was lost, a task may exist")
         for name in names:
             how = settle_command(name, journal=journal, service=service, account=account)

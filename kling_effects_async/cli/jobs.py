@@ -25,11 +25,11 @@ __all__ = ["STATES", "jobs"]
 STATES = (
     "planned",
     "submitting",
-    "ambiguous",
+    "uncertain",
     "accepted",
     "succeeded",
     "failed",
-    "refused",
+    "rejected",
     "downloaded",
     "abandoned",
 )

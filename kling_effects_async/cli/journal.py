@@ -11,7 +11,7 @@ from kling_effects_async.cli.exit_codes import exit_code_of
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import sentence
 from kling_effects_async.cli.talk import plain_talk
-from kling_effects_async.spending.damage import refuse_after_damage
+from kling_effects_async.spending.damage import reject_after_damage
 from kling_effects_async.spending.journal_path import journal_path
 
 __all__ = ["explained", "journal_file"]
@@ -26,11 +26,11 @@ def journal_file(given: str | None) -> Path:
     """
     if given is None:
         raise SettingsError("no journal: name its file with --journal, or with KLING_JOURNAL")
-    place = journal_path(given)
-    refuse_after_damage(place, start_fresh=False)
-    if not place.exists():
-        raise JournalError(f"there is no journal at {place}")
-    return place
+    path = journal_path(given)
+    reject_after_damage(path, start_fresh=False)
+    if not path.exists():
+        raise JournalError(f"there is no journal at {path}")
+    return path
 
 
 @contextmanager

@@ -14,17 +14,17 @@ from pathlib import Path
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 
-__all__ = ["refuse_kept"]
+__all__ = ["reject_kept"]
 
 # SQLite's own side files (sqlite.org, "Temporary Files Used By SQLite"), then ours.
 _OF_A_JOURNAL = ("", "-wal", "-shm", "-journal", ".lock", ".damaged")
 _OF_A_VIDEO = ("", ".part", ".part.json")
 
 
-def refuse_kept(
+def reject_kept(
     video: Path | None, *, journal: str | None = None, images: Iterable[str] = ()
 ) -> None:
-    """Refuse names that would have one file replace another. Blocks.
+    """Reject names that would have one file replace another. Blocks.
 
     The journal that ``KLING_JOURNAL`` names is kept too, whether this command uses it or not.
 
@@ -43,7 +43,7 @@ def refuse_kept(
     for (one, files), (other, kept) in pairs:
         if any(_is_same(*two) for two in product(files, kept)):
             sentence = f"{one} and {other} would use the same file: choose another name"
-            raise Failure(ExitCode.REFUSED_HERE, [sentence])
+            raise Failure(ExitCode.REJECTED_HERE, [sentence])
 
 
 def _beside(name: str, suffixes: Iterable[str]) -> list[str]:

@@ -35,10 +35,10 @@ def list_jobs(
         Failure: the journal cannot be read; says why.
     """
     with explained():
-        place = journal_file(given)
+        path = journal_file(given)
         wanted = {JobState(word) for word in states} or set(JobState)
-        everything = asyncio.run(_list(place, wanted, account, as_json=as_json))
-        shown = given or str(place)
+        everything = asyncio.run(_list(path, wanted, account, as_json=as_json))
+        shown = given or str(path)
         ours = account or _account_of_the_key()
     tally = everything.of_account(account) if account else everything
     lines = [*tally.lines(), *uncertain_lines(tally, journal=shown, account=account)]
@@ -57,20 +57,20 @@ def _account_of_the_key() -> str | None:
     return None if settings is None else account_of(settings, None)
 
 
-async def tally_of(place: Path) -> JobTally:
+async def tally_of(path: Path) -> JobTally:
     """What the journal's jobs come to now, whoever owns it."""
     tally = JobTally()
-    async for page in _pages(place, tally):
+    async for page in _pages(path, tally):
         for job in page:
             tally.add(job)
     return tally
 
 
 async def _list(
-    place: Path, states: Collection[JobState], account: str | None, *, as_json: bool
+    path: Path, states: Collection[JobState], account: str | None, *, as_json: bool
 ) -> JobTally:
     tally, columns, now = JobTally(), Columns(), datetime.now(UTC)
-    async for page in _pages(place, tally):
+    async for page in _pages(path, tally):
         for job in page:
             tally.add(job)
         shown = [job for job in page if job.state in states and account in (None, job.account)]
@@ -83,8 +83,8 @@ async def _list(
     return tally
 
 
-async def _pages(place: Path, tally: JobTally) -> AsyncIterator[list[Job]]:
-    async with Journal(place, read_only=True) as journal:
+async def _pages(path: Path, tally: JobTally) -> AsyncIterator[list[Job]]:
+    async with Journal(path, read_only=True) as journal:
         tally.misses_rows = journal.misses_rows
         page: list[Job] = []
         async for job in journal.jobs():

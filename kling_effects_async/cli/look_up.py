@@ -25,7 +25,7 @@ from kling_effects_async.cli.talk import say
 __all__ = ["Ways", "look_up"]
 
 # "Not found" is tried again like any trouble that may pass, and a person is waiting.
-_SOON = RetryPolicy(attempts=3, base_s=0.2, cap_s=0.5)
+_SOON = RetryPolicy(attempts=3, base_s=0.2, max_pause_s=0.5)
 
 
 @frozen(kw_only=True)
@@ -84,7 +84,7 @@ async def look_up(journal: Journal, job: Job, settings: Settings, *, ways: Ways)
         finds_others = snapshot is None and await _finds_others(client, journal, job)
     if job.state is JobState.SUBMITTING:
         note = "its process died while it was sent"
-        await journal.move(job.account, name, JobState.AMBIGUOUS, note=note)
+        await journal.move(job.account, name, JobState.UNCERTAIN, note=note)
     if snapshot is not None:
         say(f"found task {snapshot.task_id}: {snapshot.status}")
         say(f"go on with: {ways.resume()}")

@@ -30,7 +30,7 @@ def obstacle_to(path: Path) -> str | None:
         return f"the name {long[:_SHOWN_LETTERS]}... is too long for this folder"
     if len(os.fsencode(trial)) >= _limit(folder, "PC_PATH_MAX"):  # which counts a closing NUL
         return f"the path {str(path)[:_SHOWN_LETTERS]}... is too long"
-    return _refusal(folder / trial.name)
+    return _rejection(folder / trial.name)
 
 
 def _too_long(folder: Path, names: list[str]) -> str | None:
@@ -47,7 +47,7 @@ def _limit(folder: Path, name: str) -> float:
     return limit if limit > 0 else float("inf")
 
 
-def _refusal(trial: Path) -> str | None:
+def _rejection(trial: Path) -> str | None:
     """What the system says against a new file of this name; ``None``: nothing."""
     try:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

@@ -45,15 +45,15 @@ def resume_jobs(wanted: Wanted) -> None:
     """
     secrets: list[str] = []
     with explained(secrets):
-        place = journal_file(wanted.journal)
+        path = journal_file(wanted.journal)
         if wanted.download_to is not None:
             Target(Path(wanted.download_to), is_folder=True, overwrite=False).check_folder()
         settings = needed_settings(wanted.service)
         secrets += secrets_of(settings.credentials)
         resumption = Resumption()
-        stopped = _run(place, wanted, settings, resumption)
+        stopped = _run(path, wanted, settings, resumption)
         # Looked at afresh, however it ended.
-        everything = asyncio.run(tally_of(place))
+        everything = asyncio.run(tally_of(path))
     code, lines = last_words(wanted, resumption, everything, stopped)
     if code is not ExitCode.DONE:
         raise Failure(code, lines, secrets)
@@ -62,10 +62,10 @@ def resume_jobs(wanted: Wanted) -> None:
 
 
 def _run(
-    place: Path, wanted: Wanted, settings: Settings, resumption: Resumption
+    path: Path, wanted: Wanted, settings: Settings, resumption: Resumption
 ) -> ExitCode | None:
     try:
-        run(_resume(place, wanted, settings, resumption))
+        run(_resume(path, wanted, settings, resumption))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (asyncio.CancelledError, Terminated):  # the loop is over: nobody waits for this any more
@@ -73,10 +73,10 @@ def _run(
     return None
 
 
-async def _resume(place: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> None:
+async def _resume(path: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> None:
     with stopped_gently():
         async with (
-            Journal(place) as journal,
+            Journal(path) as journal,
             EffectsClient(
                 settings.credentials,
                 service=settings.service,

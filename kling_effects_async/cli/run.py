@@ -46,7 +46,7 @@ __all__ = ["run"]
     help="Make one more, though the journal has this job already.",
 )
 @click.option(
-    "--prepare", "is_to_prepare", is_flag=True, help="Mend images that Kling would refuse."
+    "--prepare", "is_to_prepare", is_flag=True, help="Mend images that Kling would reject."
 )
 @click.option(
     "--no-emulator",

@@ -22,7 +22,7 @@ from kling_effects_async.cli.account import account_of, config_path, find_settin
 from kling_effects_async.cli.collect import Report, collect
 from kling_effects_async.cli.earlier_run import report_of_earlier
 from kling_effects_async.cli.ending import ending
-from kling_effects_async.cli.kept_files import refuse_kept
+from kling_effects_async.cli.kept_files import reject_kept
 from kling_effects_async.cli.local_checks import is_to_be_sent
 from kling_effects_async.cli.loops import run
 from kling_effects_async.cli.order import Order, effect_of
@@ -75,8 +75,8 @@ def run_effect(order: Order) -> Report:
 def _check_files(order: Order) -> None:
     order.target.check_folder()
     if order.journal is not None:
-        journal_path(order.journal)  # refuses what cannot be one
-    refuse_kept(order.target.known_path, journal=order.journal, images=order.images)
+        journal_path(order.journal)  # rejects what cannot be one
+    reject_kept(order.target.known_path, journal=order.journal, images=order.images)
 
 
 def _one_more(order: Order) -> str | None:

@@ -30,7 +30,7 @@ _WHY_NOT = {
     JobState.SUCCEEDED: "its task is done: kling-effects jobs resume --download-to saves the video",
     JobState.DOWNLOADED: "its video is saved",
     JobState.FAILED: "its task ended in failure: kling-effects run with --again makes one more",
-    JobState.REFUSED: "the service refused it and made no task",
+    JobState.REJECTED: "the service rejected it and made no task",
     JobState.ABANDONED: "it was given up: kling-effects run with --again makes one more",
 }
 
@@ -55,35 +55,35 @@ def settle_job(decision: Decision) -> JobState:
     """
     secrets: list[str] = []
     with explained(secrets):
-        place = journal_file(decision.journal)
-        return asyncio.run(_settle(place, decision, secrets))
+        path = journal_file(decision.journal)
+        return asyncio.run(_settle(path, decision, secrets))
 
 
-async def _settle(place: Path, decision: Decision, secrets: list[str]) -> JobState:
-    async with Journal(place) as journal:
-        job = await _the_job(journal, place, decision)
+async def _settle(path: Path, decision: Decision, secrets: list[str]) -> JobState:
+    async with Journal(path) as journal:
+        job = await _the_job(journal, path, decision)
         if decision.is_to_abandon:
             return await _abandon(journal, job)
         if decision.is_to_resubmit:
             return await _resubmit(journal, job)
         if job.state not in UNSETTLED:
-            raise _refused(job, "settled")
+            raise _rejected(job, "settled")
         settings = needed_settings(decision.service)
         secrets += secrets_of(settings.credentials)
-        return await look_up(journal, job, settings, ways=_ways_of(decision, place))
+        return await look_up(journal, job, settings, ways=_ways_of(decision, path))
 
 
-def _ways_of(decision: Decision, place: Path) -> Ways:
+def _ways_of(decision: Decision, path: Path) -> Ways:
     return Ways(
-        journal=decision.journal or str(place), service=decision.service, account=decision.account
+        journal=decision.journal or str(path), service=decision.service, account=decision.account
     )
 
 
-async def _the_job(journal: Journal, place: Path, decision: Decision) -> Job:
+async def _the_job(journal: Journal, path: Path, decision: Decision) -> Job:
     found = await journal.find(decision.name)
     named = [job for job in found if job.external_task_id == decision.name] or found
     if not named:
-        raise no_such_job(place, decision.name)
+        raise no_such_job(path, decision.name)
     if len(named) == 1:
         return named[0]
     ours = decision.account or account_of(needed_settings(decision.service), None)
@@ -97,7 +97,7 @@ async def _the_job(journal: Journal, place: Path, decision: Decision) -> Job:
 
 async def _abandon(journal: Journal, job: Job) -> JobState:
     if JobState.ABANDONED not in FOLLOWERS[job.state] and job.state is not JobState.SUBMITTING:
-        raise _refused(job, "given up")
+        raise _rejected(job, "given up")
     job = await _out_of_submitting(journal, job)
     if job.is_paid:
         say(f"{_task(job)} is not stopped by this, and may be charged all the same")
@@ -105,10 +105,10 @@ async def _abandon(journal: Journal, job: Job) -> JobState:
 
 
 async def _resubmit(journal: Journal, job: Job) -> JobState:
-    if job.state not in (*UNSETTLED, JobState.REFUSED):
-        raise _refused(job, "submitted again")
+    if job.state not in (*UNSETTLED, JobState.REJECTED):
+        raise _rejected(job, "submitted again")
     if effect_of(job) is None:
-        raise _refused(
+        raise _rejected(
             job, "submitted again", "the journal does not keep an image that was given as bytes"
         )
     job = await _out_of_submitting(journal, job)
@@ -122,8 +122,8 @@ async def _out_of_submitting(journal: Journal, job: Job) -> Job:
         return job
     # We own the journal, so who was submitting is dead.
     note = "its process died while it was sent"
-    await journal.move(job.account, job.external_task_id, JobState.AMBIGUOUS, note=note)
-    return evolve(job, state=JobState.AMBIGUOUS)
+    await journal.move(job.account, job.external_task_id, JobState.UNCERTAIN, note=note)
+    return evolve(job, state=JobState.UNCERTAIN)
 
 
 async def _move(journal: Journal, job: Job, to: JobState, note: str) -> JobState:
@@ -135,6 +135,6 @@ def _task(job: Job) -> str:
     return f"task {job.task_id}" if job.task_id else "its task, if it has one,"
 
 
-def _refused(job: Job, done: str, why: str | None = None) -> Failure:
+def _rejected(job: Job, done: str, why: str | None = None) -> Failure:
     what = f"{job.external_task_id} is {job.state} and cannot be {done}"
-    return Failure(ExitCode.REFUSED_HERE, [f"{what}: {why or _WHY_NOT[job.state]}"])
+    return Failure(ExitCode.REJECTED_HERE, [f"{what}: {why or _WHY_NOT[job.state]}"])

@@ -18,7 +18,7 @@ from kling_effects_async.cli.talk import say
 __all__ = ["no_such_job", "show_job"]
 
 _IN_DOUBT = {
-    JobState.AMBIGUOUS: "its task may exist and be charged",
+    JobState.UNCERTAIN: "its task may exist and be charged",
     JobState.SUBMITTING: "if no process is submitting it",
 }
 
@@ -30,28 +30,28 @@ def show_job(given: str | None, name: str, *, as_json: bool) -> None:
         Failure: there is none, or the journal cannot be read.
     """
     with explained():
-        place = journal_file(given)
-        found = asyncio.run(_find(place, name))
+        path = journal_file(given)
+        found = asyncio.run(_find(path, name))
     for job, history in found:
         if as_json:
             print_json(facts_of(job, history))
         else:
             print_lines(sheet_of(job, history))
         if job.state in _IN_DOUBT:
-            say(f"{_IN_DOUBT[job.state]}, settle it: {_settle(job, given or str(place))}")
+            say(f"{_IN_DOUBT[job.state]}, settle it: {_settle(job, given or str(path))}")
 
 
-def no_such_job(place: Path, name: str) -> Failure:
+def no_such_job(path: Path, name: str) -> Failure:
     """What ends a command that was asked for a job which is not there."""
-    what = f"{place} has no job with the external id or task id {name!r}"
-    return Failure(ExitCode.REFUSED_HERE, [what])
+    what = f"{path} has no job with the external id or task id {name!r}"
+    return Failure(ExitCode.REJECTED_HERE, [what])
 
 
-async def _find(place: Path, name: str) -> Sequence[tuple[Job, Sequence[Transition]]]:
-    async with Journal(place, read_only=True) as journal:
+async def _find(path: Path, name: str) -> Sequence[tuple[Job, Sequence[Transition]]]:
+    async with Journal(path, read_only=True) as journal:
         jobs = await journal.find(name)
         if not jobs:
-            raise no_such_job(place, name)
+            raise no_such_job(path, name)
         return [(job, await journal.history(job.account, job.external_task_id)) for job in jobs]
 
 

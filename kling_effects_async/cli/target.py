@@ -1,4 +1,4 @@
-"""Where a video goes: decided, and refused if need be, before anything is sent."""
+"""Where a video goes: decided, and rejected if need be, before anything is sent."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Target:
     """What ``--output`` and ``--overwrite`` said.
 
     Attributes:
-        place: a file, or the folder for a new one.
-        is_chosen: somebody named the place; else it is the working folder.
+        file_or_folder: a file, or the folder for a new one.
+        is_chosen: somebody named it; else it is the working folder.
     """
 
-    place: Path
+    file_or_folder: Path
     is_folder: bool
     overwrite: bool
     is_chosen: bool = True
@@ -40,15 +40,15 @@ class Target:
 
     def path(self, name: str) -> Path:
         """The file; ``name`` (scene and task id) is what it is called if only a folder is given."""
-        return self.place / safe_name(name) if self.is_folder else self.place
+        return self.file_or_folder / safe_name(name) if self.is_folder else self.file_or_folder
 
     @property
     def known_path(self) -> Path | None:
         """The file; ``None`` while its name depends on the task."""
-        return None if self.is_folder else self.place
+        return None if self.is_folder else self.file_or_folder
 
     def check(self, name: str | None = None) -> None:
-        """Refuse a file that is there already, or cannot be written. Blocks.
+        """Reject a file that is there already, or cannot be written. Blocks.
 
         Args:
             name: as in ``path``; ``None`` where it is not known yet.
@@ -59,7 +59,7 @@ class Target:
         self.check_folder(name)
         if self.is_taken(name):
             path = self.path(name or "")
-            raise _refused(f"{path} exists already: choose another --output, or --overwrite it")
+            raise _rejected(f"{path} exists already: choose another --output, or --overwrite it")
 
     def is_taken(self, name: str | None) -> bool:
         """Whether its file is there already, and is to stay."""
@@ -68,24 +68,24 @@ class Target:
         return os.path.lexists(self.path(name or ""))
 
     def check_folder(self, name: str | None = None) -> None:
-        """Refuse what no file can be written to, or what no file may take the place of. Blocks.
+        """Reject what no file can be written to, or what no file may replace. Blocks.
 
         Raises:
             Failure: says what is in the way, or that there is no folder to begin with.
         """
         path = self.path(name or "new")
         if kind := irreplaceable_kind(path):
-            raise _refused(f"{path} is a {kind}, not a file: choose another --output")
+            raise _rejected(f"{path} is a {kind}, not a file: choose another --output")
         if odd := odd_side_file(path):
-            raise _refused(odd)
+            raise _rejected(odd)
         try:
             obstacle = obstacle_to(path)
         except FileNotFoundError:
             what = "the working folder is gone: change to one that exists, or give a whole --output"
-            raise _refused(what) from None
+            raise _rejected(what) from None
         if obstacle is not None:
-            raise _refused(f"the video cannot be saved: {obstacle}")
+            raise _rejected(f"the video cannot be saved: {obstacle}")
 
 
-def _refused(sentence: str) -> Failure:
-    return Failure(ExitCode.REFUSED_HERE, [sentence])
+def _rejected(sentence: str) -> Failure:
+    return Failure(ExitCode.REJECTED_HERE, [sentence])

@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 from attrs import field, frozen
 
-from kling_effects_async.emulator.refusals import RefusedError
+from kling_effects_async.emulator.rejections import RejectedError
 from kling_effects_async.emulator.validation import Dialect
 
 __all__ = ["Account"]
@@ -29,10 +29,10 @@ class Account:
     access_keys: Mapping[str, str] = field(repr=False)
 
     def admit(self, authorization: str | None, dialect: Dialect, wall_s: float) -> None:
-        """Let the caller in, or refuse.
+        """Let the caller in, or reject.
 
         Raises:
-            RefusedError: with one of the codes 1000 to 1004.
+            RejectedError: with one of the codes 1000 to 1004.
         """
         token = _bearer(authorization)
         if self._knows(token):
@@ -40,7 +40,7 @@ class Account:
         # A choice: what has no dot is taken for an API key. Kling has been seen to call such a key
         # a token with 0 parts, too.
         if dialect is Dialect.GATEWAY or "." not in token:
-            raise RefusedError(1002, "api key not found")
+            raise RejectedError(1002, "api key not found")
         self._admit_signed(token, wall_s)
 
     def _knows(self, token: str) -> bool:
@@ -52,23 +52,23 @@ class Account:
     def _admit_signed(self, token: str, wall_s: float) -> None:
         claims = self._verified_claims(token)
         if wall_s < _seconds(claims, "nbf", 0.0):
-            raise RefusedError(1003)
+            raise RejectedError(1003)
         if wall_s >= _seconds(claims, "exp", None):
-            raise RefusedError(1004)
+            raise RejectedError(1004)
 
     def _verified_claims(self, token: str) -> dict[str, Any]:
         parts = token.split(".")
         if len(parts) != 3:
-            raise RefusedError(
+            raise RejectedError(
                 1002, f"The token was expected to have 3 parts, but got {len(parts)}"
             )
         try:
             claimed = jwt.decode(token, options={"verify_signature": False})
         except (jwt.InvalidTokenError, UnicodeError):
-            raise RefusedError(1002, "Authorization is invalid") from None
+            raise RejectedError(1002, "Authorization is invalid") from None
         secret = self.access_keys.get(str(claimed.get("iss")))
         if secret is None:
-            raise RefusedError(1000, "the access key is unknown")
+            raise RejectedError(1000, "the access key is unknown")
         try:
             # The times are judged afterwards, by the emulator's own wall clock.
             claims: dict[str, Any] = jwt.decode(
@@ -78,21 +78,21 @@ class Account:
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
             )
         except jwt.InvalidTokenError:
-            raise RefusedError(1000, "the token's signature is wrong") from None
+            raise RejectedError(1000, "the token's signature is wrong") from None
         return claims
 
 
 def _bearer(authorization: str | None) -> str:
     if authorization is None or not authorization.strip():
-        raise RefusedError(1001)
+        raise RejectedError(1001)
     scheme, _, token = authorization.strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise RefusedError(1002, "Authorization is invalid")
+        raise RejectedError(1002, "Authorization is invalid")
     return token.strip()
 
 
 def _seconds(claims: Mapping[str, object], name: str, default: float | None) -> float:
     value = claims.get(name, default)
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise RefusedError(1002, f"the token's {name} must be a number of seconds")
+        raise RejectedError(1002, f"the token's {name} must be a number of seconds")
     return value

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from kling_effects_async.emulator.refusals import RefusedError
+from kling_effects_async.emulator.rejections import RejectedError
 
 __all__ = ["BODIES", "BODY_LIMIT_BYTES", "new_turns", "read_body"]
 
@@ -23,7 +23,7 @@ BODY_LIMIT_BYTES = 32 * 2**20
 _LARGE_BODY_BYTES = 2**18
 _LARGE_AT_A_TIME = 16
 
-# A sender that takes longer is given up, and its place is free again; so is one who waits longer
+# A sender that takes longer is given up, and its slot is free again; so is one who waits longer
 # for its turn, as long as aiohttp's client waits for an answer. Choices, all four.
 _LONGEST_S = 120.0
 _LONGEST_WAIT_S = 300.0
@@ -39,7 +39,7 @@ async def read_body(request: web.Request) -> bytes:
     """The whole body.
 
     Raises:
-        RefusedError: 1200, with HTTP 413 if it is too large, and 408 if it does not come; 1302 if
+        RejectedError: 1200, with HTTP 413 if it is too large, and 408 if it does not come; 1302 if
             its turn does not come.
     """
     length = request.content_length
@@ -55,7 +55,7 @@ async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
         async with asyncio.timeout(_LONGEST_WAIT_S):
             await turns.acquire()
     except TimeoutError:
-        raise RefusedError(1302, "too many large request bodies at a time") from None
+        raise RejectedError(1302, "too many large request bodies at a time") from None
     try:
         yield
     finally:
@@ -67,6 +67,6 @@ async def _read(request: web.Request) -> bytes:
         async with asyncio.timeout(_LONGEST_S):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise RefusedError(1200, "the request body is too large", status=413) from None
+        raise RejectedError(1200, "the request body is too large", status=413) from None
     except TimeoutError:
-        raise RefusedError(1200, "the request body did not come", status=408) from None
+        raise RejectedError(1200, "the request body did not come", status=408) from None

@@ -7,7 +7,7 @@
 A fault is one of ``Fault``'s constructors by name with its arguments; ``times`` is 1 if absent.
 
 There is no key on these paths. They are served to programs of this machine, and a fault is taken as
-JSON only, which a page of another site cannot send without asking first; ``origins`` refuses such
+JSON only, which a page of another site cannot send without asking first; ``origins`` rejects such
 pages on every path.
 """
 
@@ -21,7 +21,7 @@ from attrs import asdict
 from kling_effects_async.emulator.bodies import read_body
 from kling_effects_async.emulator.faults import Fault
 from kling_effects_async.emulator.json_body import check_content_type, read_json
-from kling_effects_async.emulator.refusals import RefusedError
+from kling_effects_async.emulator.rejections import RejectedError
 from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE
 
 __all__ = ["add_control_routes"]
@@ -64,8 +64,8 @@ async def add_faults(request: web.Request) -> web.Response:
         if isinstance(times, bool) or not isinstance(times, int):
             raise ValueError("times must be a whole number")
         request.app[FAULTS].add(Fault.from_json(given), times)
-    except RefusedError as refused:
-        return _says_no(refused.status or 400, refused.message)
+    except RejectedError as rejected:
+        return _says_no(rejected.status or 400, rejected.message)
     except (ValueError, TypeError) as error:
         return _says_no(400, str(error))
     return web.json_response({"waiting": request.app[FAULTS].left})
@@ -73,10 +73,10 @@ async def add_faults(request: web.Request) -> web.Response:
 
 async def _read_script(request: web.Request) -> bytes:
     if request.app[FAULTS].scripts >= _MOST_SCRIPTS:
-        raise RefusedError(1200, f"{_MOST_SCRIPTS} faults wait already", status=429)
+        raise RejectedError(1200, f"{_MOST_SCRIPTS} faults wait already", status=429)
     body = await read_body(request)
     if len(body) > _LARGEST_SCRIPT_BYTES:
-        raise RefusedError(1200, f"more than {_LARGEST_SCRIPT_BYTES} bytes", status=413)
+        raise RejectedError(1200, f"more than {_LARGEST_SCRIPT_BYTES} bytes", status=413)
     return body
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from kling_effects_async.emulator.refusals import Reply, json_reply
+from kling_effects_async.emulator.rejections import Reply, json_reply
 from kling_effects_async.emulator.replies import milliseconds
 
 __all__ = ["COSTS_PATH", "LEAST_PAUSE_S", "costs_reply"]

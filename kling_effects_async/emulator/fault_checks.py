@@ -45,7 +45,7 @@ def is_cut(_fault: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def check_arguments(constructor: Any, arguments: Mapping[str, Any]) -> None:
-    """Refuse unknown names, and nulls where nothing stands for "none"."""
+    """Reject unknown names, and nulls where nothing stands for "none"."""
     given = inspect.signature(constructor)
     given.bind(**arguments)
     for name, value in arguments.items():

@@ -22,7 +22,7 @@ from kling_effects_async.emulator.fault_checks import (
     is_seconds,
     is_whole,
 )
-from kling_effects_async.emulator.refusals import CODES
+from kling_effects_async.emulator.rejections import CODES
 
 __all__ = ["CONSTRUCTORS", "OPERATIONS", "Canned", "Fault", "Operation", "Twist"]
 
@@ -130,7 +130,7 @@ class Fault:
 
     @classmethod
     def rejected(cls, code: int) -> Fault:
-        """The submit is refused with a documented code, in Kling's words; nothing is charged.
+        """The submit is rejected with a documented code, in Kling's words; nothing is charged.
 
         Raises:
             ValueError: the code is in no table of Kling's.

@@ -1,4 +1,4 @@
-"""Reading the body of a submit as JSON, strictly: what a parser would have to guess is refused.
+"""Reading the body of a submit as JSON, strictly: what a parser would have to guess is rejected.
 
 Kling's own parser may take more than this. A client that relies on that would break at a gateway
 with another one, so the emulator takes only what all of them read alike. Source: RFC 8259, sections
@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from kling_effects_async.emulator.refusals import RefusedError
+from kling_effects_async.emulator.rejections import RejectedError
 
 __all__ = ["JsonObject", "check_content_type", "is_unicode", "read_json"]
 
@@ -21,34 +21,34 @@ _NOT_JSON = "the request body is not valid JSON"
 
 
 def check_content_type(given: str | None) -> None:
-    """Refuse a body that does not say it is JSON.
+    """Reject a body that does not say it is JSON.
 
     A choice: HTTP 415 is what Spring answers to such a body by itself, and Kling's unknown paths
     are answered by Spring; nobody has shown Kling's answer to this.
 
     Raises:
-        RefusedError: 1200 with HTTP 415.
+        RejectedError: 1200 with HTTP 415.
     """
     kind = (given or "").partition(";")[0].strip().lower()
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return
-    raise RefusedError(1200, f"Content type '{kind[:60]}' not supported", status=415)
+    raise RejectedError(1200, f"Content type '{kind[:60]}' not supported", status=415)
 
 
 def read_json(body: bytes) -> JsonObject:
     """The object that a body holds.
 
     Raises:
-        RefusedError: 1200; it is no UTF-8, no JSON, no object, or says a thing twice.
+        RejectedError: 1200; it is no UTF-8, no JSON, no object, or says a thing twice.
     """
     try:
         payload = json.loads(
-            body.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_without_repeats
+            body.decode("utf-8"), parse_constant=_reject, object_pairs_hook=_without_repeats
         )
     except (ValueError, RecursionError):
-        raise RefusedError(1200, _NOT_JSON) from None
+        raise RejectedError(1200, _NOT_JSON) from None
     if not isinstance(payload, dict):
-        raise RefusedError(1200, "the request body must be a JSON object")
+        raise RejectedError(1200, "the request body must be a JSON object")
     return payload
 
 
@@ -61,12 +61,12 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _refuse(_constant: str) -> NoReturn:
-    raise RefusedError(1200, _NOT_JSON)
+def _reject(_constant: str) -> NoReturn:
+    raise RejectedError(1200, _NOT_JSON)
 
 
 def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise RefusedError(1200, "the request body has a name twice in one object")
+        raise RejectedError(1200, "the request body has a name twice in one object")
     return found

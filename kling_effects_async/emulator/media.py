@@ -10,11 +10,11 @@ import hashlib
 import hmac
 import re
 
-from kling_effects_async.emulator.refusals import Reply
+from kling_effects_async.emulator.rejections import Reply
 
 __all__ = ["etag_of", "serve_clip", "sign_of"]
 
-# As many digits as a file can need: int() refuses thousands of them with an error.
+# As many digits as a file can need: int() rejects thousands of them with an error.
 _ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 

@@ -24,7 +24,7 @@ _READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 
 @web.middleware
 async def from_here_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a foreign page on every path, before a fault is used up or anything is charged."""
+    """Reject a foreign page on every path, before a fault is used up or anything is charged."""
     why = _why_foreign(request, _own_hosts(request))
     if why:
         return web.Response(status=403, text=why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kling_effects_async.emulator.refusals import Reply, json_reply
+from kling_effects_async.emulator.rejections import Reply, json_reply
 from kling_effects_async.emulator.settings import ReplyShape
 from kling_effects_async.emulator.tasks import TaskView
 

@@ -15,8 +15,8 @@ from kling_effects_async.emulator.faults import Fault, Twist
 from kling_effects_async.emulator.json_body import check_content_type
 from kling_effects_async.emulator.media import etag_of, serve_clip
 from kling_effects_async.emulator.pictures import are_usable
-from kling_effects_async.emulator.refusals import (
-    RefusedError,
+from kling_effects_async.emulator.rejections import (
+    RejectedError,
     Reply,
     gateway_page,
     html_page,
@@ -101,9 +101,9 @@ async def costs(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
     start_ms, end_ms = (_whole_number(request, name, None, _MOMENTS_MS) for name in _WINDOW)
     if start_ms > end_ms:
-        raise RefusedError(1201, "start_time must not be after end_time")
+        raise RejectedError(1201, "start_time must not be after end_time")
     if not service.may_tell_costs(LEAST_PAUSE_S):
-        raise RefusedError(1302)
+        raise RejectedError(1302)
     balance = service.balance
     left_units = balance.left_units(service.clock.now_s())
     return respond(
@@ -139,7 +139,7 @@ async def anything_else(request: web.Request) -> web.StreamResponse:
     served = (EFFECTS_PATHS[1], COSTS_PATH)
     is_served = request.path in served or request.path.rpartition("/")[0] == EFFECTS_PATHS[1]
     if is_served and request.method != hdrs.METH_GET:
-        raise RefusedError(1202)
+        raise RejectedError(1202)
     return respond(_no_such_path(request))
 
 
@@ -181,7 +181,7 @@ def _whole_number(request: web.Request, name: str, default: int | None, allowed:
     text = request.query.get(name, "" if default is None else str(default))
     # isdecimal alone takes digits of other scripts, and int() takes thousands of them.
     if not (text.isascii() and text.isdecimal() and len(text) < 16) or int(text) not in allowed:
-        raise RefusedError(1201, f"{name} must be from {allowed.start} to {allowed.stop - 1}")
+        raise RejectedError(1201, f"{name} must be from {allowed.start} to {allowed.stop - 1}")
     return int(text)
 
 

@@ -40,7 +40,7 @@ from kling_effects_async.emulator.settings import (
     UnknownTask,
 )
 from kling_effects_async.emulator.trouble import CLOSING, troubling
-from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE, refusing, stamp
+from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE, rejecting, stamp
 from kling_effects_async.scenes import catalogue
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class Emulator:
         reply_shape: how ``/kling/v1`` wraps its answers; ``/v1`` always answers flat.
         unknown_task: what a query of an unknown id is told; ``None``: what such a host is known to
             say, Kling's own words where answers are flat.
-        retired_scenes: take scenes that Kling's newest lists miss, or refuse them.
+        retired_scenes: take scenes that Kling's newest lists miss, or reject them.
         requires_model_fields: ``/kling/v1`` demands ``model_name``, ``duration`` and, with two
             pictures, ``mode``, as V-API documents; some gateways take creates without them.
         slots: the account's limit of unfinished tasks; ``None``: none.
         task_seconds: emulated seconds per task: fixed, ``(low, high)``, or a function of the scene.
         refresh_s: how often, in emulated seconds, the gateway looks at its upstream; 0: always.
-        repeated_external_id: refuse a used ``external_task_id``, or make a second, paid task.
+        repeated_external_id: reject a used ``external_task_id``, or make a second, paid task.
         finds_external_ids: the query takes an ``external_task_id`` too.
         lists_tasks: there is a list; off, its address answers like an unknown one.
         bearer_keys: keys both paths take. The first one is ``api_key``, and what ``client`` uses.
@@ -78,12 +78,12 @@ class Emulator:
         webhook_secret: ``whsec_...``; callbacks are signed when it is set.
         clips: what the videos show.
         units: the price of a finished task; ``units_per_scene`` has the exceptions.
-        balance_units: what the account can spend; a task that costs more than is left is refused
+        balance_units: what the account can spend; a task that costs more than is left is rejected
             with 1102. A failed task gives its units back. ``None``: any number of tasks.
         max_tasks: tasks that are kept, the oldest finished ones go first; one more than are
-            unfinished is refused with 1303. The ledger keeps as many of its rows.
+            unfinished is rejected with 1303. The ledger keeps as many of its rows.
         max_clip_bytes: what rendered clips may take on disk, and pictures that wait to be rendered
-            in memory. The oldest clips go first; a picture for which there is no room is refused
+            in memory. The oldest clips go first; a picture for which there is no room is rejected
             with 1303.
         max_connections: one more is answered with 503 at once, and closed.
         seed: makes ids and durations the same each time.
@@ -100,7 +100,7 @@ class Emulator:
         slots: int | None = None,
         task_seconds: TaskSeconds = (40.0, 90.0),
         refresh_s: float = 0.0,
-        repeated_external_id: RepeatedId = RepeatedId.REFUSE,
+        repeated_external_id: RepeatedId = RepeatedId.REJECT,
         finds_external_ids: bool = True,
         lists_tasks: bool = True,
         unknown_task: UnknownTask | None = None,
@@ -250,7 +250,7 @@ class Emulator:
 
     def _application(self, service: Service) -> web.Application:
         app = web.Application(
-            middlewares=[sending_in_time, logging_requests, from_here_only, troubling, refusing],
+            middlewares=[sending_in_time, logging_requests, from_here_only, troubling, rejecting],
             client_max_size=BODY_LIMIT_BYTES,
         )
         app[SERVICE] = service

@@ -15,7 +15,7 @@ from kling_effects_async.emulator.clips import Studio
 from kling_effects_async.emulator.clock import EmulatedClock
 from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
 from kling_effects_async.emulator.media import sign_of
-from kling_effects_async.emulator.refusals import OutOfUnitsError, RefusedError
+from kling_effects_async.emulator.rejections import OutOfUnitsError, RejectedError
 from kling_effects_async.emulator.replies import milliseconds
 from kling_effects_async.emulator.settings import RepeatedId, ReplyShape, Settings, UnknownTask
 from kling_effects_async.emulator.tasks import Clip, Task, Tasks, TaskView, plan_life, view_of
@@ -55,13 +55,13 @@ class Service:
             failure: what the task is to fail with in the end; ``None``: nothing.
 
         Raises:
-            RefusedError: 1201, the external id was used before; 1102, the balance is too small; or
+            RejectedError: 1201, the external id was used before; 1102, the balance is too small; or
                 1303, no slot is free, or there is no room for one more. Nothing was made then.
         """
         now_s = self.clock.now_s()
-        self._refuse_repeated(order.external_task_id)
-        self._refuse_unpaid(order.effect_scene, now_s)
-        self._refuse_crowd(now_s)
+        self._reject_repeated(order.external_task_id)
+        self._reject_unpaid(order.effect_scene, now_s)
+        self._reject_crowd(now_s)
         self._make_room(order, now_s)
         task = self._make(order, now_s, has_usable_images=has_usable_images, failure=failure)
         self._tasks.add(task)
@@ -98,7 +98,7 @@ class Service:
         return view_of(task, now_s)
 
     def may_tell_costs(self, least_pause_s: float) -> bool:
-        """Whether the last telling is long enough ago; one that is refused does not count."""
+        """Whether the last telling is long enough ago; one that is rejected does not count."""
         now_s = self.clock.loop_s()
         if now_s - self._told_costs_s < least_pause_s:
             return False
@@ -128,28 +128,28 @@ class Service:
             if number not in self._tasks:
                 return number
 
-    def _refuse_repeated(self, external_task_id: str | None) -> None:
+    def _reject_repeated(self, external_task_id: str | None) -> None:
         if external_task_id is None or self.settings.repeated_external_id is RepeatedId.ACCEPT:
             return
         if self._tasks.by_external_id(external_task_id) is not None:
             # Kling's words, seen in 2026.
-            raise RefusedError(1201, f"External_task_id {external_task_id} already exists")
+            raise RejectedError(1201, f"External_task_id {external_task_id} already exists")
 
-    def _refuse_unpaid(self, scene: str, now_s: float) -> None:
+    def _reject_unpaid(self, scene: str, now_s: float) -> None:
         left_units = self.balance.left_units(now_s)
         if left_units is not None and Decimal(self.settings.units_of(scene)) > left_units:
             raise OutOfUnitsError
 
-    def _refuse_crowd(self, now_s: float) -> None:
+    def _reject_crowd(self, now_s: float) -> None:
         slots = self.settings.slots
         if slots is not None and self._tasks.unfinished(now_s) >= slots:
-            raise RefusedError(1303)
+            raise RejectedError(1303)
 
     def _make_room(self, order: Order, now_s: float) -> None:
         """Source: K1 effects page, 2026-09: results are cleared, after 30 days there."""
         max_tasks = self.settings.max_tasks
         if self._tasks.unfinished(now_s) >= max_tasks or not self._studio.has_room_for(order):
-            raise RefusedError(1303)
+            raise RejectedError(1303)
         if len(self._tasks) >= max_tasks:
             self._tasks.drop_oldest_finished(now_s)
 

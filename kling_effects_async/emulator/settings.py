@@ -85,11 +85,11 @@ class ReplyShape(_Choice):
 class RepeatedId(_Choice):
     """What happens to a submit whose ``external_task_id`` was used before.
 
-    REFUSE: HTTP 400, code 1201, and nothing is charged: seen at Kling in 2026, account-wide.
+    REJECT: HTTP 400, code 1201, and nothing is charged: seen at Kling in 2026, account-wide.
     ACCEPT: a second task, paid again; no gateway promises anything better.
     """
 
-    REFUSE = "refuse"
+    REJECT = "reject"
     ACCEPT = "accept"
 
 
@@ -115,12 +115,12 @@ class RetiredScenes(_Choice):
     """What happens to a submit of a scene that neither of Kling's newest lists names (2026-09).
 
     ACCEPT: a task like any other; ``hug`` and ``squish`` are such scenes.
-    REFUSE: HTTP 400, code 1201, as for a scene that never existed. A choice: no answer to a retired
+    REJECT: HTTP 400, code 1201, as for a scene that never existed. A choice: no answer to a retired
         scene was seen.
     """
 
     ACCEPT = "accept"
-    REFUSE = "refuse"
+    REJECT = "reject"
 
 
 class Clips(_Choice):
@@ -175,7 +175,7 @@ def _is_flag(_settings: Settings, attribute: Attribute[bool], value: object) -> 
 
 
 def _keys(keys: Collection[str]) -> tuple[str, ...]:
-    # A single str would be taken for many keys of one letter; without a key it is refused.
+    # A single str would be taken for many keys of one letter; without a key it is rejected.
     return () if isinstance(keys, str) else tuple(keys)
 
 
@@ -185,7 +185,7 @@ def _has_keys(_settings: Settings, attribute: Attribute[Any], keys: Collection[s
         raise TypeError(f"{attribute.name} must hold keys as str alone")
     if not keys or not all(keys):
         raise ValueError(f"{attribute.name} must hold at least one key, and no empty one")
-    for problem in filter(None, map(key_problem, texts)):  # a client would refuse it
+    for problem in filter(None, map(key_problem, texts)):  # a client would reject it
         raise ValueError(f"{attribute.name} must hold keys alone; one {problem}")
 
 
@@ -266,7 +266,7 @@ class Settings:
     )
     task_seconds: TaskSeconds = field(default=(40.0, 90.0), validator=_are_seconds)
     refresh_s: float = field(default=0.0, validator=_is_span)
-    repeated_external_id: RepeatedId = field(default=RepeatedId.REFUSE, converter=RepeatedId)
+    repeated_external_id: RepeatedId = field(default=RepeatedId.REJECT, converter=RepeatedId)
     unknown_task: UnknownTask | None = field(
         default=None, converter=converters.optional(UnknownTask)
     )

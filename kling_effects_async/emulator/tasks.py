@@ -22,7 +22,7 @@ __all__ = ["UNUSABLE_IMAGE", "Clip", "Life", "Task", "TaskView", "Tasks", "plan_
 # Source: observed in new-api's pull request 2532 (2025-12): a task accepted with code 0, failed
 # 1.7 s later with exactly this message.
 UNUSABLE_IMAGE = "Image pixel is invalid"
-_REFUSAL_TAKES_S = 1.7
+_REJECTION_TAKES_S = 1.7
 
 # A choice: no document says how long a task stays "submitted".
 _STARTS_AFTER_SHARE = 0.1
@@ -138,8 +138,8 @@ def plan_life(
 ) -> Life:
     """Lay down a task's moments. Unusable pictures are found out after acceptance, as observed."""
     if not has_usable_images:
-        ends_s = accepted_s + _REFUSAL_TAKES_S
-        return Life(accepted_s, accepted_s + _REFUSAL_TAKES_S / 2, ends_s, UNUSABLE_IMAGE)
+        ends_s = accepted_s + _REJECTION_TAKES_S
+        return Life(accepted_s, accepted_s + _REJECTION_TAKES_S / 2, ends_s, UNUSABLE_IMAGE)
     starts_s = accepted_s + min(_STARTS_AFTER_AT_MOST_S, duration_s * _STARTS_AFTER_SHARE)
     return Life(accepted_s, starts_s, accepted_s + duration_s, failure)
 

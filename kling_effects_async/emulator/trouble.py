@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from kling_effects_async.emulator.bodies import read_body
 from kling_effects_async.emulator.faults import Fault
-from kling_effects_async.emulator.refusals import RefusedError, refusal
+from kling_effects_async.emulator.rejections import RejectedError, rejection
 from kling_effects_async.emulator.routes import EFFECTS_PATHS
 from kling_effects_async.emulator.wire import (
     FAULT,
@@ -75,7 +75,7 @@ async def _answer_of(request: web.Request, handler: Handler, fault: Fault) -> we
     if fault.accepted or operation_of(request.method, request.rel_url.raw_path) != "submit":
         own = await handler(request)
     else:
-        with contextlib.suppress(RefusedError):
+        with contextlib.suppress(RejectedError):
             await read_body(request)
     if fault.canned is not None:
         canned = fault.canned
@@ -83,7 +83,7 @@ async def _answer_of(request: web.Request, handler: Handler, fault: Fault) -> we
     if isinstance(own, web.Response) and fault.code is None:
         return own
     return respond(
-        refusal(
+        rejection(
             5000 if fault.code is None else fault.code,
             request.app[SERVICE].shape(dialect_of(request.path)),
             request[REQUEST_ID],

@@ -1,8 +1,8 @@
-"""What a submit must look like; pure, from body bytes to an order or a refusal.
+"""What a submit must look like; pure, from body bytes to an order or a rejection.
 
 Two rule sets. The gateway demands ``model_name`` and a string ``duration``, and ``mode`` where two
 pictures are wanted. The newest official page has only the pictures; what else stands in ``input``
-is passed over, because no document says whether it is refused.
+is passed over, because no document says whether it is rejected.
 Source: the gateway's effects pages (single and dual), and K1/K2 effects pages, 2026-09.
 """
 
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from kling_effects_async.emulator.json_body import JsonObject, is_unicode, read_json
-from kling_effects_async.emulator.refusals import RefusedError
+from kling_effects_async.emulator.rejections import RejectedError
 
 __all__ = ["IMAGE_LIMIT_BYTES", "Dialect", "ImageUrl", "Order", "read_order"]
 
@@ -80,13 +80,13 @@ def read_order(
             have documented values in any case.
 
     Raises:
-        RefusedError: with the message naming the field.
+        RejectedError: with the message naming the field.
     """
     payload = read_json(body)
     scene, count = _read_scene(payload, image_counts)
     given = payload.get("input")
     if not isinstance(given, dict):
-        raise RefusedError(1201, "input is required and must be an object")
+        raise RejectedError(1201, "input is required and must be an object")
     if dialect is Dialect.GATEWAY:
         _check_gateway_fields(given, is_dual=count == 2, are_required=requires_model_fields)
     return Order(
@@ -108,7 +108,7 @@ def _read_scene(payload: JsonObject, image_counts: Mapping[str, int]) -> tuple[s
     scene = given.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     count = image_counts.get(scene)
     if count is None:
-        raise RefusedError(1201, f"effect_scene value '{given}' is invalid")
+        raise RejectedError(1201, f"effect_scene value '{given}' is invalid")
     return scene, count
 
 
@@ -133,59 +133,59 @@ def _read_images(given: JsonObject, count: int) -> tuple[bytes | ImageUrl, ...]:
         return (_read_image(_text(given, "image", within="input."), "input.image"),)
     images = given.get("images")
     if not isinstance(images, list) or len(images) != count:
-        raise RefusedError(1201, f"input.images is required and must hold exactly {count} images")
+        raise RejectedError(1201, f"input.images is required and must hold exactly {count} images")
     return tuple(_read_image(image, f"input.images[{n}]") for n, image in enumerate(images))
 
 
 def _read_image(value: object, name: str) -> bytes | ImageUrl:
     if not isinstance(value, str) or not value or not is_unicode(value):
-        raise RefusedError(1201, f"{name} must be a non-empty string")
+        raise RejectedError(1201, f"{name} must be a non-empty string")
     if value.startswith(("http://", "https://")):
         return ImageUrl(value)
     try:
         image = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise RefusedError(1201, _NOT_BASE64) from None
+        raise RejectedError(1201, _NOT_BASE64) from None
     if len(image) > IMAGE_LIMIT_BYTES:
-        raise RefusedError(1201, f"{name} is larger than 10MB")
+        raise RejectedError(1201, f"{name} is larger than 10MB")
     return image
 
 
 def _one_of(given: JsonObject, name: str, allowed: tuple[str, ...]) -> None:
     value = _text(given, name, within="input.")
     if value not in allowed:
-        raise RefusedError(1201, f"input.{name} value '{value}' is invalid")
+        raise RejectedError(1201, f"input.{name} value '{value}' is invalid")
 
 
 def _text(given: JsonObject, name: str, *, within: str = "") -> str:
     value = given.get(name)
     if value is None:
-        raise RefusedError(1201, f"{within}{name} is required")
+        raise RejectedError(1201, f"{within}{name} is required")
     if not isinstance(value, str):
-        raise RefusedError(1201, f"{within}{name} must be a string")
+        raise RejectedError(1201, f"{within}{name} must be a string")
     if not value:
-        raise RefusedError(1201, f"{within}{name} must not be empty")
+        raise RejectedError(1201, f"{within}{name} must not be empty")
     return value
 
 
 def _optional_text(payload: JsonObject, name: str) -> str | None:
     """A text that may stay away. Empty is the same: Kling's own pages send ``""`` for none.
 
-    ``null`` is refused, a choice: the pages say "optional string", and null is none.
+    ``null`` is rejected, a choice: the pages say "optional string", and null is none.
     """
     if name not in payload:
         return None
     value = payload[name]
     if not isinstance(value, str) or not is_unicode(value):
-        raise RefusedError(1201, f"{name} must be a string of Unicode letters")
+        raise RejectedError(1201, f"{name} must be a string of Unicode letters")
     return value or None
 
 
 def _callback_url(payload: JsonObject) -> str | None:
-    """The address, if there is one. The refusal does not repeat it: it may carry a secret."""
+    """The address, if there is one. The rejection does not repeat it: it may carry a secret."""
     url = _optional_text(payload, "callback_url")
     if url is not None and not _is_address(url):
-        raise RefusedError(1201, "callback_url value is invalid: it must be an http(s) address")
+        raise RejectedError(1201, "callback_url value is invalid: it must be an http(s) address")
     return url
 
 

@@ -10,12 +10,12 @@ from aiohttp.typedefs import Handler
 
 from kling_effects_async.emulator.fault_queues import FaultQueues
 from kling_effects_async.emulator.faults import Fault
-from kling_effects_async.emulator.refusals import (
+from kling_effects_async.emulator.rejections import (
     OutOfUnitsError,
-    RefusedError,
+    RejectedError,
     Reply,
     out_of_units,
-    refusal,
+    rejection,
 )
 from kling_effects_async.emulator.service import Service
 from kling_effects_async.emulator.settings import ReplyShape
@@ -29,7 +29,7 @@ __all__ = [
     "REQUEST_ID",
     "SERVICE",
     "dialect_of",
-    "refusing",
+    "rejecting",
     "respond",
     "stamp",
 ]
@@ -71,17 +71,19 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 
 
 @web.middleware
-async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def rejecting(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Say no in the words of the host that was asked."""
     try:
         return await handler(request)
-    except RefusedError as refused:
-        request[NOTE] = f"refused: {refused.code} {refused.message}".rstrip()
+    except RejectedError as rejected:
+        request[NOTE] = f"rejected: {rejected.code} {rejected.message}".rstrip()
         shape = request.app[SERVICE].shape(dialect_of(request.path))
-        return respond(_reply_to(refused, shape, request[REQUEST_ID]))
+        return respond(_reply_to(rejected, shape, request[REQUEST_ID]))
 
 
-def _reply_to(refused: RefusedError, shape: ReplyShape, request_id: str) -> Reply:
-    if isinstance(refused, OutOfUnitsError):
+def _reply_to(rejected: RejectedError, shape: ReplyShape, request_id: str) -> Reply:
+    if isinstance(rejected, OutOfUnitsError):
         return out_of_units(shape, request_id)
-    return refusal(refused.code, shape, request_id, message=refused.message, status=refused.status)
+    return rejection(
+        rejected.code, shape, request_id, message=rejected.message, status=rejected.status
+    )

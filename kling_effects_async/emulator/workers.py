@@ -4,7 +4,7 @@ Not ``multiprocessing``: its fresh processes import the caller's script again, a
 script without a ``__main__`` guard starts a second emulator instead of a render.
 
 A job is a JSON line (scene, duration, quality, image sizes) and the images; an answer is a JSON
-line (``size`` of the clip, or ``refused``: why the picture cannot be read) and the clip.
+line (``size`` of the clip, or ``rejected``: why the picture cannot be read) and the clip.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class RenderPool:
             process.stdin.writelines([job, b"\n", *images])
             process.stdin.flush()
             answer = json.loads(process.stdout.readline())
-            if "refused" in answer:
-                raise UnrenderableError(answer["refused"])
+            if "rejected" in answer:
+                raise UnrenderableError(answer["rejected"])
             return process.stdout.read(answer["size"])
         except (OSError, ValueError):
             del self._of_thread.process  # it died; the next job gets another
@@ -133,6 +133,6 @@ def serve(jobs: IO[bytes] | None = None, answers: IO[bytes] | None = None) -> No
             )
             answer: dict[str, object] = {"size": len(clip)}
         except RenderError as error:
-            clip, answer = b"", {"refused": str(error)}
+            clip, answer = b"", {"rejected": str(error)}
         answers.writelines([json.dumps(answer).encode(), b"\n", clip])
         answers.flush()

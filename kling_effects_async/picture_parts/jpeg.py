@@ -8,8 +8,8 @@ one is near the end of the file, which is soon seen, the scans are not searched.
 picture begins there (phones append some), the end may be that one's, so they are. A larger picture
 behind one that was cut off is not found: to search every file would cost 0.4 ms for each MB.
 
-A JPEG without its end marker (EOI) is refused: cameras and programs all write it, a file that was
-cut off lacks it, and whether the scan is complete cannot be told without decoding. Pillow refuses
+A JPEG without its end marker (EOI) is rejected: cameras and programs all write it, a file that was
+cut off lacks it, and whether the scan is complete cannot be told without decoding. Pillow rejects
 such a file, even where EOI alone is missing; libjpeg fills in grey.
 """
 

@@ -25,8 +25,8 @@ def read_callback(body: bytes) -> TaskSnapshot:
     try:
         return shown.value(_read(body))
     except ReplyError as error:
-        refused = shown.error(error)
-    raise refused  # out here, with no body behind it
+        rejected = shown.error(error)
+    raise rejected  # out here, with no body behind it
 
 
 def _read(body: bytes) -> TaskSnapshot:

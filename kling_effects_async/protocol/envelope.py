@@ -61,13 +61,13 @@ def open_envelope(reply: Reply, *, about_task: bool = False, asked: str | None =
         if reply.status < 400 or _is_somebody_elses(reply, is_poll=about_task):
             raise
         document = {}  # its status is all it tells
-    refusing = _refusing_layer(document)
-    if 400 <= reply.status < 500 and refusing is None and _names_a_task(document):
+    rejecting = _rejecting_layer(document)
+    if 400 <= reply.status < 500 and rejecting is None and _names_a_task(document):
         raise _contradictory(reply, document)
     if not 200 <= reply.status < 300:
-        refusing = document
-    if refusing is not None:
-        raise _refusal(reply, refusing, about_task=about_task, asked=asked or "")
+        rejecting = document
+    if rejecting is not None:
+        raise _rejection(reply, rejecting, about_task=about_task, asked=asked or "")
     return document
 
 
@@ -124,11 +124,11 @@ def _whole(value: object) -> object:
     return value
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant)
 
 
 def _document(reply: Reply) -> Layer:
@@ -151,7 +151,7 @@ def _instead_of_json(kind: str) -> str:
 
 
 def _is_somebody_elses(reply: Reply, *, is_poll: bool) -> bool:
-    """Whether a refusal nobody can read is a page of a proxy or firewall, and not the service's."""
+    """Whether a rejection nobody can read is a page of a proxy or firewall, and not the service's."""
     return bool(reply.body.strip()) and (is_poll or reply.status in _FIREWALL_STATUSES)
 
 
@@ -222,7 +222,7 @@ def _json_object(text: object) -> Layer | None:
     return found if isinstance(found, dict) else None
 
 
-def _refusing_layer(document: Layer) -> Layer | None:
+def _rejecting_layer(document: Layer) -> Layer | None:
     """The outermost envelope that says no; what a task's own layer holds is that task's affair."""
     for layer in layers_of(document):
         if not _says_yes(layer):
@@ -248,7 +248,7 @@ def _is_bare_error(document: Layer) -> bool:
     )
 
 
-def _refusal(reply: Reply, document: Layer, *, about_task: bool, asked: str) -> ApiError:
+def _rejection(reply: Reply, document: Layer, *, about_task: bool, asked: str) -> ApiError:
     reason = _innermost_reason(document)
     words = without_id(reason.message, asked)
     verdict = verdict_of(reply.status, reason.code, words, about_task=about_task, kind=reason.kind)

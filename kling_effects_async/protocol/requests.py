@@ -108,7 +108,7 @@ def build_list(service: Service, *, page: int = 1, page_size: int = 30) -> Reque
 
 
 def check_external_task_id(external_task_id: str) -> None:
-    """Refuse an id that could be mangled on its way.
+    """Reject an id that could be mangled on its way.
 
     Raises:
         EffectRejectedError: it is empty, longer than 128, or has other than plain characters.
@@ -123,7 +123,7 @@ def check_external_task_id(external_task_id: str) -> None:
 
 
 def check_task_id(task_id: str) -> None:
-    """Refuse what no service can have as the id of a task.
+    """Reject what no service can have as the id of a task.
 
     Raises:
         EffectRejectedError: it is empty, a dot or two, or has control characters or a surrogate.
@@ -142,7 +142,7 @@ def scene_advice(service: Service, scene: str) -> str | None:
         return f"scene {scene!r} is in no known list; it is sent as it is{hint}"
     if service.dialect.name == "official" and not info.is_listed:
         since = f" (end announced for {info.ended})" if info.ended else ""
-        return f"scene {scene!r} is not in Kling's newest list{since}; it may be refused"
+        return f"scene {scene!r} is not in Kling's newest list{since}; it may be rejected"
     return None
 
 

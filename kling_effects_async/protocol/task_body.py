@@ -71,7 +71,7 @@ def read_submitted(reply: Reply) -> TaskSnapshot:
     """The task that a create was answered with.
 
     Raises:
-        ApiError: refused; ``may_be_accepted`` tells whether a task can exist all the same.
+        ApiError: rejected; ``may_be_accepted`` tells whether a task can exist all the same.
         ReplyError: unreadable, so a task may exist.
     """
     return _read_one(reply, layers_of(open_envelope(reply)))
@@ -85,7 +85,7 @@ def read_task(reply: Reply, *, asked: str | None = None) -> TaskSnapshot:
             task's status and no id is about this task.
 
     Raises:
-        ApiError: refused; ``TaskNotFoundError`` where the service does not know the task.
+        ApiError: rejected; ``TaskNotFoundError`` where the service does not know the task.
         ReplyError: unreadable, without a task, or about another task.
     """
     layers = layers_of(open_envelope(reply, about_task=True, asked=asked))
@@ -103,7 +103,7 @@ def read_found(reply: Reply, *, asked: str) -> TaskSnapshot:
         asked: the id in the query.
 
     Raises:
-        ApiError: refused; ``TaskNotFoundError`` where the service does not know the task.
+        ApiError: rejected; ``TaskNotFoundError`` where the service does not know the task.
         ReplyError: unreadable, or about another task.
     """
     layers = layers_of(open_envelope(reply, about_task=True, asked=asked))
@@ -119,7 +119,7 @@ def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
     """One page of tasks; entries that nobody can read are left out.
 
     Raises:
-        ApiError: refused.
+        ApiError: rejected.
         ReplyError: unreadable, or no list.
     """
     entries, request_id = _entries(reply)
@@ -138,7 +138,7 @@ def read_listed(reply: Reply, wanted: Mapping[str, TaskSnapshot | None]) -> List
         wanted: task ids, each with the snapshot that is held of it.
 
     Raises:
-        ApiError: refused.
+        ApiError: rejected.
         ReplyError: unreadable, or no list.
     """
     entries, request_id = _entries(reply)

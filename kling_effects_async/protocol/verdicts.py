@@ -37,7 +37,7 @@ SUCCESS_CODES = frozenset({None, "", 0, "0", 200, "200", "success", "succeed", "
 
 @frozen
 class Verdict:
-    """How to treat a refusal.
+    """How to treat a rejection.
 
     Attributes:
         retryable: the same request can succeed later by itself.
@@ -145,7 +145,7 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 # Words that tell more than any code or status beside them; the first that is met decides.
 # Source: Kling, recorded live (base64, models, balance); new-api's distributor, limiter and relay
-# (channel, saturation, upstream failure, quota); other gateways' refusals for money.
+# (channel, saturation, upstream failure, quota); other gateways' rejections for money.
 _BY_WORDS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (_words(r"risk control system"), _CONTENT),
     (_words(r"parallel task over resource pack limit"), _SLOTS),
@@ -237,7 +237,7 @@ def without_id(message: str, any_id: str) -> str:
 
 
 def says_used_id(message: str) -> bool:
-    """Whether a refusal of a submit says that its external id belongs to a task already.
+    """Whether a rejection of a submit says that its external id belongs to a task already.
 
     Args:
         message: as in ``verdict_of``.

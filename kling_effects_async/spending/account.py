@@ -1,6 +1,6 @@
-"""One account at one service: its jobs and places, put together.
+"""One account at one service: its jobs and slots, put together.
 
-From the acceptance of a task until its end its place is held and its end written down, whether or
+From the acceptance of a task until its end its slot is held and its end written down, whether or
 not somebody waits for it. Who waits is told of the end once it is written down; what cannot be
 written, as on a full disk, is logged and told all the same.
 """
@@ -25,7 +25,7 @@ from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import AccessKeys, Credentials
 from kling_effects_async.spending.gate import Gate
 from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.slots import Slot, SlotLimiter
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.spending.submission import Submitter, Wire
 from kling_effects_async.stats import ClientStats
@@ -84,7 +84,7 @@ class Account:
         account._list_memo = await store.memo(_LIST_MEMO, name) or ""
         if account._list_memo == _NO_LIST:
             tracker.pages.rest(clock.monotonic())
-        account.slots = Slots(
+        account.slots = SlotLimiter(
             slots,
             remembered=_size_in(remembered),
             on_learned=account._remember_slots,
@@ -103,7 +103,7 @@ class Account:
         )
         return account
 
-    slots: Slots
+    slots: SlotLimiter
     _submitter: Submitter
 
     @property
@@ -133,9 +133,9 @@ class Account:
         watch = self._watch_of(job)
         if job.state is not JobState.ACCEPTED or _is_followed(watch):
             return watch
-        place = self.slots.adopt()
-        place.accept()
-        self._tracker.hold(watch, partial(self._ended, job, place))
+        slot = self.slots.adopt()
+        slot.accept()
+        self._tracker.hold(watch, partial(self._ended, job, slot))
         return watch
 
     async def downloaded(self, job: Job, path: Path) -> None:
@@ -168,20 +168,18 @@ class Account:
             # Shielded: who is cancelled must not take what is to be written along.
             await asyncio.shield(asyncio.gather(*self._writes, return_exceptions=True))
 
-    def _see_through(self, job: Job, snapshot: TaskSnapshot, place: Place) -> None:
+    def _see_through(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
         _log.info(
             "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
         )
         watch = self._watch_of(job)
         self._tracker.learn(watch, snapshot)
-        self._tracker.hold(watch, partial(self._ended, job, place))
+        self._tracker.hold(watch, partial(self._ended, job, slot))
 
     def _watch_of(self, job: Job) -> Watch:
         return self._tracker.watch(job.task_id, job.external_task_id, scene=job.scene)
 
-    def _ended(
-        self, job: Job, place: Place, final: TaskSnapshot | None
-    ) -> asyncio.Task[None] | None:
+    def _ended(self, job: Job, slot: Slot, final: TaskSnapshot | None) -> asyncio.Task[None] | None:
         """The task ended, or (``None``) was not seen to end in time; the writing of its end."""
         written = None
         if final is not None:
@@ -189,7 +187,7 @@ class Account:
                 self._write_end(job, final),
                 f"the end of task {job.task_id}, a restart will query it again",
             )
-        place.release()  # not before: whoever gets it reads the journal after this was written
+        slot.release()  # not before: whoever gets it reads the journal after this was written
         return written
 
     async def _write_end(self, job: Job, final: TaskSnapshot) -> None:

@@ -27,7 +27,7 @@ from kling_effects_async.spending.job import UNSETTLED, JobState
 __all__ = ["FREE", "TYPICAL_OF", "Committed", "check_budget", "expected_cost", "kind_of_cost"]
 
 # In these states the task of the last submit costs nothing, unless the service tells otherwise.
-FREE = frozenset({JobState.PLANNED, JobState.REFUSED, JobState.FAILED})
+FREE = frozenset({JobState.PLANNED, JobState.REJECTED, JobState.FAILED})
 # The dearest of so many successes of a scene is expected of the next one.
 TYPICAL_OF = 20
 # A scene nobody paid for yet. Source: the dearer of the two prices of a third party's set, divided
@@ -71,7 +71,7 @@ def expected_cost(typical: Decimal | None) -> Decimal:
 def check_budget(
     scene: str, committed: Committed, expected: Decimal, limit: Decimal | None
 ) -> None:
-    """Refuse one more task that could pass the limit; ``None`` is no limit.
+    """Reject one more task that could pass the limit; ``None`` is no limit.
 
     Raises:
         BudgetExceededError: it could.

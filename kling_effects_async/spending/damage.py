@@ -18,7 +18,7 @@ from pathlib import Path
 from kling_effects_async.errors import JournalDamagedError
 from kling_effects_async.spending.schema import stamp_of
 
-__all__ = ["move_aside", "refuse_after_damage"]
+__all__ = ["move_aside", "reject_after_damage"]
 
 # The files that belong to a database; the database itself last, see `move_aside`.
 _SUFFIXES = ("-wal", "-shm", "")
@@ -36,7 +36,7 @@ def move_aside(path: Path, error: Exception, *, at: datetime) -> JournalDamagedE
     return JournalDamagedError(_story(path, kept, error), path=kept)
 
 
-def refuse_after_damage(path: Path, *, start_fresh: bool) -> None:
+def reject_after_damage(path: Path, *, start_fresh: bool) -> None:
     """Open nothing where a damaged journal was moved aside, unless the user said so.
 
     Raises:

@@ -1,12 +1,12 @@
 """Whether submits may go out now: a few at once, paced for all, or stopped for all with one reason.
 
 How many may be without an answer at once starts small and grows by one with each acceptance, so it
-doubles with each round of answers. A refusal for pace (1302, a 429) is about the account: every
-submit keeps the pause, refusals of submits that were out together count once, the pauses grow, and
+doubles with each round of answers. A rejection for pace (1302, a 429) is about the account: every
+submit keeps the pause, rejections of submits that were out together count once, the pauses grow, and
 afterwards one submit at a time tries again until one is accepted. The log says so, with a warning
 once nothing was accepted for half a minute.
 
-A key that is refused or an account that cannot pay stops everything at once: a thousand submits
+A key that is rejected or an account that cannot pay stops everything at once: a thousand submits
 need not learn the same from a thousand answers. From time to time one submit goes through as a
 probe, so that a long-lived service resumes by itself once a person has acted.
 """
@@ -29,7 +29,7 @@ __all__ = ["Gate"]
 
 _log = logging.getLogger(__name__)
 
-# A trial account's slots (a reseller's figures, 2026): no account is refused more than this before
+# A trial account's slots (a reseller's figures, 2026): no account is rejected more than this before
 # it has answered once.
 _FIRST_WINDOW = 5
 
@@ -64,7 +64,7 @@ class Gate:
         self._window = _FIRST_WINDOW
         self._out = 0
         self._round = 0
-        self._refusals = 0
+        self._rejections = 0
         self._paused_until = 0.0
         self._paced_s = 0.0
         self._held_by: KlingEffectsError | None = None
@@ -163,19 +163,19 @@ class Gate:
             self._say(seconds, reason, now - self._held_since)
 
     def slow_down(self, round_number: int, reason: KlingEffectsError) -> None:
-        """The service refused a submit for its pace.
+        """The service rejected a submit for its pace.
 
         Args:
             round_number: what ``pass_through`` returned for that submit.
-            reason: the refusal; what it asks to wait is kept.
+            reason: the rejection; what it asks to wait is kept.
         """
         asked_s = reason.retry_after_s
         if round_number == self._round:
             self._round += 1
-            self._refusals += 1
+            self._rejections += 1
             self._window = 1
             drawn_s = backoff_s(
-                self._refusals, asked_s, self._rng, base_s=_PAUSE_S, cap_s=_PAUSE_CAP_S
+                self._rejections, asked_s, self._rng, base_s=_PAUSE_S, max_pause_s=_PAUSE_CAP_S
             )
             self._paced_s += drawn_s
             self.pause(drawn_s, reason)
@@ -197,7 +197,7 @@ class Gate:
         """A submit was accepted."""
         self._reason = self._held_by = None
         self._held_since = math.inf
-        self._refusals = 0
+        self._rejections = 0
         self._paced_s = 0.0
         self._window += 1
         self._call_next()

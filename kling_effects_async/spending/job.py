@@ -3,17 +3,17 @@
     PLANNED ----> SUBMITTING ----> ACCEPTED ----> SUCCEEDED ----> DOWNLOADED (again, as often
       ^  ^         |   |  |           ^  |                         as it is downloaded)
       |  |         |   |  |           |  +------> FAILED
-      |  +---------+   |  +-> REFUSED |
+      |  +---------+   |  +-> REJECTED |
       |                v              |
-      +---------- AMBIGUOUS ----------+
+      +---------- UNCERTAIN ----------+
 
-    SUBMITTING -> PLANNED    surely not received, or refused before acceptance: may be sent again
-    SUBMITTING -> AMBIGUOUS  an answer was lost: the service may have the task, and charge for it
-    AMBIGUOUS  -> ACCEPTED   a lookup found the task
-    AMBIGUOUS  -> PLANNED    it is proved that there is none, or a person said to submit again
-    PLANNED    -> REFUSED    an earlier answer already says no to this one
-    REFUSED    -> PLANNED    the same job is asked for again, its cause mended
-    PLANNED, AMBIGUOUS, ACCEPTED, SUCCEEDED -> ABANDONED  a person gave it up
+    SUBMITTING -> PLANNED    surely not received, or rejected before acceptance: may be sent again
+    SUBMITTING -> UNCERTAIN  an answer was lost: the service may have the task, and charge for it
+    UNCERTAIN  -> ACCEPTED   a lookup found the task
+    UNCERTAIN  -> PLANNED    it is proved that there is none, or a person said to submit again
+    PLANNED    -> REJECTED   an earlier answer already says no to this one
+    REJECTED   -> PLANNED    the same job is asked for again, its cause mended
+    PLANNED, UNCERTAIN, ACCEPTED, SUCCEEDED -> ABANDONED  a person gave it up
 
 FAILED and ABANDONED are for ever.
 """
@@ -46,11 +46,11 @@ class JobState(enum.Enum):
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
-    AMBIGUOUS = "ambiguous"
+    UNCERTAIN = "uncertain"
     ACCEPTED = "accepted"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    REFUSED = "refused"
+    REJECTED = "rejected"
     DOWNLOADED = "downloaded"
     ABANDONED = "abandoned"
 
@@ -60,25 +60,25 @@ class JobState(enum.Enum):
 
 FOLLOWERS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
     {
-        JobState.PLANNED: frozenset({JobState.SUBMITTING, JobState.REFUSED, JobState.ABANDONED}),
+        JobState.PLANNED: frozenset({JobState.SUBMITTING, JobState.REJECTED, JobState.ABANDONED}),
         JobState.SUBMITTING: frozenset(
-            {JobState.PLANNED, JobState.AMBIGUOUS, JobState.ACCEPTED, JobState.REFUSED}
+            {JobState.PLANNED, JobState.UNCERTAIN, JobState.ACCEPTED, JobState.REJECTED}
         ),
-        JobState.AMBIGUOUS: frozenset({JobState.ACCEPTED, JobState.PLANNED, JobState.ABANDONED}),
+        JobState.UNCERTAIN: frozenset({JobState.ACCEPTED, JobState.PLANNED, JobState.ABANDONED}),
         JobState.ACCEPTED: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.ABANDONED}),
         JobState.SUCCEEDED: frozenset({JobState.DOWNLOADED, JobState.ABANDONED}),
         JobState.DOWNLOADED: frozenset({JobState.DOWNLOADED}),
-        JobState.REFUSED: frozenset({JobState.PLANNED}),
+        JobState.REJECTED: frozenset({JobState.PLANNED}),
         JobState.FAILED: frozenset(),
         JobState.ABANDONED: frozenset(),
     }
 )
 
 # May have cost money. SUBMITTING belongs here once its process is dead: whoever resumes it looks
-# before anything else, and makes it ACCEPTED, AMBIGUOUS or PLANNED.
+# before anything else, and makes it ACCEPTED, UNCERTAIN or PLANNED.
 PAID = frozenset(
     {
-        JobState.AMBIGUOUS,
+        JobState.UNCERTAIN,
         JobState.ACCEPTED,
         JobState.SUCCEEDED,
         JobState.FAILED,
@@ -86,11 +86,11 @@ PAID = frozenset(
     }
 )
 # An answer was lost, or its process died: a task may exist.
-UNSETTLED = frozenset({JobState.SUBMITTING, JobState.AMBIGUOUS})
+UNSETTLED = frozenset({JobState.SUBMITTING, JobState.UNCERTAIN})
 # No task is known of it, and none is to be looked for: asked for, it is submitted.
-UNSENT = frozenset({JobState.PLANNED, JobState.REFUSED})
+UNSENT = frozenset({JobState.PLANNED, JobState.REJECTED})
 # Work is left, whatever was asked for.
-OPEN = frozenset({JobState.PLANNED, JobState.SUBMITTING, JobState.AMBIGUOUS, JobState.ACCEPTED})
+OPEN = frozenset({JobState.PLANNED, JobState.SUBMITTING, JobState.UNCERTAIN, JobState.ACCEPTED})
 
 
 def has_work_left(state: JobState, download_to: str | None) -> bool:

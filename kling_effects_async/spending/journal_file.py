@@ -23,11 +23,11 @@ from kling_effects_async.errors import (
     JournalVersionError,
 )
 from kling_effects_async.spending import commits, lease, schema
-from kling_effects_async.spending.damage import move_aside, refuse_after_damage
+from kling_effects_async.spending.damage import move_aside, reject_after_damage
 from kling_effects_async.spending.journal_path import (
     has_our_header,
     journal_path,
-    refuse_foreign,
+    reject_foreign,
 )
 from kling_effects_async.spending.lock import Lock, number_beside
 from kling_effects_async.spending.network_share import warn_of_network_share
@@ -117,69 +117,69 @@ class JournalFile:
 
 
 def open_for_writing(
-    path: str | os.PathLike[str], *, now: Now, start_fresh: bool = False
+    given: str | os.PathLike[str], *, now: Now, start_fresh: bool = False
 ) -> JournalFile:
     """Open the journal, or make it, and own it.
 
     Raises:
         JournalError: or one of its kinds; see their docstrings for what to do.
     """
-    place = Path(path)
+    path = Path(given)
     try:
-        place = journal_path(path)
-        refuse_foreign(place)
-        return _own(place, now, start_fresh=start_fresh)
+        path = journal_path(given)
+        reject_foreign(path)
+        return _own(path, now, start_fresh=start_fresh)
     except (OSError, sqlite3.Error) as error:
-        raise _explained(error, place) from error
+        raise _explained(error, path) from error
 
 
-def open_for_reading(path: str | os.PathLike[str]) -> JournalFile:
+def open_for_reading(given: str | os.PathLike[str]) -> JournalFile:
     """Open an existing journal next to its owner, who does not notice.
 
     Raises:
         JournalError: or one of its kinds.
     """
-    place = Path(path)
+    path = Path(given)
     try:
-        place = journal_path(path)
-        if not place.exists():
-            raise JournalError(f"there is no journal at {place}")
-        refuse_foreign(place)
-        return _read(place)
+        path = journal_path(given)
+        if not path.exists():
+            raise JournalError(f"there is no journal at {path}")
+        reject_foreign(path)
+        return _read(path)
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-        raise _explained(error, place) from error
+        raise _explained(error, path) from error
 
 
-def _read(place: Path) -> JournalFile:
-    beside = number_beside(place)  # before the database, see `seen_by_reader`
-    _refuse_older(place, schema.check(place, thoroughly=False, is_ours=beside is not None))
-    connection = schema.connect_for_reading(place)
+def _read(path: Path) -> JournalFile:
+    beside = number_beside(path)  # before the database, see `seen_by_reader`
+    _reject_older(path, schema.check(path, thoroughly=False, is_ours=beside is not None))
+    connection = schema.connect_for_reading(path)
     with ExitStack() as undo:
         undo.callback(connection.close)
-        file = JournalFile(place, connection, held=commits.seen_by_reader(connection, beside))
+        file = JournalFile(path, connection, held=commits.seen_by_reader(connection, beside))
         undo.pop_all()
     return file
 
 
-def _own(place: Path, now: Now, *, start_fresh: bool) -> JournalFile:
+def _own(path: Path, now: Now, *, start_fresh: bool) -> JournalFile:
     with ExitStack() as undo:
-        lock = _lock(place)
+        lock = _lock(path)
         undo.callback(lock.release)
-        refuse_after_damage(place, start_fresh=start_fresh)
-        connection, beside = _open_whole(place, lock, now())
+        reject_after_damage(path, start_fresh=start_fresh)
+        connection, beside = _open_whole(path, lock, now())
         undo.callback(connection.close)
         here = lease.this_process(now())
         lease.take(connection, here)
         undo.callback(lease.forget, here)
-        held = _begin(connection, place, lock, beside)
-        warn_of_network_share(place)
-        return JournalFile(place, connection, held=held, here=here, lock=lock, undo=undo.pop_all())
+        held = _begin(connection, path, lock, beside)
+        warn_of_network_share(path)
+        return JournalFile(path, connection, held=held, here=here, lock=lock, undo=undo.pop_all())
 
 
 def _begin(
-    connection: sqlite3.Connection, place: Path, lock: Lock, beside: int | None
+    connection: sqlite3.Connection, path: Path, lock: Lock, beside: int | None
 ) -> commits.Commits:
-    held, lost = commits.begin(connection, place, beside)
+    held, lost = commits.begin(connection, path, beside)
     if lost is not None:
         _log.warning(
             "%s: jobs may have been written down and paid for that are not in it any more, so each "
@@ -192,37 +192,37 @@ def _begin(
     return held
 
 
-def _lock(place: Path) -> Lock:
+def _lock(path: Path) -> Lock:
     try:
-        return Lock(place)
+        return Lock(path)
     except BlockingIOError as error:
-        raise lease.busy(_owner(place)) from error
+        raise lease.busy(_owner(path)) from error
 
 
-def _owner(place: Path) -> lease.Owner | None:
+def _owner(path: Path) -> lease.Owner | None:
     """Who the file says owns it; ``None`` where it does not say (yet)."""
     try:
-        with closing(schema.connect_for_reading(place)) as connection:
+        with closing(schema.connect_for_reading(path)) as connection:
             return lease.owner_of(connection)
     except sqlite3.Error:
         return None
 
 
-def _open_whole(place: Path, lock: Lock, now: datetime) -> tuple[sqlite3.Connection, int | None]:
+def _open_whole(path: Path, lock: Lock, now: datetime) -> tuple[sqlite3.Connection, int | None]:
     """A connection to the file in our version, if the file is whole, and the number beside it."""
-    schema.create(place)
+    schema.create(path)
     try:
-        _refuse_log_without_database(place)
-        schema.roll_back(place)
-        version = schema.check(place, thoroughly=True, is_ours=lock.number is not None)
+        _reject_log_without_database(path)
+        schema.roll_back(path)
+        version = schema.check(path, thoroughly=True, is_ours=lock.number is not None)
         beside = _number_of(lock, version)
-        connection = schema.connect(place)
+        connection = schema.connect(path)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if not _is_damage(error):
             raise
-        raise _damaged(place, lock, error, now) from error
+        raise _damaged(path, lock, error, now) from error
     try:
-        schema.migrate(connection, place, version=version, stamp=schema.stamp_of(now))
+        schema.migrate(connection, path, version=version, stamp=schema.stamp_of(now))
     except BaseException:
         connection.close()
         raise
@@ -237,26 +237,26 @@ def _number_of(lock: Lock, version: int) -> int | None:
     return lock.number
 
 
-def _refuse_log_without_database(place: Path) -> None:
+def _reject_log_without_database(path: Path) -> None:
     """SQLite would delete the log of an empty file, and there the last writes are."""
-    log = place.with_name(f"{place.name}-wal")
-    if place.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+    log = path.with_name(f"{path.name}-wal")
+    if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
         raise schema.damage("it is empty, and the log of its last writes is not")
 
 
-def _damaged(place: Path, lock: Lock, error: Exception, now: datetime) -> JournalError:
+def _damaged(path: Path, lock: Lock, error: Exception, now: datetime) -> JournalError:
     """Move a damaged journal aside, and leave another program's damaged database where it is."""
-    is_ours = lock.number is not None or place.stat().st_size == 0 or has_our_header(place)
+    is_ours = lock.number is not None or path.stat().st_size == 0 or has_our_header(path)
     if not is_ours:
-        return JournalError(f"{place} is a damaged database, and no journal: choose another file")
-    lock.keep(max(1, lock.number or 0))  # whatever begins in its place misses rows
-    return move_aside(place, error, at=now)
+        return JournalError(f"{path} is a damaged database, and no journal: choose another file")
+    lock.keep(max(1, lock.number or 0))  # whatever begins in its path misses rows
+    return move_aside(path, error, at=now)
 
 
-def _refuse_older(place: Path, version: int) -> None:
+def _reject_older(path: Path, version: int) -> None:
     if version < schema.VERSION:
         raise JournalVersionError(
-            f"{place} has journal version {version}: open it for writing once to bring it to "
+            f"{path} has journal version {version}: open it for writing once to bring it to "
             f"{schema.VERSION}",
             ours=schema.VERSION,
             theirs=version,
@@ -299,7 +299,7 @@ def _trouble(error: Exception, path: Path) -> JournalError:
         return JournalDamagedError(
             f"{path} is damaged ({error}), and nothing was sent for this: close it and open it "
             "again; if it is not moved aside then, rename it. In the journal that begins in its "
-            "place each job is looked up before it is submitted",
+            "path each job is looked up before it is submitted",
             path=path,
         )
     if code in _FULL:

@@ -15,7 +15,7 @@ from kling_effects_async.spending import schema
 from kling_effects_async.spending.lock import number_beside
 from kling_effects_async.transport.replaceable import irreplaceable_kind
 
-__all__ = ["has_our_header", "journal_path", "refuse_foreign"]
+__all__ = ["has_our_header", "journal_path", "reject_foreign"]
 
 # A database begins with 100 bytes of header, and its first page has 512 at least.
 # Source: sqlite.org, "Database File Format", 1.3.
@@ -49,8 +49,8 @@ def journal_path(given: str | os.PathLike[str]) -> Path:
     return path
 
 
-def refuse_foreign(path: Path) -> None:
-    """Refuse a file that is no journal, before anything is made beside it.
+def reject_foreign(path: Path) -> None:
+    """Reject a file that is no journal, before anything is made beside it.
 
     What is damaged, and may be a journal all the same, passes.
 

@@ -1,9 +1,9 @@
 """What became of one submit, decided by one table of what was sent and what came back.
 
     nothing was sent                             -> NOT_RECEIVED   send again
-    refused before acceptance, passing           -> NOT_ACCEPTED   wait, then send again
-    refused before acceptance, for good          -> REFUSED        tell the caller
-    refused because the external id was used     -> DUPLICATE      an earlier try succeeded: find it
+    rejected before acceptance, passing           -> NOT_ACCEPTED   wait, then send again
+    rejected before acceptance, for good          -> REJECTED        tell the caller
+    rejected because the external id was used     -> DUPLICATE      an earlier try succeeded: find it
     sent, and no answer or none that can be read -> UNCERTAIN      look; never send again blindly
 
 A submit costs money and nothing about it is idempotent: Kling documents no key for that.
@@ -30,7 +30,7 @@ class Outcome(enum.Enum):
 
     NOT_RECEIVED = "not received"
     NOT_ACCEPTED = "not accepted"
-    REFUSED = "refused"
+    REJECTED = "rejected"
     DUPLICATE = "duplicate"
     UNCERTAIN = "uncertain"
 
@@ -44,14 +44,14 @@ def outcome_of(error: KlingEffectsError, *, external_task_id: str = "") -> Outco
     if isinstance(error, TransportError):
         if error.sent:
             return Outcome.UNCERTAIN
-        return Outcome.NOT_RECEIVED if error.retryable else Outcome.REFUSED
+        return Outcome.NOT_RECEIVED if error.retryable else Outcome.REJECTED
     if isinstance(error, (ApiError, ReplyError)) and error.may_be_accepted:
         return Outcome.UNCERTAIN
     if isinstance(error, InvalidRequestError) and says_used_id(
         without_id(error.message, external_task_id)
     ):
         return Outcome.DUPLICATE
-    return Outcome.NOT_ACCEPTED if error.retryable else Outcome.REFUSED
+    return Outcome.NOT_ACCEPTED if error.retryable else Outcome.REJECTED
 
 
 def may_have_arrived(error: KlingEffectsError) -> bool:

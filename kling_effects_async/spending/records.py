@@ -114,7 +114,7 @@ def _insert(names: tuple[str, ...]) -> str:
 
 @cache
 def _update(names: tuple[str, ...], to: JobState, *, is_step: bool) -> str:
-    """The table of ``job`` is part of the statement; only a refusal has to be looked into."""
+    """The table of ``job`` is part of the statement; only a rejection has to be looked into."""
     before = [held for held in JobState if to in FOLLOWERS[held]] if is_step else [to]
     news = [f"{name} = ?" for name in names]
     step = [f"state = '{to}'", "steps = steps + 1"] if is_step else []
@@ -208,7 +208,7 @@ def move(
         connection, account, external_task_id, change, is_step=False
     )
     if not is_moved:
-        raise _refusal(_held(connection, account, external_task_id), change)
+        raise _rejection(_held(connection, account, external_task_id), change)
 
 
 def _check_submit(
@@ -227,7 +227,7 @@ def _with_earlier_cost(
 ) -> Change:
     """The change that also keeps what a submit in doubt may cost, as another one may follow."""
     row = connection.execute(
-        f"SELECT expected_units, earlier_units FROM jobs WHERE {_THIS} AND state = 'ambiguous'",
+        f"SELECT expected_units, earlier_units FROM jobs WHERE {_THIS} AND state = 'uncertain'",
         (external_task_id, account),
     ).fetchone()
     if row is None or row[0] is None:
@@ -254,7 +254,7 @@ def _write(
     return connection.execute(_update(tuple(row), change.to, is_step=is_step), values).rowcount == 1
 
 
-def _refusal(held: Job, change: Change) -> JournalError:
+def _rejection(held: Job, change: Change) -> JournalError:
     name = repr(held.external_task_id)
     task_id = change.news.get("task_id")
     if task_id is not None and held.task_id not in (None, task_id):

@@ -45,9 +45,23 @@ BUSY_TIMEOUT_MS = 5_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_COST_TRIGGERS = """
+    CREATE TRIGGER cost_of_new AFTER INSERT ON jobs WHEN new.cost IS NOT NULL BEGIN
+        INSERT INTO costs VALUES (new.account, new.cost_kind, new.cost, 1)
+            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+    CREATE TRIGGER cost_of_changed AFTER UPDATE ON jobs
+        WHEN (old.cost, old.cost_kind, old.account) IS NOT (new.cost, new.cost_kind, new.account)
+    BEGIN
+        UPDATE costs SET jobs = jobs - 1
+            WHERE account = old.account AND kind = old.cost_kind AND units = old.cost;
+        INSERT INTO costs SELECT new.account, new.cost_kind, new.cost, 1 WHERE new.cost IS NOT NULL
+            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+"""
 # What counts towards a budget; see ``budget`` for the kinds. The sums are kept as numbers of jobs
 # by cost, so that they are exact, and cheap however many jobs there are.
-_COSTS = """
+_COSTS = f"""
     ALTER TABLE jobs ADD COLUMN expected_units TEXT;
     ALTER TABLE jobs ADD COLUMN earlier_units TEXT;
     ALTER TABLE jobs ADD COLUMN cost TEXT AS (coalesce(units, expected_units)) VIRTUAL;
@@ -84,19 +98,7 @@ _COSTS = """
     ) STRICT, WITHOUT ROWID;
     INSERT INTO costs SELECT account, cost_kind, cost, count(*) FROM jobs
         WHERE cost IS NOT NULL GROUP BY account, cost_kind, cost;
-    CREATE TRIGGER cost_of_new AFTER INSERT ON jobs WHEN new.cost IS NOT NULL BEGIN
-        INSERT INTO costs VALUES (new.account, new.cost_kind, new.cost, 1)
-            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
-    END;
-    CREATE TRIGGER cost_of_changed AFTER UPDATE ON jobs
-        WHEN (old.cost, old.cost_kind, old.account) IS NOT (new.cost, new.cost_kind, new.account)
-    BEGIN
-        UPDATE costs SET jobs = jobs - 1
-            WHERE account = old.account AND kind = old.cost_kind AND units = old.cost;
-        INSERT INTO costs SELECT new.account, new.cost_kind, new.cost, 1 WHERE new.cost IS NOT NULL
-            ON CONFLICT DO UPDATE SET jobs = jobs + 1;
-    END;
-    CREATE TRIGGER cost_of_earlier AFTER UPDATE OF account, earlier_units ON jobs BEGIN
+{_COST_TRIGGERS}    CREATE TRIGGER cost_of_earlier AFTER UPDATE OF account, earlier_units ON jobs BEGIN
         UPDATE costs SET jobs = jobs - 1
             WHERE account = old.account AND kind = 'untold' AND units = old.earlier_units;
         INSERT INTO costs SELECT new.account, 'untold', new.earlier_units, 1
@@ -115,6 +117,24 @@ _COMMITS = """
     INSERT INTO commits VALUES (1, 0, 0);
     ALTER TABLE lease DROP COLUMN heartbeat_us;
 """
+
+# Two states got other names. What names them is made anew; see ``_COSTS``.
+_OLD_NAMES = {"ambiguous", "refused"}
+_NAMES = f"""
+    DROP TRIGGER cost_of_new;
+    DROP TRIGGER cost_of_changed;
+    ALTER TABLE jobs DROP COLUMN cost_kind;
+    UPDATE jobs SET state = 'uncertain' WHERE state = 'ambiguous';
+    UPDATE jobs SET state = 'rejected' WHERE state = 'refused';
+    UPDATE transitions SET state = 'uncertain' WHERE state = 'ambiguous';
+    UPDATE transitions SET state = 'rejected' WHERE state = 'refused';
+    ALTER TABLE jobs ADD COLUMN cost_kind TEXT AS (
+        CASE WHEN units IS NOT NULL THEN 'told'
+             WHEN state IN ('submitting', 'uncertain') THEN 'unsettled'
+             WHEN state = 'accepted' THEN 'running'
+             ELSE 'untold' END
+    ) VIRTUAL;
+{_COST_TRIGGERS}"""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -182,6 +202,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     _COSTS,
     _COMMITS,
+    _NAMES,
 )
 VERSION = len(MIGRATIONS)
 NUMBERED_SINCE = 1 + MIGRATIONS.index(_COMMITS)
@@ -290,13 +311,14 @@ def _read_through(connection: sqlite3.Connection, version: int) -> None:
     if finding != "ok":
         raise damage(f"integrity_check: {finding}")
     if version:
-        states = ", ".join(repr(state.value) for state in JobState)
+        names = {state.value for state in JobState} | (_OLD_NAMES if version < VERSION else set())
+        states = ", ".join(map(repr, sorted(names)))
         rows = connection.execute(f"SELECT id FROM jobs WHERE {_UNREADABLE.format(states)}")
         if row := rows.fetchone():
             raise damage(f"row {row[0]} of jobs cannot be read")
 
 
-# What a whole row never has; `rows` refuses the same where it comes upon it.
+# What a whole row never has; `rows` rejects the same where it comes upon it.
 _UNREADABLE = (
     "state NOT IN ({}) OR units GLOB '*[^-+.0-9E]*' "
     "OR min(created_us, updated_us) < 0 OR max(created_us, updated_us) > 253402300799999999"

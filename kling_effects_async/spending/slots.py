@@ -1,15 +1,15 @@
 """How many tasks the account may run at once: found out, because the service says so only by 1303.
 
-A ``Place`` is held from the submit until the task's end. Places are given out in the order in which
+A ``Slot`` is held from the submit until the task's end. Places are given out in the order in which
 they were asked for.
 
-- Until the first refusal every acceptance adds a place, so nobody waits for a limit that may not
+- Until the first rejection every acceptance adds a slot, so nobody waits for a limit that may not
   exist; what bounds us then is how many submits are without an answer.
-- A refusal shrinks the size to what the account has accepted of us and not ended, or by a quarter
-  where that is no less. Refusals of places that were given out before count once, and places that
+- A rejection shrinks the size to what the account has accepted of us and not ended, or by a quarter
+  where that is no less. Rejections of slots that were given out before count once, and slots that
   are too many since then are not tried.
 - What the service accepts beyond the size is the new size.
-- After that, a run of ends without a refusal (as many as there are places) adds one place.
+- After that, a run of ends without a rejection (as many as there are slots) adds one slot.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from contextlib import contextmanager
 
 from kling_effects_async.policy import SlotPolicy
 
-__all__ = ["Place", "Slots"]
+__all__ = ["Slot", "SlotLimiter"]
 
 _SHRUNK = 0.75
 
 
-class Place:
+class Slot:
     """The right to have one task at the service; give it back with ``release``."""
 
     __slots__ = ("_slots", "is_accepted", "is_released", "round_number")
 
-    def __init__(self, slots: Slots, round_number: int) -> None:
+    def __init__(self, slots: SlotLimiter, round_number: int) -> None:
         self._slots = slots
         self.round_number: int = round_number
         self.is_accepted: bool = False
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def is_surplus(self) -> bool:
-        """It was given out before a refusal, and there are too many since: do not try it."""
+        """It was given out before a rejection, and there are too many since: do not try it."""
         return self._slots.has_shrunk_since(self.round_number)
 
     def accept(self) -> None:
@@ -56,8 +56,8 @@ class Place:
             self._slots.ended(self)
 
 
-class Slots:
-    """The places of one account at one service.
+class SlotLimiter:
+    """The slots of one account at one service.
 
     Args:
         remembered: the size that was learned before.
@@ -79,17 +79,17 @@ class Slots:
         self._running = 0
         self._round = 0
         self._ends_in_a_row = 0
-        self._line: deque[asyncio.Future[Place]] = deque()
+        self._line: deque[asyncio.Future[Slot]] = deque()
         self._watchers: set[asyncio.Event] = set()
 
     @property
     def size(self) -> int:
-        """How many places there are, as far as is known."""
+        """How many slots there are, as far as is known."""
         return self._size
 
     @property
     def held(self) -> int:
-        """How many places are given out."""
+        """How many slots are given out."""
         return self._held
 
     @property
@@ -107,15 +107,15 @@ class Slots:
         finally:
             self._watchers.discard(event)
 
-    async def take(self, *, first_in_line: bool = False) -> Place:
-        """Wait for a place.
+    async def take(self, *, first_in_line: bool = False) -> Slot:
+        """Wait for a slot.
 
         Args:
-            first_in_line: for a job that had its turn and was refused.
+            first_in_line: for a job that had its turn and was rejected.
         """
         if not self._line and self._held < self._size:
             return self._given()
-        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         if first_in_line:
             self._line.appendleft(turn)
         else:
@@ -126,44 +126,44 @@ class Slots:
             self._leave(turn)
             raise
 
-    def adopt(self) -> Place:
-        """A place for a task that runs already, whether there is one or not."""
+    def adopt(self) -> Slot:
+        """A slot for a task that runs already, whether there is one or not."""
         return self._given()
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
+        """How many wait for a slot."""
         return len(self._line)
 
     def has_shrunk_since(self, round_number: int) -> bool:
-        """Whether there was a refusal since that round, and more places are held than there are."""
+        """Whether there was a rejection since that round, and more slots are held than there are."""
         return round_number != self._round and self._held > self._size
 
-    def refuse(self, place: Place) -> bool:
-        """The service had no slot for this place (1303): shrink, and give the place back.
+    def reject(self, slot: Slot) -> bool:
+        """The service had no slot for this slot (1303): shrink, and give the slot back.
 
         Returns:
-            Whether it is the first refusal of its round; the others say nothing new.
+            Whether it is the first rejection of its round; the others say nothing new.
         """
-        is_news = place.round_number == self._round
+        is_news = slot.round_number == self._round
         if is_news:
             self._round += 1
             self._ends_in_a_row = 0
             self._has_met_limit = True
             smaller = self._running if self._running < self._size else int(self._size * _SHRUNK)
             self._resize(max(1, smaller))
-        place.release()
+        slot.release()
         return is_news
 
     def fail_waiting(self, error: Exception) -> None:
-        """Tell everybody in line that there will be no place."""
+        """Tell everybody in line that there will be no slot."""
         line, self._line = self._line, deque()
         for turn in line:
             if not turn.done():
                 turn.set_exception(copy.copy(error))  # each raises its own
 
-    def took(self, place: Place) -> None:
-        """Called by ``Place.accept``."""
+    def took(self, slot: Slot) -> None:
+        """Called by ``Slot.accept``."""
         self._running += 1
         if not self._has_met_limit:
             self._size = min(self._policy.most, self._size + 1)
@@ -171,13 +171,13 @@ class Slots:
         elif self._size < self._running <= self._policy.most:
             self._resize(self._running)
 
-    def ended(self, place: Place) -> None:
-        """Called by ``Place.release``."""
+    def ended(self, slot: Slot) -> None:
+        """Called by ``Slot.release``."""
         self._held -= 1
-        if place.is_accepted:
+        if slot.is_accepted:
             self._running -= 1
             self._ends_in_a_row += 1
-        # A place more is only worth a try while somebody waits for one.
+        # A slot more is only worth a try while somebody waits for one.
         if self._has_met_limit and self._line and self._ends_in_a_row >= self._size:
             self._ends_in_a_row = 0
             self._resize(min(self._policy.most, self._size + 1))
@@ -197,11 +197,11 @@ class Slots:
             if not turn.done():
                 turn.set_result(self._given())
 
-    def _given(self) -> Place:
+    def _given(self) -> Slot:
         self._held += 1
-        return Place(self, self._round)
+        return Slot(self, self._round)
 
-    def _leave(self, turn: asyncio.Future[Place]) -> None:
+    def _leave(self, turn: asyncio.Future[Slot]) -> None:
         """Cancelled while in line, or in the very moment of being served."""
         if turn.done() and not turn.cancelled() and turn.exception() is None:
             turn.result().release()

@@ -224,7 +224,7 @@ class MemoryStore:
             return expected, earlier
         if to is held.state or to not in FREE:
             return held.expected_units, earlier
-        if to is JobState.PLANNED and held.state is JobState.AMBIGUOUS and not is_absent:
+        if to is JobState.PLANNED and held.state is JobState.UNCERTAIN and not is_absent:
             earlier = (held.expected_units or Decimal(0)) + (earlier or Decimal(0))
         return None, earlier
 

@@ -1,9 +1,9 @@
 """Having a job accepted exactly once, whatever happens on the way.
 
-    add to the journal -> wait for a place -> SUBMITTING is durable -> POST -> outcome is durable
+    add to the journal -> wait for a slot -> SUBMITTING is durable -> POST -> outcome is durable
 
 ``outcome`` says what an answer, or none, means. Where a task may exist, it is looked for, and sent
-again only if it surely does not exist; see ``settling``. In any other case the job stays AMBIGUOUS
+again only if it surely does not exist; see ``settling``. In any other case the job stays UNCERTAIN
 and a person decides, unless the policy prefers a second charge to a missing clip.
 
 A service that calls the external id used has our task if this id was sent from here before, in this
@@ -49,10 +49,10 @@ from kling_effects_async.spending.job import UNSETTLED, Job, JobState
 from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
 from kling_effects_async.spending.plan import is_made_here, is_random
 from kling_effects_async.spending.settling import Finder
-from kling_effects_async.spending.slots import Place, Slots
+from kling_effects_async.spending.slots import Slot, SlotLimiter
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock
-from kling_effects_async.transport.unforeseen import class_and_place
+from kling_effects_async.transport.unforeseen import class_and_position
 
 __all__ = ["Submitter", "Wire"]
 
@@ -77,13 +77,13 @@ class Wire:
     Attributes:
         post: sends the create request once.
         look_up: asks for a task by its external id, over passing trouble.
-        accepted: told of every task that was accepted, with its place; it gives the place back.
+        accepted: told of every task that was accepted, with its slot; it gives the slot back.
         find_listed: looks for a job's task in the service's list; ``None`` if it shows none.
     """
 
     post: Callable[[Request], Awaitable[TaskSnapshot]]
     look_up: Callable[[str], Awaitable[TaskSnapshot]]
-    accepted: Callable[[Job, TaskSnapshot, Place], None]
+    accepted: Callable[[Job, TaskSnapshot, Slot], None]
     find_listed: Callable[[Job], Awaitable[TaskSnapshot | None]] = _no_list
 
 
@@ -94,7 +94,7 @@ class Submitter:
         self,
         wire: Wire,
         store: JobStore,
-        slots: Slots,
+        slots: SlotLimiter,
         gate: Gate,
         *,
         budget_units: Decimal | None,
@@ -125,7 +125,7 @@ class Submitter:
 
     @property
     def waiting(self) -> int:
-        """How many submits wait for a place, for a pause to end, or for their turn."""
+        """How many submits wait for a slot, for a pause to end, or for their turn."""
         return self._slots.waiting + self._gate.waiting
 
     @property
@@ -149,7 +149,7 @@ class Submitter:
             SubmissionUncertainError: the answer was lost and could not be settled.
             EffectRejectedError: the job was given up by a person.
             BudgetExceededError: it would cost more than is left.
-            ApiError, TransportError: refused, or surely not received.
+            ApiError, TransportError: rejected, or surely not received.
             JournalError: it cannot be written down, so it was not sent.
         """
         async with self._turn_of(job):
@@ -160,7 +160,7 @@ class Submitter:
                 )
             if job.state in UNSETTLED:
                 job = await self._settled(job)
-            if job.state is JobState.REFUSED:
+            if job.state is JobState.REJECTED:
                 job = await self._move(job, JobState.PLANNED, note="asked for again")
             if job.state in _HAS_TASK:
                 return job
@@ -199,40 +199,40 @@ class Submitter:
     async def _send(self, job: Job, request: Request) -> Job:
         first_try_at = math.inf  # the wait in line does not count
         tries = 0
-        was_refused_a_place = False
+        was_rejected_a_place = False
         while True:
             self._gate.check()
             try:
-                place, round_number = await self._let_out(first_in_line=was_refused_a_place)
+                slot, round_number = await self._let_out(first_in_line=was_rejected_a_place)
                 first_try_at = min(first_try_at, self._clock.monotonic())
-                job = await self._detached(job, self._attempt(job, request, place, round_number))
+                job = await self._detached(job, self._attempt(job, request, slot, round_number))
                 if job.state in _HAS_TASK:
                     return job
                 error: KlingEffectsError = _proved_absent(job)
-            except KlingEffectsError as refused:
-                error = refused
+            except KlingEffectsError as rejected:
+                error = rejected
             job = evolve(job, was_sent=job.was_sent or may_have_arrived(error))
             tries += error.scope is not Scope.PACE
             pause_s = self._pause_before_next(tries, error)
             elapsed_s = self._clock.monotonic() - first_try_at
             if not self._may_try_again(job, error, tries, elapsed_s + pause_s):
                 raise error
-            was_refused_a_place = isinstance(error, ConcurrencyLimitError)
+            was_rejected_a_place = isinstance(error, ConcurrencyLimitError)
             await self._gate.rest(pause_s)
 
-    async def _let_out(self, *, first_in_line: bool) -> tuple[Place, int]:
-        """A place, and the gate's round; no place is kept if it fails."""
+    async def _let_out(self, *, first_in_line: bool) -> tuple[Slot, int]:
+        """A slot, and the gate's round; no slot is kept if it fails."""
         while True:
-            place = await self._slots.take(first_in_line=first_in_line)
+            slot = await self._slots.take(first_in_line=first_in_line)
             try:
                 round_number = await self._gate.pass_through()
             except BaseException:
-                place.release()
+                slot.release()
                 raise
-            if not place.is_surplus:
-                return place, round_number
+            if not slot.is_surplus:
+                return slot, round_number
             self._gate.came_back()
-            place.release()
+            slot.release()
             first_in_line = True
 
     def _may_try_again(
@@ -243,15 +243,15 @@ class Submitter:
             return False
         if error.scope is Scope.PACE:
             asked_s = error.retry_after_s or 0.0
-            return not self._gate.is_shut and asked_s <= self._policy.pace_patience_s
-        return tries < self._retry.attempts and elapsed_s <= self._retry.span_s
+            return not self._gate.is_shut and asked_s <= self._policy.max_retry_after_s
+        return tries < self._retry.attempts and elapsed_s <= self._retry.max_elapsed_s
 
     def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
         if error.scope is Scope.PACE:
-            return 0.0  # the gate and the line of places keep it
+            return 0.0  # the gate and the line of slots keep it
         return self._retry.pause_s(tries, error.retry_after_s, self._random)
 
-    async def _attempt(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
+    async def _attempt(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
         try:
             await self._store.move(
@@ -260,10 +260,10 @@ class Submitter:
                 JobState.SUBMITTING,
                 budget_units=self._budget_units,
             )
-            return await self._foreseen(job, self._post(job, request, place, round_number))
+            return await self._foreseen(job, self._post(job, request, slot, round_number))
         finally:
-            if not place.is_accepted:
-                place.release()
+            if not slot.is_accepted:
+                slot.release()
             self._gate.came_back()
 
     async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
@@ -277,11 +277,11 @@ class Submitter:
         except KlingEffectsError:
             raise
         except Exception as fault:
-            what = class_and_place(fault)
+            what = class_and_position(fault)
             await self._doubt(job, note=f"a fault that nobody foresaw: {what}")
             raise _uncertain(job, None, reason=what) from fault
 
-    async def _post(self, job: Job, request: Request, place: Place, round_number: int) -> Job:
+    async def _post(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
         started = self._clock.monotonic()
         try:
             snapshot = await self._wire.post(request)
@@ -291,29 +291,29 @@ class Submitter:
             raise
         except KlingEffectsError as error:
             late_s = self._clock.monotonic() - started
-            return await self._after_error(job, error, place, round_number, late_s)
+            return await self._after_error(job, error, slot, round_number, late_s)
         self._gate.open()
         self._waited_for_others_s = 0.0
-        return await self._accept(job, snapshot, place)
+        return await self._accept(job, snapshot, slot)
 
     async def _after_error(
-        self, job: Job, error: KlingEffectsError, place: Place, round_number: int, late_s: float
+        self, job: Job, error: KlingEffectsError, slot: Slot, round_number: int, late_s: float
     ) -> Job:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
         if outcome is Outcome.DUPLICATE and not self._is_ours(job):
             raise await self._strangers(job) from error
         if outcome is Outcome.UNCERTAIN or outcome is Outcome.DUPLICATE:
             job = await self._doubt(job, note=str(error))
-            return await self._settle(job, error, place, late_s=late_s)
-        to = JobState.REFUSED if _is_the_jobs_own_fault(error) else JobState.PLANNED
-        await self._write_refusal(job, to, error, was_sent=may_have_arrived(error))
-        self._learn(error, place, round_number)
+            return await self._settle(job, error, slot, late_s=late_s)
+        to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
+        await self._write_rejection(job, to, error, was_sent=may_have_arrived(error))
+        self._learn(error, slot, round_number)
         raise error
 
-    def _learn(self, error: KlingEffectsError, place: Place, round_number: int) -> None:
-        """What a refusal says about all other submits."""
+    def _learn(self, error: KlingEffectsError, slot: Slot, round_number: int) -> None:
+        """What a rejection says about all other submits."""
         if isinstance(error, ConcurrencyLimitError):
-            is_news = self._slots.refuse(place)
+            is_news = self._slots.reject(slot)
             if is_news and not self._slots.running:  # others hold them all
                 pause_s = _slot_pause_s(self._waited_for_others_s)
                 self._waited_for_others_s += pause_s
@@ -328,15 +328,15 @@ class Submitter:
             self._gate.shut(error)
 
     def _is_out_of_patience(self, error: KlingEffectsError) -> bool:
-        """Whether the service has refused for its pace for too long, or asks for too long."""
+        """Whether the service has rejected for its pace for too long, or asks for too long."""
         longest_s = max(self._gate.paced_s, error.retry_after_s or 0.0)
-        return longest_s > self._policy.pace_patience_s
+        return longest_s > self._policy.max_retry_after_s
 
     def _explain(self, error: KlingEffectsError) -> None:
         if isinstance(error, ApiError) and not error.advice:
             error.advice = (
                 f"After {self._gate.paced_s:.0f} s of pauses without an acceptance, or a longer "
-                f"one asked for, pace_patience_s ({self._policy.pace_patience_s:g}) is used up: "
+                f"one asked for, max_retry_after_s ({self._policy.max_retry_after_s:g}) is used up: "
                 "submit again later"
             )
 
@@ -348,7 +348,7 @@ class Submitter:
         return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
 
     async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
-        """Refuse to believe an answer about another job's task.
+        """Reject to believe an answer about another job's task.
 
         Raises:
             ReplyError: it is of another one, so nobody knows what became of this submit.
@@ -397,7 +397,7 @@ class Submitter:
 
     async def _taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
         error = ExternalIdTakenError(external_task_id=job.external_task_id, task_id=task_id)
-        await self._write_refusal(job, JobState.REFUSED, error)
+        await self._write_rejection(job, JobState.REJECTED, error)
         return error
 
     # -- settling
@@ -409,7 +409,7 @@ class Submitter:
         self,
         job: Job,
         error: KlingEffectsError | None = None,
-        place: Place | None = None,
+        slot: Slot | None = None,
         *,
         late_s: float = 0.0,
     ) -> Job:
@@ -421,9 +421,9 @@ class Submitter:
             await self._doubt(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
         if finding.snapshot is not None:
-            return await self._accept(job, finding.snapshot, place or self._slots.adopt())
+            return await self._accept(job, finding.snapshot, slot or self._slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
-            await self._move(job, JobState.AMBIGUOUS, was_sent=True)
+            await self._move(job, JobState.UNCERTAIN, was_sent=True)
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             return await self._move(job, JobState.PLANNED, note=note, is_absent=finding.is_absent)
         await self._doubt(job, message=str(error or "an answer was lost"))
@@ -433,14 +433,14 @@ class Submitter:
         """Write down that nobody knows whether there is a task."""
         try:
             return await self._move(
-                job, JobState.AMBIGUOUS, note=note, message=message, was_sent=True
+                job, JobState.UNCERTAIN, note=note, message=message, was_sent=True
             )
         except JournalError as error:
             # It stays SUBMITTING, which is in doubt as well.
             _log.error("doubt about job %s cannot be written: %s", job.external_task_id, error)
             return evolve(job, was_sent=True)
 
-    async def _write_refusal(
+    async def _write_rejection(
         self, job: Job, to: JobState, error: KlingEffectsError, *, was_sent: bool = False
     ) -> None:
         """Write down why there is no task, before it is told; told all the same if that fails."""
@@ -449,10 +449,10 @@ class Submitter:
         except JournalError as unwritten:
             # It stays SUBMITTING, so it is looked for before it is sent again.
             name = job.external_task_id
-            _log.error("the refusal of job %s cannot be written: %s", name, unwritten)
+            _log.error("the rejection of job %s cannot be written: %s", name, unwritten)
 
-    async def _accept(self, job: Job, snapshot: TaskSnapshot, place: Place) -> Job:
-        place.accept()
+    async def _accept(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> Job:
+        slot.accept()
         try:
             job = await self._move(job, JobState.ACCEPTED, task_id=snapshot.task_id)
         except JournalError as error:
@@ -460,7 +460,7 @@ class Submitter:
             _log.error("task %s cannot be written down: %s", snapshot.task_id, error)
             job = evolve(job, state=JobState.ACCEPTED, task_id=snapshot.task_id)
         finally:
-            self._wire.accepted(job, snapshot, place)
+            self._wire.accepted(job, snapshot, slot)
         return job
 
     # -- inside
@@ -532,7 +532,7 @@ def _slot_pause_s(waited_s: float) -> float:
 
 
 def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:
-    """Whether this job is refused for good; a wrong key or an empty account refuse them all."""
+    """Whether this job is rejected for good; a wrong key or an empty account reject them all."""
     is_about_content = isinstance(error, (ApiError, ImageRejectedError))
     return is_about_content and error.scope is Scope.JOB and not error.retryable
 

@@ -135,7 +135,7 @@ class AddressRule:
 
 def _is_numeric(host: str) -> bool:
     # Also forms such as 127.1, 2130706433 or 127.0.0.0x1, which `socket` and proxies would read as
-    # addresses. No real top-level domain is a number, so these are refused like an address that is
+    # addresses. No real top-level domain is a number, so these are rejected like an address that is
     # not public.
     last = host.rstrip(".").rpartition(".")[2]
     return ":" in host or last.isdigit() or last.startswith("0x")

@@ -23,7 +23,7 @@ _GIVEN = "the aiohttp session that was given as session="
 
 
 def check_borrowed(http: aiohttp.ClientSession) -> None:
-    """Refuse a session that cannot send our requests, before it is tried.
+    """Reject a session that cannot send our requests, before it is tried.
 
     Raises:
         ClientClosedError: it is closed.
@@ -49,7 +49,7 @@ def signing(
 ) -> tuple[aiohttp.ClientMiddlewareType, ...]:
     """The session's own middlewares, and one that puts our key in place of any other.
 
-    A session that trusts the environment looks into netrc, and aiohttp refuses a request that has
+    A session that trusts the environment looks into netrc, and aiohttp rejects a request that has
     both what it finds there and an Authorization header of its own. Such a session, or its owner,
     may name a proxy too: only the request tells.
     """

@@ -40,7 +40,7 @@ __all__ = ["Downloader", "Progress", "safe_name"]
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
-_SAID_BYTES = 4096  # of a refusal: its first lines tell why
+_SAID_BYTES = 4096  # of a rejection: its first lines tell why
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
 
@@ -147,7 +147,7 @@ class Downloader:
         Raises:
             VideoExpiredError: the address is no longer valid, or not valid yet
                 (``NotThereError``); ask the task for a fresh one.
-            DownloadError: the name is taken, or names a device or the like; the disk refuses; the
+            DownloadError: the name is taken, or names a device or the like; the disk rejects; the
                 address may not be used; the video did not come whole, or is too large for one.
         """
         order = _Order(url, _address(url), overwrite, max_bytes, on_progress, PartFile(target))
@@ -168,7 +168,7 @@ class Downloader:
             trouble.retry_after_s,
             self._random,
             base_s=FIRST_PAUSE_S,
-            cap_s=LONGEST_PAUSE_S,
+            max_pause_s=LONGEST_PAUSE_S,
         )
 
     async def _attempt(self, order: _Order) -> TryAgainError | None:

@@ -19,7 +19,7 @@ from kling_effects_async.errors import (
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.transport.borrowed import BY_A_PROXY
 from kling_effects_async.transport.proxies import Proxy
-from kling_effects_async.transport.unforeseen import class_and_place
+from kling_effects_async.transport.unforeseen import class_and_position
 
 __all__ = ["Failures"]
 
@@ -41,7 +41,7 @@ class Failures:
         """
         was_sent = has_started or not has_body
         if isinstance(error, aiohttp.ClientHttpProxyError):
-            return self.refused_by_proxy(error.status)
+            return self.rejected_by_proxy(error.status)
         if isinstance(error, aiohttp.ClientProxyConnectionError):
             return ProxyError(f"no connection to {self._way}", sent=False, retryable=True)
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -60,7 +60,7 @@ class Failures:
             return self._broke(error, was_sent)
         return self._unforeseen(error, has_started)
 
-    def refused_by_proxy(self, status: int) -> ProxyError:
+    def rejected_by_proxy(self, status: int) -> ProxyError:
         """The error for a proxy that does not let us through.
 
         The word of one that nobody named, somewhere on the way, may be gone at the next try.
@@ -82,7 +82,7 @@ class Failures:
 
     def _unforeseen(self, error: Exception, was_sent: bool) -> TransportError:
         """A fault of this package, of aiohttp, or of what a borrowed session brings."""
-        fault = class_and_place(error)
+        fault = class_and_position(error)
         message = f"a fault that nobody foresaw on the way to {self._where}: {fault}"
         return TransportError(message, sent=was_sent)
 

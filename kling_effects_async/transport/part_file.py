@@ -92,9 +92,9 @@ class PartFile:
         return self.source is not None and 0 < self.length_bytes == self.source.total
 
     def prepare(self, *, overwrite: bool) -> None:
-        """Make the folder, and refuse what is in the way before anything is fetched."""
+        """Make the folder, and reject what is in the way before anything is fetched."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        self._refuse_irreplaceable()
+        self._reject_irreplaceable()
         if odd := odd_side_file(self.target):
             raise DownloadError(odd)
         if not overwrite and os.path.lexists(self.target):
@@ -140,7 +140,7 @@ class PartFile:
         if sys.platform == "win32":
             self.close()  # an open file cannot be renamed there
         if overwrite:
-            self._refuse_irreplaceable()  # it may have come while the video was fetched
+            self._reject_irreplaceable()  # it may have come while the video was fetched
             os.replace(self.path, self.target)
         else:
             _name_once(self.path, self.target)
@@ -171,7 +171,7 @@ class PartFile:
         finally:
             os.close(descriptor)
 
-    def _refuse_irreplaceable(self) -> None:
+    def _reject_irreplaceable(self) -> None:
         kind = irreplaceable_kind(self.target)
         if kind == "folder":
             raise DownloadError(f"{self.target} is a folder; name a file in it")
@@ -221,7 +221,7 @@ async def on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     file that is closed under it.
 
     Raises:
-        DownloadError: from the disk's refusal.
+        DownloadError: from the disk's rejection.
     """
     work = asyncio.get_running_loop().run_in_executor(None, lambda: call(*args, **kwargs))
     try:

@@ -4,7 +4,7 @@ Redirects are followed by hand, because each hop has to pass the rule; names are
 resolver that feeds the connector, because a name checked earlier can resolve to something else by
 the time it is used.
 
-Where a proxy is used, it resolves the names. So what leads inside by its spelling is refused before
+Where a proxy is used, it resolves the names. So what leads inside by its spelling is rejected before
 the proxy hears of it, and every connection of that session goes to the proxy, wherever it is. What
 a name leads to is the proxy's to judge; a server inside has no certificate for a stranger's name.
 """
@@ -36,7 +36,7 @@ from kling_effects_async.errors import DownloadError, KlingEffectsError
 from kling_effects_async.transport.addresses import AddressRule
 from kling_effects_async.transport.fake_ips import FakeIps
 from kling_effects_async.transport.proxies import Proxies, Proxy
-from kling_effects_async.transport.unforeseen import class_and_place
+from kling_effects_async.transport.unforeseen import class_and_position
 from kling_effects_async.transport.video_reply import TryAgainError
 
 __all__ = ["CheckedResolver", "PublicWeb", "open_session", "parse", "read_chunk"]
@@ -52,7 +52,7 @@ _NEVER_IN_HOST = re.compile(r"[\s%<>\"\\^`{|}]")
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves names, and refuses those that do not lead to public addresses."""
+    """Resolves names, and rejects those that do not lead to public addresses."""
 
     def __init__(self, rule: AddressRule, names: AbstractResolver | None = None) -> None:
         self._rule = rule
@@ -238,13 +238,13 @@ def _failure(error: Exception, proxy: Proxy | None) -> DownloadError | TryAgainE
     if isinstance(error, ClientConnectorCertificateError):
         return DownloadError(f"the certificate of {error.host} is not to be trusted")
     if isinstance(error, ClientHttpProxyError):
-        reason = f"the proxy {proxy} refuses the way to the video (HTTP {error.status})"
+        reason = f"the proxy {proxy} rejects the way to the video (HTTP {error.status})"
         return TryAgainError(reason) if error.status >= 500 else DownloadError(reason)
     if isinstance(error, ClientProxyConnectionError):
         return TryAgainError(f"no connection to the proxy {proxy}")
     if isinstance(error, (ClientError, OSError)):
         return TryAgainError(f"the connection broke ({type(error).__name__})")
-    return TryAgainError(f"a fault that nobody foresaw: {class_and_place(error)}")
+    return TryAgainError(f"a fault that nobody foresaw: {class_and_position(error)}")
 
 
 def _next_hop(url: URL, location: str | None) -> URL:

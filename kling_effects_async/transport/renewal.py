@@ -1,4 +1,4 @@
-"""What to do about a video's address that its server refuses.
+"""What to do about a video's address that its server rejects.
 
 - Its task has just ended, or nobody knows when it did, and the server does not have the video: it
   is asked for again for some seconds, with growing pauses, and the task is asked again each time.
@@ -46,40 +46,42 @@ async def download_renewed(
     clock: Clock,
     random: Callable[[], float],
 ) -> Path:
-    """Fetch a video, over refusals as the top of this file says.
+    """Fetch a video, over rejections as the top of this file says.
 
     Args:
         renew: asks the task; ``None`` if it names the video no more, or cannot be asked.
         grace_s: how long a new video may stay away.
 
     Raises:
-        VideoExpiredError: refused in the end; tells for how long it was asked for.
-        KlingEffectsError: from ``fetch``, or from ``renew`` after the first refusal.
+        VideoExpiredError: rejected in the end; tells for how long it was asked for.
+        KlingEffectsError: from ``fetch``, or from ``renew`` after the first rejection.
     """
     began_at = clock.monotonic()
     known: Renewed | None = None
     for tries in count(1):
         try:
             return await fetch(url)
-        except VideoExpiredError as refused:
-            refusal = refused
+        except VideoExpiredError as rejected:
+            rejection = rejected
         known = await _asked(renew, known)
         if known is None:
             break
         elapsed_s = clock.monotonic() - began_at
-        may_come = known.is_new and isinstance(refusal, NotThereError)
+        may_come = known.is_new and isinstance(rejection, NotThereError)
         pause_s = 0.0
         if may_come:
-            pause_s = backoff_s(tries, None, random, base_s=_FIRST_PAUSE_S, cap_s=_LONGEST_PAUSE_S)
+            pause_s = backoff_s(
+                tries, None, random, base_s=_FIRST_PAUSE_S, max_pause_s=_LONGEST_PAUSE_S
+            )
         if tries == 1 and known.url != url:
             pause_s = 0.0  # another address, and no reason yet to wait for it
         elif may_come and elapsed_s + pause_s > grace_s:
-            raise _given_up(refusal, elapsed_s)
+            raise _given_up(rejection, elapsed_s)
         elif tries > 1 and not may_come:
             break
         await sleep(clock, pause_s)
         url = known.url
-    raise refusal
+    raise rejection
 
 
 async def _asked(
@@ -94,8 +96,8 @@ async def _asked(
         return known
 
 
-def _given_up(refusal: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
+def _given_up(rejection: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
     return VideoExpiredError(
-        f"{refusal}; its task is new, so it was asked for again for {elapsed_s:.0f} s: "
+        f"{rejection}; its task is new, so it was asked for again for {elapsed_s:.0f} s: "
         "call download() again later"
     )

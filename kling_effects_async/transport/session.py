@@ -32,7 +32,7 @@ from kling_effects_async.transport.auth import authorization
 from kling_effects_async.transport.border import frameless
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
-from kling_effects_async.transport.unforeseen import class_and_place
+from kling_effects_async.transport.unforeseen import class_and_position
 
 if TYPE_CHECKING:
     import aiohttp
@@ -134,9 +134,9 @@ class Session:
         return await _retrying(attempt, self._retry, self._clock, self._random, final)()
 
     async def ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
-        """Send a request once; a token refused for its times is signed anew and sent again.
+        """Send a request once; a token rejected for its times is signed anew and sent again.
 
-        Safe for every request: what was refused for its token was not accepted.
+        Safe for every request: what was rejected for its token was not accepted.
 
         Raises:
             TransportError: no answer; ``sent`` tells whether the server may have the request.
@@ -163,8 +163,8 @@ class Session:
         try:
             return self._shown.value(_read(reply, read))
         except KlingEffectsError as error:
-            refused = self._shown.error(error)
-        raise refused
+            rejected = self._shown.error(error)
+        raise rejected
 
     def _learn_clock_offset(self, reply: Reply) -> bool:
         """Take over the service's time; whether that can change anything."""
@@ -292,7 +292,7 @@ class Session:
 
     async def _receive(self, response: aiohttp.ClientResponse) -> Reply:
         if response.status == 407:  # no answer of a service: RFC 9110, 15.5.8
-            raise self._failures.refused_by_proxy(response.status)
+            raise self._failures.rejected_by_proxy(response.status)
         body = bytearray()
         while chunk := await response.content.readany():
             body += chunk
@@ -318,7 +318,7 @@ def _read(reply: Reply, read: Callable[[Reply], T]) -> T:
     except KlingEffectsError:
         raise
     except Exception as error:
-        fault = class_and_place(error)
+        fault = class_and_position(error)
     # Raised out here: the fault's text may repeat the answer.
     raise ReplyError(
         f"an answer that cannot be read, by a fault that nobody foresaw: {fault}",
@@ -366,7 +366,7 @@ def _retrying(
         error = yield 0.0  # backoff primes the generator, then sends each exception in
         for number in range(1, policy.attempts + 1):
             pause_s = policy.pause_s(number, error.retry_after_s, random)
-            if clock.monotonic() - started + pause_s > policy.span_s:
+            if clock.monotonic() - started + pause_s > policy.max_elapsed_s:
                 return  # backoff then raises the error it has
             error = yield 0.0
 

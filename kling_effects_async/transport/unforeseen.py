@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-__all__ = ["class_and_place"]
+__all__ = ["class_and_position"]
 
 
-def class_and_place(error: BaseException) -> str:
+def class_and_position(error: BaseException) -> str:
     """Such as ``KeyError at protocol/envelope.py, line 42``: where it was raised."""
     name = type(error).__name__
     trace = error.__traceback__

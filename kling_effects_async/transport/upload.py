@@ -135,7 +135,7 @@ async def _write_file(
         if _read_cached(file.fileno(), step, offset):
             offset += len(step)
             if offset == state.size_bytes:
-                _refuse_changed(path, state, file)
+                _reject_changed(path, state, file)
             await writer.write(_encode(step))
             await asyncio.sleep(0)  # write() returns at once while the socket keeps up
         else:
@@ -168,7 +168,7 @@ def _read_block(path: Path, state: FileState, offset: int) -> bytes:
     with reading(path) as file:
         file.seek(offset)
         block = file.read(wanted)
-        _refuse_changed(path, state, file)
+        _reject_changed(path, state, file)
     if len(block) < wanted:
         raise ImageRejectedError(
             image_label(path), ["It is shorter than its file system says; copy it elsewhere."]
@@ -179,14 +179,14 @@ def _read_block(path: Path, state: FileState, offset: int) -> bytes:
 def _open_unchanged(path: Path, state: FileState) -> IO[bytes]:
     file = open_image(path)
     try:
-        _refuse_changed(path, state, file)
+        _reject_changed(path, state, file)
     except (ImageRejectedError, ImageUnreadableError):
         file.close()
         raise
     return file
 
 
-def _refuse_changed(path: Path, state: FileState, file: IO[bytes]) -> None:
+def _reject_changed(path: Path, state: FileState, file: IO[bytes]) -> None:
     """Cheap enough for the loop where the content came from the cache: then this does, too."""
     try:
         now = file_state(file)

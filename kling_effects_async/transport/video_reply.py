@@ -113,7 +113,7 @@ def promise_of(
         wait_s = retry_after_seconds(headers.get("Retry-After"), now)
         raise TryAgainError(f"HTTP {status}", retry_after_s=wait_s)
     if status not in (200, 206):
-        raise DownloadError(f"{address} was refused (HTTP {status})")
+        raise DownloadError(f"{address} was rejected (HTTP {status})")
     _check_form(headers)
     total = _length(headers) if status == 200 else _whole(headers)
     if status == 200 or total is not None:

@@ -145,5 +145,5 @@ class Circuit:
         self.state = CircuitState.OPEN
         self._probes += 1
         self._next_start_at = now + backoff_s(
-            self._probes, asked_s, self._rng, base_s=_FIRST_PAUSE_S, cap_s=_LONGEST_PAUSE_S
+            self._probes, asked_s, self._rng, base_s=_FIRST_PAUSE_S, max_pause_s=_LONGEST_PAUSE_S
         )

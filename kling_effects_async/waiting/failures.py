@@ -2,7 +2,7 @@
 
 A failure delays the next poll of its task. A pause that the service asks for is kept by all. Where
 the service does not answer anybody the circuit opens: all waits rest, one poll at a time is tried,
-and a wait ends where this lasts for ``PollPolicy.trouble_span_s``.
+and a wait ends where this lasts for ``PollPolicy.max_outage_s``.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Failures:
             self.rest(watch)
 
     def _asked_s(self, error: KlingEffectsError) -> float | None:
-        """What nobody here would wait for is no pause but a refusal."""
+        """What nobody here would wait for is no pause but a rejection."""
         asked_s = error.retry_after_s
         return None if asked_s is None or asked_s > self._policy.deadline_s else asked_s
 
@@ -152,4 +152,4 @@ class Failures:
         watch.wake(explained(error, watch, self._policy, now))
         watch.failures = 0
         watch.unknown_since = None
-        watch.next_ask_at = now + self._policy.ceiling_s
+        watch.next_ask_at = now + self._policy.max_interval_s

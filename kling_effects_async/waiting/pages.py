@@ -24,10 +24,10 @@ _SHARE_OF_AGE = 0.1
 _SHARE_OF_READING = 0.5
 # How much may be wrong in a row before the list is left alone.
 _FAILURES, _GAPS = 8.0, 3
-# What failures count: a page that never comes holds up everybody who is due, a refused or garbled
+# What failures count: a page that never comes holds up everybody who is due, a rejected or garbled
 # one is no passing trouble, and a limit of rate is mostly the account's. A single answer where no
 # page could be had proves that it is the list's own trouble.
-_HUNG, _REFUSED, _PASSING, _THROTTLED, _ALONE = 4.0, 3.0, 1.0, 0.5, 2.0
+_HUNG, _REJECTED, _PASSING, _THROTTLED, _ALONE = 4.0, 3.0, 1.0, 0.5, 2.0
 # In every so many readings one of their tasks is asked about singly as well. Replicas may differ
 # for a moment, so one disagreement proves nothing, and agreements make up for it slowly.
 _CHECK_EVERY = 5
@@ -43,7 +43,7 @@ class Pages:
 
     Attributes:
         is_usable: the next page is worth asking for.
-        has_worked: there was a page; without one, a refusal means that there is no list.
+        has_worked: there was a page; without one, a rejection means that there is no list.
     """
 
     def __init__(self, has_list: bool | None) -> None:
@@ -79,8 +79,8 @@ class Pages:
 
     def failed(self, error: KlingEffectsError, now: float) -> None:
         """A page could not be had."""
-        is_refusal = isinstance(error, ReplyError) or not error.retryable
-        if is_refusal and not self.has_worked:
+        is_rejection = isinstance(error, ReplyError) or not error.retryable
+        if is_rejection and not self.has_worked:
             self.rest(now)  # no such path, or no right to it
             return
         if isinstance(error, RequestTimeoutError):
@@ -88,7 +88,7 @@ class Pages:
         elif isinstance(error, RateLimitError):
             self._failures += _THROTTLED
         else:
-            self._failures += _REFUSED if is_refusal else _PASSING
+            self._failures += _REJECTED if is_rejection else _PASSING
         self._judge(now)
 
     def answered(self, found: int, missed: int, *, took_s: float, now: float) -> None:

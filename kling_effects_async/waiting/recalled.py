@@ -44,7 +44,7 @@ def recalled(job: Job) -> TaskSnapshot | None:
 
 def was_submitted(job: Job) -> bool:
     """Whether the service may have the task, even if no replica of it knows that yet."""
-    return job.task_id is not None or job.state in (JobState.SUBMITTING, JobState.AMBIGUOUS)
+    return job.task_id is not None or job.state in (JobState.SUBMITTING, JobState.UNCERTAIN)
 
 
 def _videos(job: Job) -> tuple[Video, ...]:

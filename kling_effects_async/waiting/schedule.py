@@ -22,7 +22,7 @@ from collections import deque
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.waiting.staleness import Sighting, Staleness
 
-__all__ = ["Experience"]
+__all__ = ["DurationHistory"]
 
 # Cold start: the end of a task is known, on average, 5 % of its length late.
 _SHARE_OF_AGE = 0.1
@@ -48,7 +48,7 @@ _UNSEEN = 0.05
 _EDGE = 0.1
 
 
-class Experience:
+class DurationHistory:
     """How long the tasks of one account took, by scene, and how stale the answers were."""
 
     def __init__(self) -> None:
@@ -93,18 +93,20 @@ class Experience:
     def pause(self, policy: PollPolicy, scene: str, age_s: float) -> float:
         """Seconds until the next question about a running task of this age."""
         window = self._windows.get(scene)
-        shortest_s = max(policy.shortest_s, min(policy.ceiling_s, self._staleness.refresh_s))
+        min_interval_s = max(
+            policy.min_interval_s, min(policy.max_interval_s, self._staleness.refresh_s)
+        )
         if window is None:
             pause_s = age_s * _SHARE_OF_AGE
         elif age_s < window[0]:
-            return max(shortest_s, window[0] - age_s)
+            return max(min_interval_s, window[0] - age_s)
         elif age_s < window[1]:
             pause_s = (window[1] - window[0]) / _LOOKS
         else:
             pause_s = (age_s - window[1]) / 2
-        return min(policy.ceiling_s, max(shortest_s, pause_s))
+        return min(policy.max_interval_s, max(min_interval_s, pause_s))
 
-    def quiet_s(self, scene: str, age_s: float) -> float | None:
+    def earliest_end_in_s(self, scene: str, age_s: float) -> float | None:
         """Seconds in which a running task of this age cannot be expected to end.
 
         ``None``: it runs far longer than the others did, or than any task is known to.

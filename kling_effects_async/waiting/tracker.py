@@ -35,7 +35,7 @@ from kling_effects_async.waiting.lifecycle import is_change, newer
 from kling_effects_async.waiting.pages import Pages
 from kling_effects_async.waiting.reading import FEWEST
 from kling_effects_async.waiting.rounds import AskPage, Rounds
-from kling_effects_async.waiting.schedule import Experience
+from kling_effects_async.waiting.schedule import DurationHistory
 from kling_effects_async.waiting.trouble import closed, timed_out
 from kling_effects_async.waiting.watch import NEVER, Holder, Waiter, Watch, Watches
 
@@ -80,7 +80,7 @@ class Tracker:
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
-        self.experience: Experience = Experience()
+        self.experience: DurationHistory = DurationHistory()
         self.pages: Pages = Pages(questions.has_list if questions.page is not None else False)
         self._ask_one = questions.one
         self._failures = Failures(
@@ -334,7 +334,7 @@ class Tracker:
         except Exception as error:
             # The outermost edge of a question: a fault of ours reaches those who wait.
             self._failures.circuit.spoiled()
-            watch.next_ask_at = self._clock.monotonic() + self._policy.ceiling_s
+            watch.next_ask_at = self._clock.monotonic() + self._policy.max_interval_s
             watch.wake(error)
         else:
             now = self._clock.monotonic()
@@ -368,7 +368,7 @@ class Tracker:
             elif (
                 is_shared
                 and not watch.is_over
-                and self.experience.quiet_s(watch.scene, now - watch.began_at) == 0.0
+                and self.experience.earliest_end_in_s(watch.scene, now - watch.began_at) == 0.0
             ):
                 self._row[watch] = None
             else:
@@ -396,13 +396,13 @@ class Tracker:
         if not self._is_shared() or watch.is_unlisted:
             return self.experience.pause(self._policy, watch.scene, age_s)
         # One more task on the next page is free, so only what cannot end yet waits longer.
-        quiet_s = self.experience.quiet_s(watch.scene, age_s)
-        if quiet_s is None:
+        earliest_end_in_s = self.experience.earliest_end_in_s(watch.scene, age_s)
+        if earliest_end_in_s is None:
             return self.experience.pause(self._policy, watch.scene, age_s)
         rhythm_s = self.pages.pause(age_s)
         until_next_s = self.pages.next_at - now
         # The next page, unless that is past, or so near that it would be asked for this alone.
-        return max(quiet_s, until_next_s if until_next_s > rhythm_s / 2 else rhythm_s)
+        return max(earliest_end_in_s, until_next_s if until_next_s > rhythm_s / 2 else rhythm_s)
 
     def _gain_experience(self, watch: Watch, final: TaskSnapshot, now: float) -> None:
         """Learn from a task that was followed from its beginning, without a break."""

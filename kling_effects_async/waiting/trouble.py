@@ -38,9 +38,9 @@ _ENDS_EVERY_WAIT = (AuthenticationError, ClientClosedError)
 def is_hopeless(error: Exception, watch: Watch, policy: PollPolicy, now: float) -> bool:
     """Whether waiting on is of no use after this error, the last of those the watch has seen.
 
-    A task that was heard of is paid, and no refusal of a poll takes that back: it ends the wait
+    A task that was heard of is paid, and no rejection of a poll takes that back: it ends the wait
     only where it says that no poll will ever be answered. Of a task that nobody here submitted or
-    ever heard of, the first refusal says most likely that the caller asks for the wrong thing.
+    ever heard of, the first rejection says most likely that the caller asks for the wrong thing.
     """
     is_passing = isinstance(error, KlingEffectsError) and error.retryable
     if not is_passing and (not _exists(watch) or isinstance(error, _ENDS_EVERY_WAIT)):
@@ -54,7 +54,7 @@ def is_hopeless(error: Exception, watch: Watch, policy: PollPolicy, now: float) 
 
 def has_lasted(watch: Watch, policy: PollPolicy, now: float) -> bool:
     """Whether there was no answer about the task for so long that a wait ends."""
-    return watch.failures > 0 and now - watch.trouble_since >= policy.trouble_span_s
+    return watch.failures > 0 and now - watch.trouble_since >= policy.max_outage_s
 
 
 def grace_s(watch: Watch, policy: PollPolicy) -> float:
@@ -101,8 +101,8 @@ def pause_after_trouble(
         failures if asked_s is None else 1,  # what is asked for need not grow
         asked_s,
         random,
-        base_s=policy.shortest_s,
-        cap_s=policy.ceiling_s,
+        base_s=policy.min_interval_s,
+        max_pause_s=policy.max_interval_s,
     )
 
 

@@ -41,7 +41,7 @@ async def request_figures(url: str, known_at: Mapping[str, float]) -> Figures:
         "requests": counted["requests"],
         "queries": counted["queries"],
         "pages": counted["pages"],
-        "refusals": counted["refusals"],
+        "rejections": counted["rejections"],
         "server_cpu_s": counted["server_cpu_s"],
         "lag_mean_s": fmean(lags_s),
         "lag_p95_s": quantiles(lags_s, n=20)[-1] if len(lags_s) > 1 else lags_s[0],

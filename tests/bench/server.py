@@ -79,7 +79,7 @@ class Bench:
         return {
             **self._counts,
             "requests": sum(self._counts.values()),
-            "refusals": self._tasks.refusals,
+            "rejections": self._tasks.rejections,
             "server_cpu_s": cpu_s,
             "ends": self._tasks.ends(),
             "image_hashes": [_image_hash(sample) for sample in self.samples],

@@ -14,7 +14,7 @@ FIGURES = {
     "wall_s": ("wall s", 2),
     "cpu_s": ("client CPU s", 3),
     "requests": ("requests", 0),
-    "refusals": ("refused for slots", 0),
+    "rejections": ("rejected for slots", 0),
     "peak_mb": ("peak MB over idle", 1),
     "stall_ms": ("longest stall ms", 1),
     "lag_mean_s": ("lag mean s", 3),
@@ -59,7 +59,7 @@ def _lines(measured: Measured) -> Iterator[tuple[str, ...]]:
         if name not in measured.ours:
             continue
         ours, plain = measured.ours[name], measured.plain.get(name)
-        if name == "refusals" and not ours and not plain:
+        if name == "rejections" and not ours and not plain:
             continue
         yield (
             letter,

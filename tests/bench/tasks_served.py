@@ -58,7 +58,7 @@ class ServedTasks:
         self._tasks: list[_Served] = []
         self._by_id: dict[str, _Served] = {}
         self._running: list[float] = []
-        self.refusals: int = 0
+        self.rejections: int = 0
 
     def ends(self) -> Mapping[str, float]:
         """When each task ends, by the monotonic clock."""
@@ -70,8 +70,8 @@ class ServedTasks:
         while self._running and self._running[0] <= now:
             heapq.heappop(self._running)
         if self._slots is not None and len(self._running) >= self._slots:
-            self.refusals += 1
-            return _refused(429, 1303, "parallel task over resource pack limit")
+            self.rejections += 1
+            return _rejected(429, 1303, "parallel task over resource pack limit")
         task, entry = _made(str(next(self._numbers)), order, now)
         self._tasks.append(task)
         self._by_id[task.task_id] = task
@@ -85,7 +85,7 @@ class ServedTasks:
         """The answer to a query by either id."""
         task = self._by_id.get(any_id)
         if task is None:
-            return _refused(404, 1203, f"task {any_id} does not exist")
+            return _rejected(404, 1203, f"task {any_id} does not exist")
         return 200, _enveloped(task.entry(time.monotonic()))
 
     def page(self, number: int, size: int) -> Answer:
@@ -141,5 +141,5 @@ def _enveloped(content: bytes) -> bytes:
     return head + content + b"}"
 
 
-def _refused(status: int, code: int, message: str) -> Answer:
+def _rejected(status: int, code: int, message: str) -> Answer:
     return status, _json({"code": code, "message": message, "request_id": "CjMT7WdSwWcAAAAAALvB3g"})

@@ -17,7 +17,7 @@ __all__ = ["RenderError", "clip_size", "cover", "open_picture"]
 SIDE_LIMIT_PX = 8192
 AREA_LIMIT_PX = 40_000_000
 
-# Kling refuses pictures beyond 1:2.5 and 2.5:1; here they lose their ends instead.
+# Kling rejects pictures beyond 1:2.5 and 2.5:1; here they lose their ends instead.
 # Source: video effects page, input.image, seen 2026-09.
 ASPECT_LIMIT = 2.5
 
@@ -49,7 +49,7 @@ def open_picture(content: bytes, needed_px: int) -> Image.Image:
 
 def _open(content: bytes, needed_px: int) -> Image.Image:
     with _unread(content) as image:
-        _refuse_giants(image.size)
+        _reject_giants(image.size)
         image.draft(None, (needed_px, needed_px))
         upright = ImageOps.exif_transpose(image)
         upright.thumbnail((2 * needed_px, 2 * needed_px), reducing_gap=2.0)
@@ -67,7 +67,7 @@ def _unread(content: bytes) -> Image.Image:
             raise RenderError(f"the picture is too large: {error}") from error
 
 
-def _refuse_giants(size: tuple[int, int]) -> None:
+def _reject_giants(size: tuple[int, int]) -> None:
     width, height = size
     if max(size) > SIDE_LIMIT_PX or width * height > AREA_LIMIT_PX:
         raise RenderError(

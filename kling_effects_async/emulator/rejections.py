@@ -25,14 +25,14 @@ from kling_effects_async.emulator.settings import ReplyShape, UnknownTask
 __all__ = [
     "CODES",
     "OutOfUnitsError",
-    "RefusedError",
+    "RejectedError",
     "Reply",
     "gateway_page",
     "html_page",
     "json_reply",
     "no_such_path",
     "out_of_units",
-    "refusal",
+    "rejection",
     "unknown_task",
 ]
 
@@ -74,7 +74,7 @@ _INDEX_PAGE = (
 _FLAT_SHAPES = (ReplyShape.FLAT, ReplyShape.UNION)
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """A request the service says no to, before anything was created.
 
     Attributes:
@@ -90,7 +90,7 @@ class RefusedError(Exception):
         self.status = status
 
 
-class OutOfUnitsError(RefusedError):
+class OutOfUnitsError(RejectedError):
     """The account cannot pay for the task."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Reply:
 
 def json_reply(status: int, payload: object, headers: Mapping[str, str] | None = None) -> Reply:
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    # A refusal repeats what was sent; half of a surrogate pair becomes a question mark.
+    # A rejection repeats what was sent; half of a surrogate pair becomes a question mark.
     return Reply(status, text.encode(errors="replace"), headers=headers or {})
 
 
@@ -117,7 +117,7 @@ def html_page(status: int = 200, text: str = _INDEX_PAGE) -> Reply:
     return Reply(status, text.encode(), "text/html")
 
 
-def refusal(
+def rejection(
     code: int,
     shape: ReplyShape,
     request_id: str,
@@ -135,11 +135,11 @@ def refusal(
     documented_status, documented_message = CODES.get(code, (400, "error"))
     status = status or documented_status
     flat = {"code": code, "message": message or documented_message, "request_id": request_id}
-    payload = flat if shape in _FLAT_SHAPES else _wrapped_refusal(flat, status, request_id)
+    payload = flat if shape in _FLAT_SHAPES else _wrapped_rejection(flat, status, request_id)
     return json_reply(status, payload, headers)
 
 
-def _wrapped_refusal(flat: Mapping[str, object], status: int, request_id: str) -> object:
+def _wrapped_rejection(flat: Mapping[str, object], status: int, request_id: str) -> object:
     if status == 401:
         return _e1(str(flat["message"]), request_id)
     if status == 413:
@@ -164,9 +164,9 @@ def unknown_task(
     match answer or (UnknownTask.KLING if is_flat else UnknownTask.TASK_NOT_EXIST):
         case UnknownTask.KLING:
             message = f"Task not found by id/external id: {given_id}"
-            return refusal(1201, shape, request_id, message=message)
+            return rejection(1201, shape, request_id, message=message)
         case UnknownTask.NOT_FOUND:
-            return refusal(1203, shape, request_id, message=f"task {given_id} does not exist")
+            return rejection(1203, shape, request_id, message=f"task {given_id} does not exist")
         case UnknownTask.TASK_NOT_EXIST:
             return json_reply(400, _e2("task_not_exist", "task_not_exist"))
         case UnknownTask.EMPTY:
@@ -179,7 +179,7 @@ def out_of_units(shape: ReplyShape, request_id: str) -> Reply:
     Source: new-api's relay_task.go, 2025-04 (HTTP 403).
     """
     if shape in _FLAT_SHAPES:
-        return refusal(1102, shape, request_id)
+        return rejection(1102, shape, request_id)
     return json_reply(403, _e2("quota_not_enough", "user quota is not enough"))
 
 
