@@ -13,6 +13,7 @@ from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
+from kling_effects_async.concurrency import map_as_completed
 from kling_effects_async.effects import (
     DualImageEffect,
     Effect,
@@ -20,7 +21,6 @@ from kling_effects_async.effects import (
     check_effect,
 )
 from kling_effects_async.engine import Engine
-from kling_effects_async.flow import flow
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.waiting.task import EffectTask
 
@@ -132,7 +132,7 @@ async def outcomes(
     source = _checked(effects, taker="run_many")
     with slots.watched() as wake:
         async with aclosing(
-            flow(source, see_through, room=room, wake=wake, ordered=ordered)
+            map_as_completed(source, see_through, limit=room, changed=wake, ordered=ordered)
         ) as finished:
             async for outcome in finished:
                 yield outcome
@@ -159,6 +159,6 @@ async def handles(
 
     source = _checked(effects, taker="submit_many")
     with slots.watched() as wake:
-        async with aclosing(flow(source, submit, room=room, wake=wake)) as accepted:
+        async with aclosing(map_as_completed(source, submit, limit=room, changed=wake)) as accepted:
             async for handle in accepted:
                 yield handle

@@ -54,7 +54,7 @@ from kling_effects_async.settings import Credentials
 from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import Job
 from kling_effects_async.spending.listed import find_listed, listed_by_external_id
-from kling_effects_async.spending.plan import planned
+from kling_effects_async.spending.plan import make_job
 from kling_effects_async.spending.store import JobStore
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.border import CallersOwn, frameless
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from kling_effects_async.transport.download import Downloader, Progress
     from kling_effects_async.transport.renewal import Renewed
 
-__all__ = ["Engine", "Options", "Plan"]
+__all__ = ["Engine", "Options", "PreparedJob"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Options:
 
 
 @frozen
-class Plan:
+class PreparedJob:
     """An effect that is to be paid for, as its job, and what its image files were at that time."""
 
     effect: Effect
@@ -283,7 +283,7 @@ class Engine:
         run: str | None = None,
         download_to: str | None = None,
         with_hashes: bool = True,
-    ) -> Plan:
+    ) -> PreparedJob:
         """What is to be paid for, after a look at its images.
 
         Args:
@@ -300,7 +300,7 @@ class Engine:
         image_hashes, files = (
             look() if is_remote else await self._read_patiently(partial(asyncio.to_thread, look))
         )
-        job = planned(
+        job = make_job(
             effect,
             account=self._options.account,
             service=self._options.service.base_url,
@@ -311,9 +311,9 @@ class Engine:
             download_to=download_to,
             now=self._options.clock.now(),
         )
-        return Plan(effect, job, files)
+        return PreparedJob(effect, job, files)
 
-    async def submit(self, plan: Plan, *, found: TaskSnapshot | None = None) -> Watch:
+    async def submit(self, plan: PreparedJob, *, found: TaskSnapshot | None = None) -> Watch:
         """Have the job accepted; see ``Submitter.submit``.
 
         Raises:

@@ -37,7 +37,7 @@ __all__ = [
     "prepare",
 ]
 
-# Kling rejects what breaks these, and a rejection can come after the task was accepted, so we reject
+# Kling rejects what breaks these, and that can come after the task was accepted, so we reject it
 # first. Source: video effects page, input.image, seen 2026-09; the gateway's page says the same.
 IMAGE_LIMIT_BYTES = 10 * 2**20
 SIDE_MIN_PX = 300

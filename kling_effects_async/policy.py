@@ -99,7 +99,8 @@ class PollPolicy:
     def __attrs_post_init__(self) -> None:
         if self.min_interval_s > self.max_interval_s:
             raise SettingsError(
-                f"min_interval_s ({self.min_interval_s:g}) must not be above max_interval_s ({self.max_interval_s:g})"
+                f"min_interval_s ({self.min_interval_s:g}) must not be above max_interval_s "
+                f"({self.max_interval_s:g})"
             )
 
 
@@ -110,8 +111,8 @@ class RetryPolicy:
     Attributes:
         attempts: tries in all, for requests that may be repeated.
         base_s, max_pause_s: the first pause, doubled for each further one, up to the cap.
-        max_elapsed_s: no new try starts later than this after the first. A pause the server asks for
-            that would go beyond it ends the tries at once.
+        max_elapsed_s: no new try starts later than this after the first. A pause that the service
+            asks for and that would go beyond it ends the tries at once.
         connect_timeout_s: for the connection alone.
         answer_timeout_s: for one try of a question, from start to end.
         submit_timeout_s: for one try of a submit, the upload of its images included.
@@ -190,9 +191,9 @@ class SubmitPolicy:
             again; longer where the answer was lost later than this.
         cancel_grace_s: how long a cancelled submit, and the closing of the client, wait for an
             outcome that is still to come. A submit that is cancelled again leaves at once.
-        max_retry_after_s: a submit that is rejected for the service's pace is an error once the pauses
-            since the last acceptance are longer than this in all, or once the service asks for a
-            longer one.
+        max_retry_after_s: a submit that is rejected for the service's pace is an error once the
+            pauses since the last acceptance are longer than this in all, or once the service asks
+            for a longer one.
     """
 
     on_uncertain: str = _choice("raise", "resubmit")

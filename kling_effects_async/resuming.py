@@ -9,10 +9,10 @@ from pathlib import Path
 
 from attrs import evolve
 
+from kling_effects_async.concurrency import map_as_completed
 from kling_effects_async.effects import Effect
-from kling_effects_async.engine import Engine, Plan
+from kling_effects_async.engine import Engine, PreparedJob
 from kling_effects_async.errors import ImageRejectedError
-from kling_effects_async.flow import flow
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.spending.account import Account
 from kling_effects_async.spending.job import OPEN, UNSETTLED, Job, JobState
@@ -39,7 +39,9 @@ async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome
         return account.slots.held + account.slots.size
 
     with account.slots.watched() as wake:
-        async with aclosing(flow(left, see_through, room=room, wake=wake)) as finished:
+        async with aclosing(
+            map_as_completed(left, see_through, limit=room, changed=wake)
+        ) as finished:
             async for outcome in finished:
                 yield outcome
 
@@ -83,7 +85,7 @@ async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect |
     return await engine.submit(evolve(plan, job=job))
 
 
-def _reject_changed(job: Job, now: Plan) -> None:
+def _reject_changed(job: Job, now: PreparedJob) -> None:
     if image_hashes_of(now.job) != image_hashes_of(job):
         raise ImageRejectedError(
             f"job {job.external_task_id}",

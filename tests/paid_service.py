@@ -23,7 +23,7 @@ from kling_effects_async.errors import (
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.breaker import SubmitBreaker
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Slot, SlotLimiter
 from kling_effects_async.spending.store import JobStore, MemoryStore
@@ -174,12 +174,12 @@ class Bench:
         policy = slots or SlotPolicy()
         self.slots = SlotLimiter(policy)
         clock = SystemClock()
-        self.gate = Gate(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
+        self.breaker = SubmitBreaker(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
         self.submitter = Submitter(
             wire or Wire(self.service.post, self.service.look_up, self.accepted),
             self.store,
             self.slots,
-            self.gate,
+            self.breaker,
             budget_units=budget_units,
             submit=submit or SubmitPolicy(),
             retry=retry or RetryPolicy(),

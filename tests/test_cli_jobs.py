@@ -39,7 +39,7 @@ from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.account import account_name
-from kling_effects_async.spending.plan import planned
+from kling_effects_async.spending.plan import make_job
 from tests.command_line import Ended, acceptance, kling, kling_at, lines_until, started
 
 SECRET = "a-signature-that-must-not-be-seen"
@@ -86,7 +86,7 @@ async def write(
     db: Path, name: str, state: JobState, *, account: str = "gateway-0", task_id: str | None = None
 ) -> None:
     """A job that came to this state; an effect whose address is signed."""
-    job = planned(
+    job = make_job(
         SQUISH, account=account, external_task_id=name, image_hashes=[image_hash(URL)], now=NOW
     )
     async with Journal(db) as journal:
@@ -363,7 +363,7 @@ async def test_a_long_list_stays_aligned_and_loses_no_job(db: Path) -> None:
         await asyncio.gather(
             *(
                 journal.add(
-                    planned(
+                    make_job(
                         SQUISH,
                         account="gateway-0",
                         external_task_id=f"order-{number:04}",
@@ -491,7 +491,7 @@ async def test_no_signature_of_an_address_is_shown(db: Path) -> None:
 
 
 async def test_a_journal_cannot_steer_the_terminal(db: Path) -> None:
-    job = planned(
+    job = make_job(
         SingleImageEffect("sq\x1b[2Juish", image=URL),
         account="gateway-0",
         external_task_id="order\n1",
@@ -966,7 +966,7 @@ async def test_what_a_jobs_state_does_not_allow_is_4_and_explained(
 
 
 async def test_a_job_whose_image_is_gone_is_not_submitted_again(db: Path) -> None:
-    job = planned(
+    job = make_job(
         SingleImageEffect("squish", image=b"bytes"),
         account="gateway-0",
         external_task_id="order-1",

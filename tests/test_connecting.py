@@ -30,7 +30,7 @@ SQUISH = SingleImageEffect("squish", image="https://img.example/a.jpg")
 THREE_TRIES = RetryPolicy(attempts=3, base_s=0.001)
 
 
-async def planned(path: Path) -> bool:
+async def make_job(path: Path) -> bool:
     """Whether the journal's one job waits for its first submit."""
     async with Journal(path, read_only=True) as journal:
         job = await anext(aiter(journal.jobs()))
@@ -95,7 +95,7 @@ async def test_a_certificate_that_nobody_trusts_ends_it_at_the_first_try(
             assert (caught.value.sent, caught.value.retryable) == (False, False)
             assert host.connections == number
     assert host.heard == []
-    assert await planned(tmp_path / "jobs.db")
+    assert await make_job(tmp_path / "jobs.db")
 
 
 async def test_a_server_without_tls_is_told_at_the_first_try(tmp_path: Path) -> None:
@@ -157,4 +157,4 @@ async def test_a_connection_that_does_not_come_about_in_time_sent_nothing(
         assert asyncio.get_running_loop().time() >= 3 * 10
         with pytest.raises(KlingEffectsError, match="no connection to"):
             await client.list_tasks()
-    assert await planned(tmp_path / "jobs.db")
+    assert await make_job(tmp_path / "jobs.db")

@@ -130,7 +130,9 @@ async def test_a_clip_of_heads_alone_is_not_read_for_minutes(
 @pytest.mark.parametrize(
     ("max_bytes", "kind"), [(0, ValueError), (1e9, TypeError), (True, TypeError)]
 )
-async def test_a_limit_that_means_nothing_is_rejected(max_bytes: int, kind: type[Exception]) -> None:
+async def test_a_limit_that_means_nothing_is_rejected(
+    max_bytes: int, kind: type[Exception]
+) -> None:
     async with EffectsClient(BearerToken("sk-limit")) as client:
         with pytest.raises(kind, match="max_bytes"):
             await client.download(Video(url="https://a.example/"), "a.mp4", max_bytes=max_bytes)

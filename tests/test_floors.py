@@ -19,7 +19,7 @@ FLOORS = [
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"transport", "images", "image_files", "picture_parts", "preparing"}),
     ("engine", {"waiting", "spending"}),
-    ("surface", {"flow", "listing", "engine", "resuming", "bulk", "client"}),
+    ("surface", {"concurrency", "listing", "engine", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),
 ]
 LEVELS = {module: level for level, (_floor, modules) in enumerate(FLOORS) for module in modules}

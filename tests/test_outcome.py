@@ -30,7 +30,7 @@ from kling_effects_async.errors import (
     TransportError,
 )
 from kling_effects_async.protocol.verdicts import verdict_of
-from kling_effects_async.spending.outcome import Outcome, outcome_of
+from kling_effects_async.spending.outcome import SubmitOutcome, outcome_of
 
 UNCERTAIN = SubmissionUncertainError("lost", external_task_id="order-42", scene="squish")
 ONE = Decimal(1)
@@ -43,57 +43,57 @@ NO_MONEY = BudgetExceededError(
     expected_units=ONE,
 )
 
-ROWS: list[tuple[KlingEffectsError, Outcome]] = [
+ROWS: list[tuple[KlingEffectsError, SubmitOutcome]] = [
     # nothing was sent
-    (TransportError("no answer", sent=False), Outcome.NOT_RECEIVED),
-    (NetworkError("no connection", sent=False), Outcome.NOT_RECEIVED),
-    (RequestTimeoutError("no connection in time", sent=False), Outcome.NOT_RECEIVED),
-    (TlsError("not to be trusted", sent=False), Outcome.REJECTED),
-    (ProxyError("rejected", sent=False), Outcome.REJECTED),
-    (ImageRejectedError("a.jpg", ["It changed."]), Outcome.REJECTED),
-    (SettingsError("no key"), Outcome.REJECTED),
-    (JournalError("no room"), Outcome.REJECTED),
-    (NO_MONEY, Outcome.REJECTED),
+    (TransportError("no answer", sent=False), SubmitOutcome.NOT_RECEIVED),
+    (NetworkError("no connection", sent=False), SubmitOutcome.NOT_RECEIVED),
+    (RequestTimeoutError("no connection in time", sent=False), SubmitOutcome.NOT_RECEIVED),
+    (TlsError("not to be trusted", sent=False), SubmitOutcome.REJECTED),
+    (ProxyError("rejected", sent=False), SubmitOutcome.REJECTED),
+    (ImageRejectedError("a.jpg", ["It changed."]), SubmitOutcome.REJECTED),
+    (SettingsError("no key"), SubmitOutcome.REJECTED),
+    (JournalError("no room"), SubmitOutcome.REJECTED),
+    (NO_MONEY, SubmitOutcome.REJECTED),
     # sent, and no answer or none that can be read
-    (TransportError("no answer"), Outcome.UNCERTAIN),
-    (NetworkError("broke"), Outcome.UNCERTAIN),
-    (RequestTimeoutError("too slow"), Outcome.UNCERTAIN),
-    (TlsError("broke off", sent=True), Outcome.UNCERTAIN),
-    (ProxyError("cut", sent=True), Outcome.UNCERTAIN),
-    (UNCERTAIN, Outcome.UNCERTAIN),
-    (ReplyError("a page", http_status=200), Outcome.UNCERTAIN),
-    (ServiceError("oops", retryable=True, may_be_accepted=True), Outcome.UNCERTAIN),
-    (ApiError("who knows", may_be_accepted=True), Outcome.UNCERTAIN),
-    (InvalidRequestError("external_task_id exists", may_be_accepted=True), Outcome.UNCERTAIN),
+    (TransportError("no answer"), SubmitOutcome.UNCERTAIN),
+    (NetworkError("broke"), SubmitOutcome.UNCERTAIN),
+    (RequestTimeoutError("too slow"), SubmitOutcome.UNCERTAIN),
+    (TlsError("broke off", sent=True), SubmitOutcome.UNCERTAIN),
+    (ProxyError("cut", sent=True), SubmitOutcome.UNCERTAIN),
+    (UNCERTAIN, SubmitOutcome.UNCERTAIN),
+    (ReplyError("a page", http_status=200), SubmitOutcome.UNCERTAIN),
+    (ServiceError("oops", retryable=True, may_be_accepted=True), SubmitOutcome.UNCERTAIN),
+    (ApiError("who knows", may_be_accepted=True), SubmitOutcome.UNCERTAIN),
+    (InvalidRequestError("external_task_id exists", may_be_accepted=True), SubmitOutcome.UNCERTAIN),
     # rejected before acceptance, passing
-    (RateLimitError("too fast", retryable=True), Outcome.NOT_ACCEPTED),
-    (ConcurrencyLimitError("no slot", retryable=True), Outcome.NOT_ACCEPTED),
-    (AuthenticationError("not valid yet", retryable=True), Outcome.NOT_ACCEPTED),
-    (ServiceError("not now", retryable=True), Outcome.NOT_ACCEPTED),
+    (RateLimitError("too fast", retryable=True), SubmitOutcome.NOT_ACCEPTED),
+    (ConcurrencyLimitError("no slot", retryable=True), SubmitOutcome.NOT_ACCEPTED),
+    (AuthenticationError("not valid yet", retryable=True), SubmitOutcome.NOT_ACCEPTED),
+    (ServiceError("not now", retryable=True), SubmitOutcome.NOT_ACCEPTED),
     # rejected before acceptance, for good
-    (ApiError("no"), Outcome.REJECTED),
-    (AuthenticationError("wrong key"), Outcome.REJECTED),
-    (AccountError("nothing left"), Outcome.REJECTED),
-    (ContentRejectedError("risk control"), Outcome.REJECTED),
-    (InvalidRequestError("image is missing"), Outcome.REJECTED),
-    (TaskNotFoundError("no such task"), Outcome.REJECTED),
+    (ApiError("no"), SubmitOutcome.REJECTED),
+    (AuthenticationError("wrong key"), SubmitOutcome.REJECTED),
+    (AccountError("nothing left"), SubmitOutcome.REJECTED),
+    (ContentRejectedError("risk control"), SubmitOutcome.REJECTED),
+    (InvalidRequestError("image is missing"), SubmitOutcome.REJECTED),
+    (TaskNotFoundError("no such task"), SubmitOutcome.REJECTED),
 ]
 
 
 def name_of(row: object) -> str:
-    if isinstance(row, Outcome):
+    if isinstance(row, SubmitOutcome):
         return row.value
     sent = getattr(row, "sent", None)
     return type(row).__name__ + ("" if sent is None else f" sent={sent}")
 
 
 @pytest.mark.parametrize(("error", "outcome"), ROWS, ids=name_of)
-def test_every_error_has_its_outcome(error: KlingEffectsError, outcome: Outcome) -> None:
+def test_every_error_has_its_outcome(error: KlingEffectsError, outcome: SubmitOutcome) -> None:
     assert outcome_of(error) is outcome
 
 
 def test_no_error_of_the_tree_is_sent_again_unless_the_table_says_so() -> None:
-    again = {Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED}
+    again = {SubmitOutcome.NOT_RECEIVED, SubmitOutcome.NOT_ACCEPTED}
     for error, outcome in ROWS:
         if outcome in again:
             assert getattr(error, "sent", False) is False
@@ -116,7 +116,7 @@ def test_no_error_of_the_tree_is_sent_again_unless_the_table_says_so() -> None:
 )
 def test_a_used_external_id_is_told_by_its_words(words: str) -> None:
     """Fault 21: duplicate external id rejected."""
-    assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.DUPLICATE
+    assert outcome_of(InvalidRequestError(words, code=1201)) is SubmitOutcome.DUPLICATE
 
 
 @pytest.mark.parametrize(
@@ -129,26 +129,26 @@ def test_a_used_external_id_is_told_by_its_words(words: str) -> None:
     ],
 )
 def test_other_rejections_are_no_used_id(words: str) -> None:
-    assert outcome_of(InvalidRequestError(words, code=1201)) is Outcome.REJECTED
+    assert outcome_of(InvalidRequestError(words, code=1201)) is SubmitOutcome.REJECTED
 
 
 CODES = {
-    (429, 1303): Outcome.NOT_ACCEPTED,
-    (429, 1302): Outcome.NOT_ACCEPTED,
-    (429, None): Outcome.NOT_ACCEPTED,
-    (429, 1102): Outcome.REJECTED,
-    (401, 1000): Outcome.REJECTED,
-    (401, 1003): Outcome.NOT_ACCEPTED,
-    (403, None): Outcome.REJECTED,
-    (400, 1201): Outcome.REJECTED,
-    (400, 1301): Outcome.REJECTED,
-    (404, None): Outcome.REJECTED,
-    (500, 5000): Outcome.UNCERTAIN,
-    (503, 5001): Outcome.UNCERTAIN,
-    (504, 5002): Outcome.UNCERTAIN,
-    (408, None): Outcome.UNCERTAIN,
-    (502, None): Outcome.UNCERTAIN,
-    (200, 9999): Outcome.UNCERTAIN,
+    (429, 1303): SubmitOutcome.NOT_ACCEPTED,
+    (429, 1302): SubmitOutcome.NOT_ACCEPTED,
+    (429, None): SubmitOutcome.NOT_ACCEPTED,
+    (429, 1102): SubmitOutcome.REJECTED,
+    (401, 1000): SubmitOutcome.REJECTED,
+    (401, 1003): SubmitOutcome.NOT_ACCEPTED,
+    (403, None): SubmitOutcome.REJECTED,
+    (400, 1201): SubmitOutcome.REJECTED,
+    (400, 1301): SubmitOutcome.REJECTED,
+    (404, None): SubmitOutcome.REJECTED,
+    (500, 5000): SubmitOutcome.UNCERTAIN,
+    (503, 5001): SubmitOutcome.UNCERTAIN,
+    (504, 5002): SubmitOutcome.UNCERTAIN,
+    (408, None): SubmitOutcome.UNCERTAIN,
+    (502, None): SubmitOutcome.UNCERTAIN,
+    (200, 9999): SubmitOutcome.UNCERTAIN,
 }
 
 

@@ -16,7 +16,7 @@ from kling_effects_async import DualImageEffect, SingleImageEffect, derived_id
 from kling_effects_async.effects import Effect, ImageSource
 from kling_effects_async.images import image_hash
 from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.plan import effect_of, image_hashes_of, planned
+from kling_effects_async.spending.plan import effect_of, image_hashes_of, make_job
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SQUISH = SingleImageEffect("squish", image="https://img.example/a.jpg")
@@ -24,7 +24,7 @@ HUG = DualImageEffect("hug", left="https://img.example/a.jpg", right="https://im
 
 
 def plan(effect: Effect, *hashes: str, **options: Any) -> Job:
-    return planned(
+    return make_job(
         effect,
         account="mine",
         external_task_id="order-42",
@@ -117,7 +117,7 @@ def test_other_content_under_the_same_file_name_is_another_job(
 @given(READABLE, st.none() | WORDS)
 def test_a_derived_id_is_the_one_that_a_run_gives(effect: Effect, salt: str | None) -> None:
     hashes = [image_hash(image) for image in effect.images]
-    job = planned(
+    job = make_job(
         effect, account="mine", external_task_id=None, image_hashes=hashes, now=NOW, run=salt
     )
     assert derived_id(effect, salt=salt) == job.external_task_id

@@ -21,7 +21,7 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.task_body import read_page, read_submitted, read_task
-from kling_effects_async.spending.outcome import Outcome, outcome_of
+from kling_effects_async.spending.outcome import SubmitOutcome, outcome_of
 from tests.samples import FOLDER
 
 BODIES = {
@@ -131,7 +131,7 @@ def test_a_used_external_id_is_a_duplicate() -> None:
     """Fault 75: Kling's real answer to a used id."""
     with pytest.raises(InvalidRequestError) as caught:
         read("B03")
-    assert outcome_of(caught.value) is Outcome.DUPLICATE
+    assert outcome_of(caught.value) is SubmitOutcome.DUPLICATE
 
 
 def test_a_bad_value_keeps_its_words() -> None:

@@ -55,7 +55,7 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.plan import planned
+from kling_effects_async.spending.plan import make_job
 from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.spending.submission import Wire
 from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job, lost
@@ -573,7 +573,7 @@ async def test_a_submit_cancelled_before_its_request_sends_nothing() -> None:
 async def test_a_submit_cancelled_while_the_pace_is_kept_sends_nothing() -> None:
     """Fault 31: cancel before the request."""
     bench = Bench()
-    bench.gate.pause(30, RateLimitError("slow", code=1302))
+    bench.breaker.pause(30, RateLimitError("slow", code=1302))
     waiting = asyncio.ensure_future(bench.submit("a"))
     await asyncio.sleep(1)
     waiting.cancel()
@@ -807,7 +807,7 @@ async def test_a_task_found_by_a_lookup_does_not_say_that_the_account_can_pay() 
     bench.service.accept("a")
     await bench.store.add(a_job("a"))
     await bench.store.move(ACCOUNT, "a", JobState.SUBMITTING)
-    bench.gate.shut(AccountError("nothing left", code=1102))
+    bench.breaker.trip(AccountError("nothing left", code=1102))
     await bench.submit("a")
     with pytest.raises(AccountError):
         await bench.submit("b")
@@ -1247,7 +1247,7 @@ class Left:
 
     async def job(self, name: str, *states: JobState, task_id: str | None = None) -> None:
         """A job that came through these states."""
-        job = planned(
+        job = make_job(
             self.effect,
             account=ACCOUNT,
             external_task_id=name,

@@ -277,7 +277,7 @@ class PaidOnce(RuleBasedStateMachine):
         for name in names:
             for task_id in tuple(self.process.bench.held_slots):
                 self.end(task_id)  # or all slots stay taken
-            self.let(asyncio.sleep(61))  # a shut gate lets one through
+            self.let(asyncio.sleep(61))  # a shut breaker lets one through
             job = self.let(self.process.bench.submit(name))
             assert job.task_id == self.service.books[name][0]
         self.nothing_is_paid_twice()

@@ -61,9 +61,7 @@ def resume_jobs(wanted: Wanted) -> None:
         say(line)
 
 
-def _run(
-    path: Path, wanted: Wanted, settings: Settings, resumption: Resumption
-) -> ExitCode | None:
+def _run(path: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> ExitCode | None:
     try:
         run(_resume(path, wanted, settings, resumption))
     except KeyboardInterrupt:

@@ -34,7 +34,7 @@ from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.images import image_hash
 from kling_effects_async.protocol.requests import scene_advice
 from kling_effects_async.spending.journal_path import journal_path
-from kling_effects_async.spending.plan import planned, random_id
+from kling_effects_async.spending.plan import make_job, random_id
 
 __all__ = ["run_effect"]
 
@@ -93,7 +93,7 @@ def _job(order: Order, effect: Effect, settings: Settings | None) -> Job:
     With a journal the same command line has the same id, so that it is the same job.
     """
     is_derived = order.is_repeatable and order.external_task_id is None
-    return planned(
+    return make_job(
         effect,
         account="" if settings is None else account_of(settings, order.account),
         service=None if settings is None else settings.service.base_url,

@@ -151,7 +151,7 @@ def _instead_of_json(kind: str) -> str:
 
 
 def _is_somebody_elses(reply: Reply, *, is_poll: bool) -> bool:
-    """Whether a rejection nobody can read is a page of a proxy or firewall, and not the service's."""
+    """Whether a rejection nobody can read is a page of a proxy or firewall, not the service's."""
     return bool(reply.body.strip()) and (is_poll or reply.status in _FIREWALL_STATUSES)
 
 

@@ -23,7 +23,7 @@ from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import AccessKeys, Credentials
-from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.breaker import SubmitBreaker
 from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Slot, SlotLimiter
 from kling_effects_async.spending.store import JobStore
@@ -89,12 +89,12 @@ class Account:
             remembered=_size_in(remembered),
             on_learned=account._remember_slots,
         )
-        gate = Gate(slots, clock, on_stop=account.slots.fail_waiting, rng=random)
+        breaker = SubmitBreaker(slots, clock, on_stop=account.slots.fail_waiting, rng=random)
         account._submitter = Submitter(
             Wire(post, look_up, account._see_through, find_listed),
             store,
             account.slots,
-            gate,
+            breaker,
             budget_units=budget_units,
             submit=submit,
             retry=retry,

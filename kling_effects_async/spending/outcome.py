@@ -1,9 +1,9 @@
 """What became of one submit, decided by one table of what was sent and what came back.
 
     nothing was sent                             -> NOT_RECEIVED   send again
-    rejected before acceptance, passing           -> NOT_ACCEPTED   wait, then send again
-    rejected before acceptance, for good          -> REJECTED        tell the caller
-    rejected because the external id was used     -> DUPLICATE      an earlier try succeeded: find it
+    rejected before acceptance, passing          -> NOT_ACCEPTED   wait, then send again
+    rejected before acceptance, for good         -> REJECTED       tell the caller
+    rejected because the external id was used    -> DUPLICATE      an earlier try got it: find it
     sent, and no answer or none that can be read -> UNCERTAIN      look; never send again blindly
 
 A submit costs money and nothing about it is idempotent: Kling documents no key for that.
@@ -22,10 +22,10 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.protocol.verdicts import says_used_id, without_id
 
-__all__ = ["Outcome", "may_have_arrived", "outcome_of"]
+__all__ = ["SubmitOutcome", "may_have_arrived", "outcome_of"]
 
 
-class Outcome(enum.Enum):
+class SubmitOutcome(enum.Enum):
     """What a failed submit means for the next step."""
 
     NOT_RECEIVED = "not received"
@@ -35,7 +35,7 @@ class Outcome(enum.Enum):
     UNCERTAIN = "uncertain"
 
 
-def outcome_of(error: KlingEffectsError, *, external_task_id: str = "") -> Outcome:
+def outcome_of(error: KlingEffectsError, *, external_task_id: str = "") -> SubmitOutcome:
     """Read the table at the top of this file.
 
     Args:
@@ -43,15 +43,15 @@ def outcome_of(error: KlingEffectsError, *, external_task_id: str = "") -> Outco
     """
     if isinstance(error, TransportError):
         if error.sent:
-            return Outcome.UNCERTAIN
-        return Outcome.NOT_RECEIVED if error.retryable else Outcome.REJECTED
+            return SubmitOutcome.UNCERTAIN
+        return SubmitOutcome.NOT_RECEIVED if error.retryable else SubmitOutcome.REJECTED
     if isinstance(error, (ApiError, ReplyError)) and error.may_be_accepted:
-        return Outcome.UNCERTAIN
+        return SubmitOutcome.UNCERTAIN
     if isinstance(error, InvalidRequestError) and says_used_id(
         without_id(error.message, external_task_id)
     ):
-        return Outcome.DUPLICATE
-    return Outcome.NOT_ACCEPTED if error.retryable else Outcome.REJECTED
+        return SubmitOutcome.DUPLICATE
+    return SubmitOutcome.NOT_ACCEPTED if error.retryable else SubmitOutcome.REJECTED
 
 
 def may_have_arrived(error: KlingEffectsError) -> bool:

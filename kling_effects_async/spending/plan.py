@@ -23,7 +23,7 @@ __all__ = [
     "image_hashes_of",
     "is_made_here",
     "is_random",
-    "planned",
+    "make_job",
     "random_id",
 ]
 
@@ -54,7 +54,7 @@ def derived_id(effect: Effect, *, salt: str | None = None) -> str:
     return _derived_id(effect, _fingerprint(effect, image_hashes), salt)
 
 
-def planned(
+def make_job(
     effect: Effect,
     *,
     account: str,

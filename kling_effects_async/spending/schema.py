@@ -98,13 +98,13 @@ _COSTS = f"""
     ) STRICT, WITHOUT ROWID;
     INSERT INTO costs SELECT account, cost_kind, cost, count(*) FROM jobs
         WHERE cost IS NOT NULL GROUP BY account, cost_kind, cost;
-{_COST_TRIGGERS}    CREATE TRIGGER cost_of_earlier AFTER UPDATE OF account, earlier_units ON jobs BEGIN
+    CREATE TRIGGER cost_of_earlier AFTER UPDATE OF account, earlier_units ON jobs BEGIN
         UPDATE costs SET jobs = jobs - 1
             WHERE account = old.account AND kind = 'untold' AND units = old.earlier_units;
         INSERT INTO costs SELECT new.account, 'untold', new.earlier_units, 1
             WHERE new.earlier_units IS NOT NULL ON CONFLICT DO UPDATE SET jobs = jobs + 1;
     END;
-"""
+{_COST_TRIGGERS}"""
 
 # How many commits there were, and whether some of them are lost. The lease has no heartbeat any
 # more: it serves one machine.

@@ -136,7 +136,7 @@ class SlotLimiter:
         return len(self._line)
 
     def has_shrunk_since(self, round_number: int) -> bool:
-        """Whether there was a rejection since that round, and more slots are held than there are."""
+        """Whether there was a rejection since that round, and too many slots are held."""
         return round_number != self._round and self._held > self._size
 
     def reject(self, slot: Slot) -> bool:

@@ -44,9 +44,9 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.attempts import Attempts
-from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.breaker import SubmitBreaker
 from kling_effects_async.spending.job import UNSETTLED, Job, JobState
-from kling_effects_async.spending.outcome import Outcome, may_have_arrived, outcome_of
+from kling_effects_async.spending.outcome import SubmitOutcome, may_have_arrived, outcome_of
 from kling_effects_async.spending.plan import is_made_here, is_random
 from kling_effects_async.spending.settling import Finder
 from kling_effects_async.spending.slots import Slot, SlotLimiter
@@ -95,7 +95,7 @@ class Submitter:
         wire: Wire,
         store: JobStore,
         slots: SlotLimiter,
-        gate: Gate,
+        breaker: SubmitBreaker,
         *,
         budget_units: Decimal | None,
         submit: SubmitPolicy,
@@ -106,7 +106,7 @@ class Submitter:
         self._wire = wire
         self._store = store
         self._slots = slots
-        self._gate = gate
+        self._breaker = breaker
         self._budget_units = budget_units
         self._policy = submit
         self._retry = retry
@@ -126,12 +126,12 @@ class Submitter:
     @property
     def waiting(self) -> int:
         """How many submits wait for a slot, for a pause to end, or for their turn."""
-        return self._slots.waiting + self._gate.waiting
+        return self._slots.waiting + self._breaker.waiting
 
     @property
     def held_back_by(self) -> KlingEffectsError | None:
         """What holds submits back since one was accepted, if anything does."""
-        return self._gate.held_back_by
+        return self._breaker.held_back_by
 
     async def submit(self, job: Job, request: Request, *, found: TaskSnapshot | None = None) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
@@ -190,7 +190,7 @@ class Submitter:
     async def aclose(self) -> None:
         """Let nothing new out, and let what is under way come to its outcome, within bounds."""
         error = ClientClosedError("the client was closed before this was sent; submit it again")
-        self._gate.close(error)
+        self._breaker.close(error)
         self._slots.fail_waiting(error)
         await self._attempts.aclose()
 
@@ -201,7 +201,7 @@ class Submitter:
         tries = 0
         was_rejected_a_place = False
         while True:
-            self._gate.check()
+            self._breaker.check()
             try:
                 slot, round_number = await self._let_out(first_in_line=was_rejected_a_place)
                 first_try_at = min(first_try_at, self._clock.monotonic())
@@ -218,20 +218,20 @@ class Submitter:
             if not self._may_try_again(job, error, tries, elapsed_s + pause_s):
                 raise error
             was_rejected_a_place = isinstance(error, ConcurrencyLimitError)
-            await self._gate.rest(pause_s)
+            await self._breaker.rest(pause_s)
 
     async def _let_out(self, *, first_in_line: bool) -> tuple[Slot, int]:
-        """A slot, and the gate's round; no slot is kept if it fails."""
+        """A slot, and the breaker's round; no slot is kept if it fails."""
         while True:
             slot = await self._slots.take(first_in_line=first_in_line)
             try:
-                round_number = await self._gate.pass_through()
+                round_number = await self._breaker.pass_through()
             except BaseException:
                 slot.release()
                 raise
             if not slot.is_surplus:
                 return slot, round_number
-            self._gate.came_back()
+            self._breaker.came_back()
             slot.release()
             first_in_line = True
 
@@ -239,16 +239,16 @@ class Submitter:
         self, job: Job, error: KlingEffectsError, tries: int, elapsed_s: float
     ) -> bool:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
-        if outcome not in (Outcome.NOT_RECEIVED, Outcome.NOT_ACCEPTED):
+        if outcome not in (SubmitOutcome.NOT_RECEIVED, SubmitOutcome.NOT_ACCEPTED):
             return False
         if error.scope is Scope.PACE:
             asked_s = error.retry_after_s or 0.0
-            return not self._gate.is_shut and asked_s <= self._policy.max_retry_after_s
+            return not self._breaker.is_tripped and asked_s <= self._policy.max_retry_after_s
         return tries < self._retry.attempts and elapsed_s <= self._retry.max_elapsed_s
 
     def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
         if error.scope is Scope.PACE:
-            return 0.0  # the gate and the line of slots keep it
+            return 0.0  # the breaker and the line of slots keep it
         return self._retry.pause_s(tries, error.retry_after_s, self._random)
 
     async def _attempt(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
@@ -264,7 +264,7 @@ class Submitter:
         finally:
             if not slot.is_accepted:
                 slot.release()
-            self._gate.came_back()
+            self._breaker.came_back()
 
     async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
         """The outermost edge of an attempt: what nobody foresaw leaves the job in doubt.
@@ -292,7 +292,7 @@ class Submitter:
         except KlingEffectsError as error:
             late_s = self._clock.monotonic() - started
             return await self._after_error(job, error, slot, round_number, late_s)
-        self._gate.open()
+        self._breaker.reset()
         self._waited_for_others_s = 0.0
         return await self._accept(job, snapshot, slot)
 
@@ -300,9 +300,9 @@ class Submitter:
         self, job: Job, error: KlingEffectsError, slot: Slot, round_number: int, late_s: float
     ) -> Job:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
-        if outcome is Outcome.DUPLICATE and not self._is_ours(job):
+        if outcome is SubmitOutcome.DUPLICATE and not self._is_ours(job):
             raise await self._strangers(job) from error
-        if outcome is Outcome.UNCERTAIN or outcome is Outcome.DUPLICATE:
+        if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
             job = await self._doubt(job, note=str(error))
             return await self._settle(job, error, slot, late_s=late_s)
         to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
@@ -317,26 +317,26 @@ class Submitter:
             if is_news and not self._slots.running:  # others hold them all
                 pause_s = _slot_pause_s(self._waited_for_others_s)
                 self._waited_for_others_s += pause_s
-                self._gate.pause(pause_s, error)
+                self._breaker.pause(pause_s, error)
         elif error.scope is Scope.PACE:
             if self._is_out_of_patience(error):
                 self._explain(error)
-                self._gate.shut(error)  # nobody else has to wait for that either
+                self._breaker.trip(error)  # nobody else has to wait for that either
             else:
-                self._gate.slow_down(round_number, error)
+                self._breaker.slow_down(round_number, error)
         elif error.scope is Scope.ACCOUNT:
-            self._gate.shut(error)
+            self._breaker.trip(error)
 
     def _is_out_of_patience(self, error: KlingEffectsError) -> bool:
         """Whether the service has rejected for its pace for too long, or asks for too long."""
-        longest_s = max(self._gate.paced_s, error.retry_after_s or 0.0)
+        longest_s = max(self._breaker.paced_s, error.retry_after_s or 0.0)
         return longest_s > self._policy.max_retry_after_s
 
     def _explain(self, error: KlingEffectsError) -> None:
         if isinstance(error, ApiError) and not error.advice:
             error.advice = (
-                f"After {self._gate.paced_s:.0f} s of pauses without an acceptance, or a longer "
-                f"one asked for, max_retry_after_s ({self._policy.max_retry_after_s:g}) is used up: "
+                f"After {self._breaker.paced_s:.0f} s of pauses without an acceptance, or a longer "
+                f"one asked for, max_retry_after_s ({self._policy.max_retry_after_s:g}) is over: "
                 "submit again later"
             )
 
@@ -540,7 +540,7 @@ def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:
 def _was_called_duplicate(error: KlingEffectsError | None, job: Job) -> bool:
     if error is None:
         return False
-    return outcome_of(error, external_task_id=job.external_task_id) is Outcome.DUPLICATE
+    return outcome_of(error, external_task_id=job.external_task_id) is SubmitOutcome.DUPLICATE
 
 
 def _proved_absent(job: Job) -> NetworkError:

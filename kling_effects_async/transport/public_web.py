@@ -4,9 +4,10 @@ Redirects are followed by hand, because each hop has to pass the rule; names are
 resolver that feeds the connector, because a name checked earlier can resolve to something else by
 the time it is used.
 
-Where a proxy is used, it resolves the names. So what leads inside by its spelling is rejected before
-the proxy hears of it, and every connection of that session goes to the proxy, wherever it is. What
-a name leads to is the proxy's to judge; a server inside has no certificate for a stranger's name.
+Where a proxy is used, it resolves the names. So what leads inside by its spelling is rejected
+before the proxy hears of it, and every connection of that session goes to the proxy, wherever it
+is. What a name leads to is the proxy's to judge; a server inside has no certificate for a
+stranger's name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flow under bulk runs: lazy, bounded, and clean at its end."""
+"""What runs under batches: lazy, bounded, and clean at its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from kling_effects_async.flow import flow
+from kling_effects_async.concurrency import map_as_completed
 
 pytestmark = pytest.mark.looptime
 
@@ -20,7 +20,13 @@ async def slow_square(number: int) -> int:
 
 
 async def all_of(source: object, *, room: int = 4, ordered: bool = False) -> list[int]:
-    results = flow(source, slow_square, room=lambda: room, wake=asyncio.Event(), ordered=ordered)  # type: ignore[arg-type]  # both kinds of iterable
+    results = map_as_completed(
+        source,  # type: ignore[arg-type]  # both kinds of iterable
+        slow_square,
+        limit=lambda: room,
+        changed=asyncio.Event(),
+        ordered=ordered,
+    )
     return [result async for result in results]
 
 
@@ -51,7 +57,9 @@ async def test_results_come_while_the_source_is_waited_for() -> None:
             yield number
 
     seen = []
-    async for result in flow(numbers(), slow_square, room=lambda: 4, wake=asyncio.Event()):
+    async for result in map_as_completed(
+        numbers(), slow_square, limit=lambda: 4, changed=asyncio.Event()
+    ):
         seen.append(result)
         queue.put_nowait(None if len(seen) == 5 else len(seen))
     assert seen == [0, 1, 4, 9, 16]
@@ -63,7 +71,9 @@ async def test_leaving_it_while_the_source_is_waited_for_leaves_nothing_behind()
         await asyncio.sleep(10_000)
 
     wake = asyncio.Event()
-    async with aclosing(flow(numbers(), slow_square, room=lambda: 4, wake=wake)) as results:
+    async with aclosing(
+        map_as_completed(numbers(), slow_square, limit=lambda: 4, changed=wake)
+    ) as results:
         async for _ in results:
             break
     assert len(asyncio.all_tasks()) == 1
@@ -96,7 +106,9 @@ async def test_no_more_is_drawn_than_there_is_room_for(ordered: bool) -> None:
             yield number
 
     wake = asyncio.Event()
-    async for _ in flow(numbers(), slow_square, room=lambda: 5, wake=wake, ordered=ordered):
+    async for _ in map_as_completed(
+        numbers(), slow_square, limit=lambda: 5, changed=wake, ordered=ordered
+    ):
         taken += 1
     assert (taken, max(ahead)) == (60, 5)
 
@@ -120,7 +132,10 @@ async def test_room_that_opens_later_is_used() -> None:
         wake.set()
 
     asyncio.get_running_loop().call_later(5, open_up)
-    results = [result async for result in flow(range(20), act, room=lambda: room, wake=wake)]
+    results = [
+        result
+        async for result in map_as_completed(range(20), act, limit=lambda: room, changed=wake)
+    ]
     assert (len(results), most) == (20, 7)
 
 
@@ -139,7 +154,9 @@ async def test_leaving_it_cancels_and_awaits_what_is_under_way() -> None:
             ended.append(number)
         return number
 
-    async with aclosing(flow(range(100), act, room=lambda: 6, wake=asyncio.Event())) as results:
+    async with aclosing(
+        map_as_completed(range(100), act, limit=lambda: 6, changed=asyncio.Event())
+    ) as results:
         async for _ in results:
             break
     assert sorted(ended) == list(range(6))
@@ -163,7 +180,9 @@ async def test_many_items_take_no_more_memory_than_a_few() -> None:
 
     async def peak_bytes(count: int) -> int:
         tracemalloc.start()
-        async for _ in flow(range(count), act, room=lambda: 8, wake=asyncio.Event()):
+        async for _ in map_as_completed(
+            range(count), act, limit=lambda: 8, changed=asyncio.Event()
+        ):
             pass
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

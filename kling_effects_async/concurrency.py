@@ -7,48 +7,48 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["flow"]
+__all__ = ["map_as_completed"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def flow(
+async def map_as_completed(
     items: Iterable[T] | AsyncIterable[T],
     act: Callable[[T], Coroutine[Any, Any, R]],
     *,
-    room: Callable[[], int],
-    wake: asyncio.Event,
+    limit: Callable[[], int],
+    changed: asyncio.Event,
     ordered: bool = False,
 ) -> AsyncGenerator[R, None]:
-    """The results of ``act`` over the items, each as soon as it is there.
+    """Map ``act`` over the items: its results each as soon as it is there.
 
-    An item is drawn only while fewer than ``room()`` are under way or wait to be taken; results
+    An item is drawn only while fewer than ``limit()`` are under way or wait to be taken; results
     come while a slow source is waited for. When the iteration is left, what is under way is
     cancelled and awaited.
 
     Args:
-        room: looked at whenever something finished, and whenever ``wake`` is set.
+        limit: looked at whenever something finished, and whenever ``changed`` is set.
         ordered: in the order of the items instead.
     """
     # Not asyncio.wait: it looks at all that run each time one of them finishes.
     line: deque[asyncio.Task[R]] = deque()  # in the order in which they may be taken
     running: set[asyncio.Task[R]] = set()
-    source = _AsyncSource(items, wake) if isinstance(items, AsyncIterable) else _Source(items)
+    source = _AsyncSource(items, changed) if isinstance(items, AsyncIterable) else _Source(items)
 
     def finished(task: asyncio.Task[R]) -> None:
         running.discard(task)
         if not ordered:
             line.append(task)
-        wake.set()
+        changed.set()
 
     def has_room() -> bool:
         unfinished = len(line) if ordered else len(running) + len(line)
-        return unfinished < max(1, room())
+        return unfinished < max(1, limit())
 
     try:
         while True:
-            wake.clear()
+            changed.clear()
             while has_room() and source.has_next():
                 task = asyncio.create_task(act(source.next()))
                 running.add(task)
@@ -58,7 +58,7 @@ async def flow(
             if line and line[0].done():
                 yield line.popleft().result()
             elif running or not source.is_exhausted:
-                await wake.wait()
+                await changed.wait()
             else:
                 return
     finally:
@@ -93,11 +93,11 @@ class _Source(Generic[T]):
 
 
 class _AsyncSource(Generic[T]):
-    """What is left of an async iterable; sets ``wake`` when there is more to know of it."""
+    """What is left of an async iterable; sets ``changed`` when there is more to know of it."""
 
-    def __init__(self, items: AsyncIterable[T], wake: asyncio.Event) -> None:
+    def __init__(self, items: AsyncIterable[T], changed: asyncio.Event) -> None:
         self._iterator = aiter(items)
-        self._wake = wake
+        self._wake = changed
         self._drawing: asyncio.Task[list[T]] | None = None
         self.is_exhausted: bool = False
 

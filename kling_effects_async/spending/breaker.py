@@ -2,9 +2,9 @@
 
 How many may be without an answer at once starts small and grows by one with each acceptance, so it
 doubles with each round of answers. A rejection for pace (1302, a 429) is about the account: every
-submit keeps the pause, rejections of submits that were out together count once, the pauses grow, and
-afterwards one submit at a time tries again until one is accepted. The log says so, with a warning
-once nothing was accepted for half a minute.
+submit keeps the pause, rejections of submits that were out together count once, the pauses grow,
+and afterwards one submit at a time tries again until one is accepted. The log says so, with a
+warning once nothing was accepted for half a minute.
 
 A key that is rejected or an account that cannot pay stops everything at once: a thousand submits
 need not learn the same from a thousand answers. From time to time one submit goes through as a
@@ -25,7 +25,7 @@ from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.policy import SlotPolicy, backoff_s
 from kling_effects_async.transport.clock import TICK_S, Clock
 
-__all__ = ["Gate"]
+__all__ = ["SubmitBreaker"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +41,11 @@ _PAUSE_S, _PAUSE_CAP_S = 2.0, 60.0
 _WARN_AFTER_S = 30.0
 
 
-class Gate:
+class SubmitBreaker:
     """Stands before every submit of one account at one service.
 
     Args:
-        on_stop: told the reason when the gate is shut.
+        on_stop: told the reason when the breaker is shut.
         rng: a source of numbers in [0, 1).
     """
 
@@ -86,7 +86,7 @@ class Gate:
         return self._reason or self._held_by
 
     @property
-    def is_shut(self) -> bool:
+    def is_tripped(self) -> bool:
         """Whether nothing goes out but a probe from time to time."""
         return self._reason is not None
 
@@ -102,7 +102,7 @@ class Gate:
             The number of the round, for ``slow_down``.
 
         Raises:
-            KlingEffectsError: the gate is shut, for this reason.
+            KlingEffectsError: the breaker is shut, for this reason.
         """
         while True:
             self.check()
@@ -124,7 +124,7 @@ class Gate:
         self._call_next()
 
     def check(self) -> None:
-        """Raise the reason if the gate is shut and no probe is due.
+        """Raise the reason if the breaker is shut and no probe is due.
 
         Raises:
             KlingEffectsError: a copy of the reason, for this caller alone.
@@ -135,7 +135,7 @@ class Gate:
             raise copy.copy(self._reason)
 
     async def rest(self, seconds: float) -> None:
-        """Let time pass; the closing of the gate ends it."""
+        """Let time pass; the closing of the breaker ends it."""
         if self._closed is not None:
             return
         done = asyncio.get_running_loop().create_future()
@@ -182,7 +182,7 @@ class Gate:
         elif asked_s is not None:
             self.pause(asked_s, reason)
 
-    def shut(self, reason: KlingEffectsError) -> None:
+    def trip(self, reason: KlingEffectsError) -> None:
         """Let no submit out until a probe was accepted."""
         if self._reason is None:
             probe_s = self._policy.probe_s
@@ -193,7 +193,7 @@ class Gate:
         for turn in self._line:
             _settle(turn)
 
-    def open(self) -> None:
+    def reset(self) -> None:
         """A submit was accepted."""
         self._reason = self._held_by = None
         self._held_since = math.inf

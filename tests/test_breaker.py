@@ -1,4 +1,4 @@
-"""The gate before every submit: a pause is kept by all, and one rejection stops all."""
+"""The breaker before every submit: a pause is kept by all, and one rejection stops all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from kling_effects_async.errors import AccountError, KlingEffectsError, RateLimitError
 from kling_effects_async.policy import SlotPolicy
-from kling_effects_async.spending.gate import Gate
+from kling_effects_async.spending.breaker import SubmitBreaker
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer, sleep
 
@@ -19,21 +19,21 @@ TOO_FAST = RateLimitError("request rate is too high", code=1302)
 ASKS_30 = RateLimitError("request rate is too high", code=1302, retry_after_s=30.0)
 
 
-def a_gate(clock: ManualClock, on_stop: Callable[[KlingEffectsError], None]) -> Gate:
-    return Gate(SlotPolicy(probe_s=60), clock, on_stop=on_stop, rng=lambda: 1.0)
+def a_gate(clock: ManualClock, on_stop: Callable[[KlingEffectsError], None]) -> SubmitBreaker:
+    return SubmitBreaker(SlotPolicy(probe_s=60), clock, on_stop=on_stop, rng=lambda: 1.0)
 
 
 class Road:
-    """A gate, a clock, and those who went through."""
+    """A breaker, a clock, and those who went through."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.told: list[KlingEffectsError] = []
         self.passed_at: list[float] = []
-        self.gate = a_gate(self.clock, on_stop=self.told.append)
+        self.breaker = a_gate(self.clock, on_stop=self.told.append)
 
     async def go(self) -> None:
-        await self.gate.pass_through()
+        await self.breaker.pass_through()
         self.passed_at.append(self.clock.monotonic())
 
 
@@ -46,7 +46,7 @@ async def test_an_open_gate_lets_everybody_through_at_once() -> None:
 async def test_a_pause_is_kept_by_all() -> None:
     """Fault 13: wait at least as long as asked."""
     road = Road()
-    road.gate.pause(30, TOO_FAST)
+    road.breaker.pause(30, TOO_FAST)
     going = asyncio.gather(*(road.go() for _ in range(5)))
     await road.clock.advance(29)
     assert road.passed_at == []
@@ -57,10 +57,10 @@ async def test_a_pause_is_kept_by_all() -> None:
 
 async def test_a_pause_that_is_prolonged_meanwhile_is_kept_to_its_new_end() -> None:
     road = Road()
-    road.gate.pause(10, TOO_FAST)
+    road.breaker.pause(10, TOO_FAST)
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(5)
-    road.gate.pause(10, TOO_FAST)
+    road.breaker.pause(10, TOO_FAST)
     await road.clock.advance(20)
     await going
     assert road.passed_at == [15]
@@ -77,9 +77,9 @@ async def test_a_timer_that_fires_a_little_early_ends_the_pause_all_the_same() -
             assert len(timers) < 10, "it waits again and again"
             return super().call_at(when - early_s, callback)
 
-    gate = a_gate(clock := EarlyClock(), on_stop=lambda _: None)
-    gate.pause(10, TOO_FAST)
-    passing = asyncio.ensure_future(gate.pass_through())
+    breaker = a_gate(clock := EarlyClock(), on_stop=lambda _: None)
+    breaker.pause(10, TOO_FAST)
+    passing = asyncio.ensure_future(breaker.pass_through())
     await clock.advance(10 - early_s)
     await passing
     assert timers == [10]
@@ -87,8 +87,8 @@ async def test_a_timer_that_fires_a_little_early_ends_the_pause_all_the_same() -
 
 async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     road = Road()
-    road.gate.pause(30, TOO_FAST)
-    road.gate.pause(1, TOO_FAST)
+    road.breaker.pause(30, TOO_FAST)
+    road.breaker.pause(1, TOO_FAST)
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(40)
     await going
@@ -98,25 +98,25 @@ async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 async def test_a_shut_gate_gives_everybody_a_copy_of_the_reason() -> None:
     """Faults 16, 19: one answer stops them all."""
     road = Road()
-    road.gate.shut(REASON)
+    road.breaker.trip(REASON)
     errors = await asyncio.gather(*(road.go() for _ in range(3)), return_exceptions=True)
     assert [str(error) for error in errors] == [str(REASON)] * 3
     assert {type(error) for error in errors} == {AccountError}
     assert len({id(error) for error in [REASON, *errors]}) == 4
 
 
-async def test_whoever_stands_in_line_is_told_when_the_gate_is_shut() -> None:
+async def test_whoever_stands_in_line_is_told_when_the_breaker_is_tripped() -> None:
     road = Road()
-    road.gate.shut(REASON)
+    road.breaker.trip(REASON)
     assert road.told == [REASON]
 
 
-async def test_whoever_keeps_a_pause_when_the_gate_is_shut_does_not_pass() -> None:
+async def test_whoever_keeps_a_pause_when_the_breaker_is_tripped_does_not_pass() -> None:
     road = Road()
-    road.gate.pause(10, TOO_FAST)
+    road.breaker.pause(10, TOO_FAST)
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(5)
-    road.gate.shut(REASON)
+    road.breaker.trip(REASON)
     await road.clock.advance(20)
     with pytest.raises(AccountError):
         await going
@@ -126,7 +126,7 @@ async def test_whoever_keeps_a_pause_when_the_gate_is_shut_does_not_pass() -> No
 async def test_nothing_goes_out_until_the_probe_and_then_one_at_a_time() -> None:
     """Fault 63: one probe at a time."""
     road = Road()
-    road.gate.shut(REASON)
+    road.breaker.trip(REASON)
     for _ in range(180):
         await road.clock.advance(1)
         await asyncio.gather(*(road.go() for _ in range(3)), return_exceptions=True)
@@ -135,10 +135,10 @@ async def test_nothing_goes_out_until_the_probe_and_then_one_at_a_time() -> None
 
 async def test_a_probe_that_is_rejected_shuts_for_the_whole_time_again() -> None:
     road = Road()
-    road.gate.shut(REASON)
+    road.breaker.trip(REASON)
     await road.clock.advance(90)
     await road.go()
-    road.gate.shut(REASON)
+    road.breaker.trip(REASON)
     await road.clock.advance(59)
     with pytest.raises(AccountError):
         await road.go()
@@ -146,8 +146,8 @@ async def test_a_probe_that_is_rejected_shuts_for_the_whole_time_again() -> None
 
 async def test_an_acceptance_opens_the_gate_for_all() -> None:
     road = Road()
-    road.gate.shut(REASON)
-    road.gate.open()
+    road.breaker.trip(REASON)
+    road.breaker.reset()
     await asyncio.gather(*(road.go() for _ in range(5)))
     assert len(road.passed_at) == 5
 
@@ -158,8 +158,8 @@ async def test_few_go_out_before_the_first_answer_and_one_more_with_each_accepta
     going = [asyncio.ensure_future(road.go()) for _ in range(40)]
     await road.clock.advance(0)
     assert len(road.passed_at) == 5
-    road.gate.open()
-    road.gate.came_back()
+    road.breaker.reset()
+    road.breaker.came_back()
     await road.clock.advance(0)
     assert len(road.passed_at) == 7  # the slot of the one that came back, and one more
     for each in going:
@@ -173,11 +173,11 @@ async def test_rejections_for_pace_make_the_pauses_grow_with_one_try_after_each(
 
     async def rejected() -> None:
         while True:
-            round_number = await road.gate.pass_through()
+            round_number = await road.breaker.pass_through()
             road.passed_at.append(road.clock.monotonic())
             await sleep(road.clock, 0.5)  # the answer takes a moment
-            road.gate.slow_down(round_number, TOO_FAST)
-            road.gate.came_back()
+            road.breaker.slow_down(round_number, TOO_FAST)
+            road.breaker.came_back()
 
     going = [asyncio.ensure_future(rejected()) for _ in range(40)]
     for _ in range(140):
@@ -190,10 +190,10 @@ async def test_rejections_for_pace_make_the_pauses_grow_with_one_try_after_each(
 
 async def test_rejections_of_submits_that_were_out_together_count_once() -> None:
     road = Road()
-    rounds = [await road.gate.pass_through() for _ in range(5)]
+    rounds = [await road.breaker.pass_through() for _ in range(5)]
     for round_number in rounds:
-        road.gate.slow_down(round_number, TOO_FAST)
-        road.gate.came_back()
+        road.breaker.slow_down(round_number, TOO_FAST)
+        road.breaker.came_back()
     await road.clock.advance(2)
     await road.go()
     assert road.passed_at == [2]
@@ -202,8 +202,8 @@ async def test_rejections_of_submits_that_were_out_together_count_once() -> None
 async def test_what_the_service_asks_for_is_kept_in_full_and_the_drawn_part_comes_on_top() -> None:
     """Fault 13: at least as long as asked."""
     road = Road()
-    road.gate.slow_down(await road.gate.pass_through(), ASKS_30)
-    road.gate.came_back()
+    road.breaker.slow_down(await road.breaker.pass_through(), ASKS_30)
+    road.breaker.came_back()
     going = asyncio.ensure_future(road.go())
     await road.clock.advance(31.9)
     assert road.passed_at == []
@@ -215,14 +215,14 @@ async def test_an_acceptance_ends_the_growing_of_pauses() -> None:
     road = Road()
     for expected_s in (2, 2):
         began = road.clock.monotonic()
-        road.gate.slow_down(await road.gate.pass_through(), TOO_FAST)
-        road.gate.came_back()
+        road.breaker.slow_down(await road.breaker.pass_through(), TOO_FAST)
+        road.breaker.came_back()
         going = asyncio.ensure_future(road.go())
         await road.clock.advance(10)
         await going
         assert road.passed_at[-1] - began == expected_s
-        road.gate.open()
-        road.gate.came_back()
+        road.breaker.reset()
+        road.breaker.came_back()
 
 
 async def test_who_is_cancelled_in_line_gives_the_turn_to_the_next() -> None:
@@ -230,7 +230,7 @@ async def test_who_is_cancelled_in_line_gives_the_turn_to_the_next() -> None:
     await asyncio.gather(*(road.go() for _ in range(5)))
     first, second = (asyncio.ensure_future(road.go()) for _ in range(2))
     await road.clock.advance(0)
-    road.gate.came_back()
+    road.breaker.came_back()
     first.cancel()
     await road.clock.advance(0)
     await second
@@ -245,27 +245,27 @@ async def test_what_holds_submits_back_is_said_and_louder_once_it_lasts(
     road = Road()
     with caplog.at_level(logging.INFO, logger="kling_effects_async"):
         for _ in range(6):
-            going = asyncio.ensure_future(road.gate.pass_through())
+            going = asyncio.ensure_future(road.breaker.pass_through())
             await road.clock.advance(60)
-            road.gate.slow_down(await going, TOO_FAST)
-            road.gate.came_back()
-            assert road.gate.held_back_by is TOO_FAST
+            road.breaker.slow_down(await going, TOO_FAST)
+            road.breaker.came_back()
+            assert road.breaker.held_back_by is TOO_FAST
     levels = [record.levelno for record in caplog.records]
     assert levels == [logging.INFO] + [logging.WARNING] * 5
     assert "request rate is too high" in caplog.text
     assert "none was accepted for 60 s" in caplog.text
-    road.gate.open()
-    assert road.gate.held_back_by is None
+    road.breaker.reset()
+    assert road.breaker.held_back_by is None
 
 
-async def test_a_gate_that_is_shut_says_why_and_what_goes_on(
+async def test_a_tripped_breaker_says_why_and_what_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     road = Road()
     with caplog.at_level(logging.INFO, logger="kling_effects_async"):
-        road.gate.shut(REASON)
-        road.gate.shut(REASON)
-    assert road.gate.held_back_by is REASON
+        road.breaker.trip(REASON)
+        road.breaker.trip(REASON)
+    assert road.breaker.held_back_by is REASON
     (record,) = caplog.records
     assert "every 60 s" in record.getMessage()
     assert "nothing left" in record.getMessage()
@@ -274,12 +274,12 @@ async def test_a_gate_that_is_shut_says_why_and_what_goes_on(
 async def test_pauses_for_pace_add_up_until_a_submit_is_accepted() -> None:
     road = Road()
     for _ in range(3):
-        going = asyncio.ensure_future(road.gate.pass_through())
+        going = asyncio.ensure_future(road.breaker.pass_through())
         await road.clock.advance(60)
-        road.gate.slow_down(await going, TOO_FAST)
-        road.gate.came_back()
-    assert road.gate.paced_s == 2 + 4 + 8
-    road.gate.pause(100, ASKS_30)  # not for pace
-    assert road.gate.paced_s == 2 + 4 + 8
-    road.gate.open()
-    assert road.gate.paced_s == 0
+        road.breaker.slow_down(await going, TOO_FAST)
+        road.breaker.came_back()
+    assert road.breaker.paced_s == 2 + 4 + 8
+    road.breaker.pause(100, ASKS_30)  # not for pace
+    assert road.breaker.paced_s == 2 + 4 + 8
+    road.breaker.reset()
+    assert road.breaker.paced_s == 0
