@@ -61,6 +61,8 @@ if TYPE_CHECKING:
         VideoExpiredError,
     )
     from kling_effects_async.images import ImageFacts, PreparedImage, check_image, prepare
+    from kling_effects_async.journal.job import Job, JobState, Transition
+    from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.listing import TaskListing
     from kling_effects_async.models import (
         EffectResult,
@@ -80,8 +82,6 @@ if TYPE_CHECKING:
     from kling_effects_async.protocol.services import Service
     from kling_effects_async.scenes import Scene, SceneInfo, catalogue
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
-    from kling_effects_async.spending.job import Job, JobState, Transition
-    from kling_effects_async.spending.journal import Journal
     from kling_effects_async.spending.plan import derived_id
     from kling_effects_async.stats import ClientStats
     from kling_effects_async.waiting.task import EffectTask
@@ -177,8 +177,8 @@ _HOMES = {
     "protocol.services": ["Service"],
     "images": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
     "waiting.task": ["EffectTask"],
-    "spending.job": ["Job", "JobState", "Transition"],
-    "spending.journal": ["Journal"],
+    "journal.job": ["Job", "JobState", "Transition"],
+    "journal.sqlite.journal": ["Journal"],
     "spending.plan": ["derived_id"],
     "listing": ["TaskListing"],
     "client": ["EffectsClient", "UnknownSceneWarning"],

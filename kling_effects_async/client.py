@@ -17,6 +17,7 @@ from kling_effects_async.arguments import Kind, as_units, check_arguments, check
 from kling_effects_async.effects import Effect
 from kling_effects_async.engine import Engine, Options
 from kling_effects_async.errors import KlingEffectsError, SettingsError
+from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.listing import TaskListing
 from kling_effects_async.models import EffectResult, TaskPage, Video
 from kling_effects_async.outcomes import Failed, Outcome
@@ -46,7 +47,6 @@ from kling_effects_async.settings import (
 )
 from kling_effects_async.spending.account import account_name
 from kling_effects_async.spending.plan import random_id
-from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.clock import Clock, SystemClock
 from kling_effects_async.transport.proxies import Proxies
@@ -55,7 +55,7 @@ from kling_effects_async.waiting.task import EffectTask
 if TYPE_CHECKING:
     import aiohttp
 
-    from kling_effects_async.spending.journal import Journal
+    from kling_effects_async.journal.sqlite.journal import Journal
 
 __all__ = ["EffectsClient", "UnknownSceneWarning"]
 

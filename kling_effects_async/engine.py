@@ -26,6 +26,8 @@ from kling_effects_async.errors import (
     TaskNotFoundError,
 )
 from kling_effects_async.images import image_hash, look_at
+from kling_effects_async.journal.job import Job
+from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
 from kling_effects_async.policy import (
     MAX_VIDEO_BYTES,
@@ -52,10 +54,8 @@ from kling_effects_async.protocol.task_body import (
 )
 from kling_effects_async.settings import Credentials
 from kling_effects_async.spending.account import Account
-from kling_effects_async.spending.job import Job
 from kling_effects_async.spending.listed import find_listed, listed_by_external_id
 from kling_effects_async.spending.plan import make_job
-from kling_effects_async.spending.store import JobStore
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.border import CallersOwn, frameless
 from kling_effects_async.transport.clock import Clock, sleep
@@ -72,7 +72,7 @@ from kling_effects_async.waiting.watch import Watch
 if TYPE_CHECKING:
     import aiohttp
 
-    from kling_effects_async.spending.journal import Journal
+    from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.transport.download import Downloader, Progress
     from kling_effects_async.transport.renewal import Renewed
 
@@ -463,7 +463,9 @@ class Engine:
             return self._options.store
         if not isinstance(journal, (str, os.PathLike)):
             return journal
-        from kling_effects_async.spending.journal import Journal  # with sqlite3, for who wants it
+        from kling_effects_async.journal.sqlite.journal import (
+            Journal,  # with sqlite3, for who wants it
+        )
 
         if self._journal is None:  # else a call that was cancelled after this has opened it
             self._journal = await self._exits.enter_async_context(Journal(journal))

@@ -13,9 +13,9 @@ from kling_effects_async.concurrency import map_as_completed
 from kling_effects_async.effects import Effect
 from kling_effects_async.engine import Engine, PreparedJob
 from kling_effects_async.errors import ImageRejectedError
+from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.spending.account import Account
-from kling_effects_async.spending.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.spending.plan import effect_of, image_hashes_of
 from kling_effects_async.waiting.watch import Watch
 

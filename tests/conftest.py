@@ -13,8 +13,8 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 import kling_effects_async.emulator
-from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.store import JobStore, MemoryStore
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.store import JobStore, MemoryStore
 
 # A busy machine is no reason for a property to fail.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])

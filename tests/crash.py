@@ -50,9 +50,9 @@ from kling_effects_async import (
     SingleImageEffect,
 )
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId
+from kling_effects_async.journal.job import Job, JobState, JobUpdate, Transition
+from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.policy import SlotPolicy, SubmitPolicy
-from kling_effects_async.spending.job import Job, JobState, Transition
-from kling_effects_async.spending.journal import Journal
 
 __all__ = ["RULES", "Rule", "Tally", "crash"]
 
@@ -152,10 +152,10 @@ class DoomedJournal(Journal):
         self._death = death
         self._passed: Counter[tuple[JobState, bool]] = Counter()
 
-    async def move(self, account: str, external_task_id: str, to: JobState, **told: Any) -> None:
-        self._pass(to, is_before=True)
-        await super().move(account, external_task_id, to, **told)
-        self._pass(to, is_before=False)
+    async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
+        self._pass(update.to, is_before=True)
+        await super().move(account, external_task_id, update)
+        self._pass(update.to, is_before=False)
 
     def _pass(self, state: JobState, *, is_before: bool) -> None:
         self._passed[state, is_before] += 1

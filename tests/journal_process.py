@@ -16,8 +16,8 @@ import warnings
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 
-from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.journal import Journal
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
+from kling_effects_async.journal.sqlite.journal import Journal
 
 WAY = (JobState.SUBMITTING, JobState.UNCERTAIN, JobState.ACCEPTED, JobState.SUCCEEDED)
 
@@ -47,7 +47,7 @@ async def write_jobs(journal: Journal, name: str) -> None:
         added = await journal.add(job(f"{name}-{number}"))
         say(f"{added.external_task_id} {added.state}")
         for state in WAY:
-            await journal.move("account", added.external_task_id, state)
+            await journal.move("account", added.external_task_id, JobUpdate(state))
             say(f"{added.external_task_id} {state}")
 
 

@@ -20,13 +20,13 @@ from kling_effects_async.errors import (
     NetworkError,
     TaskNotFoundError,
 )
+from kling_effects_async.journal.job import Job, JobState
+from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.breaker import SubmitBreaker
-from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Slot, SlotLimiter
-from kling_effects_async.spending.store import JobStore, MemoryStore
 from kling_effects_async.spending.submission import Submitter, Wire
 from kling_effects_async.transport.clock import SystemClock
 

@@ -17,9 +17,9 @@ from kling_effects_async import (
     SingleImageEffect,
 )
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId
-from kling_effects_async.spending.job import JobState
-from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.lock import lock_path
+from kling_effects_async.journal.job import JobState
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.lock import lock_path
 from tests.test_submission import QUICK
 
 EFFECTS = [

@@ -27,7 +27,7 @@ from kling_effects_async import (
 from kling_effects_async.arguments import as_units
 from kling_effects_async.emulator import Emulator
 from kling_effects_async.errors import EffectRejectedError, SettingsError
-from kling_effects_async.spending.journal import Journal
+from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.transport.clock import SystemClock
 
 SECRET = "topsecret"

@@ -24,6 +24,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import TaskFailedError, TaskNotFoundError
+from kling_effects_async.journal.job import JobUpdate
 
 EFFECT = SingleImageEffect("squish", image="https://img.example/1.jpg")
 STRANGER = "866889456698785799"
@@ -86,7 +87,7 @@ async def rewritten(journal: Path, **members: Any) -> None:
     """Another task with the members given, made from the one in the journal."""
     async with Journal(journal) as opened:
         (job,) = await opened.find(ORDER)
-        await opened.move(job.account, job.external_task_id, job.state, **members)
+        await opened.move(job.account, job.external_task_id, JobUpdate(job.state, **members))
 
 
 @pytest.mark.looptime
@@ -131,7 +132,7 @@ async def test_a_failure_that_the_journal_knows_needs_no_request(
     async with slow.client(journal=journal) as client:
         task = await client.submit(EFFECT, external_task_id=ORDER)
     async with Journal(journal) as opened:
-        await opened.move(client.account, ORDER, JobState.FAILED, message="risk control")
+        await opened.move(client.account, ORDER, JobUpdate(JobState.FAILED, message="risk control"))
     before = slow.requests.total()
     async with slow.client(journal=journal) as client:
         with pytest.raises(TaskFailedError, match="risk control"):
@@ -184,7 +185,7 @@ async def test_a_job_in_doubt_may_be_unknown_for_as_long_as_one_that_was_accepte
             )
         )
         for state in (JobState.SUBMITTING, JobState.UNCERTAIN):
-            await opened.move(account, ORDER, state)
+            await opened.move(account, ORDER, JobUpdate(state))
     async with emulator.client(journal=journal) as client:
         with pytest.raises(TaskNotFoundError) as caught:
             await client.attach(external_task_id=ORDER)

@@ -17,12 +17,12 @@ from attrs import evolve
 
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import BudgetExceededError
+from kling_effects_async.journal.budget import Committed, kind_of_cost
+from kling_effects_async.journal.job import JobState, JobUpdate
+from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.policy import SubmitPolicy
-from kling_effects_async.spending import schema
-from kling_effects_async.spending.budget import Committed, kind_of_cost
-from kling_effects_async.spending.job import JobState
-from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.store import JobStore, MemoryStore
 from tests.command_line import clean_environment
 from tests.killed_when_told import SQUISH
 from tests.paid_service import ACCOUNT, Bench, PaidService, a_job, lost
@@ -41,14 +41,14 @@ async def bring(
     await store.add(a_job(name, scene=scene))
     for state in states:
         told = Decimal(units) if units and state is states[-1] else None
-        await store.move(ACCOUNT, name, state, units=told)
+        await store.move(ACCOUNT, name, JobUpdate(state, units=told))
 
 
 async def fits(store: JobStore, name: str, limit: str, scene: str = "squish") -> bool:
     """Whether a submit stays within the limit; it is under way then."""
     await store.add(a_job(name, scene=scene))
     try:
-        await store.move(ACCOUNT, name, JobState.SUBMITTING, budget_units=Decimal(limit))
+        await store.move(ACCOUNT, name, JobUpdate(JobState.SUBMITTING, budget_units=Decimal(limit)))
     except BudgetExceededError:
         return False
     return True
@@ -112,7 +112,7 @@ async def test_a_job_in_doubt_that_is_sent_again_unproved_counts_twice(store: Jo
 
 async def test_a_job_that_is_proved_absent_costs_nothing(store: JobStore) -> None:
     await bring(store, "a", *IN_DOUBT)
-    await store.move(ACCOUNT, "a", JobState.PLANNED, is_absent=True)
+    await store.move(ACCOUNT, "a", JobUpdate(JobState.PLANNED, is_absent=True))
     assert await store.committed(ACCOUNT) == NOTHING
 
 
@@ -169,7 +169,7 @@ async def test_the_error_says_what_is_spent_running_in_doubt_and_expected(store:
     await bring(store, "told", *SUCCEEDED, units="2")
     await store.add(a_job("a"))
     with pytest.raises(BudgetExceededError, match="Nothing was sent") as caught:
-        await store.move(ACCOUNT, "a", JobState.SUBMITTING, budget_units=Decimal(14))
+        await store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING, budget_units=Decimal(14)))
     error = caught.value
     assert (error.spent_units, error.running_units) == (Decimal("5.5"), EXPECTED)
     assert (error.unsettled_units, error.expected_units) == (EXPECTED, Decimal(2))
@@ -187,7 +187,7 @@ async def test_parallel_submits_do_not_overshoot(store: JobStore) -> None:
 async def test_another_accounts_jobs_do_not_count(store: JobStore) -> None:
     await store.add(evolve(a_job("theirs"), account="theirs"))
     for state in SUCCEEDED:
-        await store.move("theirs", "theirs", state)
+        await store.move("theirs", "theirs", JobUpdate(state))
     assert await fits(store, "a", "4")
 
 

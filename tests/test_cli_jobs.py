@@ -38,6 +38,7 @@ from kling_effects_async.cli.target import Target
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images import image_hash
+from kling_effects_async.journal.job import JobUpdate
 from kling_effects_async.spending.account import account_name
 from kling_effects_async.spending.plan import make_job
 from tests.command_line import Ended, acceptance, kling, kling_at, lines_until, started
@@ -97,12 +98,14 @@ async def write(
             await journal.move(
                 account,
                 name,
-                step,
-                note=f"see {URL}" if step is JobState.UNCERTAIN else "",
-                message=f"see {URL}" if step is JobState.UNCERTAIN else None,
-                task_id=(task_id or f"task-of-{name}") if has_task else None,
-                units=Decimal("2.5") if has_cost else None,
-                result=json.dumps({"videos": [URL]}) if has_cost else None,
+                JobUpdate(
+                    step,
+                    note=f"see {URL}" if step is JobState.UNCERTAIN else "",
+                    message=f"see {URL}" if step is JobState.UNCERTAIN else None,
+                    task_id=(task_id or f"task-of-{name}") if has_task else None,
+                    units=Decimal("2.5") if has_cost else None,
+                    result=json.dumps({"videos": [URL]}) if has_cost else None,
+                ),
             )
 
 
@@ -975,7 +978,7 @@ async def test_a_job_whose_image_is_gone_is_not_submitted_again(db: Path) -> Non
     )
     async with Journal(db) as journal:
         await journal.add(job)
-        await journal.move("gateway-0", "order-1", JobState.SUBMITTING)
+        await journal.move("gateway-0", "order-1", JobUpdate(JobState.SUBMITTING))
     ended = await jobs(db, "settle", "order-1", "--resubmit")
     assert ended.code == ExitCode.REJECTED_HERE
     assert "given as bytes" in ended.err

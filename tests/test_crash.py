@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_effects_async.spending.journal import Journal
+from kling_effects_async.journal.sqlite.journal import Journal
 from tests.command_line import clean_environment
 
 KILLS = 20

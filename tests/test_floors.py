@@ -17,7 +17,7 @@ FLOORS = [
         {"errors", "models", "scenes", "effects", "outcomes", "stats", "web_address", "arguments"},
     ),
     ("rules", {"protocol", "policy", "settings"}),
-    ("edges", {"transport", "images", "image_files", "picture_parts", "preparing"}),
+    ("edges", {"journal", "transport", "images", "image_files", "picture_parts", "preparing"}),
     ("engine", {"waiting", "spending"}),
     ("surface", {"concurrency", "listing", "engine", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_effects_async.spending.job import FOLLOWERS, Job, JobState
+from kling_effects_async.journal.job import FOLLOWERS, Job, JobState
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -33,9 +33,9 @@ from kling_effects_async.errors import (
     JournalFullError,
     JournalVersionError,
 )
-from kling_effects_async.spending import lease, schema
-from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, Transition
-from kling_effects_async.spending.journal import Journal
+from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition
+from kling_effects_async.journal.sqlite import ownership, schema
+from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.testing import ManualClock
 from tests.journal_process import WAY
 
@@ -84,7 +84,7 @@ async def moved(
     journal: Journal, to: JobState, external_task_id: str = "order-42", **news: Any
 ) -> Job:
     """Move a job, and read what is held then."""
-    await journal.move(A, external_task_id, to, **news)
+    await journal.move(A, external_task_id, JobUpdate(to, **news))
     held = await journal.get(A, external_task_id)
     assert held is not None
     return held
@@ -232,7 +232,7 @@ async def test_a_move_tells_what_is_new_and_when(journal: Journal, clock: Manual
 
 async def test_a_move_leaves_what_it_does_not_tell(journal: Journal) -> None:
     await walk(journal, JobState.SUBMITTING)
-    await journal.move(A, "order-42", JobState.ACCEPTED, task_id="Cm1", message="queued")
+    await journal.move(A, "order-42", JobUpdate(JobState.ACCEPTED, task_id="Cm1", message="queued"))
     held = await moved(journal, JobState.FAILED)
     assert (held.task_id, held.message) == ("Cm1", "queued")
 
@@ -242,9 +242,9 @@ async def test_history_tells_every_step_with_its_time_and_note(
 ) -> None:
     await journal.add(job())
     clock.jump(1)
-    await journal.move(A, "order-42", JobState.SUBMITTING, note="first try")
+    await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING, note="first try"))
     clock.jump(1)
-    await journal.move(A, "order-42", JobState.PLANNED)
+    await journal.move(A, "order-42", JobUpdate(JobState.PLANNED))
     assert await journal.history(A, "order-42") == (
         Transition(JobState.PLANNED, NOON),
         Transition(JobState.SUBMITTING, NOON + timedelta(seconds=1), "first try"),
@@ -258,7 +258,7 @@ async def test_a_move_the_table_does_not_have_is_rejected_and_changes_nothing(
     held = await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED)
     clock.jump(1)
     with pytest.raises(JournalError, match="'order-42' is accepted and cannot become submitting"):
-        await journal.move(A, "order-42", JobState.SUBMITTING, message="again")
+        await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING, message="again"))
     assert await journal.get(A, "order-42") == held
 
 
@@ -271,7 +271,7 @@ async def test_a_move_to_where_it_is_adds_news_and_no_step(journal: Journal) -> 
 
 async def test_each_download_is_a_step(journal: Journal) -> None:
     await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED, JobState.SUCCEEDED)
-    await journal.move(A, "order-42", JobState.DOWNLOADED, path="a.mp4")
+    await journal.move(A, "order-42", JobUpdate(JobState.DOWNLOADED, path="a.mp4"))
     held = await moved(journal, JobState.DOWNLOADED, path="b.mp4")
     assert held.path == "b.mp4"
     assert (await states_of(journal))[-2:] == [JobState.DOWNLOADED, JobState.DOWNLOADED]
@@ -282,16 +282,16 @@ async def test_a_second_task_for_a_job_is_not_written_over_the_first(
     journal: Journal, to: JobState
 ) -> None:
     await walk(journal, JobState.SUBMITTING)
-    await journal.move(A, "order-42", JobState.ACCEPTED, task_id="Cm1")
+    await journal.move(A, "order-42", JobUpdate(JobState.ACCEPTED, task_id="Cm1"))
     with pytest.raises(JournalError, match=r"has task Cm1 and cannot get task Cm2"):
-        await journal.move(A, "order-42", to, task_id="Cm2")
+        await journal.move(A, "order-42", JobUpdate(to, task_id="Cm2"))
     held = await moved(journal, to, task_id="Cm1")
     assert held.task_id == "Cm1"
 
 
 async def test_a_job_that_was_never_added_cannot_move(journal: Journal) -> None:
     with pytest.raises(JournalError, match="no job 'order-42'"):
-        await journal.move(A, "order-42", JobState.SUBMITTING)
+        await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING))
 
 
 @settings(max_examples=40)
@@ -302,7 +302,7 @@ def test_any_moves_leave_a_history_that_walks_the_table(moves: list[JobState]) -
             await journal.add(job())
             for to in moves:
                 with suppress(JournalError):
-                    await journal.move(A, "order-42", to)
+                    await journal.move(A, "order-42", JobUpdate(to))
             return await states_of(journal)
 
     expected = [JobState.PLANNED]
@@ -363,7 +363,7 @@ async def test_ten_thousand_jobs_are_read_a_page_at_a_time(journal: Journal) -> 
     seen: list[str] = []
     async for held in journal.jobs():
         if not seen:  # the last pages cannot have been read yet
-            await journal.move(A, names[-1], JobState.SUBMITTING)
+            await journal.move(A, names[-1], JobUpdate(JobState.SUBMITTING))
         seen.append(held.external_task_id)
     assert seen == names
     assert held.state is JobState.SUBMITTING
@@ -458,7 +458,10 @@ async def test_writes_that_wait_together_are_one_commit(journal: Journal, path: 
     await asyncio.gather(*(journal.add(job(name)) for name in names))
     before = commits_in(path)
     async with one_batch(journal):
-        moves = [asyncio.create_task(journal.move(A, name, JobState.SUBMITTING)) for name in names]
+        moves = [
+            asyncio.create_task(journal.move(A, name, JobUpdate(JobState.SUBMITTING)))
+            for name in names
+        ]
     await asyncio.gather(*moves)
     assert commits_in(path) - before == 1
 
@@ -467,7 +470,7 @@ async def test_a_bad_write_does_not_spoil_the_others_of_its_commit(journal: Jour
     async with one_batch(journal):
         good = asyncio.create_task(journal.add(job("good")))
         bad = asyncio.create_task(journal.add(job("\ud800")))
-        moved = asyncio.create_task(journal.move(A, "nobody", JobState.SUBMITTING))
+        moved = asyncio.create_task(journal.move(A, "nobody", JobUpdate(JobState.SUBMITTING)))
         late = asyncio.create_task(journal.add(job("late")))
     with pytest.raises(UnicodeEncodeError):
         await bad
@@ -640,8 +643,8 @@ async def test_others_may_read_while_it_is_owned(journal: Journal, path: Path) -
     async with Journal(path, read_only=True) as reader:
         assert await reader.get(A, "order-42") == job()
         with pytest.raises(JournalError, match="reading only"):
-            await reader.move(A, "order-42", JobState.SUBMITTING)
-    await journal.move(A, "order-42", JobState.SUBMITTING)
+            await reader.move(A, "order-42", JobUpdate(JobState.SUBMITTING))
+    await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING))
 
 
 async def test_reading_makes_no_journal(path: Path) -> None:
@@ -676,11 +679,11 @@ async def test_an_owner_that_lost_the_journal_writes_nothing_more(
     write_owner(path)
     for _ in range(2):
         with pytest.raises(JournalBusyError, match="4711 on elsewhere"):
-            await journal.move(A, "order-42", JobState.SUBMITTING)
+            await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING))
     assert await journal.get(A, "order-42") == job()
 
 
-HERE = lease.this_process(NOON)
+HERE = ownership.this_process(NOON)
 
 
 @pytest.mark.skipif(not HERE.process, reason="no /proc")
@@ -693,15 +696,17 @@ HERE = lease.this_process(NOON)
         evolve(HERE, pid=1, process=""),
     ],
 )
-def test_an_owner_whose_process_is_not_there_is_dead(owner: lease.Owner) -> None:
-    assert not lease.is_alive(owner, here=HERE)
+def test_an_owner_whose_process_is_not_there_is_dead(owner: ownership.Owner) -> None:
+    assert not ownership.is_alive(owner, here=HERE)
 
 
 @pytest.mark.skipif(not HERE.process, reason="no /proc")
 def test_the_owners_process_lives_under_whatever_name_of_the_machine() -> None:
     pid = os.getppid()
-    parent = evolve(HERE, pid=pid, process=lease.process_mark(pid), host="before it was renamed")
-    assert lease.is_alive(parent, here=HERE)
+    parent = evolve(
+        HERE, pid=pid, process=ownership.process_mark(pid), host="before it was renamed"
+    )
+    assert ownership.is_alive(parent, here=HERE)
 
 
 @pytest.mark.skipif(not HERE.process, reason="no /proc")
@@ -710,7 +715,7 @@ def test_a_process_that_is_dead_and_not_taken_note_of_is_dead() -> None:
     child = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{child}").exists()
-    assert lease.process_mark(child) == ""
+    assert ownership.process_mark(child) == ""
     os.waitpid(child, 0)
 
 
@@ -828,9 +833,9 @@ async def test_that_a_submit_was_sent_is_never_taken_back(path: Path) -> None:
     sent = job()
     async with Journal(path) as journal:
         await journal.add(sent)
-        await journal.move(A, sent.external_task_id, JobState.SUBMITTING)
-        await journal.move(A, sent.external_task_id, JobState.PLANNED, was_sent=True)
-        await journal.move(A, sent.external_task_id, JobState.SUBMITTING)
+        await journal.move(A, sent.external_task_id, JobUpdate(JobState.SUBMITTING))
+        await journal.move(A, sent.external_task_id, JobUpdate(JobState.PLANNED, was_sent=True))
+        await journal.move(A, sent.external_task_id, JobUpdate(JobState.SUBMITTING))
         held = await journal.get(A, sent.external_task_id)
     assert held is not None
     assert held.was_sent
@@ -942,4 +947,4 @@ async def test_a_file_that_was_deleted_is_not_written_on_into_nothing(
     await journal.add(job())
     path.unlink()
     with pytest.raises(JournalError, match="moved or deleted"):
-        await journal.move(A, "order-42", JobState.SUBMITTING)
+        await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING))

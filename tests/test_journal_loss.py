@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.errors import JournalDamagedError, JournalError
-from kling_effects_async.spending import schema
-from kling_effects_async.spending.commits import loss
-from kling_effects_async.spending.job import JobState
-from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.lock import lock_path, number_beside
+from kling_effects_async.journal.job import JobState, JobUpdate
+from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite.commits import loss
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.lock import lock_path, number_beside
 from kling_effects_async.spending.plan import effect_of
 from tests.paid_service import ACCOUNT, a_job
 from tests.test_journal import NOON, database, job, line_of, process
@@ -155,7 +155,7 @@ async def test_the_number_beside_a_journal_is_that_of_its_last_commit(path: Path
         for name in "abc":
             await journal.add(job(name))
         with pytest.raises(JournalError):
-            await journal.move("account", "nobody", JobState.SUBMITTING)
+            await journal.move("account", "nobody", JobUpdate(JobState.SUBMITTING))
         assert number_beside(path) == begun + 4
     with database(path) as connection:
         assert connection.execute("SELECT number FROM commits").fetchone() == (begun + 4,)
@@ -199,7 +199,7 @@ async def test_what_was_only_planned_before_a_loss_counts_as_sent(path: Path) ->
     async with Journal(path) as journal:
         for name in ("planned", "rejected"):
             await journal.add(job(name))
-        await journal.move("account", "rejected", JobState.REJECTED)
+        await journal.move("account", "rejected", JobUpdate(JobState.REJECTED))
     lock_path(path).write_text(f"{10**6:020}\n")
     async with Journal(path) as journal:
         assert [held.was_sent async for held in journal.jobs()] == [True, True]
@@ -304,11 +304,11 @@ async def test_a_damaged_cost_is_a_damaged_journal_for_whoever_counts_with_it(pa
     async with Journal(path) as journal:
         await journal.add(a_job("a"))
         for state in (JobState.SUBMITTING, JobState.UNCERTAIN):
-            await journal.move(ACCOUNT, "a", state)
+            await journal.move(ACCOUNT, "a", JobUpdate(state))
         with database(path) as connection:
             connection.execute("UPDATE jobs SET expected_units = 'three'")
         with pytest.raises(JournalDamagedError):
-            await journal.move(ACCOUNT, "a", JobState.PLANNED)
+            await journal.move(ACCOUNT, "a", JobUpdate(JobState.PLANNED))
 
 
 async def test_damaged_sums_and_histories_are_a_damaged_journal_too(path: Path) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.errors import JournalBusyError, JournalError
-from kling_effects_async.spending import lease
-from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.lock import lock_path
+from kling_effects_async.journal.sqlite import ownership
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.lock import lock_path
 from tests.paid_service import a_job
 from tests.test_journal import line_of, process
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and signals")
-needs_proc = pytest.mark.skipif(not lease.process_mark(os.getpid()), reason="no /proc")
+needs_proc = pytest.mark.skipif(not ownership.process_mark(os.getpid()), reason="no /proc")
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.errors import JournalDamagedError, JournalError
-from kling_effects_async.spending.journal import Journal
-from kling_effects_async.spending.lock import Lock, lock_path
-from kling_effects_async.spending.network_share import warn_of_network_share
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.lock import Lock, lock_path
+from kling_effects_async.journal.sqlite.network_share import warn_of_network_share
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and sockets")
 PICTURE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40

@@ -30,7 +30,7 @@ from kling_effects_async import (
     SingleImageEffect,
 )
 from kling_effects_async.errors import KlingEffectsError
-from kling_effects_async.spending.schema import MIGRATIONS
+from kling_effects_async.journal.sqlite.schema import MIGRATIONS
 from tests.command_line import kling
 from tests.proxy_server import ProxyServer
 

@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from kling_effects_async.errors import IdempotencyConflictError, JournalError
-from kling_effects_async.spending.job import FOLLOWERS, Job, JobState
-from kling_effects_async.spending.store import JobStore, MemoryStore
+from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate
+from kling_effects_async.journal.store import JobStore, MemoryStore
 from tests.conftest import STORE_NOW
 from tests.paid_service import ACCOUNT, a_job
 
@@ -24,9 +24,11 @@ async def bring(store: JobStore, name: str, *states: JobState, units: str | None
         await store.move(
             ACCOUNT,
             name,
-            state,
-            task_id=f"t-{name}" if is_last and state not in NOT_ACCEPTED else None,
-            units=Decimal(units) if units and is_last else None,
+            JobUpdate(
+                state,
+                task_id=f"t-{name}" if is_last and state not in NOT_ACCEPTED else None,
+                units=Decimal(units) if units and is_last else None,
+            ),
         )
     return await store.add(a_job(name))
 
@@ -86,18 +88,20 @@ async def test_a_job_goes_where_the_table_lets_it(
 ) -> None:
     held = await bring(store, "a", *ROADS[start])
     if to is start or to in FOLLOWERS[start]:
-        await store.move(ACCOUNT, "a", to)
+        await store.move(ACCOUNT, "a", JobUpdate(to))
         assert (await store.add(a_job("a"))).state is to
     else:
         with pytest.raises(JournalError):
-            await store.move(ACCOUNT, "a", to)
+            await store.move(ACCOUNT, "a", JobUpdate(to))
         assert await store.add(a_job("a")) == held
 
 
 async def test_what_a_move_does_not_tell_stays_as_it_is(store: JobStore) -> None:
     await bring(store, "a", *TO_THE_END[:2])
-    await store.move(ACCOUNT, "a", JobState.SUCCEEDED, message="fine", units=Decimal("1.5"))
-    await store.move(ACCOUNT, "a", JobState.DOWNLOADED, path="/clips/a.mp4")
+    await store.move(
+        ACCOUNT, "a", JobUpdate(JobState.SUCCEEDED, message="fine", units=Decimal("1.5"))
+    )
+    await store.move(ACCOUNT, "a", JobUpdate(JobState.DOWNLOADED, path="/clips/a.mp4"))
     job = await store.add(a_job("a"))
     assert (job.task_id, job.message, job.units) == ("t-a", "fine", Decimal("1.5"))
     assert job.updated_at == STORE_NOW
@@ -108,20 +112,20 @@ async def test_a_task_id_is_never_replaced(store: JobStore) -> None:
     """There would be a second paid task, and nobody to ask for the first."""
     held = await bring(store, "a", *TO_THE_END[:2])
     with pytest.raises(JournalError):
-        await store.move(ACCOUNT, "a", JobState.ACCEPTED, task_id="another")
+        await store.move(ACCOUNT, "a", JobUpdate(JobState.ACCEPTED, task_id="another"))
     assert await store.add(a_job("a")) == held
 
 
 async def test_a_job_that_is_not_there_cannot_be_moved(store: JobStore) -> None:
     with pytest.raises(JournalError):
-        await store.move(ACCOUNT, "a", JobState.SUBMITTING)
+        await store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING))
 
 
 async def test_jobs_are_gone_through_in_order_and_by_choice(store: JobStore) -> None:
     for name in "abc":
         await store.add(evolve(a_job(name), run="monday" if name != "b" else None))
     await store.add(evolve(a_job("d"), account="theirs"))
-    await store.move(ACCOUNT, "c", JobState.SUBMITTING)
+    await store.move(ACCOUNT, "c", JobUpdate(JobState.SUBMITTING))
     assert [job.external_task_id async for job in store.jobs()] == [*"abcd"]
     assert [job.external_task_id async for job in store.jobs(account=ACCOUNT)] == [*"abc"]
     assert [job.external_task_id async for job in store.jobs(run="monday")] == [*"ac"]
@@ -150,7 +154,7 @@ async def test_what_was_spent_is_added_up_exactly(store: JobStore) -> None:
 
 async def test_a_cost_told_twice_counts_once(store: JobStore) -> None:
     await bring(store, "a", *TO_THE_END, units="2")
-    await store.move(ACCOUNT, "a", JobState.SUCCEEDED, units=Decimal(2))
+    await store.move(ACCOUNT, "a", JobUpdate(JobState.SUCCEEDED, units=Decimal(2)))
     assert (await store.committed(ACCOUNT)).told == 2
 
 
@@ -187,10 +191,10 @@ async def test_the_memory_forgets_no_job_whose_video_is_still_to_come() -> None:
     waits = evolve(a_job("waits"), download_to="clips")
     await store.add(waits)
     for state in TO_THE_END:
-        await store.move(ACCOUNT, "waits", state)
+        await store.move(ACCOUNT, "waits", JobUpdate(state))
     for number in range(10_010):
         await bring(store, f"{number}", *TO_THE_END)
-    await store.move(ACCOUNT, "waits", JobState.DOWNLOADED, path="clips/waits.mp4")
+    await store.move(ACCOUNT, "waits", JobUpdate(JobState.DOWNLOADED, path="clips/waits.mp4"))
     assert (await store.add(waits)).state is JobState.DOWNLOADED
 
 
@@ -199,5 +203,5 @@ async def test_the_memory_forgets_no_job_that_was_asked_for_again() -> None:
     await bring(store, "again", JobState.SUBMITTING, JobState.REJECTED, JobState.PLANNED)
     for number in range(10_010):
         await bring(store, f"{number}", *TO_THE_END)
-    await store.move(ACCOUNT, "again", JobState.SUBMITTING)
+    await store.move(ACCOUNT, "again", JobUpdate(JobState.SUBMITTING))
     assert (await store.add(a_job("again"))).state is JobState.SUBMITTING

@@ -51,12 +51,12 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
 from kling_effects_async.images import image_hash
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.journal import Journal
 from kling_effects_async.spending.plan import make_job
-from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.spending.submission import Wire
 from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job, lost
 
@@ -642,10 +642,10 @@ async def test_a_post_that_outlasts_the_grace_is_left_ambiguous() -> None:
 class HungStore(MemoryStore):
     """A journal on a disk that hangs once the first byte has left."""
 
-    async def move(self, account: str, external_task_id: str, to: JobState, **named: Any) -> None:
-        if to is not JobState.SUBMITTING:
+    async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
+        if update.to is not JobState.SUBMITTING:
             await asyncio.Event().wait()
-        await super().move(account, external_task_id, to, **named)
+        await super().move(account, external_task_id, update)
 
 
 @pytest.mark.looptime
@@ -806,7 +806,7 @@ async def test_a_task_found_by_a_lookup_does_not_say_that_the_account_can_pay() 
     bench = Bench()
     bench.service.accept("a")
     await bench.store.add(a_job("a"))
-    await bench.store.move(ACCOUNT, "a", JobState.SUBMITTING)
+    await bench.store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING))
     bench.breaker.trip(AccountError("nothing left", code=1102))
     await bench.submit("a")
     with pytest.raises(AccountError):
@@ -1025,7 +1025,7 @@ async def test_a_task_found_after_a_crash_counts_as_running() -> None:
     bench = Bench(budget_units=Decimal(4))
     bench.service.accept("a")
     await bench.store.add(a_job("a"))
-    await bench.store.move(ACCOUNT, "a", JobState.SUBMITTING)
+    await bench.store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING))
     await bench.submit("a")
     with pytest.raises(BudgetExceededError) as caught:
         await bench.submit("b")
@@ -1209,7 +1209,7 @@ async def test_two_clients_do_not_share_a_journal(tmp_path: Path) -> None:
 async def test_a_job_that_a_person_gave_up_is_not_sent() -> None:
     bench = Bench()
     await bench.store.add(a_job("a"))
-    await bench.store.move(ACCOUNT, "a", JobState.ABANDONED)
+    await bench.store.move(ACCOUNT, "a", JobUpdate(JobState.ABANDONED))
     with pytest.raises(EffectRejectedError, match="given up"):
         await bench.submit("a")
     assert bench.service.posts == []
@@ -1218,7 +1218,7 @@ async def test_a_job_that_a_person_gave_up_is_not_sent() -> None:
 async def test_a_job_that_was_settled_meanwhile_is_not_settled_again() -> None:
     bench = Bench()
     await bench.store.add(a_job("a"))
-    await bench.store.move(ACCOUNT, "a", JobState.SUBMITTING)
+    await bench.store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING))
     stale = await bench.store.add(a_job("a"))
     bench.service.accept("a")
     first, second = await asyncio.gather(*(bench.submitter.settle(stale) for _ in range(2)))
@@ -1259,7 +1259,7 @@ class Left:
             for state in states:
                 has_task = state in (JobState.ACCEPTED, JobState.SUCCEEDED)
                 given = task_id if has_task else None
-                await journal.move(ACCOUNT, name, state, task_id=given)
+                await journal.move(ACCOUNT, name, JobUpdate(state, task_id=given))
 
     async def resumed(self, folder: Path | None = None) -> list[Done | Failed]:
         async with self.emulator.client(journal=self.journal, **QUICK) as client:

@@ -30,12 +30,12 @@ from kling_effects_async.errors import (
     ReplyError,
     ServiceError,
 )
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
+from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Slot
-from kling_effects_async.spending.store import MemoryStore
 from kling_effects_async.spending.submission import Wire
 from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble
 
@@ -210,7 +210,7 @@ class PaidOnce(RuleBasedStateMachine):
     def end(self, task_id: str) -> None:
         (name,) = (name for name, ids in self.service.books.items() if task_id in ids)
         self.process.bench.end(task_id)
-        self.let(self.store.move(ACCOUNT, name, JobState.SUCCEEDED))
+        self.let(self.store.move(ACCOUNT, name, JobUpdate(JobState.SUCCEEDED)))
 
     @rule()
     def crash(self) -> None:

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from kling_effects_async.spending.job import Job, JobState
-from kling_effects_async.spending.store import JobStore, MemoryStore
+from kling_effects_async.journal.job import Job, JobState
+from kling_effects_async.journal.store import JobStore, MemoryStore
 from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job
 
 SLOW = Trouble(arrives_after_s=60.0)  # uploading; the service knows nothing of it yet

@@ -21,8 +21,8 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import JournalFullError
-from kling_effects_async.spending.job import JobState
-from kling_effects_async.spending.journal import Journal
+from kling_effects_async.journal.job import JobState, JobUpdate
+from kling_effects_async.journal.sqlite.journal import Journal
 from tests.command_line import clean_environment
 from tests.killed_when_told import NAME, SQUISH
 
@@ -104,11 +104,11 @@ class HungJournal(Journal):
         self.hangs = asyncio.Event()
         self.goes_on = asyncio.Event()
 
-    async def move(self, account: str, external_task_id: str, to: JobState, **told: Any) -> None:
-        if to is JobState.SUCCEEDED:
+    async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
+        if update.to is JobState.SUCCEEDED:
             self.hangs.set()
             await self.goes_on.wait()
-        await super().move(account, external_task_id, to, **told)
+        await super().move(account, external_task_id, update)
 
 
 async def last_of(task: EffectTask) -> None:
@@ -160,10 +160,10 @@ class FullJournal(Journal):
         super().__init__(path)
         self.without_room = without_room
 
-    async def move(self, account: str, external_task_id: str, to: JobState, **told: Any) -> None:
-        if to in self.without_room:
+    async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
+        if update.to in self.without_room:
             raise JournalFullError("no room")
-        await super().move(account, external_task_id, to, **told)
+        await super().move(account, external_task_id, update)
 
 
 async def test_an_end_that_cannot_be_written_is_told_and_logged(

@@ -8,7 +8,7 @@ from kling_effects_async import Job, JobState
 from kling_effects_async.cli.commands import adopt_command
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
-from kling_effects_async.spending.job import UNSETTLED
+from kling_effects_async.journal.job import UNSETTLED
 
 __all__ = ["greeting", "reject_ended", "reject_of_other_account"]
 

@@ -11,8 +11,8 @@ from kling_effects_async.cli.exit_codes import exit_code_of
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.sentences import sentence
 from kling_effects_async.cli.talk import plain_talk
-from kling_effects_async.spending.damage import reject_after_damage
-from kling_effects_async.spending.journal_path import journal_path
+from kling_effects_async.journal.paths import journal_path
+from kling_effects_async.journal.sqlite.quarantine import reject_after_damage
 
 __all__ = ["explained", "journal_file"]
 

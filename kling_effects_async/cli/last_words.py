@@ -10,7 +10,7 @@ from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.job_tally import JobTally, counted, uncertain_lines
 from kling_effects_async.cli.other_accounts import lines_of_others
 from kling_effects_async.cli.resumption import Resumption, Wanted
-from kling_effects_async.spending.job import UNSETTLED
+from kling_effects_async.journal.job import UNSETTLED
 
 __all__ = ["last_words"]
 

@@ -16,7 +16,7 @@ from kling_effects_async.cli.journal import explained, journal_file
 from kling_effects_async.cli.other_accounts import lines_of_others
 from kling_effects_async.cli.output import print_json_lines, print_lines
 from kling_effects_async.cli.talk import say
-from kling_effects_async.spending.job import OPEN
+from kling_effects_async.journal.job import OPEN
 
 __all__ = ["list_jobs", "tally_of"]
 

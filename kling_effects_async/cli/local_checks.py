@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kling_effects_async import BudgetExceededError, Effect, Job, Journal, Service
 from kling_effects_async.cli.order import Order
+from kling_effects_async.journal.budget import check_budget, expected_cost
+from kling_effects_async.journal.job import UNSENT
+from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.protocol.requests import build_submit
-from kling_effects_async.spending.budget import check_budget, expected_cost
-from kling_effects_async.spending.job import UNSENT
-from kling_effects_async.spending.store import MemoryStore
 
 __all__ = ["is_to_be_sent"]
 

@@ -21,6 +21,7 @@ from kling_effects_async.cli.commands import resume_command, settle_command
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.talk import say
+from kling_effects_async.journal.job import JobUpdate
 
 __all__ = ["Ways", "look_up"]
 
@@ -84,13 +85,12 @@ async def look_up(journal: Journal, job: Job, settings: Settings, *, ways: Ways)
         finds_others = snapshot is None and await _finds_others(client, journal, job)
     if job.state is JobState.SUBMITTING:
         note = "its process died while it was sent"
-        await journal.move(job.account, name, JobState.UNCERTAIN, note=note)
+        await journal.move(job.account, name, JobUpdate(JobState.UNCERTAIN, note=note))
     if snapshot is not None:
         say(f"found task {snapshot.task_id}: {snapshot.status}")
         say(f"go on with: {ways.resume()}")
-        await journal.move(
-            job.account, name, JobState.ACCEPTED, note="a lookup found it", task_id=snapshot.task_id
-        )
+        found = JobUpdate(JobState.ACCEPTED, note="a lookup found it", task_id=snapshot.task_id)
+        await journal.move(job.account, name, found)
         return JobState.ACCEPTED
     raise Failure(ExitCode.UNCERTAIN, [_meaning(name, finds_others), *ways.of_settling(name)])
 

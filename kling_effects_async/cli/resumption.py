@@ -17,7 +17,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.cli.exit_codes import ExitCode, exit_code_of
 from kling_effects_async.cli.sentences import sentence
-from kling_effects_async.spending.job import OPEN
+from kling_effects_async.journal.job import OPEN
 
 __all__ = ["Resumption", "Wanted", "outcome_as_json"]
 

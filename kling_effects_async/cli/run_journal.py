@@ -12,7 +12,7 @@ from kling_effects_async import Job, JobState, Journal, JournalError
 from kling_effects_async.cli.sentences import in_our_words
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
-from kling_effects_async.spending.job import UNSENT, UNSETTLED
+from kling_effects_async.journal.job import UNSENT, UNSETTLED, JobUpdate
 
 __all__ = ["note_saved", "run_journal", "text_of"]
 
@@ -82,7 +82,7 @@ async def _follow_up(journal: Journal, job: Job, trail: Trail) -> None:
 async def _move(
     journal: Journal, job: Job, to: JobState, *, note: str = "", path: str | None = None
 ) -> None:
-    await journal.move(job.account, job.external_task_id, to, note=note, path=path)
+    await journal.move(job.account, job.external_task_id, JobUpdate(to, note=note, path=path))
 
 
 def text_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from kling_effects_async.cli.journal import explained, journal_file
 from kling_effects_async.cli.look_up import Ways, look_up
 from kling_effects_async.cli.show_job import no_such_job
 from kling_effects_async.cli.talk import say
-from kling_effects_async.spending.job import FOLLOWERS, UNSETTLED
+from kling_effects_async.journal.job import FOLLOWERS, UNSETTLED, JobUpdate
 from kling_effects_async.spending.plan import effect_of
 
 __all__ = ["Decision", "settle_job"]
@@ -122,12 +122,12 @@ async def _out_of_submitting(journal: Journal, job: Job) -> Job:
         return job
     # We own the journal, so who was submitting is dead.
     note = "its process died while it was sent"
-    await journal.move(job.account, job.external_task_id, JobState.UNCERTAIN, note=note)
+    await journal.move(job.account, job.external_task_id, JobUpdate(JobState.UNCERTAIN, note=note))
     return evolve(job, state=JobState.UNCERTAIN)
 
 
 async def _move(journal: Journal, job: Job, to: JobState, note: str) -> JobState:
-    await journal.move(job.account, job.external_task_id, to, note=note)
+    await journal.move(job.account, job.external_task_id, JobUpdate(to, note=note))
     return to
 
 

@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 
 from kling_effects_async.errors import JournalError
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
+from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import AccessKeys, Credentials
 from kling_effects_async.spending.breaker import SubmitBreaker
-from kling_effects_async.spending.job import Job, JobState
 from kling_effects_async.spending.slots import Slot, SlotLimiter
-from kling_effects_async.spending.store import JobStore
 from kling_effects_async.spending.submission import Submitter, Wire
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.transport.clock import Clock
@@ -141,7 +141,9 @@ class Account:
     async def downloaded(self, job: Job, path: Path) -> None:
         """Write down where the video of a job is whose end was reported."""
         text = await asyncio.to_thread(_as_text, path)
-        moving = self.store.move(job.account, job.external_task_id, JobState.DOWNLOADED, path=text)
+        moving = self.store.move(
+            job.account, job.external_task_id, JobUpdate(JobState.DOWNLOADED, path=text)
+        )
         name = repr(job.external_task_id)
         await asyncio.shield(self._write(moving, f"where the video of job {name} is"))
 
@@ -195,10 +197,12 @@ class Account:
         await self.store.move(
             job.account,
             job.external_task_id,
-            JobState.SUCCEEDED if has_succeeded else JobState.FAILED,
-            message=final.message,
-            units=final.units,
-            result=json.dumps({"videos": [video.url for video in final.videos]}),
+            JobUpdate(
+                JobState.SUCCEEDED if has_succeeded else JobState.FAILED,
+                message=final.message,
+                units=final.units,
+                result=json.dumps({"videos": [video.url for video in final.videos]}),
+            ),
         )
 
     def _remember_slots(self, size: int) -> None:

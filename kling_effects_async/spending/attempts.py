@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from kling_effects_async.spending.job import Job
+from kling_effects_async.journal.job import Job
 
 __all__ = ["Attempts"]
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from attrs import frozen
 
 from kling_effects_async.errors import KlingEffectsError, TaskNotFoundError
+from kling_effects_async.journal.job import Job
+from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.spending.job import Job
-from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock, sleep
 
 __all__ = ["Finder", "Finding"]

@@ -40,17 +40,17 @@ from kling_effects_async.errors import (
     Scope,
     SubmissionUncertainError,
 )
+from kling_effects_async.journal.job import UNSETTLED, Job, JobState, JobUpdate
+from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.spending.attempts import Attempts
 from kling_effects_async.spending.breaker import SubmitBreaker
-from kling_effects_async.spending.job import UNSETTLED, Job, JobState
 from kling_effects_async.spending.outcome import SubmitOutcome, may_have_arrived, outcome_of
 from kling_effects_async.spending.plan import is_made_here, is_random
 from kling_effects_async.spending.settling import Finder
 from kling_effects_async.spending.slots import Slot, SlotLimiter
-from kling_effects_async.spending.store import JobStore
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.unforeseen import class_and_position
 
@@ -257,8 +257,7 @@ class Submitter:
             await self._store.move(
                 job.account,
                 job.external_task_id,
-                JobState.SUBMITTING,
-                budget_units=self._budget_units,
+                JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units),
             )
             return await self._foreseen(job, self._post(job, request, slot, round_number))
         finally:
@@ -487,12 +486,14 @@ class Submitter:
         await self._store.move(
             job.account,
             job.external_task_id,
-            to,
-            note=note,
-            message=message,
-            task_id=task_id,
-            was_sent=was_sent,
-            is_absent=is_absent,
+            JobUpdate(
+                to,
+                note=note,
+                message=message,
+                task_id=task_id,
+                was_sent=was_sent,
+                is_absent=is_absent,
+            ),
         )
         return evolve(
             job,

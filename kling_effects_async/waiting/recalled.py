@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 
+from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.models import TaskSnapshot, TaskStatus, Video
-from kling_effects_async.spending.job import Job, JobState
 
 __all__ = ["recalled", "was_submitted"]
 

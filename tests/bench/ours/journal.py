@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kling_effects_async import Job, JobState, Journal
+from kling_effects_async.journal.job import JobUpdate
 from tests.bench.meter import Meter
 from tests.bench.orders import Figures, Order
 from tests.bench.work import SCENE
@@ -41,9 +42,11 @@ async def _see_through(journal: Journal, names: list[str]) -> None:
             await journal.move(
                 _ACCOUNT,
                 name,
-                state,
-                task_id=f"task-{name}" if state is JobState.ACCEPTED else None,
-                result=_RESULT if state is JobState.SUCCEEDED else None,
+                JobUpdate(
+                    state,
+                    task_id=f"task-{name}" if state is JobState.ACCEPTED else None,
+                    result=_RESULT if state is JobState.SUCCEEDED else None,
+                ),
             )
 
 

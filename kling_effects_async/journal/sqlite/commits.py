@@ -19,8 +19,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from kling_effects_async.spending.job import UNSENT
-from kling_effects_async.spending.lock import lock_path
+from kling_effects_async.journal.job import UNSENT
+from kling_effects_async.journal.sqlite.lock import lock_path
 
 __all__ = ["Commits", "advance", "begin", "loss", "read", "seen_by_reader"]
 

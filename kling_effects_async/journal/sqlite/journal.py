@@ -2,7 +2,7 @@
 
     async with Journal("effects.db") as journal:
         await journal.add(job)
-        await journal.move(account, external_task_id, JobState.SUBMITTING)
+        await journal.move(account, external_task_id, JobUpdate(JobState.SUBMITTING))
         ...  # only now may the first byte leave
 
 The file is an SQLite database that one process owns at a time; others may read it. It may be used
@@ -22,16 +22,16 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from kling_effects_async.errors import JournalError
-from kling_effects_async.spending import records
-from kling_effects_async.spending.budget import Committed
-from kling_effects_async.spending.job import Job, JobState, Transition
-from kling_effects_async.spending.journal_file import (
+from kling_effects_async.journal.budget import Committed
+from kling_effects_async.journal.job import Job, JobState, JobUpdate, Transition
+from kling_effects_async.journal.sqlite import queries
+from kling_effects_async.journal.sqlite.database import (
     JournalFile,
     open_for_reading,
     open_for_writing,
 )
-from kling_effects_async.spending.turns import Turn, Turns
-from kling_effects_async.spending.writer import Act, Writer
+from kling_effects_async.journal.sqlite.writer import Act, Writer
+from kling_effects_async.journal.turns import Turn, Turns
 
 __all__ = ["Journal"]
 
@@ -152,24 +152,9 @@ class Journal:
             IdempotencyConflictError: the external id belongs to a job of other scene or content.
             AccountChangedError: it belongs to a job of another account of the same service.
         """
-        return await self._write(lambda connection: records.add(connection, job))
+        return await self._write(lambda connection: queries.add(connection, job))
 
-    async def move(
-        self,
-        account: str,
-        external_task_id: str,
-        to: JobState,
-        *,
-        note: str = "",
-        task_id: str | None = None,
-        message: str | None = None,
-        units: Decimal | None = None,
-        result: str | None = None,
-        path: str | None = None,
-        was_sent: bool = False,
-        is_absent: bool = False,
-        budget_units: Decimal | None = None,
-    ) -> None:
+    async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
         """Take a job to another state, as the table in ``job`` allows.
 
         To the state it is in already is allowed and adds no step to its history. Members that
@@ -180,33 +165,15 @@ class Journal:
         tells the cost, or there surely is no task. A job in doubt that is planned again without a
         proof keeps it beside what it costs then; ``is_absent`` says that there is a proof.
 
-        Args:
-            budget_units: what the account's jobs may cost in all, the one submitted now included.
-
         Raises:
             BudgetExceededError: the submit could pass ``budget_units``; nothing was written.
             JournalError: the table does not allow it, there is no such job, or the job has another
                 task id already: then two tasks were accepted, and both may be charged.
             JournalFullError: the disk is full; nothing may be submitted on the strength of this.
         """
-        news = {
-            "task_id": task_id,
-            "message": message,
-            "units": None if units is None else str(units),
-            "result": result,
-            "path": path,
-        }
-        change = records.Change(
-            to=to,
-            at=self._now(),
-            note=note,
-            news=news,
-            was_sent=was_sent,
-            is_absent=is_absent,
-            budget_units=budget_units,
-        )
+        now = self._now()
         await self._write(
-            lambda connection: records.move(connection, account, external_task_id, change)
+            lambda connection: queries.move(connection, account, external_task_id, update, now)
         )
 
     async def adopt(self, from_account: str, to_account: str) -> int:
@@ -219,28 +186,28 @@ class Journal:
             JournalError: both have a job under the same external id; nothing was changed.
         """
         return await self._write(
-            lambda connection: records.adopt(connection, from_account, to_account)
+            lambda connection: queries.adopt(connection, from_account, to_account)
         )
 
     async def set_memo(self, kind: str, key: str, text: str) -> None:
         """Remember a fact, such as the slots an account was found to have."""
-        await self._write(lambda connection: records.set_memo(connection, kind, key, text))
+        await self._write(lambda connection: queries.set_memo(connection, kind, key, text))
 
     # -- reading
 
     async def get(self, account: str, external_task_id: str) -> Job | None:
         """The job as it stands; ``None`` if there is none."""
         return await self._read(
-            lambda connection: records.get(connection, account, external_task_id)
+            lambda connection: queries.get(connection, account, external_task_id)
         )
 
     async def find(self, name: str) -> list[Job]:
         """The jobs whose task id or external id this is, of all accounts, oldest first."""
-        return await self._read(lambda connection: records.find(connection, name))
+        return await self._read(lambda connection: queries.find(connection, name))
 
     async def known_task(self, account: str) -> Job | None:
         """The account's youngest job that has a task; ``None`` if none was ever accepted."""
-        return await self._read(lambda connection: records.known_task(connection, account))
+        return await self._read(lambda connection: queries.known_task(connection, account))
 
     async def jobs(
         self,
@@ -253,7 +220,7 @@ class Journal:
 
         What changes meanwhile may be seen before or after the change; no job comes twice.
         """
-        chosen = records.Choice(account=account, states=states, run=run)
+        chosen = queries.JobFilter(account=account, states=states, run=run)
         after, page = await self._page(chosen, 0)
         while page:
             for job in page:
@@ -263,16 +230,16 @@ class Journal:
     async def history(self, account: str, external_task_id: str) -> tuple[Transition, ...]:
         """Every step of a job's life, oldest first; empty if there is no such job."""
         return await self._read(
-            lambda connection: records.history(connection, account, external_task_id)
+            lambda connection: queries.history(connection, account, external_task_id)
         )
 
     async def counts(self, account: str | None = None) -> Mapping[JobState, int]:
         """How many jobs stand in each state, of one account or of all."""
-        return await self._read(lambda connection: records.counts(connection, account))
+        return await self._read(lambda connection: queries.counts(connection, account))
 
     async def elsewhere(self, account: str, states: Collection[JobState]) -> int:
         """How many jobs in these states belong to other accounts."""
-        return await self._read(lambda connection: records.elsewhere(connection, account, states))
+        return await self._read(lambda connection: queries.elsewhere(connection, account, states))
 
     async def units_spent(self, account: str) -> Decimal:
         """What the account's jobs cost so far, as far as the service told."""
@@ -280,7 +247,7 @@ class Journal:
 
     async def committed(self, account: str) -> Committed:
         """What of a budget the account's jobs take: what they cost, or may cost."""
-        return await self._read(lambda connection: records.committed(connection, account))
+        return await self._read(lambda connection: queries.committed(connection, account))
 
     async def typical_units(self, account: str, scene: str) -> Decimal | None:
         """What to expect of one more task: the highest cost of the scene's last 20 successes.
@@ -288,18 +255,18 @@ class Journal:
         ``None`` before the first success whose cost was told.
         """
         return await self._read(
-            lambda connection: records.typical_units(connection, account, scene)
+            lambda connection: queries.typical_units(connection, account, scene)
         )
 
     async def memo(self, kind: str, key: str) -> str | None:
         """A remembered fact; ``None`` if there is none."""
-        return await self._read(lambda connection: records.memo(connection, kind, key))
+        return await self._read(lambda connection: queries.memo(connection, kind, key))
 
     # -- inside
 
-    async def _page(self, chosen: records.Choice, after: int) -> tuple[int, list[Job]]:
+    async def _page(self, chosen: queries.JobFilter, after: int) -> tuple[int, list[Job]]:
         return await self._read(
-            lambda connection: records.page(connection, chosen, after=after, size=PAGE_SIZE)
+            lambda connection: queries.page(connection, chosen, after=after, size=PAGE_SIZE)
         )
 
     async def _write(self, act: Act[T]) -> T:

@@ -25,8 +25,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
+
+from kling_effects_async.errors import JournalError
 
 __all__ = [
     "FOLLOWERS",
@@ -36,9 +39,13 @@ __all__ = [
     "UNSETTLED",
     "Job",
     "JobState",
+    "JobUpdate",
     "Transition",
+    "apply",
     "has_work_left",
 ]
+
+T = TypeVar("T")
 
 
 class JobState(enum.Enum):
@@ -166,6 +173,66 @@ class Job:
     def is_open(self) -> bool:
         """There is work left for ``resume``."""
         return has_work_left(self.state, self.download_to)
+
+
+@frozen
+class JobUpdate:
+    """One step of a job's life, and what is written down with it.
+
+    Attributes:
+        note: for the history alone.
+        task_id, message, units, result, path: as in ``Job``; ``None`` leaves what is held.
+        was_sent: bytes of a submit may have reached the service. Never taken back.
+        is_absent: it is proved that the service has no task of it.
+        budget_units: what the account's jobs may cost in all, a submit of this one included.
+    """
+
+    to: JobState
+    note: str = field(default="", kw_only=True)
+    task_id: str | None = field(default=None, kw_only=True)
+    message: str | None = field(default=None, kw_only=True)
+    units: Decimal | None = field(default=None, kw_only=True)
+    result: str | None = field(default=None, kw_only=True, repr=False)
+    path: str | None = field(default=None, kw_only=True)
+    was_sent: bool = field(default=False, kw_only=True)
+    is_absent: bool = field(default=False, kw_only=True)
+    budget_units: Decimal | None = field(default=None, kw_only=True)
+
+
+def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
+    """The job after the update; what its tasks are expected to cost is the journal's to say.
+
+    Raises:
+        JournalError: the table does not allow the step, or the job has another task: then two tasks
+            were accepted, and both may be charged.
+    """
+    name = job.external_task_id
+    if update.task_id is not None and job.task_id not in (None, update.task_id):
+        raise JournalError(
+            f"job {name!r} has task {job.task_id} and cannot get task {update.task_id} as well: "
+            "both may be charged; look at both"
+        )
+    if update.to is not job.state and update.to not in FOLLOWERS[job.state]:
+        followers = ", ".join(sorted(map(str, FOLLOWERS[job.state]))) or "nothing"
+        raise JournalError(
+            f"job {name!r} is {job.state} and cannot become {update.to}; "
+            f"after {job.state} comes {followers}"
+        )
+    return evolve(
+        job,
+        state=update.to,
+        updated_at=at,
+        task_id=_newer(job.task_id, update.task_id),
+        message=_newer(job.message, update.message),
+        units=_newer(job.units, update.units),
+        result=_newer(job.result, update.result),
+        path=_newer(job.path, update.path),
+        was_sent=job.was_sent or update.was_sent,
+    )
+
+
+def _newer(held: T, news: T | None) -> T:
+    return held if news is None else news
 
 
 @frozen

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kling_effects_async.errors import JournalError, JournalVersionError
-from kling_effects_async.spending.job import JobState
+from kling_effects_async.journal.job import JobState
 
 __all__ = [
     "MIGRATIONS",

@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import frozen
 
 from kling_effects_async.errors import JournalBusyError
-from kling_effects_async.spending.schema import moment_of, us_of
+from kling_effects_async.journal.sqlite.schema import moment_of, us_of
 
 __all__ = ["Owner", "busy", "forget", "is_alive", "owner_of", "release", "take", "this_process"]
 

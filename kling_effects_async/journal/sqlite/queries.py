@@ -13,22 +13,22 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from kling_effects_async.errors import (
     AccountChangedError,
     IdempotencyConflictError,
     JournalError,
 )
-from kling_effects_async.spending.budget import (
+from kling_effects_async.journal.budget import (
     FREE,
     TYPICAL_OF,
     Committed,
     check_budget,
     expected_cost,
 )
-from kling_effects_async.spending.job import FOLLOWERS, Job, JobState, Transition
-from kling_effects_async.spending.rows import (
+from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition, apply
+from kling_effects_async.journal.sqlite.rows import (
     MEMBERS,
     job_of,
     row_of,
@@ -36,11 +36,10 @@ from kling_effects_async.spending.rows import (
     transition_of,
     units_of,
 )
-from kling_effects_async.spending.schema import us_of
+from kling_effects_async.journal.sqlite.schema import us_of
 
 __all__ = [
-    "Change",
-    "Choice",
+    "JobFilter",
     "add",
     "adopt",
     "committed",
@@ -59,31 +58,6 @@ __all__ = [
 
 _THIS = "external_task_id = ? AND account = ?"
 _ELSEWHERE = "external_task_id = ? AND account <> ? AND service = ?"  # no service equals NULL
-
-
-@frozen(kw_only=True)
-class Change:
-    """What a move writes.
-
-    Attributes:
-        news: members and their new texts; ``None`` leaves what is held.
-        was_sent: write down that bytes of a submit may have reached the service.
-        is_absent: it is proved that the service has no task of it.
-        budget_units: what the account's jobs may cost in all, this submit included.
-    """
-
-    to: JobState
-    at: datetime
-    note: str = ""
-    news: Mapping[str, str | None] = {}
-    was_sent: bool = False
-    is_absent: bool = False
-    budget_units: Decimal | None = None
-
-    @property
-    def given(self) -> dict[str, str]:
-        """What of the news there is."""
-        return {name: text for name, text in self.news.items() if text is not None}
 
 
 def _typical(account: str, scene: str) -> str:
@@ -188,7 +162,11 @@ def _same(held: Job, asked: Job) -> Job:
 
 
 def move(
-    connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
+    connection: sqlite3.Connection,
+    account: str,
+    external_task_id: str,
+    update: JobUpdate,
+    now: datetime,
 ) -> None:
     """Take a job to another state, with a step of its history.
 
@@ -200,15 +178,32 @@ def move(
         JournalError: the table does not allow it, there is no such job, or it has another task.
         BudgetExceededError: its submit could pass the limit.
     """
-    if change.to is JobState.SUBMITTING and change.budget_units is not None:
-        _check_submit(connection, account, external_task_id, change.budget_units)
-    if change.to is JobState.PLANNED and not change.is_absent:
-        change = _with_earlier_cost(connection, account, external_task_id, change)
-    is_moved = _write(connection, account, external_task_id, change, is_step=True) or _write(
-        connection, account, external_task_id, change, is_step=False
-    )
+    if update.to is JobState.SUBMITTING and update.budget_units is not None:
+        _check_submit(connection, account, external_task_id, update.budget_units)
+    row = _row_of(update, now)
+    if update.to is JobState.PLANNED and not update.is_absent:
+        row |= _earlier_cost(connection, account, external_task_id)
+    step = {**row, "note": update.note}
+    is_moved = _write(
+        connection, account, external_task_id, update.to, step, is_step=True
+    ) or _write(connection, account, external_task_id, update.to, row, is_step=False)
     if not is_moved:
-        raise _rejection(_held(connection, account, external_task_id), change)
+        held = _held(connection, account, external_task_id)
+        apply(held, update, at=now)
+        raise JournalError(f"job {external_task_id!r} cannot become {update.to}: nothing changed")
+
+
+def _row_of(update: JobUpdate, now: datetime) -> dict[str, object]:
+    news = {
+        "task_id": update.task_id,
+        "message": update.message,
+        "units": None if update.units is None else str(update.units),
+        "result": update.result,
+        "path": update.path,
+        "was_sent": 1 if update.was_sent else None,
+    }
+    given = {name: value for name, value in news.items() if value is not None}
+    return {**given, "updated_us": us_of(now)}
 
 
 def _check_submit(
@@ -222,51 +217,32 @@ def _check_submit(
         check_budget(row[0], committed(connection, account), units_of(row[1]), limit)
 
 
-def _with_earlier_cost(
-    connection: sqlite3.Connection, account: str, external_task_id: str, change: Change
-) -> Change:
-    """The change that also keeps what a submit in doubt may cost, as another one may follow."""
+def _earlier_cost(
+    connection: sqlite3.Connection, account: str, external_task_id: str
+) -> dict[str, str]:
+    """What an uncertain submit may cost: it is kept, as another one may follow."""
     row = connection.execute(
         f"SELECT expected_units, earlier_units FROM jobs WHERE {_THIS} AND state = 'uncertain'",
         (external_task_id, account),
     ).fetchone()
     if row is None or row[0] is None:
-        return change
+        return {}
     units = sum((units_of(text) for text in row if text is not None), Decimal(0))
-    return evolve(change, news={**change.news, "earlier_units": str(units)})
+    return {"earlier_units": str(units)}
 
 
 def _write(
     connection: sqlite3.Connection,
     account: str,
     external_task_id: str,
-    change: Change,
+    to: JobState,
+    row: Mapping[str, object],
     *,
     is_step: bool,
 ) -> bool:
-    row: dict[str, object] = {**change.given, "updated_us": us_of(change.at)}
-    if change.was_sent:
-        row["was_sent"] = 1
-    if is_step:
-        row["note"] = change.note
     same_task = (row["task_id"],) if "task_id" in row else ()
     values = (*row.values(), external_task_id, account, *same_task)
-    return connection.execute(_update(tuple(row), change.to, is_step=is_step), values).rowcount == 1
-
-
-def _rejection(held: Job, change: Change) -> JournalError:
-    name = repr(held.external_task_id)
-    task_id = change.news.get("task_id")
-    if task_id is not None and held.task_id not in (None, task_id):
-        return JournalError(
-            f"job {name} has task {held.task_id} and cannot get task {task_id} as well: "
-            "both may be charged; look at both"
-        )
-    followers = ", ".join(sorted(map(str, FOLLOWERS[held.state]))) or "nothing"
-    return JournalError(
-        f"job {name} is {held.state} and cannot become {change.to}; "
-        f"after {held.state} comes {followers}"
-    )
+    return connection.execute(_update(tuple(row), to, is_step=is_step), values).rowcount == 1
 
 
 def _held(connection: sqlite3.Connection, account: str, external_task_id: str) -> Job:
@@ -294,7 +270,7 @@ def find(connection: sqlite3.Connection, name: str) -> list[Job]:
 
 
 @frozen(kw_only=True)
-class Choice:
+class JobFilter:
     """Which jobs to go through; ``None`` is all of them."""
 
     account: str | None = None
@@ -303,7 +279,7 @@ class Choice:
 
 
 def page(
-    connection: sqlite3.Connection, chosen: Choice, *, after: int, size: int
+    connection: sqlite3.Connection, chosen: JobFilter, *, after: int, size: int
 ) -> tuple[int, list[Job]]:
     """The next ``size`` jobs after row ``after``, and the row to go on after."""
     words = [state.value for state in chosen.states or ()]

@@ -22,7 +22,7 @@ from decimal import Decimal
 from attrs import frozen
 
 from kling_effects_async.errors import BudgetExceededError
-from kling_effects_async.spending.job import UNSETTLED, JobState
+from kling_effects_async.journal.job import UNSETTLED, JobState
 
 __all__ = ["FREE", "TYPICAL_OF", "Committed", "check_budget", "expected_cost", "kind_of_cost"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from kling_effects_async.spending.job import Job, JobState, Transition
-from kling_effects_async.spending.schema import RowDamagedError, damage, moment_of, us_of
+from kling_effects_async.journal.job import Job, JobState, Transition
+from kling_effects_async.journal.sqlite.schema import RowDamagedError, damage, moment_of, us_of
 
 __all__ = ["MEMBERS", "Row", "job_of", "row_of", "state_of", "transition_of", "units_of"]
 

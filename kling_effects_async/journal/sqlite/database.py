@@ -22,15 +22,15 @@ from kling_effects_async.errors import (
     JournalFullError,
     JournalVersionError,
 )
-from kling_effects_async.spending import commits, lease, schema
-from kling_effects_async.spending.damage import move_aside, reject_after_damage
-from kling_effects_async.spending.journal_path import (
+from kling_effects_async.journal.paths import (
     has_our_header,
     journal_path,
     reject_foreign,
 )
-from kling_effects_async.spending.lock import Lock, number_beside
-from kling_effects_async.spending.network_share import warn_of_network_share
+from kling_effects_async.journal.sqlite import commits, ownership, schema
+from kling_effects_async.journal.sqlite.lock import Lock, number_beside
+from kling_effects_async.journal.sqlite.network_share import warn_of_network_share
+from kling_effects_async.journal.sqlite.quarantine import move_aside, reject_after_damage
 
 __all__ = ["JournalFile", "open_for_reading", "open_for_writing"]
 
@@ -67,7 +67,7 @@ class JournalFile:
         connection: sqlite3.Connection,
         *,
         held: commits.Commits,
-        here: lease.Owner | None = None,
+        here: ownership.Owner | None = None,
         lock: Lock | None = None,
         undo: ExitStack | None = None,
     ) -> None:
@@ -90,7 +90,7 @@ class JournalFile:
                 "be lost. Put it back and open it again"
             )
         if not commits.advance(self.connection, self._number + 1, self._here.token):
-            raise lease.busy(lease.owner_of(self.connection))
+            raise ownership.busy(ownership.owner_of(self.connection))
 
     def committed(self) -> None:
         """Note the number beside the database: a log that gets lost is missed from now on."""
@@ -111,7 +111,7 @@ class JournalFile:
         """Give up the lease and let go of the file."""
         with suppress(sqlite3.Error):  # then the row stays, and the lock tells that we are gone
             if self._here is not None:
-                lease.release(self.connection, self._here)
+                ownership.release(self.connection, self._here)
         self.connection.close()
         self._undo.close()
 
@@ -168,9 +168,9 @@ def _own(path: Path, now: Now, *, start_fresh: bool) -> JournalFile:
         reject_after_damage(path, start_fresh=start_fresh)
         connection, beside = _open_whole(path, lock, now())
         undo.callback(connection.close)
-        here = lease.this_process(now())
-        lease.take(connection, here)
-        undo.callback(lease.forget, here)
+        here = ownership.this_process(now())
+        ownership.take(connection, here)
+        undo.callback(ownership.forget, here)
         held = _begin(connection, path, lock, beside)
         warn_of_network_share(path)
         return JournalFile(path, connection, held=held, here=here, lock=lock, undo=undo.pop_all())
@@ -196,14 +196,14 @@ def _lock(path: Path) -> Lock:
     try:
         return Lock(path)
     except BlockingIOError as error:
-        raise lease.busy(_owner(path)) from error
+        raise ownership.busy(_owner(path)) from error
 
 
-def _owner(path: Path) -> lease.Owner | None:
+def _owner(path: Path) -> ownership.Owner | None:
     """Who the file says owns it; ``None`` where it does not say (yet)."""
     try:
         with closing(schema.connect_for_reading(path)) as connection:
-            return lease.owner_of(connection)
+            return ownership.owner_of(connection)
     except sqlite3.Error:
         return None
 
