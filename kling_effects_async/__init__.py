@@ -82,8 +82,8 @@ if TYPE_CHECKING:
     from kling_effects_async.protocol.services import Service
     from kling_effects_async.scenes import Scene, SceneInfo, catalogue
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
-    from kling_effects_async.spending.plan import derived_id
     from kling_effects_async.stats import ClientStats
+    from kling_effects_async.submitting.planning import derived_id
     from kling_effects_async.waiting.task import EffectTask
 
 __all__ = [
@@ -179,7 +179,7 @@ _HOMES = {
     "waiting.task": ["EffectTask"],
     "journal.job": ["Job", "JobState", "Transition"],
     "journal.sqlite.journal": ["Journal"],
-    "spending.plan": ["derived_id"],
+    "submitting.planning": ["derived_id"],
     "listing": ["TaskListing"],
     "client": ["EffectsClient", "UnknownSceneWarning"],
 }

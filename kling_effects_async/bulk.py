@@ -20,8 +20,8 @@ from kling_effects_async.effects import (
     SingleImageEffect,
     check_effect,
 )
-from kling_effects_async.engine import Engine
 from kling_effects_async.outcomes import Done, Failed, Outcome
+from kling_effects_async.runtime import Runtime
 from kling_effects_async.waiting.task import EffectTask
 
 __all__ = ["check_effects", "handles", "outcomes"]
@@ -93,7 +93,7 @@ class _Checked:
 
 
 async def outcomes(
-    engine: Engine,
+    runtime: Runtime,
     effects: Iterable[Effect] | AsyncIterable[Effect],
     *,
     run: str | None,
@@ -101,25 +101,25 @@ async def outcomes(
     folder: Path | None,
 ) -> AsyncGenerator[Outcome, None]:
     """See ``EffectsClient.run_many``."""
-    slots = (await engine.account()).slots
-    earlier = await engine.earlier_tasks()
+    slots = (await runtime.account()).slots
+    earlier = await runtime.earlier_tasks()
     target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
     fetching = 0
 
-    async def see_through(effect: Effect) -> Outcome:
+    async def finish(effect: Effect) -> Outcome:
         nonlocal fetching
         external_task_id = ""
         try:
-            plan = await engine.plan(effect, run=run, download_to=target)
+            plan = await runtime.prepare(effect, run=run, download_to=target)
             external_task_id = plan.job.external_task_id
-            watch = await engine.submit(plan, found=earlier.get(external_task_id))
-            result = await engine.handle(watch).result()
+            watch = await runtime.submit(plan, found=earlier.get(external_task_id))
+            result = await runtime.handle(watch).result()
             path = None
             if folder is not None:
                 fetching += 1
                 wake.set()
                 try:
-                    path = await engine.bring_home(plan.job, result, folder)
+                    path = await runtime.download_into(folder, plan.job, result)
                 finally:
                     fetching -= 1
         except Exception as error:  # the effect's own edge: delivered as its outcome
@@ -132,25 +132,25 @@ async def outcomes(
     source = _checked(effects, taker="run_many")
     with slots.watched() as wake:
         async with aclosing(
-            map_as_completed(source, see_through, limit=room, changed=wake, ordered=ordered)
+            map_as_completed(source, finish, limit=room, changed=wake, ordered=ordered)
         ) as finished:
             async for outcome in finished:
                 yield outcome
 
 
 async def handles(
-    engine: Engine, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None
+    runtime: Runtime, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None
 ) -> AsyncGenerator[EffectTask | Failed, None]:
     """See ``EffectsClient.submit_many``."""
-    slots = (await engine.account()).slots
-    earlier = await engine.earlier_tasks()
+    slots = (await runtime.account()).slots
+    earlier = await runtime.earlier_tasks()
 
     async def submit(effect: Effect) -> EffectTask | Failed:
         external_task_id = ""
         try:
-            plan = await engine.plan(effect, run=run)
+            plan = await runtime.prepare(effect, run=run)
             external_task_id = plan.job.external_task_id
-            return engine.handle(await engine.submit(plan, found=earlier.get(external_task_id)))
+            return runtime.handle(await runtime.submit(plan, found=earlier.get(external_task_id)))
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 from kling_effects_async import bulk
 from kling_effects_async.arguments import Kind, as_units, check_arguments, check_name
 from kling_effects_async.effects import Effect
-from kling_effects_async.engine import Engine, Options
 from kling_effects_async.errors import KlingEffectsError, SettingsError
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.listing import TaskListing
@@ -37,6 +36,7 @@ from kling_effects_async.protocol.requests import (
 )
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.resuming import resumed
+from kling_effects_async.runtime import Options, Runtime
 from kling_effects_async.settings import (
     AccessKeys,
     BearerToken,
@@ -45,9 +45,9 @@ from kling_effects_async.settings import (
     check_receiver,
     default_service,
 )
-from kling_effects_async.spending.account import account_name
-from kling_effects_async.spending.plan import random_id
 from kling_effects_async.stats import ClientStats
+from kling_effects_async.submitting.account import account_name
+from kling_effects_async.submitting.planning import random_id
 from kling_effects_async.transport.clock import Clock, SystemClock
 from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.waiting.task import EffectTask
@@ -184,9 +184,9 @@ class EffectsClient:
             session=session,
             proxies=proxies,
             clock=clock or SystemClock(),
-            random=rng,
+            rng=rng,
         )
-        self._opened: Engine | None = None
+        self._opened: Runtime | None = None
         self._is_closed = False
 
     @classmethod
@@ -229,10 +229,10 @@ class EffectsClient:
 
     async def __aenter__(self) -> Self:
         self._is_closed = False
-        engine = self._engine()
+        runtime = self._runtime()
         try:
             if self._options.journal is not None:
-                await engine.account()  # a journal that cannot be used is better known at once
+                await runtime.account()  # a journal that cannot be used is better known at once
         except BaseException:
             await self.aclose()  # nobody else will: the block was not entered
             raise
@@ -249,9 +249,9 @@ class EffectsClient:
     async def aclose(self) -> None:
         """Fail every open wait, and leave no task, socket or thread behind. Twice is fine."""
         self._is_closed = True
-        engine, self._opened = self._opened, None
-        if engine is not None:
-            await engine.aclose()
+        runtime, self._opened = self._opened, None
+        if runtime is not None:
+            await runtime.aclose()
 
     async def submit(
         self,
@@ -286,27 +286,27 @@ class EffectsClient:
             ApiError: rejected, nothing was created; see its class for what to do.
             TransportError: nothing arrived, after the usual tries.
         """
-        engine = self._engine()
+        runtime = self._runtime()
         is_named = external_task_id is not None
         id_or_random = random_id() if external_task_id is None else external_task_id
         # Built once for its checks alone: what cannot be sent is rejected before anything is read.
         build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))
-        plan = await engine.plan(
+        plan = await runtime.prepare(
             effect,
             id_or_random,
             callback_url=callback_url,
             with_hashes=is_named,
         )
         try:
-            return engine.handle(await engine.submit(plan))
+            return runtime.handle(await runtime.submit(plan))
         except KlingEffectsError:
             if not is_named:  # nobody can ask for it again by its random id
-                await engine.abandon(plan.job)
+                await runtime.abandon(plan.job)
             raise
         except asyncio.CancelledError:
             if not is_named:
-                engine.abandon(plan.job)  # who is cancelled waits no longer
+                runtime.abandon(plan.job)  # who is cancelled waits no longer
             raise
 
     async def run(
@@ -350,8 +350,8 @@ class EffectsClient:
             check_external_task_id(external_task_id)
         if task_id is not None:
             check_task_id(task_id)
-        engine = self._engine()
-        return engine.attached(engine.tracker.watch(task_id, external_task_id))
+        runtime = self._runtime()
+        return runtime.attached(runtime.tracker.watch(task_id, external_task_id))
 
     def run_many(
         self,
@@ -387,7 +387,7 @@ class EffectsClient:
         _check_batch(run, download_to)
         bulk.check_effects(effects, taker="run_many")
         folder = None if download_to is None else Path(download_to)
-        return bulk.outcomes(self._engine(), effects, run=run, ordered=ordered, folder=folder)
+        return bulk.outcomes(self._runtime(), effects, run=run, ordered=ordered, folder=folder)
 
     def submit_many(
         self, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None = None
@@ -402,7 +402,7 @@ class EffectsClient:
         """
         _check_batch(run)
         bulk.check_effects(effects, taker="submit_many")
-        return bulk.handles(self._engine(), effects, run=run)
+        return bulk.handles(self._runtime(), effects, run=run)
 
     def resume(
         self, *, download_to: str | os.PathLike[str] | None = None
@@ -423,7 +423,7 @@ class EffectsClient:
             raise SettingsError("resume() needs a journal: EffectsClient(..., journal='jobs.db')")
         _check_batch(None, download_to)
         folder = None if download_to is None else Path(download_to)
-        return resumed(self._engine(), folder)
+        return resumed(self._runtime(), folder)
 
     def list_tasks(self, *, page: int = 1, page_size: int = 100) -> TaskListing:
         """The account's tasks: ``await`` it for one page, ``async for`` over it for all tasks.
@@ -474,13 +474,13 @@ class EffectsClient:
         check_arguments(_DOWNLOAD, locals())
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
-        return await self._engine().download(
+        return await self._runtime().delivery.download(
             video, Path(path), overwrite=overwrite, max_bytes=max_bytes, on_progress=on_progress
         )
 
     # -- inside
 
-    def _engine(self) -> Engine:
+    def _runtime(self) -> Runtime:
         """The parts that live in the running loop, made on first use.
 
         Raises:
@@ -493,14 +493,14 @@ class EffectsClient:
         except RuntimeError:
             raise RuntimeError("an EffectsClient works inside a running event loop only") from None
         if self._opened is None:
-            self._opened = Engine(self._options)
+            self._opened = Runtime(self._options)
         elif self._opened.loop.is_closed():
             if self._opened.owns_journal:
                 raise RuntimeError(
                     "this client was left open when its event loop ended, and still owns its "
                     "journal; in each asyncio.run use `async with client:`, which closes it"
                 )
-            self._opened = Engine(self._options)
+            self._opened = Runtime(self._options)
         elif self._opened.loop is not loop:
             raise RuntimeError(
                 "this client is open in another event loop; in each asyncio.run use "
@@ -509,7 +509,7 @@ class EffectsClient:
         return self._opened
 
     async def _page(self, number: int, size: int) -> TaskPage:
-        return await self._engine().page(number, size)
+        return await self._runtime().page(number, size)
 
 
 def _check_journal(journal: object) -> None:

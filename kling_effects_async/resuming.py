@@ -11,12 +11,11 @@ from attrs import evolve
 
 from kling_effects_async.concurrency import map_as_completed
 from kling_effects_async.effects import Effect
-from kling_effects_async.engine import Engine, PreparedJob
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.outcomes import Done, Failed, Outcome
-from kling_effects_async.spending.account import Account
-from kling_effects_async.spending.plan import effect_of, image_hashes_of
+from kling_effects_async.runtime import Account, PreparedJob, Runtime
+from kling_effects_async.submitting.planning import effect_of, image_hashes_of
 from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["resumed"]
@@ -24,24 +23,22 @@ __all__ = ["resumed"]
 _log = logging.getLogger(__name__)
 
 
-async def resumed(engine: Engine, folder: Path | None) -> AsyncGenerator[Outcome, None]:
+async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outcome, None]:
     """The outcome of every job that is not at its end, as they come."""
-    account = await engine.account()
+    account = await runtime.account()
     states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
     await _log_what_is_left_alone(account, states)
     left = account.store.jobs(account=account.name, states=states)
 
-    async def see_through(job: Job) -> Outcome:
-        return await _seen_through(engine, account, job, folder)
+    async def finish(job: Job) -> Outcome:
+        return await _finished(runtime, account, job, folder)
 
     def room() -> int:
         # What waits for a slot needs to be no more than what could be served next.
         return account.slots.held + account.slots.size
 
     with account.slots.watched() as wake:
-        async with aclosing(
-            map_as_completed(left, see_through, limit=room, changed=wake)
-        ) as finished:
+        async with aclosing(map_as_completed(left, finish, limit=room, changed=wake)) as finished:
             async for outcome in finished:
                 yield outcome
 
@@ -57,19 +54,19 @@ async def _log_what_is_left_alone(account: Account, states: Collection[JobState]
         )
 
 
-async def _seen_through(engine: Engine, account: Account, job: Job, folder: Path | None) -> Outcome:
+async def _finished(runtime: Runtime, account: Account, job: Job, folder: Path | None) -> Outcome:
     effect = None
     try:
         effect = effect_of(job)
-        watch = await _taken_up(engine, account, job, effect)
-        result = await engine.handle(watch).result()
-        path = None if folder is None else await engine.bring_home(job, result, folder)
+        watch = await _taken_up(runtime, account, job, effect)
+        result = await runtime.handle(watch).result()
+        path = None if folder is None else await runtime.download_into(folder, job, result)
     except Exception as error:  # the job's own edge: delivered as its outcome
         return Failed(effect=effect, external_task_id=job.external_task_id, error=error)
     return Done(effect=effect, external_task_id=job.external_task_id, result=result, path=path)
 
 
-async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect | None) -> Watch:
+async def _taken_up(runtime: Runtime, account: Account, job: Job, effect: Effect | None) -> Watch:
     """The watch of a job's task; where there is none yet, there is after this."""
     if job.state in UNSETTLED:
         job = await account.settle(job)
@@ -80,9 +77,9 @@ async def _taken_up(engine: Engine, account: Account, job: Job, effect: Effect |
             f"job {job.external_task_id}",
             ["Its image was given as bytes, which the journal does not keep; submit it again."],
         )
-    plan = await engine.plan(effect, job.external_task_id)
+    plan = await runtime.prepare(effect, job.external_task_id)
     _reject_changed(job, plan)
-    return await engine.submit(evolve(plan, job=job))
+    return await runtime.submit(evolve(plan, job=job))
 
 
 def _reject_changed(job: Job, now: PreparedJob) -> None:

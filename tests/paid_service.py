@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeAlias, TypeVar
 
 from attrs import frozen
 
+from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import (
     ConcurrencyLimitError,
     InvalidRequestError,
@@ -25,14 +28,18 @@ from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.breaker import SubmitBreaker
-from kling_effects_async.spending.slots import Slot, SlotLimiter
-from kling_effects_async.spending.submission import Submitter, Wire
+from kling_effects_async.submitting.breaker import SubmitBreaker
+from kling_effects_async.submitting.slots import Slot, SlotLimiter
+from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import SystemClock
 
-__all__ = ["ACCOUNT", "Bench", "PaidService", "Trouble", "a_job", "lost"]
+__all__ = ["ACCOUNT", "Bench", "Otherwise", "PaidService", "Trouble", "a_job", "lost"]
 
 ACCOUNT = "mine"
+
+
+T = TypeVar("T")
+Call: TypeAlias = Callable[[T], Awaitable[TaskSnapshot]]
 
 
 def a_job(name: str, *, scene: str = "squish", content: str = "a cat") -> Job:
@@ -72,7 +79,7 @@ def lost(*, is_accepted: bool) -> Trouble:
     return Trouble(error=NetworkError("the connection broke"), is_accepted=is_accepted)
 
 
-class PaidService:
+class PaidService(EffectsApi):
     """One account at a service.
 
     Attributes:
@@ -101,10 +108,14 @@ class PaidService:
         self._hidden[name] += lookups
 
     @property
+    def has_list(self) -> bool:
+        return False
+
+    @property
     def total(self) -> int:
         return sum(map(len, self.books.values()))
 
-    async def post(self, request: Request) -> TaskSnapshot:
+    async def submit(self, request: Request) -> TaskSnapshot:
         name = request.path.removeprefix("/")
         self.posts.append(name)
         trouble = self.script.popleft() if self.script else Trouble()
@@ -117,7 +128,8 @@ class PaidService:
             raise copy.copy(trouble.error)
         return _snapshot(task_id, name)
 
-    async def look_up(self, name: str) -> TaskSnapshot:
+    async def look_up(self, external_task_id: str) -> TaskSnapshot:
+        name = external_task_id
         self.lookups.append(name)
         await asyncio.sleep(0)
         if not self.answers_lookups:
@@ -150,6 +162,30 @@ def _snapshot(task_id: str, name: str) -> TaskSnapshot:
     )
 
 
+class Otherwise(EffectsApi):
+    """The service, with another way to submit or to look up."""
+
+    def __init__(
+        self,
+        service: PaidService,
+        *,
+        submit: Call[Request] | None = None,
+        look_up: Call[str] | None = None,
+    ) -> None:
+        self._submit = submit or service.submit
+        self._look_up = look_up or service.look_up
+
+    @property
+    def has_list(self) -> bool:
+        return False
+
+    async def submit(self, request: Request) -> TaskSnapshot:
+        return await self._submit(request)
+
+    async def look_up(self, external_task_id: str) -> TaskSnapshot:
+        return await self._look_up(external_task_id)
+
+
 class Bench:
     """One process: a submitter of its own, the store and the service given to it.
 
@@ -166,7 +202,8 @@ class Bench:
         submit: SubmitPolicy | None = None,
         retry: RetryPolicy | None = None,
         budget_units: Decimal | None = None,
-        wire: Wire | None = None,
+        api: EffectsApi | None = None,
+        on_accepted: Callable[[Job, TaskSnapshot, Slot], None] | None = None,
     ) -> None:
         self.service = service or PaidService()
         self.store: JobStore = store or MemoryStore()
@@ -176,15 +213,16 @@ class Bench:
         clock = SystemClock()
         self.breaker = SubmitBreaker(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
         self.submitter = Submitter(
-            wire or Wire(self.service.post, self.service.look_up, self.accepted),
+            api or self.service,
             self.store,
             self.slots,
             self.breaker,
+            on_accepted=on_accepted or self.accepted,
             budget_units=budget_units,
             submit=submit or SubmitPolicy(),
             retry=retry or RetryPolicy(),
             clock=clock,
-            random=lambda: 0.5,
+            rng=lambda: 0.5,
         )
 
     def accepted(self, _job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:

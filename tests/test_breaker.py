@@ -10,7 +10,7 @@ import pytest
 
 from kling_effects_async.errors import AccountError, KlingEffectsError, RateLimitError
 from kling_effects_async.policy import SlotPolicy
-from kling_effects_async.spending.breaker import SubmitBreaker
+from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer, sleep
 

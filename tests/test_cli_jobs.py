@@ -39,8 +39,8 @@ from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images import image_hash
 from kling_effects_async.journal.job import JobUpdate
-from kling_effects_async.spending.account import account_name
-from kling_effects_async.spending.plan import make_job
+from kling_effects_async.submitting.account import account_name
+from kling_effects_async.submitting.planning import make_job
 from tests.command_line import Ended, acceptance, kling, kling_at, lines_until, started
 
 SECRET = "a-signature-that-must-not-be-seen"

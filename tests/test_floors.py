@@ -18,8 +18,8 @@ FLOORS = [
     ),
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"journal", "transport", "images", "image_files", "picture_parts", "preparing"}),
-    ("engine", {"waiting", "spending"}),
-    ("surface", {"concurrency", "listing", "engine", "resuming", "bulk", "client"}),
+    ("engine", {"api", "waiting", "submitting"}),
+    ("surface", {"concurrency", "listing", "runtime", "delivery", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),
 ]
 LEVELS = {module: level for level, (_floor, modules) in enumerate(FLOORS) for module in modules}

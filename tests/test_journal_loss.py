@@ -19,7 +19,7 @@ from kling_effects_async.journal.sqlite import schema
 from kling_effects_async.journal.sqlite.commits import loss
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.sqlite.lock import lock_path, number_beside
-from kling_effects_async.spending.plan import effect_of
+from kling_effects_async.submitting.planning import effect_of
 from tests.paid_service import ACCOUNT, a_job
 from tests.test_journal import NOON, database, job, line_of, process
 

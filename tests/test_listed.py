@@ -9,7 +9,7 @@ import pytest
 from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX as PAGE_SIZE
-from kling_effects_async.spending.listed import (
+from kling_effects_async.submitting.listed import (
     PAGES_AT_MOST,
     find_listed,
     listed_by_external_id,

@@ -30,7 +30,7 @@ from kling_effects_async.errors import (
     TransportError,
 )
 from kling_effects_async.protocol.verdicts import verdict_of
-from kling_effects_async.spending.outcome import SubmitOutcome, outcome_of
+from kling_effects_async.submitting.outcome import SubmitOutcome, outcome_of
 
 UNCERTAIN = SubmissionUncertainError("lost", external_task_id="order-42", scene="squish")
 ONE = Decimal(1)

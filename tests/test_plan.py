@@ -16,7 +16,7 @@ from kling_effects_async import DualImageEffect, SingleImageEffect, derived_id
 from kling_effects_async.effects import Effect, ImageSource
 from kling_effects_async.images import image_hash
 from kling_effects_async.journal.job import Job, JobState
-from kling_effects_async.spending.plan import effect_of, image_hashes_of, make_job
+from kling_effects_async.submitting.planning import effect_of, image_hashes_of, make_job
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SQUISH = SingleImageEffect("squish", image="https://img.example/a.jpg")

@@ -21,7 +21,7 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.task_body import read_page, read_submitted, read_task
-from kling_effects_async.spending.outcome import SubmitOutcome, outcome_of
+from kling_effects_async.submitting.outcome import SubmitOutcome, outcome_of
 from tests.samples import FOLDER
 
 BODIES = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kling_effects_async.errors import AccountError
 from kling_effects_async.policy import SlotPolicy
-from kling_effects_async.spending.slots import Slot, SlotLimiter
+from kling_effects_async.submitting.slots import Slot, SlotLimiter
 
 
 class Line:

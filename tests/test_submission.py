@@ -56,9 +56,8 @@ from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.plan import make_job
-from kling_effects_async.spending.submission import Wire
-from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job, lost
+from kling_effects_async.submitting.planning import make_job
+from tests.paid_service import ACCOUNT, Bench, Otherwise, PaidService, Trouble, a_job, lost
 
 URL = "https://img.example/a.jpg"
 SQUISH = SingleImageEffect("squish", image=URL)
@@ -405,12 +404,14 @@ async def test_an_answer_about_another_jobs_task_is_not_believed(ours: str | Non
     service = PaidService()
 
     async def post(request: Request) -> TaskSnapshot:
-        snapshot = await service.post(request)
+        snapshot = await service.submit(request)
         return evolve(snapshot, external_task_id=ours, task_id="t0")
 
     bench = Bench(service)
     await bench.submit("another")
-    mixed_up = Bench(service, bench.store, wire=Wire(post, service.look_up, bench.accepted))
+    mixed_up = Bench(
+        service, bench.store, api=Otherwise(service, submit=post), on_accepted=bench.accepted
+    )
     job = await mixed_up.submit("a")
     assert (job.state, job.task_id) == (JobState.ACCEPTED, "t1")
     assert service.lookups == ["a"]
@@ -426,11 +427,11 @@ async def test_an_answer_without_an_external_id_is_believed_where_its_task_is_ne
     service = PaidService()
 
     async def post(request: Request) -> TaskSnapshot:
-        return evolve(await service.post(request), external_task_id=None)
+        return evolve(await service.submit(request), external_task_id=None)
 
     bench = Bench(service)
-    wire = Wire(post, service.look_up, bench.accepted)
-    job = await Bench(service, bench.store, wire=wire).submit("a")
+    api = Otherwise(service, submit=post)
+    job = await Bench(service, bench.store, api=api, on_accepted=bench.accepted).submit("a")
     assert (job.task_id, service.lookups) == ("t0", [])
 
 
@@ -447,11 +448,12 @@ async def test_a_journal_that_cannot_be_read_makes_no_rejection_of_an_acceptance
     service = PaidService()
 
     async def post(request: Request) -> TaskSnapshot:
-        return evolve(await service.post(request), external_task_id=None)
+        return evolve(await service.submit(request), external_task_id=None)
 
     bench = Bench(service)
-    wire = Wire(post, service.look_up, bench.accepted)
-    job = await Bench(service, UnreadableStore(), wire=wire).submit("a")
+    api = Otherwise(service, submit=post)
+    store = UnreadableStore()
+    job = await Bench(service, store, api=api, on_accepted=bench.accepted).submit("a")
     assert (job.state, job.task_id) == (JobState.ACCEPTED, "t0")
 
 
@@ -723,10 +725,13 @@ async def test_a_fault_that_nobody_foresaw_leaves_the_job_uncertain(is_sent: boo
     async def fails(_given: Any) -> Any:
         raise LookupError("secret")
 
-    post = bench.service.post if is_sent else fails
+    post = bench.service.submit if is_sent else fails
     bench.service.script.append(lost(is_accepted=False))
     bench.submitter = Bench(
-        bench.service, bench.store, wire=Wire(post, fails, bench.accepted)
+        bench.service,
+        bench.store,
+        api=Otherwise(bench.service, submit=post, look_up=fails),
+        on_accepted=bench.accepted,
     ).submitter
     with pytest.raises(SubmissionUncertainError, match="LookupError") as caught:
         await bench.submit("a")

@@ -35,9 +35,7 @@ from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.slots import Slot
-from kling_effects_async.spending.submission import Wire
-from tests.paid_service import ACCOUNT, Bench, PaidService, Trouble
+from tests.paid_service import ACCOUNT, Bench, Otherwise, PaidService, Trouble
 
 T = TypeVar("T")
 
@@ -86,7 +84,7 @@ class Process:
             self.store,
             slots=SlotPolicy(start=2),
             submit=policy,
-            wire=Wire(self.post, self.look_up, self.accepted),
+            api=Otherwise(service, submit=self.post, look_up=self.look_up),
         )
 
     async def submit(self, name: str) -> None:
@@ -100,14 +98,11 @@ class Process:
 
     async def post(self, request: Request) -> TaskSnapshot:
         self.check()
-        return await self.bench.service.post(request)
+        return await self.bench.service.submit(request)
 
     async def look_up(self, name: str) -> TaskSnapshot:
         self.check()
         return await self.bench.service.look_up(name)
-
-    def accepted(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
-        self.bench.accepted(job, snapshot, slot)
 
     async def ended(self) -> None:
         """Cancel every caller, and see out what they leave behind."""

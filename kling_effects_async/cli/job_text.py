@@ -9,7 +9,7 @@ from kling_effects_async import Job, KlingEffectsError, Transition
 from kling_effects_async.cli.talk import one_line
 from kling_effects_async.effects import image_label
 from kling_effects_async.protocol.redaction import redacted
-from kling_effects_async.spending.plan import effect_of
+from kling_effects_async.submitting.planning import effect_of
 
 __all__ = ["COLUMNS", "Columns", "facts_of", "job_as_json", "row_of", "sheet_of"]
 

@@ -34,7 +34,7 @@ from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.images import image_hash
 from kling_effects_async.journal.paths import journal_path
 from kling_effects_async.protocol.requests import scene_advice
-from kling_effects_async.spending.plan import make_job, random_id
+from kling_effects_async.submitting.planning import make_job, random_id
 
 __all__ = ["run_effect"]
 

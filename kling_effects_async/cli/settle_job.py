@@ -19,7 +19,7 @@ from kling_effects_async.cli.look_up import Ways, look_up
 from kling_effects_async.cli.show_job import no_such_job
 from kling_effects_async.cli.talk import say
 from kling_effects_async.journal.job import FOLLOWERS, UNSETTLED, JobUpdate
-from kling_effects_async.spending.plan import effect_of
+from kling_effects_async.submitting.planning import effect_of
 
 __all__ = ["Decision", "settle_job"]
 

@@ -7,15 +7,17 @@ tasks may show the task; that it shows none proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from attrs import frozen
 
+from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import KlingEffectsError, TaskNotFoundError
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.submitting.listed import find_listed
 from kling_effects_async.transport.clock import Clock, sleep
 
 __all__ = ["Finder", "Finding"]
@@ -38,22 +40,18 @@ class Finder:
     """Looks for tasks by their external ids.
 
     Args:
-        look_up: asks for a task by its external id, over passing failures.
-        find_listed: looks for a job's task in the service's list; ``None`` if it shows none.
         pause_s: between the two lookups, at least.
     """
 
     def __init__(
         self,
-        look_up: Callable[[str], Awaitable[TaskSnapshot]],
-        find_listed: Callable[[Job], Awaitable[TaskSnapshot | None]],
+        api: EffectsApi,
         store: JobStore,
         clock: Clock,
         *,
         pause_s: float,
     ) -> None:
-        self._look_up = look_up
-        self._find_listed = find_listed
+        self._api = api
         self._store = store
         self._clock = clock
         self._pause_s = pause_s
@@ -90,7 +88,7 @@ class Finder:
             KlingEffectsError: nobody could tell.
         """
         with suppress(TaskNotFoundError):
-            return await self._look_up(job.external_task_id)
+            return await self._api.look_up(job.external_task_id)
         return None
 
     async def _look_twice(self, job: Job, pause_s: float) -> TaskSnapshot | None:
@@ -107,11 +105,14 @@ class Finder:
         if known is None:
             return False
         with suppress(KlingEffectsError):
-            snapshot = await self._look_up(known.external_task_id)
+            snapshot = await self._api.look_up(known.external_task_id)
             return known.task_id in (None, snapshot.task_id)
         return False
 
     async def _listed(self, job: Job) -> TaskSnapshot | None:
+        if self._api.has_list is False:
+            return None
+        read_page = partial(self._api.list_page, may_be_missing=True)
         with suppress(KlingEffectsError):
-            return await self._find_listed(job)
+            return await find_listed(read_page, job.external_task_id, since=job.created_at)
         return None

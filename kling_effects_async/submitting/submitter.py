@@ -24,8 +24,9 @@ from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import (
     ApiError,
     ClientClosedError,
@@ -45,16 +46,16 @@ from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.spending.attempts import Attempts
-from kling_effects_async.spending.breaker import SubmitBreaker
-from kling_effects_async.spending.outcome import SubmitOutcome, may_have_arrived, outcome_of
-from kling_effects_async.spending.plan import is_made_here, is_random
-from kling_effects_async.spending.settling import Finder
-from kling_effects_async.spending.slots import Slot, SlotLimiter
+from kling_effects_async.submitting.attempts import Attempts
+from kling_effects_async.submitting.breaker import SubmitBreaker
+from kling_effects_async.submitting.outcome import SubmitOutcome, may_have_arrived, outcome_of
+from kling_effects_async.submitting.planning import is_made_here, is_random
+from kling_effects_async.submitting.settling import Finder
+from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.unforeseen import class_and_position
 
-__all__ = ["Submitter", "Wire"]
+__all__ = ["Submitter"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,45 +66,30 @@ _SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
 
 
-async def _no_list(_job: Job) -> TaskSnapshot | None:
-    """The service has no list of tasks."""
-    return None
-
-
-@frozen
-class Wire:
-    """What the engine needs of the service.
-
-    Attributes:
-        post: sends the create request once.
-        look_up: asks for a task by its external id, over passing trouble.
-        accepted: told of every task that was accepted, with its slot; it gives the slot back.
-        find_listed: looks for a job's task in the service's list; ``None`` if it shows none.
-    """
-
-    post: Callable[[Request], Awaitable[TaskSnapshot]]
-    look_up: Callable[[str], Awaitable[TaskSnapshot]]
-    accepted: Callable[[Job, TaskSnapshot, Slot], None]
-    find_listed: Callable[[Job], Awaitable[TaskSnapshot | None]] = _no_list
-
-
 class Submitter:
-    """Submits the jobs of one account at one service."""
+    """Submits the jobs of one account at one service.
+
+    Args:
+        on_accepted: told of every task that was accepted, with its slot, which it gives back.
+        rng: a source of numbers in [0, 1).
+    """
 
     def __init__(
         self,
-        wire: Wire,
+        api: EffectsApi,
         store: JobStore,
         slots: SlotLimiter,
         breaker: SubmitBreaker,
         *,
+        on_accepted: Callable[[Job, TaskSnapshot, Slot], None],
         budget_units: Decimal | None,
         submit: SubmitPolicy,
         retry: RetryPolicy,
         clock: Clock,
-        random: Callable[[], float],
+        rng: Callable[[], float],
     ) -> None:
-        self._wire = wire
+        self._api = api
+        self._on_accepted = on_accepted
         self._store = store
         self._slots = slots
         self._breaker = breaker
@@ -111,11 +97,9 @@ class Submitter:
         self._policy = submit
         self._retry = retry
         self._clock = clock
-        self._random = random
+        self._rng = rng
         self._attempts = Attempts(submit.cancel_grace_s)
-        self._finder = Finder(
-            wire.look_up, wire.find_listed, store, clock, pause_s=submit.settle_pause_s
-        )
+        self._finder = Finder(api, store, clock, pause_s=submit.settle_pause_s)
         self._waited_for_others_s = 0.0
 
     @property
@@ -249,7 +233,7 @@ class Submitter:
     def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
         if error.scope is Scope.PACE:
             return 0.0  # the breaker and the line of slots keep it
-        return self._retry.pause_s(tries, error.retry_after_s, self._random)
+        return self._retry.pause_s(tries, error.retry_after_s, self._rng)
 
     async def _attempt(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
@@ -283,7 +267,7 @@ class Submitter:
     async def _post(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
         started = self._clock.monotonic()
         try:
-            snapshot = await self._wire.post(request)
+            snapshot = await self._api.submit(request)
             await self._check_whose(job, snapshot)
         except asyncio.CancelledError:
             await self._doubt(job, note="cancelled while it was sent")
@@ -391,7 +375,7 @@ class Submitter:
         """The error about a task that nobody here submitted, with its id where it can be had."""
         task_id = None
         with suppress(KlingEffectsError):
-            task_id = (await self._wire.look_up(job.external_task_id)).task_id
+            task_id = (await self._api.look_up(job.external_task_id)).task_id
         return await self._taken(job, task_id)
 
     async def _taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
@@ -459,7 +443,7 @@ class Submitter:
             _log.error("task %s cannot be written down: %s", snapshot.task_id, error)
             job = evolve(job, state=JobState.ACCEPTED, task_id=snapshot.task_id)
         finally:
-            self._wire.accepted(job, snapshot, slot)
+            self._on_accepted(job, snapshot, slot)
         return job
 
     # -- inside

@@ -1,6 +1,9 @@
-"""What a client needs in one event loop: session, tracker, downloads, the account and its jobs.
+"""What a client holds while it is open: everything composed, once, and nothing else.
 
 Everything here is made in a running loop and ends with ``aclose``; the client itself outlives it.
+
+    EffectsApi <- Tracker, Submitter, Delivery      the service
+    JobStore   <- Submitter, Follower, AccountMemory  what is written down
 """
 
 from __future__ import annotations
@@ -14,54 +17,32 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakValueDictionary
 
 from attrs import frozen
 
+from kling_effects_async.api import EffectsApi
+from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import (
-    ClientClosedError,
-    KlingEffectsError,
-    ReplyError,
-    TaskNotFoundError,
-)
+from kling_effects_async.errors import ClientClosedError, KlingEffectsError
 from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
-from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot, Video
-from kling_effects_async.policy import (
-    MAX_VIDEO_BYTES,
-    PollPolicy,
-    RetryPolicy,
-    SlotPolicy,
-    SubmitPolicy,
-)
-from kling_effects_async.protocol.converter import converter
-from kling_effects_async.protocol.messages import FileState, Listed, Reply, Request
-from kling_effects_async.protocol.requests import (
-    build_list,
-    build_lookup,
-    build_query,
-    build_submit,
-)
+from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
+from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.protocol.messages import FileState
+from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.task_body import (
-    read_found,
-    read_listed,
-    read_page,
-    read_submitted,
-    read_task,
-)
 from kling_effects_async.settings import Credentials
-from kling_effects_async.spending.account import Account
-from kling_effects_async.spending.listed import find_listed, listed_by_external_id
-from kling_effects_async.spending.plan import make_job
 from kling_effects_async.stats import ClientStats
-from kling_effects_async.transport.border import CallersOwn, frameless
+from kling_effects_async.submitting.breaker import SubmitBreaker
+from kling_effects_async.submitting.follower import Follower
+from kling_effects_async.submitting.listed import listed_by_external_id
+from kling_effects_async.submitting.memory import AccountMemory
+from kling_effects_async.submitting.planning import make_job
+from kling_effects_async.submitting.slots import SlotLimiter
+from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import Clock, sleep
-from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
-from kling_effects_async.transport.recent_tasks import RecentTasks
 from kling_effects_async.transport.rereading import read_patiently
 from kling_effects_async.transport.session import Session
 from kling_effects_async.waiting.recalled import recalled, was_submitted
@@ -73,10 +54,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kling_effects_async.journal.sqlite.journal import Journal
-    from kling_effects_async.transport.download import Downloader, Progress
-    from kling_effects_async.transport.renewal import Renewed
 
-__all__ = ["Engine", "Options", "PreparedJob"]
+__all__ = ["Account", "Options", "PreparedJob", "Runtime"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -104,7 +83,7 @@ class Options:
     session: aiohttp.ClientSession | None
     proxies: Proxies
     clock: Clock
-    random: Callable[[], float]
+    rng: Callable[[], float]
 
 
 @frozen
@@ -116,7 +95,27 @@ class PreparedJob:
     files: Mapping[Path, FileState]
 
 
-class Engine:
+@frozen
+class Account:
+    """One account at one service, with its jobs."""
+
+    name: str
+    store: JobStore
+    slots: SlotLimiter
+    submitter: Submitter
+    follower: Follower
+    memory: AccountMemory
+
+    async def settle(self, job: Job) -> Job:
+        """See ``Submitter.settle``."""
+        return await self.submitter.settle(job)
+
+    def take_up(self, job: Job) -> Watch:
+        """See ``Follower.take_up``."""
+        return self.follower.take_up(job, self.slots)
+
+
+class Runtime:
     """Made by the client in the loop it is used in."""
 
     def __init__(self, options: Options) -> None:
@@ -127,23 +126,30 @@ class Engine:
             options.credentials,
             retry=options.retry,
             clock=options.clock,
-            random=options.random,
+            random=options.rng,
             proxies=options.proxies,
             borrowed=options.session,
         )
-        self._recent_tasks = RecentTasks(options.clock)
+        self.api: EffectsApi = EffectsApi(self._session, options.service, options.clock)
         self.tracker: Tracker = Tracker(
-            Questions(self._ask_once, self._ask_list, options.service.lists_tasks),
+            Questions(self._poll, self.api.poll_list, self.api.has_list),
             policy=options.poll,
             clock=options.clock,
-            random=options.random,
+            random=options.rng,
         )
-        self._downloader: Downloader | None = None
+        self.delivery: Delivery = Delivery(
+            self.api,
+            options.service,
+            refresh=self._refreshed,
+            grace_s=options.poll.result_grace_s,
+            proxies=options.proxies,
+            clock=options.clock,
+            rng=options.rng,
+        )
         self._account: Account | None = None
         self._journal: Journal | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
-        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._exits = AsyncExitStack()
 
     @property
@@ -165,27 +171,35 @@ class Engine:
             await self._close()
 
     async def _close(self) -> None:
+        account = self._account
         async with AsyncExitStack() as steps:  # the last one comes first
             steps.push_async_callback(self._session.aclose)
-            if self._downloader is not None:
-                steps.push_async_callback(self._downloader.aclose)
+            steps.push_async_callback(self.delivery.aclose)
             steps.push_async_callback(self._exits.aclose)
-            if self._account is not None:
-                steps.push_async_callback(self._account.written)
+            if account is not None:
+                steps.push_async_callback(account.follower.written)
             steps.push_async_callback(self.tracker.aclose)
-            if self._account is not None:
-                steps.push_async_callback(self._account.aclose)
+            if account is not None:
+                steps.push_async_callback(account.follower.written)
+                steps.callback(account.memory.remember, self.tracker)
+                steps.push_async_callback(account.submitter.aclose)
 
     # -- asking
 
     def handle(self, watch: Watch) -> EffectTask:
         """The handle of a watched task."""
-        return EffectTask(watch, self.tracker, self._ask)
+        return EffectTask(watch, self.tracker, self._query)
 
     def attached(self, watch: Watch) -> EffectTask:
         """The handle of a task that may be in the journal."""
         recall = None if self._options.journal is None else self._recall
-        return EffectTask(watch, self.tracker, self._ask, recall)
+        return EffectTask(watch, self.tracker, self._query, recall)
+
+    async def page(self, number: int, size: int) -> TaskPage:
+        """One page of the account's tasks."""
+        page = await self.api.list_page(number, size)
+        self.tracker.service_answered()
+        return page
 
     async def _recall(self, watch: Watch) -> None:
         """Take up what is written down of the task, by whichever id it was attached to."""
@@ -201,80 +215,48 @@ class Engine:
         if snapshot is not None:
             self.tracker.learn(watch, snapshot)
 
-    async def page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
-        """One page of the account's tasks.
+    async def _poll(self, watch: Watch) -> TaskSnapshot:
+        return await self.api.poll(watch.task_id, watch.external_task_id)
 
-        Args:
-            may_be_missing: what is no page says that there is no list, and is not asked for again.
-        """
-        request = build_list(self._options.service, page=number, page_size=size)
-        read = partial(read_page, page=number, page_size=size)
-        page = await self._session.ask(request, read, final=(ReplyError,) if may_be_missing else ())
-        self.tracker.service_answered()
-        return page
+    async def _query(self, watch: Watch) -> TaskSnapshot:
+        return await self.api.query(watch.task_id, watch.external_task_id)
 
-    async def _ask(self, watch: Watch) -> TaskSnapshot:
-        """With the usual tries, for a caller who wants to know now."""
-        return self._noted(await self._session.ask(self._question(watch), _reader_of(watch)))
-
-    async def _ask_once(self, watch: Watch) -> TaskSnapshot:
-        """Without a second try: the tracker has its own idea of when to ask again."""
-        return self._noted(await self._session.ask_once(self._question(watch), _reader_of(watch)))
-
-    def _noted(self, snapshot: TaskSnapshot) -> TaskSnapshot:
-        self._recent_tasks.note(snapshot)
-        return snapshot
-
-    async def _ask_list(
-        self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
-    ) -> Listed:
-        request = build_list(self._options.service, page=number, page_size=size)
-        listed = await self._session.ask_once(request, partial(read_listed, wanted=wanted))
-        for snapshot in listed.tasks:
-            self._recent_tasks.note(snapshot)
-        return listed
-
-    def _question(self, watch: Watch) -> Request:
-        if watch.task_id is not None:
-            return build_query(self._options.service, watch.task_id)
-        return build_lookup(self._options.service, watch.external_task_id or "")
-
-    async def _look_up(self, external_task_id: str) -> TaskSnapshot:
-        request = build_lookup(self._options.service, external_task_id)
-        read = partial(read_found, asked=external_task_id)
-        return await self._session.ask(request, read, final=(TaskNotFoundError,))
-
-    async def _find_listed(self, job: Job) -> TaskSnapshot | None:
-        if self._options.service.lists_tasks is False:
-            return None
-        read_page = partial(self.page, may_be_missing=True)
-        return await find_listed(read_page, job.external_task_id, since=job.created_at)
+    async def _refreshed(self, task_id: str) -> TaskSnapshot:
+        return await self.handle(self.tracker.watch(task_id, None)).refresh()
 
     async def earlier_tasks(self) -> Mapping[str, TaskSnapshot]:
         """The account's newest tasks by their external ids, where only the service knows them.
 
         Empty with a journal, which knows them too, and where there is no list.
         """
-        has_list = self._options.service.lists_tasks is not False and self.tracker.pages.is_usable
+        has_list = self.api.has_list is not False and self.tracker.pages.is_usable
         if self._options.journal is not None or not has_list:
             return {}
         try:
-            return await listed_by_external_id(partial(self.page, may_be_missing=True))
+            return await listed_by_external_id(partial(self.api.list_page, may_be_missing=True))
         except KlingEffectsError as error:
             self.tracker.pages.failed(error, self._options.clock.monotonic())
             _log.info("what ran before this run is not known, there is no list: %s", error)
             return {}
 
-    # -- spending
+    # -- submitting
 
     @property
     def stats(self) -> ClientStats:
         """How the submits stand now; before the first of them there is nothing to tell."""
         if self._account is None:
             return ClientStats(slots=self._options.slots.start)
-        return self._account.stats
+        slots, submitter = self._account.slots, self._account.submitter
+        reason = submitter.held_back_by
+        return ClientStats(
+            slots=slots.size,
+            running=slots.running,
+            sending=submitter.under_way,
+            waiting=submitter.waiting,
+            held_back_by="" if reason is None else str(reason),
+        )
 
-    async def plan(
+    async def prepare(
         self,
         effect: Effect,
         external_task_id: str | None = None,
@@ -313,7 +295,7 @@ class Engine:
         )
         return PreparedJob(effect, job, files)
 
-    async def submit(self, plan: PreparedJob, *, found: TaskSnapshot | None = None) -> Watch:
+    async def submit(self, prepared: PreparedJob, *, found: TaskSnapshot | None = None) -> Watch:
         """Have the job accepted; see ``Submitter.submit``.
 
         Raises:
@@ -322,94 +304,35 @@ class Engine:
         """
         request = build_submit(
             self._options.service,
-            plan.effect,
-            external_task_id=plan.job.external_task_id,
-            callback_url=plan.job.callback_url,
-            files=plan.files,
+            prepared.effect,
+            external_task_id=prepared.job.external_task_id,
+            callback_url=prepared.job.callback_url,
+            files=prepared.files,
         )
         account = await self.account()
-        submit = partial(account.submit, plan.job, request, found=found)
-        return await self._read_patiently(submit)
+        submit = partial(account.submitter.submit, prepared.job, request, found=found)
+        return account.follower.take_up(await self._read_patiently(submit), account.slots)
 
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
-        return await read_patiently(read, pause=pause, rng=self._options.random)
+        return await read_patiently(read, pause=pause, rng=self._options.rng)
 
     def abandon(self, job: Job) -> Awaitable[None]:
-        """Give up a job that was only planned; what may have been accepted stays as it is.
+        """Abandon a job that was only planned; what may have been accepted stays as it is.
 
         What is returned may be left alone.
         """
-        return asyncio.sleep(0) if self._account is None else self._account.abandon(job)
+        account = self._account
+        return asyncio.sleep(0) if account is None else account.submitter.abandon(job)
 
-    async def bring_home(self, job: Job, result: EffectResult, folder: Path) -> Path:
-        """The job's video in a folder, under a name made from its task's id.
-
-        One that is there already is not fetched again.
-        """
-        path = folder / safe_name(result.task_id)
-        async with self._turns.setdefault(path, asyncio.Lock()):  # the same effect may come twice
-            if not await asyncio.to_thread(path.exists):
-                await self.download(result.video, path)
+    async def download_into(self, folder: Path, job: Job, result: EffectResult) -> Path:
+        """The job's clip in a folder; its journal knows where."""
+        path = await self.delivery.download_into(folder, result)
         account = await self.account()
-        await account.downloaded(job, path)
+        await account.follower.downloaded(job, path)
         return path
 
-    async def download(
-        self,
-        video: Video,
-        path: Path,
-        *,
-        overwrite: bool = False,
-        max_bytes: int = MAX_VIDEO_BYTES,
-        on_progress: Progress | None = None,
-    ) -> Path:
-        """See ``EffectsClient.download``."""
-        from kling_effects_async.transport.renewal import download_renewed
-
-        downloader = self._open_downloader()
-        own = None if on_progress is None else CallersOwn(on_progress)
-
-        async def fetch(url: str) -> Path:
-            return await downloader.download(
-                url, path, overwrite=overwrite, max_bytes=max_bytes, on_progress=own
-            )
-
-        return await frameless(
-            download_renewed(
-                fetch,
-                partial(self._renewed, video),
-                video.url,
-                grace_s=self._options.poll.result_grace_s,
-                clock=self._options.clock,
-                random=self._options.random,
-            ),
-            own,
-        )
-
-    def _open_downloader(self) -> Downloader:
-        if self._downloader is None:
-            from kling_effects_async.transport.download import Downloader
-
-            self._downloader = Downloader(
-                clock=self._options.clock,
-                # The caller has chosen it, so it may lead into the caller's own network.
-                allowed_origin=self._options.service.base_url,
-                proxies=self._options.proxies,
-            )
-        return self._downloader
-
-    async def _renewed(self, video: Video) -> Renewed | None:
-        """What the service says of the video now."""
-        from kling_effects_async.transport.renewal import Renewed
-
-        if video.task_id is None:
-            return None
-        snapshot = await self.handle(self.tracker.watch(video.task_id, None)).refresh()
-        # The journal keeps addresses alone, and an effect makes exactly one video.
-        same = [fresh for fresh in snapshot.videos if video.id in (None, fresh.id)]
-        is_new = self._recent_tasks.is_new(snapshot)
-        return Renewed(same[0].url, is_new=is_new) if same else None
+    # -- opening
 
     async def account(self) -> Account:
         """The account, with its journal opened at the first call.
@@ -436,26 +359,31 @@ class Engine:
 
     async def _opened_account(self) -> Account:
         options = self._options
-        # Loads what sends and what reads; later there may be no free descriptor to do it with.
-        converter()
-        self._session.load()
-        return await Account.open(
-            options.account,
-            await self._store(),
-            self.tracker,
-            post=self._post,
-            look_up=self._look_up,
-            find_listed=self._find_listed,
+        self.api.load()
+        store = await self._store()
+        follower = Follower(store, self.tracker)
+        memory = AccountMemory(options.account, store, follower.write)
+        slots = SlotLimiter(
+            options.slots,
+            remembered=await memory.recall(self.tracker, options.clock),
+            on_learned=memory.remember_slots,
+        )
+        breaker = SubmitBreaker(
+            options.slots, options.clock, on_stop=slots.fail_waiting, rng=options.rng
+        )
+        submitter = Submitter(
+            self.api,
+            store,
+            slots,
+            breaker,
+            on_accepted=follower.follow,
             budget_units=options.budget_units,
-            slots=options.slots,
             submit=options.submit,
             retry=options.retry,
             clock=options.clock,
-            random=options.random,
+            rng=options.rng,
         )
-
-    async def _post(self, request: Request) -> TaskSnapshot:
-        return self._noted(await self._session.ask_once(request, read_submitted))
+        return Account(options.account, store, slots, submitter, follower, memory)
 
     async def _store(self) -> JobStore:
         journal = self._options.journal
@@ -476,12 +404,6 @@ def _is_of(watch: Watch, job: Job) -> bool:
     if watch.task_id is not None:
         return job.task_id == watch.task_id
     return job.external_task_id == watch.external_task_id
-
-
-def _reader_of(watch: Watch) -> Callable[[Reply], TaskSnapshot]:
-    if watch.task_id is not None:
-        return partial(read_task, asked=watch.task_id)
-    return partial(read_found, asked=watch.external_task_id or "")
 
 
 def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:

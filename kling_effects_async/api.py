@@ -1,0 +1,112 @@
+"""The one place where the service is called: what it is asked, and how often one call is tried.
+
+submit      once: nothing about it is idempotent
+poll        once: the poller has its own idea of when to ask again
+query       with the usual tries, for a caller who wants to know now
+look_up     the same, by external id
+list_page   the same, for a page of the account's tasks
+poll_list   once: a page, of which only some tasks are read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from kling_effects_async.errors import ReplyError, TaskNotFoundError
+from kling_effects_async.models import TaskPage, TaskSnapshot
+from kling_effects_async.protocol.converter import converter
+from kling_effects_async.protocol.messages import Listed, Reply, Request
+from kling_effects_async.protocol.requests import build_list, build_lookup, build_query
+from kling_effects_async.protocol.services import Service
+from kling_effects_async.protocol.task_body import (
+    read_found,
+    read_listed,
+    read_page,
+    read_submitted,
+    read_task,
+)
+from kling_effects_async.transport.clock import Clock
+from kling_effects_async.transport.recent_tasks import RecentTasks
+from kling_effects_async.transport.session import Session
+
+__all__ = ["EffectsApi"]
+
+
+class EffectsApi:
+    """Calls one service with one account's credentials.
+
+    Attributes:
+        recent_tasks: which tasks have just ended, by all answers so far.
+    """
+
+    def __init__(self, session: Session, service: Service, clock: Clock) -> None:
+        self.recent_tasks: RecentTasks = RecentTasks(clock)
+        self._session = session
+        self._service = service
+
+    @property
+    def has_list(self) -> bool | None:
+        """Whether the service lists tasks, as far as its documents say; ``None``: they do not."""
+        return self._service.lists_tasks
+
+    def load(self) -> None:
+        """Import what sends and what reads; later there may be no free descriptor to do it with."""
+        converter()
+        self._session.load()
+
+    async def submit(self, request: Request) -> TaskSnapshot:
+        """Send the create request, once."""
+        return self._noted(await self._session.ask_once(request, read_submitted))
+
+    async def poll(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
+        """Ask about a task by the id that is known, once; the service's own id comes first."""
+        request, read = self._query(task_id, external_task_id)
+        return self._noted(await self._session.ask_once(request, read))
+
+    async def query(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
+        """As ``poll``, tried again over passing failures."""
+        request, read = self._query(task_id, external_task_id)
+        return self._noted(await self._session.ask(request, read))
+
+    async def look_up(self, external_task_id: str) -> TaskSnapshot:
+        """The task under this external id, over passing failures.
+
+        Raises:
+            TaskNotFoundError: a clear answer that there is none, which is not asked for again.
+        """
+        request = build_lookup(self._service, external_task_id)
+        read = partial(read_found, asked=external_task_id)
+        return await self._session.ask(request, read, final=(TaskNotFoundError,))
+
+    async def list_page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
+        """One page of the account's tasks.
+
+        Args:
+            may_be_missing: what is no page says that there is no list, and is not asked for again.
+        """
+        request = build_list(self._service, page=number, page_size=size)
+        read = partial(read_page, page=number, page_size=size)
+        return await self._session.ask(request, read, final=(ReplyError,) if may_be_missing else ())
+
+    async def poll_list(
+        self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
+    ) -> Listed:
+        """One page, once; tasks that are not wanted, or did not change, are not read."""
+        request = build_list(self._service, page=number, page_size=size)
+        listed = await self._session.ask_once(request, partial(read_listed, wanted=wanted))
+        for snapshot in listed.tasks:
+            self.recent_tasks.note(snapshot)
+        return listed
+
+    def _query(
+        self, task_id: str | None, external_task_id: str | None
+    ) -> tuple[Request, Callable[[Reply], TaskSnapshot]]:
+        if task_id is not None:
+            return build_query(self._service, task_id), partial(read_task, asked=task_id)
+        name = external_task_id or ""
+        return build_lookup(self._service, name), partial(read_found, asked=name)
+
+    def _noted(self, snapshot: TaskSnapshot) -> TaskSnapshot:
+        self.recent_tasks.note(snapshot)
+        return snapshot

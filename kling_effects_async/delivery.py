@@ -1,0 +1,128 @@
+"""From a finished task to its clip in a file, with a fresh address where the old one expired."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from kling_effects_async.api import EffectsApi
+from kling_effects_async.models import EffectResult, TaskSnapshot, Video
+from kling_effects_async.policy import MAX_VIDEO_BYTES
+from kling_effects_async.protocol.services import Service
+from kling_effects_async.transport.border import CallersOwn, frameless
+from kling_effects_async.transport.clock import Clock
+from kling_effects_async.transport.file_names import safe_name
+from kling_effects_async.transport.proxies import Proxies
+
+if TYPE_CHECKING:
+    from kling_effects_async.transport.download import Downloader, Progress
+    from kling_effects_async.transport.renewal import Renewed
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """Downloads clips; its connections are opened at the first one.
+
+    Args:
+        refresh: asks the service about a task, by its id.
+        grace_s: how long a clip may be announced and not there.
+        rng: a source of numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        api: EffectsApi,
+        service: Service,
+        *,
+        refresh: Callable[[str], Awaitable[TaskSnapshot]],
+        grace_s: float,
+        proxies: Proxies,
+        clock: Clock,
+        rng: Callable[[], float],
+    ) -> None:
+        self._api = api
+        self._service = service
+        self._refresh = refresh
+        self._grace_s = grace_s
+        self._proxies = proxies
+        self._clock = clock
+        self._rng = rng
+        self._downloader: Downloader | None = None
+        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    async def download_into(self, folder: Path, result: EffectResult) -> Path:
+        """The clip in a folder, under a name made from its task's id.
+
+        One that is there already is not fetched again.
+        """
+        path = folder / safe_name(result.task_id)
+        async with self._turns.setdefault(path, asyncio.Lock()):  # the same effect may come twice
+            if not await asyncio.to_thread(path.exists):
+                await self.download(result.video, path)
+        return path
+
+    async def download(
+        self,
+        video: Video,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        max_bytes: int = MAX_VIDEO_BYTES,
+        on_progress: Progress | None = None,
+    ) -> Path:
+        """See ``EffectsClient.download``."""
+        from kling_effects_async.transport.renewal import download_renewed
+
+        downloader = self._opened()
+        own = None if on_progress is None else CallersOwn(on_progress)
+
+        async def fetch(url: str) -> Path:
+            return await downloader.download(
+                url, path, overwrite=overwrite, max_bytes=max_bytes, on_progress=own
+            )
+
+        return await frameless(
+            download_renewed(
+                fetch,
+                partial(self._renewed, video),
+                video.url,
+                grace_s=self._grace_s,
+                clock=self._clock,
+                random=self._rng,
+            ),
+            own,
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._downloader is not None:
+            await self._downloader.aclose()
+
+    def _opened(self) -> Downloader:
+        if self._downloader is None:
+            from kling_effects_async.transport.download import Downloader
+
+            self._downloader = Downloader(
+                clock=self._clock,
+                # The caller has chosen it, so it may lead into the caller's own network.
+                allowed_origin=self._service.base_url,
+                proxies=self._proxies,
+            )
+        return self._downloader
+
+    async def _renewed(self, video: Video) -> Renewed | None:
+        """What the service says of the video now."""
+        from kling_effects_async.transport.renewal import Renewed
+
+        if video.task_id is None:
+            return None
+        snapshot = await self._refresh(video.task_id)
+        # The journal keeps addresses alone, and an effect makes exactly one video.
+        same = [fresh for fresh in snapshot.videos if video.id in (None, fresh.id)]
+        is_new = self._api.recent_tasks.is_new(snapshot)
+        return Renewed(same[0].url, is_new=is_new) if same else None

@@ -1,0 +1,121 @@
+"""Following accepted tasks to their ends: slots are given back, and ends are written down.
+
+From the acceptance of a task until its end its slot is held and its end written down, whether or
+not somebody waits for it. Who waits is told of the end once it is written down; what cannot be
+written, as on a full disk, is logged and told all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable
+from functools import partial
+from pathlib import Path
+
+from kling_effects_async.errors import JournalError
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
+from kling_effects_async.journal.store import JobStore
+from kling_effects_async.models import TaskSnapshot, TaskStatus
+from kling_effects_async.submitting.slots import Slot, SlotLimiter
+from kling_effects_async.waiting.tracker import Tracker
+from kling_effects_async.waiting.watch import Watch
+
+__all__ = ["Follower"]
+
+_log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Follows the tasks of one account."""
+
+    def __init__(self, store: JobStore, tracker: Tracker) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._writes: set[asyncio.Task[None]] = set()
+
+    def follow(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
+        """A task was just accepted."""
+        _log.info(
+            "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
+        )
+        watch = self._watch_of(job)
+        self._tracker.learn(watch, snapshot)
+        self._tracker.hold(watch, partial(self._ended, job, slot))
+
+    def take_up(self, job: Job, slots: SlotLimiter) -> Watch:
+        """The watch of a job's task; one that an earlier process had accepted is followed."""
+        watch = self._watch_of(job)
+        if job.state is not JobState.ACCEPTED or _is_followed(watch):
+            return watch
+        slot = slots.adopt()
+        slot.accept()
+        self._tracker.hold(watch, partial(self._ended, job, slot))
+        return watch
+
+    async def downloaded(self, job: Job, path: Path) -> None:
+        """Write down where the video of a job is whose end was reported."""
+        text = await asyncio.to_thread(_as_text, path)
+        update = JobUpdate(JobState.DOWNLOADED, path=text)
+        moving = self._store.move(job.account, job.external_task_id, update)
+        name = repr(job.external_task_id)
+        await asyncio.shield(self.write(moving, f"where the video of job {name} is"))
+
+    def write(self, writing: Awaitable[object], what: str) -> asyncio.Task[None]:
+        """Write it down, whoever is cancelled meanwhile."""
+        task = asyncio.create_task(_written(writing, what))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return task
+
+    async def written(self) -> None:
+        """Return once every end that is known is written down."""
+        while self._writes:
+            # Shielded: who is cancelled must not take what is to be written along.
+            await asyncio.shield(asyncio.gather(*self._writes, return_exceptions=True))
+
+    def _watch_of(self, job: Job) -> Watch:
+        return self._tracker.watch(job.task_id, job.external_task_id, scene=job.scene)
+
+    def _ended(self, job: Job, slot: Slot, final: TaskSnapshot | None) -> asyncio.Task[None] | None:
+        """The task ended, or (``None``) was not seen to end in time; the writing of its end."""
+        written = None
+        if final is not None:
+            written = self.write(
+                self._write_end(job, final),
+                f"the end of task {job.task_id}, a restart will query it again",
+            )
+        slot.release()  # not before: whoever gets it reads the journal after this was written
+        return written
+
+    async def _write_end(self, job: Job, final: TaskSnapshot) -> None:
+        has_succeeded = final.status is TaskStatus.SUCCEEDED
+        await self._store.move(
+            job.account,
+            job.external_task_id,
+            JobUpdate(
+                JobState.SUCCEEDED if has_succeeded else JobState.FAILED,
+                message=final.message,
+                units=final.units,
+                result=json.dumps({"videos": [video.url for video in final.videos]}),
+            ),
+        )
+
+
+async def _written(writing: Awaitable[object], what: str) -> None:
+    try:
+        await writing
+    except JournalError as error:
+        _log.error("the journal cannot record %s: %s", what, error)
+
+
+def _is_followed(watch: Watch) -> bool:
+    """Its end is, or will be, written down already."""
+    return watch.is_held or watch.is_over
+
+
+def _as_text(path: Path) -> str:
+    """The absolute path; a name that is no text is written with escapes."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")

@@ -1,0 +1,64 @@
+"""What is remembered of an account between runs: its slots, how long tasks take, its list's use."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from kling_effects_async.journal.store import JobStore
+from kling_effects_async.transport.clock import Clock
+from kling_effects_async.waiting.tracker import Tracker
+
+__all__ = ["AccountMemory"]
+
+# Under which names.
+_SLOTS, _DURATIONS, _LIST = "slots", "experience", "list"
+_NO_LIST = "not usable"
+
+
+class AccountMemory:
+    """The memos of one account.
+
+    Args:
+        write: writes down what it is given, whoever is cancelled; the text says what it is.
+    """
+
+    def __init__(
+        self, account: str, store: JobStore, write: Callable[[Awaitable[object], str], object]
+    ) -> None:
+        self._account = account
+        self._store = store
+        self._write = write
+        self._list_memo = ""
+
+    async def recall(self, tracker: Tracker, clock: Clock) -> int | None:
+        """Teach the tracker what is remembered; the number of slots, if that is."""
+        tracker.experience.load(await self._memo(_DURATIONS) or "")
+        self._list_memo = await self._memo(_LIST) or ""
+        if self._list_memo == _NO_LIST:
+            tracker.pages.rest(clock.monotonic())
+        return _size_in(await self._memo(_SLOTS))
+
+    def remember_slots(self, size: int) -> None:
+        """Write down the number of slots."""
+        self._remember(_SLOTS, str(size), "the number of slots")
+
+    def remember(self, tracker: Tracker) -> None:
+        """Write down what the tracker has learned."""
+        self._remember(_DURATIONS, tracker.experience.dumps(), "how long tasks take")
+        pages = tracker.pages
+        list_memo = "" if pages.is_usable or pages.has_worked else _NO_LIST
+        if list_memo != self._list_memo:
+            self._remember(_LIST, list_memo, "the list's use")
+
+    async def _memo(self, kind: str) -> str | None:
+        return await self._store.memo(kind, self._account)
+
+    def _remember(self, kind: str, text: str, what: str) -> None:
+        self._write(self._store.set_memo(kind, self._account, text), what)
+
+
+def _size_in(text: str | None) -> int | None:
+    """A remembered number of slots; what cannot be read is learned anew."""
+    digits = text or ""
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 9
+    return (int(digits) or None) if is_number else None
