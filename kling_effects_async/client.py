@@ -16,6 +16,7 @@ from kling_effects_async import bulk
 from kling_effects_async.arguments import Kind, as_units, check_arguments, check_name
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import KlingEffectsError, SettingsError
+from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.listing import TaskListing
 from kling_effects_async.models import EffectResult, TaskPage, Video
@@ -90,6 +91,7 @@ _DOWNLOAD = {
     "max_bytes": Kind("a whole number of bytes", (int,), is_optional=False),
     "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
 }
+_SETTLE = {"external_task_id": Kind("a str", (str,), is_optional=False)}
 _PAGE = {name: Kind("a whole number", (int,), is_optional=False) for name in ("page", "page_size")}
 
 
@@ -122,7 +124,7 @@ class EffectsClient:
             account, and jobs that the journal holds under the old one raise
             ``AccountChangedError`` instead of being paid again.
         budget_units: submits that could take the account's jobs past it are rejected. Whatever
-            may be charged counts: what the journal holds, what runs, and what is in doubt.
+            may be charged counts: what the journal holds, what runs, and what is uncertain.
         poll: how patiently to wait for tasks.
         retry: how each request is tried.
         slots: how the account's limit of parallel tasks is found out.
@@ -409,7 +411,7 @@ class EffectsClient:
     ) -> AsyncGenerator[Outcome, None]:
         """See through everything the journal holds of this account that is not at its end.
 
-        Jobs that were only planned are submitted, submissions in doubt are settled, accepted
+        Jobs that were only planned are submitted, uncertain submits are settled, accepted
         tasks are waited for. Yields each as it finishes; a failure is a ``Failed``.
 
         Args:
@@ -424,6 +426,32 @@ class EffectsClient:
         _check_batch(None, download_to)
         folder = None if download_to is None else Path(download_to)
         return resumed(self._runtime(), folder)
+
+    async def settle(
+        self, external_task_id: str, *, resubmit: bool = False, abandon: bool = False
+    ) -> Job:
+        """Find out about an uncertain job, or write down what you decide about it.
+
+        Without either decision its task is looked for, as after a lost answer: the job comes back
+        accepted (``attach`` to it, or ``resume``), or planned, where it is proved that there is no
+        task. A job that is not uncertain comes back as it is.
+
+        Args:
+            external_task_id: of a job of this account, in the journal or of this client.
+            resubmit: it is planned again, and ``submit`` or ``resume`` sends it; if its task exists
+                after all, both are charged.
+            abandon: it is not wanted any more; a task that exists is not stopped, and is charged.
+
+        Raises:
+            SubmissionUncertainError: it cannot be found out; look for it in the service's own list.
+            JobStateError: the decision makes no sense in the state that the job is in.
+            JournalError: there is no such job, or the journal cannot be used.
+            ValueError: both decisions.
+        """
+        if resubmit and abandon:
+            raise ValueError("resubmit and abandon exclude each other: choose one")
+        check_arguments(_SETTLE, locals())
+        return await self._runtime().settle(external_task_id, resubmit=resubmit, abandon=abandon)
 
     def list_tasks(self, *, page: int = 1, page_size: int = 100) -> TaskListing:
         """The account's tasks: ``await`` it for one page, ``async for`` over it for all tasks.

@@ -67,6 +67,7 @@ __all__ = [
     "ImageRejectedError",
     "ImageUnreadableError",
     "InvalidRequestError",
+    "JobStateError",
     "JournalBusyError",
     "JournalDamagedError",
     "JournalError",
@@ -153,7 +154,7 @@ class BudgetExceededError(KlingEffectsError):
         limit_units: the budget.
         spent_units: what ended tasks cost; where that was not told, what was expected.
         running_units: what running tasks are likely to cost.
-        unsettled_units: what jobs are likely to cost that are being submitted or are in doubt.
+        unsettled_units: what jobs are likely to cost that are being submitted or are uncertain.
         expected_units: what this one is likely to cost.
     """
 
@@ -179,8 +180,8 @@ class BudgetExceededError(KlingEffectsError):
         return (
             f"{self.scene!r} is likely to cost {self.expected_units} units, and of the budget of "
             f"{self.limit_units} units {self.spent_units} are spent, {self.running_units} are for "
-            f"running tasks and {self.unsettled_units} for jobs that are being submitted or in "
-            "doubt. Nothing was sent: raise the budget, or settle what is in doubt"
+            f"running tasks and {self.unsettled_units} for jobs that are being submitted or are "
+            "uncertain. Nothing was sent: raise the budget, or settle what is uncertain"
         )
 
 
@@ -559,6 +560,22 @@ class JournalFullError(JournalError):
 
     What is written already can still be read, and a later write is tried again.
     """
+
+
+class JobStateError(JournalError):
+    """What was decided about a job cannot be done in the state it is in; nothing was changed.
+
+    Attributes:
+        external_task_id: the job's.
+        state: the ``JobState`` it is in, such as ``"succeeded"``.
+    """
+
+    def __init__(self, external_task_id: str, state: object, done: str, why: str = "") -> None:
+        self.external_task_id = external_task_id
+        self.state: str = str(state)
+        self.why = why
+        told = f": {why}" if why else ""
+        super().__init__(f"{external_task_id} is {state} and cannot be {done}{told}")
 
 
 class IdempotencyConflictError(KlingEffectsError):

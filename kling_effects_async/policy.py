@@ -147,18 +147,18 @@ class SlotPolicy:
     Attributes:
         start: slots to begin with, where none is remembered; a trial account has 5, a standard
             one 20 (a reseller's figures, 2026).
-        most: never more than this, whatever the service accepts.
+        maximum: never more than this, whatever the service accepts.
         probe_s: while the account or the key is rejected, one submit in so many seconds goes
             through to see whether a person has acted.
     """
 
     start: int = _count(20)
-    most: int = _count(10_000)
+    maximum: int = _count(10_000)
     probe_s: float = _seconds(60.0)
 
     def __attrs_post_init__(self) -> None:
-        if self.start > self.most:
-            raise SettingsError(f"start ({self.start}) must not be above most ({self.most})")
+        if self.start > self.maximum:
+            raise SettingsError(f"start ({self.start}) must not be above maximum ({self.maximum})")
 
 
 def _choice(default: str, other: str) -> Any:

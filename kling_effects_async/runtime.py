@@ -23,7 +23,7 @@ from attrs import frozen
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, KlingEffectsError
+from kling_effects_async.errors import ClientClosedError, JournalError, KlingEffectsError
 from kling_effects_async.images import image_hash, look_at
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
@@ -35,6 +35,7 @@ from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import Credentials
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.submitting.breaker import SubmitBreaker
+from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.submitting.listed import listed_by_external_id
 from kling_effects_async.submitting.memory import AccountMemory
@@ -316,6 +317,23 @@ class Runtime:
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
         return await read_patiently(read, pause=pause, rng=self._options.rng)
+
+    async def settle(self, external_task_id: str, *, resubmit: bool, abandon: bool) -> Job:
+        """See ``EffectsClient.settle``."""
+        account = await self.account()
+        found = await account.store.find(external_task_id)
+        ours = [job for job in found if job.account == account.name]
+        jobs = [job for job in ours if job.external_task_id == external_task_id]
+        if not jobs:
+            raise JournalError(
+                f"there is no job {external_task_id!r} of the account {account.name}"
+            )
+        if abandon or resubmit:
+            steps = steps_to_abandon if abandon else steps_to_resubmit
+            return await account.submitter.decide(jobs[0], steps)
+        job = await account.submitter.settle(jobs[0])
+        account.take_up(job)
+        return job
 
     def abandon(self, job: Job) -> Awaitable[None]:
         """Abandon a job that was only planned; what may have been accepted stays as it is.

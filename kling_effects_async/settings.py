@@ -108,7 +108,7 @@ def default_service(credentials: Credentials) -> Service:
 
 
 def check_receiver(credentials: Credentials, service: Service) -> None:
-    """Reject to show a key of Kling's own to anybody else.
+    """Keep a key of Kling's own from everybody else.
 
     A pair of access keys may go to a gateway: what is sent is a token signed for half an hour. But
     the token names the access key readably, so that must not be one of Kling's API keys either.

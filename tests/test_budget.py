@@ -29,7 +29,7 @@ from tests.paid_service import ACCOUNT, Bench, PaidService, a_job, lost
 
 ACCEPTED = (JobState.SUBMITTING, JobState.ACCEPTED)
 SUCCEEDED = (*ACCEPTED, JobState.SUCCEEDED)
-IN_DOUBT = (JobState.SUBMITTING, JobState.UNCERTAIN)
+UNCERTAIN_STEPS = (JobState.SUBMITTING, JobState.UNCERTAIN)
 EXPECTED = Decimal("3.5")  # of a scene nobody paid for yet
 NOTHING = Committed()
 
@@ -61,10 +61,10 @@ async def fits(store: JobStore, name: str, limit: str, scene: str = "squish") ->
     ("states", "committed"),
     [
         ((), NOTHING),
-        (IN_DOUBT[:1], Committed(unsettled=EXPECTED)),
-        (IN_DOUBT, Committed(unsettled=EXPECTED)),
+        (UNCERTAIN_STEPS[:1], Committed(unsettled=EXPECTED)),
+        (UNCERTAIN_STEPS, Committed(unsettled=EXPECTED)),
         (ACCEPTED, Committed(running=EXPECTED)),
-        ((*IN_DOUBT, JobState.ACCEPTED), Committed(running=EXPECTED)),
+        ((*UNCERTAIN_STEPS, JobState.ACCEPTED), Committed(running=EXPECTED)),
         (SUCCEEDED, Committed(untold=EXPECTED)),
         ((*SUCCEEDED, JobState.DOWNLOADED), Committed(untold=EXPECTED)),
         ((*ACCEPTED, JobState.FAILED), NOTHING),
@@ -72,14 +72,14 @@ async def fits(store: JobStore, name: str, limit: str, scene: str = "squish") ->
         ((JobState.SUBMITTING, JobState.REJECTED), NOTHING),
         ((JobState.ABANDONED,), NOTHING),
         ((JobState.SUBMITTING, JobState.PLANNED, JobState.ABANDONED), NOTHING),
-        ((*IN_DOUBT, JobState.ABANDONED), Committed(untold=EXPECTED)),
+        ((*UNCERTAIN_STEPS, JobState.ABANDONED), Committed(untold=EXPECTED)),
         ((*ACCEPTED, JobState.ABANDONED), Committed(untold=EXPECTED)),
     ],
 )
 async def test_what_may_be_charged_counts_with_what_was_expected(
     store: JobStore, states: tuple[JobState, ...], committed: Committed
 ) -> None:
-    """Fault 86: what runs, what is in doubt and what was never told count."""
+    """Fault 86: what runs, what is uncertain and what was never told count."""
     await bring(store, "a", *states)
     assert await store.committed(ACCOUNT) == committed
     assert await store.committed("theirs") == NOTHING
@@ -104,20 +104,20 @@ async def test_a_cost_that_was_told_replaces_what_was_expected(
 async def test_a_job_in_doubt_that_is_sent_again_unproved_counts_twice(store: JobStore) -> None:
     """Fault 86: the first submit may be charged as well as the second."""
     for _ in range(3):
-        await bring(store, "a", *IN_DOUBT, JobState.PLANNED)
+        await bring(store, "a", *UNCERTAIN_STEPS, JobState.PLANNED)
     assert await store.committed(ACCOUNT) == Committed(untold=3 * EXPECTED)
     await bring(store, "a", *SUCCEEDED, units="2")
     assert await store.committed(ACCOUNT) == Committed(untold=3 * EXPECTED, told=Decimal(2))
 
 
 async def test_a_job_that_is_proved_absent_costs_nothing(store: JobStore) -> None:
-    await bring(store, "a", *IN_DOUBT)
+    await bring(store, "a", *UNCERTAIN_STEPS)
     await store.move(ACCOUNT, "a", JobUpdate(JobState.PLANNED, is_absent=True))
     assert await store.committed(ACCOUNT) == NOTHING
 
 
 async def test_the_job_tells_what_was_expected_of_it(store: JobStore) -> None:
-    await bring(store, "a", *IN_DOUBT, JobState.PLANNED, JobState.SUBMITTING)
+    await bring(store, "a", *UNCERTAIN_STEPS, JobState.PLANNED, JobState.SUBMITTING)
     job = await store.add(a_job("a"))
     assert (job.expected_units, job.earlier_units) == (EXPECTED, EXPECTED)
 
@@ -125,7 +125,7 @@ async def test_the_job_tells_what_was_expected_of_it(store: JobStore) -> None:
 async def test_jobs_of_an_adopted_account_count_for_the_new_one(tmp_path: Path) -> None:
     async with Journal(tmp_path / "jobs.db") as journal:
         await bring(journal, "a", *SUCCEEDED, units="2")
-        await bring(journal, "b", *IN_DOUBT, JobState.PLANNED, *ACCEPTED)
+        await bring(journal, "b", *UNCERTAIN_STEPS, JobState.PLANNED, *ACCEPTED)
         before = await journal.committed(ACCOUNT)
         await journal.adopt(ACCOUNT, "new key")
         assert await journal.committed("new key") == before
@@ -164,7 +164,7 @@ async def test_the_dearest_of_a_scenes_last_twenty_is_expected(store: JobStore) 
 async def test_the_error_says_what_is_spent_running_in_doubt_and_expected(store: JobStore) -> None:
     """Fault 86: what is told is what counts."""
     await bring(store, "running", *ACCEPTED)
-    await bring(store, "in doubt", *IN_DOUBT)
+    await bring(store, "uncertain", *UNCERTAIN_STEPS)
     await bring(store, "never told", *SUCCEEDED)
     await bring(store, "told", *SUCCEEDED, units="2")
     await store.add(a_job("a"))
@@ -201,7 +201,13 @@ async def test_the_memory_forgets_jobs_and_not_what_they_cost() -> None:
 async def test_the_sums_are_what_a_look_at_every_job_comes_to(tmp_path: Path) -> None:
     """The tables keep sums; they are those of the rule."""
     async with Journal(tmp_path / "jobs.db") as journal:
-        ways = [SUCCEEDED, IN_DOUBT, ACCEPTED, (*ACCEPTED, JobState.FAILED), (*IN_DOUBT, *ACCEPTED)]
+        ways = [
+            SUCCEEDED,
+            UNCERTAIN_STEPS,
+            ACCEPTED,
+            (*ACCEPTED, JobState.FAILED),
+            (*UNCERTAIN_STEPS, *ACCEPTED),
+        ]
         for number in range(60):
             way = ways[number % 4]
             await bring(
@@ -219,7 +225,7 @@ async def test_the_sums_are_what_a_look_at_every_job_comes_to(tmp_path: Path) ->
 
 @pytest.mark.looptime
 async def test_jobs_in_doubt_are_within_the_budget() -> None:
-    """Fault 86: a job in doubt may be charged."""
+    """Fault 86: an uncertain job may be charged."""
     bench = Bench(budget_units=Decimal(10))
     bench.service.answers_lookups = False
     bench.service.script.extend([lost(is_accepted=True)] * 12)
@@ -332,10 +338,10 @@ async def test_jobs_of_an_older_journal_count_with_what_is_typical(tmp_path: Pat
             ("dearer in letters only", "squish", SUCCEEDED, "9"),
             ("untold", "squish", SUCCEEDED, None),
             ("running", "squish", ACCEPTED, None),
-            ("in doubt", "hug", IN_DOUBT, None),
+            ("uncertain", "hug", UNCERTAIN_STEPS, None),
             ("failed", "hug", (*ACCEPTED, JobState.FAILED), None),
-            ("given up in doubt", "hug", (*IN_DOUBT, JobState.ABANDONED), None),
-            ("given up unsent", "hug", (JobState.ABANDONED,), None),
+            ("abandoned uncertain", "hug", (*UNCERTAIN_STEPS, JobState.ABANDONED), None),
+            ("abandoned unsent", "hug", (JobState.ABANDONED,), None),
             ("sent back", "hug", (JobState.SUBMITTING, JobState.PLANNED), None),
         ]
         for name, scene, states, units in jobs:

@@ -55,7 +55,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[EffectsClient]:
-    async with emulator.client(slots=SlotPolicy(start=SLOTS, most=SLOTS)) as one:
+    async with emulator.client(slots=SlotPolicy(start=SLOTS, maximum=SLOTS)) as one:
         yield one
 
 
@@ -80,7 +80,7 @@ async def test_an_image_that_changes_while_its_job_waits_for_a_place_is_not_sent
     """Fault 56: its job, and its id, are those of the image as it was."""
     image = tmp_path / "image.jpg"
     image.write_bytes(cat.read_bytes())
-    one_place = SlotPolicy(start=1, most=1)
+    one_place = SlotPolicy(start=1, maximum=1)
     async with (
         Journal(tmp_path / "jobs.db") as journal,
         emulator.client(journal=journal, slots=one_place) as client,
@@ -123,7 +123,7 @@ async def test_a_job_whose_image_cannot_be_read_stays_planned(
     emulator: Emulator, tmp_path: Path, cat: Path
 ) -> None:
     """Fault 83: the job is sent by whoever asks for it again, and is rejected by nobody."""
-    one_place = SlotPolicy(start=1, most=1)
+    one_place = SlotPolicy(start=1, maximum=1)
     async with (
         Journal(tmp_path / "jobs.db") as journal,
         emulator.client(journal=journal, slots=one_place) as client,
@@ -525,7 +525,7 @@ async def test_closing_the_client_is_no_cancellation_of_whoever_submits(
 
 async def test_a_cancelled_submit_in_line_is_not_paid_for_by_a_resume(tmp_path: Path) -> None:
     """Nobody can ask again for a job whose id was random."""
-    slots = SlotPolicy(start=1, most=1)
+    slots = SlotPolicy(start=1, maximum=1)
     async with (
         Emulator(clips=Clips.STOCK, task_seconds=3.0, speed=20, slots=1) as emulator,
         Journal(tmp_path / "jobs.db") as journal,

@@ -764,7 +764,7 @@ async def test_the_log_of_a_damaged_journal_is_kept_with_it(path: Path) -> None:
 
 
 async def test_after_damage_nothing_opens_until_the_user_agrees(path: Path) -> None:
-    """Fault 27: reject to submit until the user agrees."""
+    """Fault 27: do not submit until the user agrees."""
     path.write_bytes(garbled(await filled(path)))
     with pytest.raises(JournalDamagedError) as first:
         await Journal(path).open()
@@ -778,7 +778,7 @@ async def test_after_damage_nothing_opens_until_the_user_agrees(path: Path) -> N
 
 
 async def test_a_journal_of_a_newer_version_is_not_touched(path: Path) -> None:
-    """Fault 30: reject to open, say which version wrote it."""
+    """Fault 30: do not open it, say which version wrote it."""
     await filled(path)
     with database(path) as connection:
         connection.execute("PRAGMA user_version=99")

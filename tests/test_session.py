@@ -259,7 +259,7 @@ def faulty(error: Exception, *, after_sending: bool) -> Any:
 async def test_a_fault_that_nobody_foresaw_says_whether_anything_was_sent(
     gateway: Gateway, tmp_path: Path, after_sending: bool, state: JobState
 ) -> None:
-    """Fault 80: what it left behind is known, so the job is planned again or in doubt."""
+    """Fault 80: what it left behind is known, so the job is planned again or uncertain."""
     fail = faulty(LookupError("topsecret"), after_sending=after_sending)
     gateway.answers = [accepted, lambda _request: web.Response(status=500)]
     async with (

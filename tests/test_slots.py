@@ -21,7 +21,7 @@ class Line:
         self.learned: list[int] = []
         self.served: list[str] = []
         self.slots = SlotLimiter(
-            SlotPolicy(start=start, most=most),
+            SlotPolicy(start=start, maximum=most),
             remembered=remembered,
             on_learned=self.learned.append,
         )

@@ -40,7 +40,7 @@ from tests.paid_service import ACCOUNT, Bench, Otherwise, PaidService, Trouble
 T = TypeVar("T")
 
 NAMES = ("a", "b", "c", "d")
-IN_DOUBT = (JobState.SUBMITTING, JobState.UNCERTAIN)
+UNCERTAIN_STEPS = (JobState.SUBMITTING, JobState.UNCERTAIN)
 NEVER_SENT = (JobState.PLANNED, JobState.REJECTED)
 
 NO_ANSWER = (NetworkError("the connection broke"), ReplyError("an HTML page"))
@@ -245,7 +245,7 @@ class PaidOnce(RuleBasedStateMachine):
         for job in self.jobs():
             for task_id in self.service.books.get(job.external_task_id, []):
                 assert job.state not in NEVER_SENT
-                assert job.task_id == task_id or job.state in IN_DOUBT
+                assert job.task_id == task_id or job.state in UNCERTAIN_STEPS
 
     @invariant()
     def slots_are_held_by_tasks_and_attempts_alone(self) -> None:
@@ -267,7 +267,7 @@ class PaidOnce(RuleBasedStateMachine):
         self.service.answers_lookups = self.service.finds_external_ids = True
         self.let(self.process.ended())
         self.start_process()
-        # A task that is known to exist: without one, no doubt can be settled.
+        # A task that is known to exist: without one, no uncertain job can be settled.
         names = ["known", *(job.external_task_id for job in self.jobs())]
         for name in names:
             for task_id in tuple(self.process.bench.held_slots):

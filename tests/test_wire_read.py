@@ -104,7 +104,7 @@ def test_a_task_is_found_in_twice_as_many_layers_as_any_document_has(times: int)
 
 @pytest.mark.parametrize("times", [8, 30, 79])
 def test_a_task_in_more_layers_than_that_is_nobodys(times: int) -> None:
-    """Fault 44: what a submit was answered with then is in doubt."""
+    """Fault 44: what a submit was answered with then is uncertain."""
     with pytest.raises(ReplyError) as caught:
         read_submitted(json_reply(wrapped(T1, times=times)))
     assert caught.value.may_be_accepted

@@ -1,9 +1,9 @@
 """A limit in units, and what counts towards it; pure.
 
     told       what the service said that a job's task cost
-    untold     what was expected of a task that ended, or was given up, without a told cost
+    untold     what was expected of a task that ended, or was abandoned, without a told cost
     running    what is expected of a task that was accepted
-    unsettled  what is expected of a job that is being submitted, or is in doubt
+    unsettled  what is expected of a job that is being submitted, or is uncertain
     nothing    a job that was never sent, was surely not accepted, or whose task failed without a
                told cost
 

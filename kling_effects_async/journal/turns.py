@@ -1,7 +1,7 @@
 """Turns at a job: who submits or settles it is alone with it, whichever client of the store it is.
 
 A store may serve several clients, event loops and threads. A turn belongs to the store, so that
-a job which one of them submits is in doubt for none of the others. They are served in the order of
+a job which one of them submits is uncertain for none of the others. They are served in the order of
 asking.
 """
 

@@ -88,7 +88,7 @@ class Attempts:
             await asyncio.wait({running}, timeout=self._grace_s)
         running.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.wait({running}, timeout=self._grace_s)  # it writes that it is in doubt
+            await asyncio.wait({running}, timeout=self._grace_s)  # it writes that it is uncertain
         if running.done() and not running.cancelled():
             running.exception()  # seen; the journal has it
 

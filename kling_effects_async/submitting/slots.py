@@ -72,7 +72,7 @@ class SlotLimiter:
         on_learned: Callable[[int], None] | None = None,
     ) -> None:
         self._policy = policy
-        self._size = min(policy.most, remembered or policy.start)
+        self._size = min(policy.maximum, remembered or policy.start)
         self._has_met_limit = remembered is not None
         self._on_learned = on_learned
         self._held = 0
@@ -166,9 +166,9 @@ class SlotLimiter:
         """Called by ``Slot.accept``."""
         self._running += 1
         if not self._has_met_limit:
-            self._size = min(self._policy.most, self._size + 1)
+            self._size = min(self._policy.maximum, self._size + 1)
             self._serve()
-        elif self._size < self._running <= self._policy.most:
+        elif self._size < self._running <= self._policy.maximum:
             self._resize(self._running)
 
     def ended(self, slot: Slot) -> None:
@@ -180,7 +180,7 @@ class SlotLimiter:
         # A slot more is only worth a try while somebody waits for one.
         if self._has_met_limit and self._line and self._ends_in_a_row >= self._size:
             self._ends_in_a_row = 0
-            self._resize(min(self._policy.most, self._size + 1))
+            self._resize(min(self._policy.maximum, self._size + 1))
         self._serve()
 
     def _resize(self, size: int) -> None:

@@ -120,7 +120,7 @@ class Submitter:
     async def submit(self, job: Job, request: Request, *, found: TaskSnapshot | None = None) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
 
-        A job that the account has already is not sent again: it is settled if it is in doubt, and
+        A job that the account has already is not sent again: it is settled if it is uncertain, and
         handed back as it is otherwise.
 
         Args:
@@ -131,7 +131,7 @@ class Submitter:
                 nobody here submitted.
             AccountChangedError: the journal holds the job under another account.
             SubmissionUncertainError: the answer was lost and could not be settled.
-            EffectRejectedError: the job was given up by a person.
+            EffectRejectedError: the job was abandoned by a person.
             BudgetExceededError: it would cost more than is left.
             ApiError, TransportError: rejected, or surely not received.
             JournalError: it cannot be written down, so it was not sent.
@@ -140,7 +140,7 @@ class Submitter:
             job = await self._store.add(job)
             if job.state is JobState.ABANDONED:
                 raise EffectRejectedError(
-                    f"job {job.external_task_id!r} was given up: use another external_task_id"
+                    f"job {job.external_task_id!r} was abandoned: use another external_task_id"
                 )
             if job.state in UNSETTLED:
                 job = await self._settled(job)
@@ -155,7 +155,7 @@ class Submitter:
             )
 
     async def settle(self, job: Job) -> Job:
-        """Find out about a job in doubt: accepted, or back to planned.
+        """Find out about an uncertain job: accepted, or back to planned.
 
         Raises:
             SubmissionUncertainError: it cannot be found out.
@@ -163,6 +163,19 @@ class Submitter:
         async with self._turn_of(job):
             job = await self._store.add(job)
             return await self._settled(job) if job.state in UNSETTLED else job
+
+    async def decide(self, job: Job, steps: Callable[[Job], list[JobUpdate]]) -> Job:
+        """Write down what a person decided about a job; see ``decision``.
+
+        Raises:
+            JobStateError: its state does not allow it.
+        """
+        async with self._turn_of(job):
+            job = await self._store.add(job)
+            for step in steps(job):
+                await self._store.move(job.account, job.external_task_id, step)
+                job = evolve(job, state=step.to)
+            return job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
         """Give up a job that is only planned, once nobody submits it any more.
@@ -250,7 +263,7 @@ class Submitter:
             self._breaker.came_back()
 
     async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
-        """The outermost edge of an attempt: what nobody foresaw leaves the job in doubt.
+        """The outermost edge of an attempt: what nobody foresaw leaves the job uncertain.
 
         Raises:
             SubmissionUncertainError: for whatever is no error of ours.
@@ -331,7 +344,7 @@ class Submitter:
         return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
 
     async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
-        """Reject to believe an answer about another job's task.
+        """Check that an answer is not about another job's task.
 
         Raises:
             ReplyError: it is of another one, so nobody knows what became of this submit.
@@ -419,7 +432,7 @@ class Submitter:
                 job, JobState.UNCERTAIN, note=note, message=message, was_sent=True
             )
         except JournalError as error:
-            # It stays SUBMITTING, which is in doubt as well.
+            # It stays SUBMITTING, which is uncertain as well.
             _log.error("doubt about job %s cannot be written: %s", job.external_task_id, error)
             return evolve(job, was_sent=True)
 

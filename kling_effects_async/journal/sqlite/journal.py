@@ -162,7 +162,7 @@ class Journal:
         of a submit may have reached the service, which is never taken back.
 
         With SUBMITTING goes down what the task is expected to cost. It counts until the service
-        tells the cost, or there surely is no task. A job in doubt that is planned again without a
+        tells the cost, or there surely is no task. An uncertain job that is planned again without a
         proof keeps it beside what it costs then; ``is_absent`` says that there is a proof.
 
         Raises:
