@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         TransportError,
         VideoExpiredError,
     )
-    from kling_effects_async.images import ImageFacts, PreparedImage, check_image, prepare
+    from kling_effects_async.images.checks import ImageFacts, PreparedImage, check_image, prepare
     from kling_effects_async.journal.job import Job, JobState, Transition
     from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.listing import TaskListing
@@ -177,7 +177,7 @@ _HOMES = {
     "policy": ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
-    "images": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
+    "images.checks": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
     "waiting.task": ["EffectTask"],
     "journal.job": ["Job", "JobState", "Transition"],
     "journal.sqlite.journal": ["Journal"],

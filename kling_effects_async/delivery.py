@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from kling_effects_async.api import EffectsApi
+from kling_effects_async.downloading.file_names import safe_name
 from kling_effects_async.models import EffectResult, TaskSnapshot, Video
 from kling_effects_async.policy import MAX_VIDEO_BYTES
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.transport.border import CallersOwn, frameless
 from kling_effects_async.transport.clock import Clock
-from kling_effects_async.transport.file_names import safe_name
 from kling_effects_async.transport.proxies import Proxies
 
 if TYPE_CHECKING:
-    from kling_effects_async.transport.download import Downloader, Progress
-    from kling_effects_async.transport.renewal import Renewed
+    from kling_effects_async.downloading.downloader import Downloader, Progress
+    from kling_effects_async.downloading.renewal import Renewed
 
 __all__ = ["Delivery"]
 
@@ -76,7 +76,7 @@ class Delivery:
         on_progress: Progress | None = None,
     ) -> Path:
         """See ``EffectsClient.download``."""
-        from kling_effects_async.transport.renewal import download_renewed
+        from kling_effects_async.downloading.renewal import download_renewed
 
         downloader = self._opened()
         own = None if on_progress is None else CallersOwn(on_progress)
@@ -105,7 +105,7 @@ class Delivery:
 
     def _opened(self) -> Downloader:
         if self._downloader is None:
-            from kling_effects_async.transport.download import Downloader
+            from kling_effects_async.downloading.downloader import Downloader
 
             self._downloader = Downloader(
                 clock=self._clock,
@@ -117,7 +117,7 @@ class Delivery:
 
     async def _renewed(self, video: Video) -> Renewed | None:
         """What the service says of the video now."""
-        from kling_effects_async.transport.renewal import Renewed
+        from kling_effects_async.downloading.renewal import Renewed
 
         if video.task_id is None:
             return None

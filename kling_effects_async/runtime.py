@@ -24,7 +24,7 @@ from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ClientClosedError, JournalError, KlingEffectsError
-from kling_effects_async.images import image_hash, look_at
+from kling_effects_async.images.checks import image_hash, look_at
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot

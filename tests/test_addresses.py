@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestServer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kling_effects_async.downloading.addresses import AddressRule, is_public
+from kling_effects_async.downloading.web import CheckedResolver, open_session, parse
 from kling_effects_async.errors import DownloadError, SettingsError
-from kling_effects_async.transport.addresses import AddressRule, is_public
-from kling_effects_async.transport.public_web import CheckedResolver, open_session, parse
 
 EMULATOR = "http://127.0.0.1:8787"
 NOT_PUBLIC = [

@@ -37,7 +37,7 @@ from kling_effects_async.cli.resumption import Resumption, Wanted
 from kling_effects_async.cli.target import Target
 from kling_effects_async.cli.trail import Stage, Trail
 from kling_effects_async.emulator import Clips, Emulator, Fault
-from kling_effects_async.images import image_hash
+from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import JobUpdate
 from kling_effects_async.submitting.account import account_name
 from kling_effects_async.submitting.planning import make_job

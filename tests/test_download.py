@@ -24,6 +24,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kling_effects_async import BearerToken, EffectsClient, Service, Video
+from kling_effects_async.downloading.downloader import Downloader, safe_name
+from kling_effects_async.downloading.part_file import PartFile, _reserve
+from kling_effects_async.downloading.replaceable import irreplaceable_kind
+from kling_effects_async.downloading.reply import NotThereError, TryAgainError, promise_of
 from kling_effects_async.errors import (
     ClientClosedError,
     DownloadError,
@@ -31,10 +35,6 @@ from kling_effects_async.errors import (
     VideoExpiredError,
 )
 from kling_effects_async.models import without_query
-from kling_effects_async.transport.download import Downloader, safe_name
-from kling_effects_async.transport.part_file import PartFile, _reserve
-from kling_effects_async.transport.replaceable import irreplaceable_kind
-from kling_effects_async.transport.video_reply import NotThereError, TryAgainError, promise_of
 from tests.video_server import (
     VIDEO,
     WINDOW_S,

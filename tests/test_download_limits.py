@@ -25,8 +25,8 @@ from kling_effects_async import (
     Video,
     VideoExpiredError,
 )
-from kling_effects_async.transport.download import Downloader
-from kling_effects_async.transport.renewal import Renewed
+from kling_effects_async.downloading.downloader import Downloader
+from kling_effects_async.downloading.renewal import Renewed
 from tests.video_server import (
     VIDEO,
     HastyClock,
@@ -188,8 +188,8 @@ async def test_an_error_about_an_address_says_what_to_do(
 @given(st.text(max_size=12).map("https://".__add__) | st.text(max_size=20))
 async def test_no_text_brings_another_error_than_ours(text: str) -> None:
     """Fault 96: up to the moment when something would be asked for."""
-    from kling_effects_async.transport.addresses import AddressRule
-    from kling_effects_async.transport.public_web import parse
+    from kling_effects_async.downloading.addresses import AddressRule
+    from kling_effects_async.downloading.web import parse
 
     rule = AddressRule("http://127.0.0.1:1")
     told = ""

@@ -17,7 +17,7 @@ FLOORS = [
         {"errors", "models", "scenes", "effects", "outcomes", "stats", "web_address", "arguments"},
     ),
     ("rules", {"protocol", "policy", "settings"}),
-    ("edges", {"journal", "transport", "images", "image_files", "picture_parts", "preparing"}),
+    ("edges", {"downloading", "images", "journal", "transport"}),
     ("engine", {"api", "waiting", "submitting"}),
     ("surface", {"concurrency", "listing", "runtime", "delivery", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),

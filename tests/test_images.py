@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
-from kling_effects_async.images import (
+from kling_effects_async.images.checks import (
     IMAGE_LIMIT_BYTES,
     check_image,
     image_hash,
@@ -340,7 +340,7 @@ def test_a_check_decodes_nothing(tmp_path: Path) -> None:
     large.write_bytes(declaring_size(9000, 9000, pixels))
     code = (
         "import re; from pathlib import Path\n"
-        "from kling_effects_async.images import check_image\n"
+        "from kling_effects_async.images.checks import check_image\n"
         "def peak_kb():\n"
         "    return int(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1])\n"
         f"check_image(Path({str(small)!r})); before = peak_kb()\n"
@@ -623,7 +623,8 @@ def test_pillow_is_not_imported_to_check_a_jpeg_or_png(tmp_path: Path) -> None:
         path = tmp_path / kind
         path.write_bytes(encoded(gradient(), kind, exif=turned_by_exif(6)))
         code = (
-            "import sys; from pathlib import Path; from kling_effects_async.images import look_at\n"
+            "import sys; from pathlib import Path\n"
+            "from kling_effects_async.images.checks import look_at\n"
             f"assert look_at(Path({str(path)!r}), with_hash=True).facts.is_rotated\n"
             "sys.exit('PIL' in sys.modules)"
         )
@@ -636,7 +637,7 @@ def test_without_avif_in_pillow_all_other_kinds_are_read(hiding: str) -> None:
     code = (
         f"import sys; sys.modules[{hiding!r}] = None\n"
         "from kling_effects_async.errors import ImageRejectedError\n"
-        "from kling_effects_async.images import check_image, prepare\n"
+        "from kling_effects_async.images.checks import check_image, prepare\n"
         "from tests.pictures import encoded, gradient\n"
         "check_image(encoded(gradient()), decode=True)\n"
         "for kind in ('WebP', 'GIF', 'BMP', 'TIFF', 'PNG'):\n"

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from kling_effects_async.picture_parts import Layout, walked
-from kling_effects_async.picture_parts.exif import orientation
-from kling_effects_async.picture_parts.png_pixels import Raster
+from kling_effects_async.images.parts import Layout, walked
+from kling_effects_async.images.parts.exif import orientation
+from kling_effects_async.images.parts.png_pixels import Raster
 from tests.pictures import (
     SOUND,
     black,

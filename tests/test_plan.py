@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kling_effects_async import DualImageEffect, SingleImageEffect, derived_id
 from kling_effects_async.effects import Effect, ImageSource
-from kling_effects_async.images import image_hash
+from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.submitting.planning import effect_of, image_hashes_of, make_job
 

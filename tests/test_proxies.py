@@ -26,9 +26,9 @@ from kling_effects_async import (
     SubmissionUncertainError,
     Video,
 )
+from kling_effects_async.downloading.downloader import Downloader
 from kling_effects_async.emulator import Clips, Emulator
 from kling_effects_async.testing import ManualClock
-from kling_effects_async.transport.download import Downloader
 from kling_effects_async.transport.proxies import Proxies, Proxy
 from tests.command_line import kling
 from tests.proxy_server import ProxyServer

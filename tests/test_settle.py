@@ -83,7 +83,7 @@ async def test_where_nothing_can_be_found_a_person_decides(tmp_path: Path) -> No
         assert (await client.settle("order-1", resubmit=True)).state is JobState.PLANNED
         await client.submit(SQUISH, external_task_id="order-1")
         assert emulator.ledger.total == 2
-        with pytest.raises(JobStateError, match="is accepted and cannot be submitted again"):
+        with pytest.raises(JobStateError, match="cannot be submitted again"):
             await client.settle("order-1", resubmit=True)
 
 

@@ -50,7 +50,7 @@ from kling_effects_async import (
     SubmitPolicy,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
-from kling_effects_async.images import image_hash
+from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.store import MemoryStore

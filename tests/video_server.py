@@ -16,9 +16,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from kling_effects_async.downloading.downloader import Downloader
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.transport.download import Downloader
 
 __all__ = [
     "VIDEO",

@@ -31,7 +31,7 @@ from kling_effects_async.cli.run_journal import note_saved, run_journal
 from kling_effects_async.cli.signals import stopped_gently
 from kling_effects_async.cli.talk import say
 from kling_effects_async.cli.trail import Stage, Trail
-from kling_effects_async.images import image_hash
+from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.paths import journal_path
 from kling_effects_async.protocol.requests import scene_advice
 from kling_effects_async.submitting.planning import make_job, random_id

@@ -10,8 +10,8 @@ from attrs import frozen
 from kling_effects_async.cli.exit_codes import ExitCode
 from kling_effects_async.cli.failure import Failure
 from kling_effects_async.cli.new_file import obstacle_to
-from kling_effects_async.transport.file_names import safe_name
-from kling_effects_async.transport.replaceable import irreplaceable_kind, odd_side_file
+from kling_effects_async.downloading.file_names import safe_name
+from kling_effects_async.downloading.replaceable import irreplaceable_kind, odd_side_file
 
 __all__ = ["Target"]
 

@@ -10,10 +10,10 @@ import os
 import sqlite3
 from pathlib import Path
 
+from kling_effects_async.downloading.replaceable import irreplaceable_kind
 from kling_effects_async.errors import JournalError
 from kling_effects_async.journal.sqlite import schema
 from kling_effects_async.journal.sqlite.lock import number_beside
-from kling_effects_async.transport.replaceable import irreplaceable_kind
 
 __all__ = ["has_our_header", "journal_path", "reject_foreign"]
 

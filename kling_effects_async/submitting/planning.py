@@ -14,7 +14,7 @@ from typing import Any
 
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import JournalDamagedError
-from kling_effects_async.images import image_hash
+from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import Job
 
 __all__ = [

@@ -21,7 +21,7 @@ from aiohttp.payload import Payload
 
 from kling_effects_async.effects import image_label
 from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
-from kling_effects_async.image_files import file_state, open_image, read_failure, reading
+from kling_effects_async.images.files import file_state, open_image, read_failure, reading
 from kling_effects_async.protocol.messages import Base64Of, Body, FileState
 from kling_effects_async.transport.rereading import SHORT_PAUSES_S, read_patiently
 

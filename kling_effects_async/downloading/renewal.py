@@ -14,11 +14,11 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from kling_effects_async.downloading.reply import NotThereError
 from kling_effects_async.errors import KlingEffectsError, VideoExpiredError
 from kling_effects_async.models import without_query
 from kling_effects_async.policy import backoff_s
 from kling_effects_async.transport.clock import Clock, sleep
-from kling_effects_async.transport.video_reply import NotThereError
 
 __all__ = ["Renewed", "download_renewed"]
 

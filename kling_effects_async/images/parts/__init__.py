@@ -14,9 +14,9 @@ from typing import IO
 
 from attrs import evolve
 
-from kling_effects_async.picture_parts import jpeg, png
-from kling_effects_async.picture_parts.layout import Damage, Layout
-from kling_effects_async.picture_parts.one_pass import OnePass
+from kling_effects_async.images.parts import jpeg, png
+from kling_effects_async.images.parts.layout import Damage, Layout
+from kling_effects_async.images.parts.one_pass import OnePass
 
 __all__ = ["WALKED_KINDS", "Layout", "walked"]
 

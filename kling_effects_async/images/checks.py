@@ -20,8 +20,8 @@ from attrs import field, frozen
 
 from kling_effects_async.effects import ImageSource, image_label
 from kling_effects_async.errors import ImageRejectedError
-from kling_effects_async.image_files import ImageFacts, file_state, kind_of, reading
-from kling_effects_async.picture_parts import WALKED_KINDS, Layout, walked
+from kling_effects_async.images.files import ImageFacts, file_state, kind_of, reading
+from kling_effects_async.images.parts import WALKED_KINDS, Layout, walked
 from kling_effects_async.protocol.messages import FileState
 
 __all__ = [
@@ -152,12 +152,12 @@ def prepare(image: Path | bytes) -> PreparedImage:
         bomb = _too_many_pixels(found)
         if found.facts is None or not found.is_whole or bomb:
             raise ImageRejectedError(image_label(image), [*found.problems, *bomb])
-        from kling_effects_async import preparing
+        from kling_effects_async.images import pillow
 
         is_sound = not found.problems
         try:
-            content, changes = preparing.mended(file, found.facts, found.layout, is_sound=is_sound)
-        except preparing.UNREADABLE as error:
+            content, changes = pillow.mended(file, found.facts, found.layout, is_sound=is_sound)
+        except pillow.UNREADABLE as error:
             raise _damaged(image, error) from error
     return PreparedImage(content=content, changes=changes, facts=check_image(content))
 
@@ -203,13 +203,13 @@ def _examined(file: IO[bytes], *, with_hash: bool) -> _Examined:
 
 def _examined_by_pillow(file: IO[bytes], kind: str | None, state: FileState | None) -> _Examined:
     """Of the kinds that Kling does not take, the header is enough."""
-    from kling_effects_async import preparing
+    from kling_effects_async.images import pillow
 
-    if kind is None or kind not in preparing.READERS:
+    if kind is None or kind not in pillow.READERS:
         return _Examined(problems=[_explain_kind(kind)])
     try:
-        facts = preparing.read_facts(file, kind, state)
-    except preparing.UNREADABLE as error:
+        facts = pillow.read_facts(file, kind, state)
+    except pillow.UNREADABLE as error:
         _raise_trouble(error)
         return _Examined(problems=[_DAMAGED_HEADER])
     return _Examined(problems=list(_problems(facts)), facts=facts, state=state)
@@ -228,11 +228,11 @@ def _facts(kind: str, layout: Layout, size_bytes: int, state: FileState | None) 
 
 
 def _decode(image: Path | bytes, file: IO[bytes], facts: ImageFacts, layout: Layout | None) -> None:
-    from kling_effects_async import preparing
+    from kling_effects_async.images import pillow
 
     try:
-        preparing.decode(file, facts, layout)
-    except preparing.UNREADABLE as error:
+        pillow.decode(file, facts, layout)
+    except pillow.UNREADABLE as error:
         raise _damaged(image, error) from error
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from kling_effects_async.picture_parts.layout import Damage
+from kling_effects_async.images.parts.layout import Damage
 
 __all__ = ["Inflation", "Raster"]
 

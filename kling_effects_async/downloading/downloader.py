@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import field, frozen
 
+from kling_effects_async.downloading.addresses import AddressRule
+from kling_effects_async.downloading.file_names import safe_name
+from kling_effects_async.downloading.part_file import PartFile, on_disk
+from kling_effects_async.downloading.reply import TryAgainError, promise_of, resume_headers
 from kling_effects_async.errors import ClientClosedError, DownloadError, SettingsError
 from kling_effects_async.models import without_query
 from kling_effects_async.policy import MAX_VIDEO_BYTES, backoff_s
-from kling_effects_async.transport.addresses import AddressRule
 from kling_effects_async.transport.clock import Clock, Timer, sleep
-from kling_effects_async.transport.file_names import safe_name
-from kling_effects_async.transport.part_file import PartFile, on_disk
 from kling_effects_async.transport.proxies import Proxies
-from kling_effects_async.transport.video_reply import TryAgainError, promise_of, resume_headers
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
-    from kling_effects_async.transport.public_web import PublicWeb
+    from kling_effects_async.downloading.web import PublicWeb
 
 __all__ = ["Downloader", "Progress", "safe_name"]
 
@@ -201,7 +201,7 @@ class Downloader:
             await on_disk(part.close)
 
     async def _receive(self, order: _Order) -> None:
-        from kling_effects_async.transport.public_web import read_chunk
+        from kling_effects_async.downloading.web import read_chunk
 
         part = order.part
         async with self._moving(part), self._asking(order) as response:
@@ -225,13 +225,13 @@ class Downloader:
         _check_size(part.length_bytes, promise.source.total)
 
     def _asking(self, order: _Order) -> AbstractAsyncContextManager[ClientResponse]:
-        from kling_effects_async.transport.public_web import parse
+        from kling_effects_async.downloading.web import parse
 
         headers = resume_headers(order.part.source, order.part.length_bytes)
         return self._opened().following(parse(order.url), headers)
 
     def _opened(self) -> PublicWeb:
-        from kling_effects_async.transport.public_web import PublicWeb
+        from kling_effects_async.downloading.web import PublicWeb
 
         if self._is_closed:
             raise ClientClosedError(
@@ -272,7 +272,7 @@ def _address(url: str) -> str:
     Raises:
         DownloadError: it is no address; does not repeat it.
     """
-    from kling_effects_async.transport.public_web import parse
+    from kling_effects_async.downloading.web import parse
 
     parse(url)
     return without_query(url)

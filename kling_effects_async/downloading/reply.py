@@ -22,9 +22,9 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
+from kling_effects_async.downloading.part_file import Source
 from kling_effects_async.errors import DownloadError, VideoExpiredError
 from kling_effects_async.protocol.messages import retry_after_seconds
-from kling_effects_async.transport.part_file import Source
 
 __all__ = ["NotThereError", "Promise", "TryAgainError", "promise_of", "resume_headers"]
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from kling_effects_async.picture_parts.layout import CutOff
+from kling_effects_async.images.parts.layout import CutOff
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from kling_effects_async.picture_parts import exif
-from kling_effects_async.picture_parts.layout import Damage, Layout, Part, Span
-from kling_effects_async.picture_parts.one_pass import OnePass
-from kling_effects_async.picture_parts.png_pixels import Inflation, Raster
+from kling_effects_async.images.parts import exif
+from kling_effects_async.images.parts.layout import Damage, Layout, Part, Span
+from kling_effects_async.images.parts.one_pass import OnePass
+from kling_effects_async.images.parts.png_pixels import Inflation, Raster
 
 __all__ = ["parts", "updated"]
 

@@ -22,13 +22,13 @@ from typing import ParamSpec, TextIO, TypeVar
 from attrs import asdict, field, frozen
 from attrs.validators import instance_of, optional
 
-from kling_effects_async.errors import DownloadError
-from kling_effects_async.transport.mp4 import flaw_of
-from kling_effects_async.transport.replaceable import (
+from kling_effects_async.downloading.mp4 import flaw_of
+from kling_effects_async.downloading.replaceable import (
     irreplaceable_kind,
     odd_side_file,
     side_files,
 )
+from kling_effects_async.errors import DownloadError
 
 if sys.platform != "win32":
     import fcntl

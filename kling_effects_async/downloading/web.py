@@ -33,12 +33,12 @@ from aiohttp import (
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from kling_effects_async.downloading.addresses import AddressRule
+from kling_effects_async.downloading.fake_ips import FakeIps
+from kling_effects_async.downloading.reply import TryAgainError
 from kling_effects_async.errors import DownloadError, KlingEffectsError
-from kling_effects_async.transport.addresses import AddressRule
-from kling_effects_async.transport.fake_ips import FakeIps
 from kling_effects_async.transport.proxies import Proxies, Proxy
 from kling_effects_async.transport.unforeseen import class_and_position
-from kling_effects_async.transport.video_reply import TryAgainError
 
 __all__ = ["CheckedResolver", "PublicWeb", "open_session", "parse", "read_chunk"]
 
