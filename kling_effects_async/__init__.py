@@ -61,7 +61,12 @@ if TYPE_CHECKING:
         TransportError,
         VideoExpiredError,
     )
-    from kling_effects_async.images.checks import ImageFacts, PreparedImage, check_image, prepare
+    from kling_effects_async.images.checks import (
+        ImageFacts,
+        PreparedImage,
+        check_image,
+        prepare,
+    )
     from kling_effects_async.journal.job import Job, JobState, Transition
     from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.listing import TaskListing
@@ -80,12 +85,12 @@ if TYPE_CHECKING:
         SlotPolicy,
         SubmitPolicy,
     )
+    from kling_effects_async.polling.task import EffectTask
     from kling_effects_async.protocol.services import Service
     from kling_effects_async.scenes import Scene, SceneInfo, catalogue
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
     from kling_effects_async.stats import ClientStats
     from kling_effects_async.submitting.planning import derived_id
-    from kling_effects_async.waiting.task import EffectTask
 
 __all__ = [
     "MAX_VIDEO_BYTES",
@@ -178,7 +183,7 @@ _HOMES = {
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
     "images.checks": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
-    "waiting.task": ["EffectTask"],
+    "polling.task": ["EffectTask"],
     "journal.job": ["Job", "JobState", "Transition"],
     "journal.sqlite.journal": ["Journal"],
     "submitting.planning": ["derived_id"],

@@ -21,8 +21,8 @@ from kling_effects_async.effects import (
     check_effect,
 )
 from kling_effects_async.outcomes import Done, Failed, Outcome
+from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.runtime import Runtime
-from kling_effects_async.waiting.task import EffectTask
 
 __all__ = ["check_effects", "handles", "outcomes"]
 
@@ -112,8 +112,8 @@ async def outcomes(
         try:
             plan = await runtime.prepare(effect, run=run, download_to=target)
             external_task_id = plan.job.external_task_id
-            watch = await runtime.submit(plan, found=earlier.get(external_task_id))
-            result = await runtime.handle(watch).result()
+            tracked = await runtime.submit(plan, found=earlier.get(external_task_id))
+            result = await runtime.handle(tracked).result()
             path = None
             if folder is not None:
                 fetching += 1

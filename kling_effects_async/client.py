@@ -28,6 +28,7 @@ from kling_effects_async.policy import (
     SlotPolicy,
     SubmitPolicy,
 )
+from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.protocol.requests import (
     build_list,
     build_submit,
@@ -51,7 +52,6 @@ from kling_effects_async.submitting.account import account_name
 from kling_effects_async.submitting.planning import random_id
 from kling_effects_async.transport.clock import Clock, SystemClock
 from kling_effects_async.transport.proxies import Proxies
-from kling_effects_async.waiting.task import EffectTask
 
 if TYPE_CHECKING:
     import aiohttp
@@ -353,7 +353,7 @@ class EffectsClient:
         if task_id is not None:
             check_task_id(task_id)
         runtime = self._runtime()
-        return runtime.attached(runtime.tracker.watch(task_id, external_task_id))
+        return runtime.attached(runtime.poller.track(task_id, external_task_id))
 
     def run_many(
         self,

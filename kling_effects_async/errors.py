@@ -447,7 +447,7 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         external_task_id: the caller's own id of the task.
         deadline_s: the limit that passed, in seconds.
         latest: the last snapshot seen, if any.
-        trouble: why the last question had no useful answer, if it had none.
+        failure: why the last poll had no useful answer, if it had none.
     """
 
     def __init__(
@@ -457,9 +457,9 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         external_task_id: str | None,
         deadline_s: float,
         latest: TaskSnapshot | None = None,
-        trouble: Exception | None = None,
+        failure: Exception | None = None,
     ) -> None:
-        self.trouble = trouble
+        self.failure = failure
         self.task_id = task_id
         self.external_task_id = external_task_id
         self.deadline_s = deadline_s
@@ -468,10 +468,10 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
 
     def __str__(self) -> str:
         heard = f"last status: {self.latest.raw_status}" if self.latest else "no status was heard"
-        trouble = f"; the last poll failed: {self.trouble}" if self.trouble else ""
+        failure = f"; the last poll failed: {self.failure}" if self.failure else ""
         return (
             f"task {self.task_id or self.external_task_id} did not end within "
-            f"{self.deadline_s:g} s ({heard}{trouble}); if it exists, it goes on at the service: "
+            f"{self.deadline_s:g} s ({heard}{failure}); if it exists, it goes on at the service: "
             "attach() to it later"
         )
 

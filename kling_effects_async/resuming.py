@@ -14,9 +14,9 @@ from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.outcomes import Done, Failed, Outcome
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.runtime import Account, PreparedJob, Runtime
 from kling_effects_async.submitting.planning import effect_of, image_hashes_of
-from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["resumed"]
 
@@ -58,16 +58,18 @@ async def _finished(runtime: Runtime, account: Account, job: Job, folder: Path |
     effect = None
     try:
         effect = effect_of(job)
-        watch = await _taken_up(runtime, account, job, effect)
-        result = await runtime.handle(watch).result()
+        tracked = await _taken_up(runtime, account, job, effect)
+        result = await runtime.handle(tracked).result()
         path = None if folder is None else await runtime.download_into(folder, job, result)
     except Exception as error:  # the job's own edge: delivered as its outcome
         return Failed(effect=effect, external_task_id=job.external_task_id, error=error)
     return Done(effect=effect, external_task_id=job.external_task_id, result=result, path=path)
 
 
-async def _taken_up(runtime: Runtime, account: Account, job: Job, effect: Effect | None) -> Watch:
-    """The watch of a job's task; where there is none yet, there is after this."""
+async def _taken_up(
+    runtime: Runtime, account: Account, job: Job, effect: Effect | None
+) -> TrackedTask:
+    """The task of a job; where there is none yet, there is after this."""
     if job.state in UNSETTLED:
         job = await account.settle(job)
     if job.state is not JobState.PLANNED:

@@ -2,7 +2,7 @@
 
 Everything here is made in a running loop and ends with ``aclose``; the client itself outlives it.
 
-    EffectsApi <- Tracker, Submitter, Delivery      the service
+    EffectsApi <- Poller, Submitter, Delivery      the service
     JobStore   <- Submitter, Follower, AccountMemory  what is written down
 """
 
@@ -29,6 +29,10 @@ from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.recalled import recalled, was_submitted
+from kling_effects_async.polling.task import EffectTask
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import FileState
 from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.protocol.services import Service
@@ -46,10 +50,6 @@ from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
 from kling_effects_async.transport.rereading import read_patiently
 from kling_effects_async.transport.session import Session
-from kling_effects_async.waiting.recalled import recalled, was_submitted
-from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Questions, Tracker
-from kling_effects_async.waiting.watch import Watch
 
 if TYPE_CHECKING:
     import aiohttp
@@ -111,7 +111,7 @@ class Account:
         """See ``Submitter.settle``."""
         return await self.submitter.settle(job)
 
-    def take_up(self, job: Job) -> Watch:
+    def take_up(self, job: Job) -> TrackedTask:
         """See ``Follower.take_up``."""
         return self.follower.take_up(job, self.slots)
 
@@ -132,11 +132,11 @@ class Runtime:
             borrowed=options.session,
         )
         self.api: EffectsApi = EffectsApi(self._session, options.service, options.clock)
-        self.tracker: Tracker = Tracker(
-            Questions(self._poll, self.api.poll_list, self.api.has_list),
+        self.poller: Poller = Poller(
+            PollRequests(self._poll, self.api.poll_list, self.api.has_list),
             policy=options.poll,
             clock=options.clock,
-            random=options.rng,
+            rng=options.rng,
         )
         self.delivery: Delivery = Delivery(
             self.api,
@@ -179,64 +179,64 @@ class Runtime:
             steps.push_async_callback(self._exits.aclose)
             if account is not None:
                 steps.push_async_callback(account.follower.written)
-            steps.push_async_callback(self.tracker.aclose)
+            steps.push_async_callback(self.poller.aclose)
             if account is not None:
                 steps.push_async_callback(account.follower.written)
-                steps.callback(account.memory.remember, self.tracker)
+                steps.callback(account.memory.remember, self.poller)
                 steps.push_async_callback(account.submitter.aclose)
 
     # -- asking
 
-    def handle(self, watch: Watch) -> EffectTask:
+    def handle(self, tracked: TrackedTask) -> EffectTask:
         """The handle of a watched task."""
-        return EffectTask(watch, self.tracker, self._query)
+        return EffectTask(tracked, self.poller, self._query)
 
-    def attached(self, watch: Watch) -> EffectTask:
+    def attached(self, tracked: TrackedTask) -> EffectTask:
         """The handle of a task that may be in the journal."""
         recall = None if self._options.journal is None else self._recall
-        return EffectTask(watch, self.tracker, self._query, recall)
+        return EffectTask(tracked, self.poller, self._query, recall)
 
     async def page(self, number: int, size: int) -> TaskPage:
         """One page of the account's tasks."""
         page = await self.api.list_page(number, size)
-        self.tracker.service_answered()
+        self.poller.service_answered()
         return page
 
-    async def _recall(self, watch: Watch) -> None:
+    async def _recall(self, tracked: TrackedTask) -> None:
         """Take up what is written down of the task, by whichever id it was attached to."""
         account = await self.account()
-        found = await account.store.find(watch.name)
-        jobs = [job for job in found if job.account == account.name and _is_of(watch, job)]
-        if not jobs or watch.latest is not None:
+        found = await account.store.find(tracked.name)
+        jobs = [job for job in found if job.account == account.name and _is_of(tracked, job)]
+        if not jobs or tracked.latest is not None:
             return
         job = jobs[-1]
-        watch.is_ours = was_submitted(job)
+        tracked.is_ours = was_submitted(job)
         account.take_up(job)  # if it runs, its end is written down
         snapshot = recalled(job)
         if snapshot is not None:
-            self.tracker.learn(watch, snapshot)
+            self.poller.learn(tracked, snapshot)
 
-    async def _poll(self, watch: Watch) -> TaskSnapshot:
-        return await self.api.poll(watch.task_id, watch.external_task_id)
+    async def _poll(self, tracked: TrackedTask) -> TaskSnapshot:
+        return await self.api.poll(tracked.task_id, tracked.external_task_id)
 
-    async def _query(self, watch: Watch) -> TaskSnapshot:
-        return await self.api.query(watch.task_id, watch.external_task_id)
+    async def _query(self, tracked: TrackedTask) -> TaskSnapshot:
+        return await self.api.query(tracked.task_id, tracked.external_task_id)
 
     async def _refreshed(self, task_id: str) -> TaskSnapshot:
-        return await self.handle(self.tracker.watch(task_id, None)).refresh()
+        return await self.handle(self.poller.track(task_id, None)).refresh()
 
     async def earlier_tasks(self) -> Mapping[str, TaskSnapshot]:
         """The account's newest tasks by their external ids, where only the service knows them.
 
         Empty with a journal, which knows them too, and where there is no list.
         """
-        has_list = self.api.has_list is not False and self.tracker.pages.is_usable
+        has_list = self.api.has_list is not False and self.poller.list_breaker.is_usable
         if self._options.journal is not None or not has_list:
             return {}
         try:
             return await listed_by_external_id(partial(self.api.list_page, may_be_missing=True))
         except KlingEffectsError as error:
-            self.tracker.pages.failed(error, self._options.clock.monotonic())
+            self.poller.list_breaker.failed(error, self._options.clock.monotonic())
             _log.info("what ran before this run is not known, there is no list: %s", error)
             return {}
 
@@ -296,7 +296,9 @@ class Runtime:
         )
         return PreparedJob(effect, job, files)
 
-    async def submit(self, prepared: PreparedJob, *, found: TaskSnapshot | None = None) -> Watch:
+    async def submit(
+        self, prepared: PreparedJob, *, found: TaskSnapshot | None = None
+    ) -> TrackedTask:
         """Have the job accepted; see ``Submitter.submit``.
 
         Raises:
@@ -379,11 +381,11 @@ class Runtime:
         options = self._options
         self.api.load()
         store = await self._store()
-        follower = Follower(store, self.tracker)
+        follower = Follower(store, self.poller)
         memory = AccountMemory(options.account, store, follower.write)
         slots = SlotLimiter(
             options.slots,
-            remembered=await memory.recall(self.tracker, options.clock),
+            remembered=await memory.recall(self.poller, options.clock),
             on_learned=memory.remember_slots,
         )
         breaker = SubmitBreaker(
@@ -418,10 +420,10 @@ class Runtime:
         return self._journal
 
 
-def _is_of(watch: Watch, job: Job) -> bool:
-    if watch.task_id is not None:
-        return job.task_id == watch.task_id
-    return job.external_task_id == watch.external_task_id
+def _is_of(tracked: TrackedTask, job: Job) -> bool:
+    if tracked.task_id is not None:
+        return job.task_id == tracked.task_id
+    return job.external_task_id == tracked.external_task_id
 
 
 def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:

@@ -15,8 +15,8 @@ from kling_effects_async.errors import (
     ServiceError,
     TaskNotFoundError,
 )
-from kling_effects_async.waiting.circuit import Circuit, CircuitState, concerns_service
-from kling_effects_async.waiting.watch import NEVER
+from kling_effects_async.polling.circuit import Circuit, CircuitState, concerns_service
+from kling_effects_async.polling.tracked_task import NEVER
 
 
 def opened(failures: int = 8, *, asked_s: float | None = None) -> Circuit:

@@ -17,7 +17,7 @@ from kling_effects_async import PollPolicy, TaskStatus
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.emulator.faults import CONSTRUCTORS
 from kling_effects_async.emulator.rejections import CODES
-from kling_effects_async.waiting.lifecycle import FOLLOWERS
+from kling_effects_async.polling.lifecycle import FOLLOWERS
 from tests.conftest import PHOTOS
 
 ROOT = Path(__file__).parents[1]

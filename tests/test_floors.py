@@ -18,7 +18,7 @@ FLOORS = [
     ),
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"downloading", "images", "journal", "transport"}),
-    ("engine", {"api", "waiting", "submitting"}),
+    ("engine", {"api", "polling", "submitting"}),
     ("surface", {"concurrency", "listing", "runtime", "delivery", "resuming", "bulk", "client"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),
 ]
@@ -87,7 +87,7 @@ def test_every_module_has_a_floor() -> None:
     [
         ("models.py", "from kling_effects_async.client import EffectsClient"),
         ("protocol/verdicts.py", "import kling_effects_async.transport.session"),
-        ("protocol/verdicts.py", "def f():\n    from kling_effects_async.waiting import task"),
+        ("protocol/verdicts.py", "def f():\n    from kling_effects_async.polling import task"),
         ("emulator/replies.py", "from kling_effects_async.protocol.services import Service"),
         ("transport/session.py", "from kling_effects_async import client"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_effects_async.models import TaskSnapshot, TaskStatus, Video
-from kling_effects_async.waiting.lifecycle import FOLLOWERS, is_change, newer
+from kling_effects_async.polling.lifecycle import FOLLOWERS, is_change, newer
 
 RANK = {
     TaskStatus.SUBMITTED: 0,

@@ -22,11 +22,11 @@ from kling_effects_async.errors import (
     TaskTimeoutError,
 )
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, Video
+from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.task import EffectTask
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.transport.clock import SystemClock
-from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Questions, Tracker
-from kling_effects_async.waiting.watch import Watch
 
 pytestmark = pytest.mark.looptime
 
@@ -52,16 +52,16 @@ class Service:
         self.failing: set[str] | None = None  # these tasks alone
         self.single_takes_s = 0.02
         self.requests_at: list[float] = []
-        self.tracker = Tracker(
-            Questions(self.one, self.page, has_list),
+        self.poller = Poller(
+            PollRequests(self.one, self.page, has_list),
             policy=PollPolicy(**policy),  # type: ignore[arg-type]  # `parallel` is not given
             clock=SystemClock(),
-            random=random.Random(1).random,
+            rng=random.Random(1).random,
         )
         self.waits = [asyncio.ensure_future(self.task(name).result()) for name in self.ends_at]
 
     def task(self, name: str) -> EffectTask:
-        return EffectTask(self.tracker.watch(name, None), self.tracker, self.one)
+        return EffectTask(self.poller.track(name, None), self.poller, self.one)
 
     def snapshot(self, name: str) -> TaskSnapshot:
         is_over = asyncio.get_running_loop().time() >= self.ends_at[name]
@@ -69,8 +69,8 @@ class Service:
         videos = (Video(url="https://v.example/o.mp4"),) if is_over else ()
         return TaskSnapshot(task_id=name, status=status, raw_status=status.value, videos=videos)
 
-    async def one(self, watch: Watch) -> TaskSnapshot:
-        name = watch.task_id or ""
+    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
+        name = tracked.task_id or ""
         await self._request(name)
         return self.snapshot(name)
 
@@ -110,7 +110,7 @@ async def make() -> AsyncIterator[Make]:
     for one in made:
         for wait in one.waits:
             wait.cancel()
-        await one.tracker.aclose()
+        await one.poller.aclose()
         await asyncio.gather(*one.waits, return_exceptions=True)
 
 
@@ -152,7 +152,7 @@ async def test_a_page_tells_of_all_ends_at_once_after_an_outage(make: Make) -> N
     service.failure = None
     await until(95)
     assert service.ended() == 500
-    assert service.tracker.pages.is_usable
+    assert service.poller.list_breaker.is_usable
     assert service.requests(60, 95) <= 20
 
 

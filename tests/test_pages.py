@@ -21,12 +21,12 @@ from kling_effects_async.errors import (
     ServiceError,
 )
 from kling_effects_async.models import TaskSnapshot, Video
+from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.task import EffectTask
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import sleep
-from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Questions, Tracker
-from kling_effects_async.waiting.watch import Watch
 
 VIDEO = Video(url="https://v.example/o.mp4")
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
@@ -51,11 +51,11 @@ class Service:
         self.single_trouble: Exception | None = None
         self.pages: list[float] = []
         self.singles: list[str] = []
-        self.tracker = Tracker(
-            Questions(self.one, self.page),
+        self.poller = Poller(
+            PollRequests(self.one, self.page),
             policy=PollPolicy(),
             clock=self.clock,
-            random=lambda: 0.5,
+            rng=lambda: 0.5,
         )
 
     def snapshot(self, task_id: str, age_s: float) -> TaskSnapshot:
@@ -83,15 +83,15 @@ class Service:
         everything = [f"o{n}" for n in range(self.older)] + ours
         return (everything + [f"n{n}" for n in range(self.newer)])[::-1]
 
-    async def one(self, watch: Watch) -> TaskSnapshot:
-        self.singles.append(watch.task_id or "")
-        if watch.task_id in self.hung:
-            self.unlisted.add(watch.task_id or "")
+    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
+        self.singles.append(tracked.task_id or "")
+        if tracked.task_id in self.hung:
+            self.unlisted.add(tracked.task_id or "")
             await asyncio.Event().wait()
         await sleep(self.clock, self.single_takes_s)
         if self.single_trouble is not None:
             raise self.single_trouble
-        return self.snapshot(watch.task_id or "", self.clock.monotonic())
+        return self.snapshot(tracked.task_id or "", self.clock.monotonic())
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
@@ -111,7 +111,7 @@ class Service:
         )
 
     def wait(self, name: str) -> asyncio.Future[object]:
-        task = EffectTask(self.tracker.watch(name, None), self.tracker, self.one)
+        task = EffectTask(self.poller.track(name, None), self.poller, self.one)
         return asyncio.ensure_future(task.result())
 
     def waits(self) -> list[asyncio.Future[object]]:
@@ -122,7 +122,7 @@ async def finished(service: Service, seconds: float) -> None:
     waits = service.waits()
     await service.clock.advance(seconds)
     assert all(wait.done() and not wait.exception() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_many_tasks_cost_pages_and_almost_no_single_questions() -> None:
@@ -150,7 +150,7 @@ async def test_pages_end_with_the_last_who_waits() -> None:
     before = len(service.pages) + len(service.singles)
     await service.clock.advance(100)
     assert len(service.pages) + len(service.singles) == before
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_pause_that_the_service_asks_for_is_kept_by_the_row() -> None:
@@ -166,7 +166,7 @@ async def test_a_pause_that_the_service_asks_for_is_kept_by_the_row() -> None:
     assert len(service.pages) + len(service.singles) == asked
     await service.clock.advance(40)
     assert all(wait.done() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_pause_holds_back_what_was_due_already() -> None:
@@ -179,39 +179,39 @@ async def test_a_pause_holds_back_what_was_due_already() -> None:
     assert len(service.singles) <= PollPolicy().parallel
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_those_who_are_seen_to_end_while_they_stand_in_the_row_count_no_more() -> None:
     """Or the one that is left would be asked about as often as pages are asked for."""
     service = Service(*[300.0] * 20)
-    tasks = [service.tracker.watch(name, None) for name in service.ends_at]
+    tasks = [service.poller.track(name, None) for name in service.ends_at]
     ends: list[TaskSnapshot | None] = []
     for task in tasks:
-        service.tracker.hold(task, ends.append)
+        service.poller.follow(task, ends.append)
     await service.clock.advance(10)
     for task in tasks[1:]:
-        service.tracker.learn(task, service.snapshot(task.task_id or "", 300.0))
+        service.poller.learn(task, service.snapshot(task.task_id or "", 300.0))
     pages, singles = len(service.pages), len(service.singles)
     await service.clock.advance(280)
     assert len(ends) == 19
     assert len(service.pages) - pages <= 1
     assert len(service.singles) - singles <= 60
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_task_that_is_known_apart_by_both_its_ids_costs_no_more() -> None:
     service = Service(*[60.0] * 10)
     waits = service.waits()
-    twin = service.tracker.watch(None, "order-3")
+    twin = service.poller.track(None, "order-3")
     twin.task_id = "t3"  # as its first answer told
-    task = EffectTask(twin, service.tracker, service.one)
+    task = EffectTask(twin, service.poller, service.one)
     waits.append(asyncio.ensure_future(task.result()))
     await service.clock.advance(50)
     assert service.singles.count("t3") <= 5  # the checks
     await service.clock.advance(15)
     assert all(wait.done() and not wait.exception() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_whoever_waits_again_is_on_the_next_page() -> None:
@@ -224,7 +224,7 @@ async def test_whoever_waits_again_is_on_the_next_page() -> None:
     await service.clock.advance(22)
     assert all(wait.done() for wait in waits)
     assert len(service.singles) <= 10  # the checks
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_page_that_takes_longer_than_the_rhythm_is_waited_for() -> None:
@@ -243,7 +243,7 @@ async def test_those_who_stood_in_line_for_a_page_are_asked_singly_when_the_list
     await service.clock.advance(36)
     assert all(wait.done() and not wait.exception() for wait in waits)
     assert len(service.pages) - before <= 3
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_once() -> None:
@@ -251,25 +251,25 @@ async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_onc
     waits = service.waits()
     await service.clock.advance(10)
     waits.pop().cancel()  # now they are too few for a page
-    service.tracker.pages.next_at = service.clock.monotonic() + 1e-15
+    service.poller.list_breaker.next_at = service.clock.monotonic() + 1e-15
     before = len(service.singles)
     await service.clock.advance(10)
     assert len(service.singles) - before <= 3 * 12
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_no_page_is_asked_while_nothing_can_have_ended() -> None:
     service = Service(*[30.0] * 20)
     for _ in range(8):
-        service.tracker.experience.learn("", seen_s=30.5, seen_running_s=29.5, told_s=30.0)
+        service.poller.history.learn("", seen_s=30.5, seen_running_s=29.5, told_s=30.0)
     waits = service.waits()
     await service.clock.advance(27)
     assert len(service.pages) == 1  # the first look: it could have ended long ago
     await service.clock.advance(5)
     assert all(wait.done() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_few_tasks_are_asked_about_singly() -> None:
@@ -283,7 +283,7 @@ async def test_what_a_page_does_not_show_is_asked_about_singly() -> None:
     service.unlisted = {"t3"}
     await finished(service, 8)
     assert set(service.singles) >= {"t3"}
-    assert service.tracker.pages.is_usable
+    assert service.poller.list_breaker.is_usable
 
 
 async def test_more_than_one_page_is_read_where_more_tasks_are_due() -> None:
@@ -298,7 +298,7 @@ async def test_pages_are_read_on_past_newer_tasks_of_others(has_times: bool) -> 
     service = Service(*[30.0] * 20)
     service.older, service.newer, service.has_times = 10_000, 1_300, has_times
     await finished(service, 40)
-    assert service.tracker.pages.is_usable
+    assert service.poller.list_breaker.is_usable
     assert len(service.singles) <= 12  # the checks
     assert len(service.pages) <= 3 * 42
 
@@ -315,7 +315,7 @@ async def test_a_reading_ends_where_everything_is_older_than_the_oldest_of_ours(
     assert len(at_once) == 2 * len(set(at_once))  # one page behind theirs, and no more
     await service.clock.advance(30)
     assert all(wait.done() and not wait.exception() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_tasks_too_far_down_for_so_few_cost_no_endless_pages_and_no_trust() -> None:
@@ -323,12 +323,12 @@ async def test_tasks_too_far_down_for_so_few_cost_no_endless_pages_and_no_trust(
     service.newer, service.older, service.has_times = 20_000, 10_000, True
     waits = service.waits()
     await service.clock.advance(100)
-    assert service.tracker.pages.is_usable
+    assert service.poller.list_breaker.is_usable
     assert len(service.pages) <= 3 * 40
     assert len(service.singles) <= 8 * 40
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_list_that_gives_the_same_page_again_and_again_is_read_to_its_end() -> None:
@@ -340,11 +340,11 @@ async def test_a_list_that_gives_the_same_page_again_and_again_is_read_to_its_en
     ) -> Listed:
         return await full_page(1, size, wanted)
 
-    service.tracker = Tracker(
-        Questions(service.one, first_page),
+    service.poller = Poller(
+        PollRequests(service.one, first_page),
         policy=PollPolicy(),
         clock=service.clock,
-        random=lambda: 0.5,
+        rng=lambda: 0.5,
     )
     await finished(service, 30)
     assert max(service.pages.count(time) for time in service.pages) == 2  # the second tells it
@@ -356,12 +356,12 @@ async def test_a_task_that_ends_between_a_page_and_its_check_proves_nothing() ->
     service.single_takes_s = 0.4  # long enough for ends to fall between
     waits = service.waits()
     for number, name in enumerate(service.ends_at):  # the oldest, which is checked, ends next
-        service.tracker.watch(name, None).began_at = number / 1e6
+        service.poller.track(name, None).began_at = number / 1e6
     await service.clock.advance(60)
     assert all(wait.done() and not wait.exception() for wait in waits)
-    assert service.tracker.pages.is_usable
+    assert service.poller.list_breaker.is_usable
     assert len(service.singles) <= 30
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_slow_list_is_not_read_many_times_at_once() -> None:
@@ -375,7 +375,7 @@ async def test_a_slow_list_is_not_read_many_times_at_once() -> None:
     assert max(sum(1 for time in later if end - 6 < time <= end) for end in later) <= 4
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_reading_of_many_pages_is_not_overtaken_by_others() -> None:
@@ -389,7 +389,7 @@ async def test_a_reading_of_many_pages_is_not_overtaken_by_others() -> None:
     assert len(service.pages) <= 9
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_list_that_is_missing_is_asked_once() -> None:
@@ -407,7 +407,7 @@ async def test_what_a_failed_page_leaves_is_asked_about_once_each() -> None:
     assert sorted(service.singles) == sorted(service.ends_at)
     await service.clock.advance(10)
     assert all(wait.done() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ async def test_a_list_that_is_always_throttled_is_found_out() -> None:
     service = Service(*[20.0] * 10)
     service.trouble = RateLimitError("slowly", http_status=429, retry_after_s=2.0, retryable=True)
     await finished(service, 90)
-    assert not service.tracker.pages.is_usable
+    assert not service.poller.list_breaker.is_usable
 
 
 async def test_one_garbled_page_does_not_turn_the_list_off() -> None:
@@ -442,8 +442,8 @@ async def test_one_garbled_page_does_not_turn_the_list_off() -> None:
     service.trouble = None
     await service.clock.advance(20)
     assert all(wait.done() for wait in waits)
-    assert service.tracker.pages.is_usable
-    await service.tracker.aclose()
+    assert service.poller.list_breaker.is_usable
+    await service.poller.aclose()
 
 
 async def test_a_list_that_was_left_alone_gets_another_chance() -> None:
@@ -457,32 +457,18 @@ async def test_a_list_that_was_left_alone_gets_another_chance() -> None:
     assert len(service.pages) > 1
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_stale_list_is_found_out_while_the_oldest_task_really_runs() -> None:
     service = Service(3000.0, *[20.0 + number for number in range(20)])
     service.stale_by_s = 1000.0
     waits = service.waits()
-    service.tracker.watch("t0", None).began_at = -0.5
+    service.poller.track("t0", None).began_at = -0.5
     await service.clock.advance(200)
     assert [wait.done() for wait in waits] == [False] + [True] * 20
     waits[0].cancel()
-    await service.tracker.aclose()
-
-
-async def test_a_check_that_nobody_waits_for_any_more_is_not_the_last() -> None:
-    service = Service(*[3000.0] * 20)
-    waits = service.waits()
-    first = service.tracker.watch("t0", None)
-    service.tracker._rounds._checked = first
-    service.tracker._singles.append(first)
-    waits[0].cancel()
-    await service.clock.advance(20)
-    assert len(service.singles) > 1
-    for wait in waits:
-        wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_nobody_is_queued_twice_while_single_answers_are_slow() -> None:
@@ -494,7 +480,7 @@ async def test_nobody_is_queued_twice_while_single_answers_are_slow() -> None:
     assert len(service.singles) <= 40 * 3 + 20
     for wait in waits:
         wait.cancel()
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 async def test_a_check_that_hangs_holds_up_nobody_else() -> None:
@@ -503,7 +489,7 @@ async def test_a_check_that_hangs_holds_up_nobody_else() -> None:
     waits = service.waits()
     await service.clock.advance(10)
     assert [wait.done() for wait in waits] == [False] + [True] * 19
-    await service.tracker.aclose()
+    await service.poller.aclose()
     with pytest.raises(ClientClosedError):
         await waits[0]
 
@@ -512,7 +498,7 @@ async def test_a_list_that_hangs_is_not_waited_for_again_and_again() -> None:
     service = Service(*[5.0] * 20)
     service.trouble = RequestTimeoutError("no answer within 20 s", sent=True)
     await finished(service, 30)
-    assert not service.tracker.pages.is_usable
+    assert not service.poller.list_breaker.is_usable
     assert len(service.pages) == 2
 
 
@@ -524,15 +510,15 @@ async def test_a_list_in_passing_trouble_is_asked_again() -> None:
     service.trouble = None
     await service.clock.advance(8)
     assert all(wait.done() for wait in waits)
-    assert service.tracker.pages.is_usable
-    await service.tracker.aclose()
+    assert service.poller.list_breaker.is_usable
+    await service.poller.aclose()
 
 
 async def test_a_list_that_shows_nothing_of_ours_is_found_out() -> None:
     service = Service(*[8.0] * 20)
     service.unlisted = set(service.ends_at)
     await finished(service, 12)
-    assert not service.tracker.pages.is_usable
+    assert not service.poller.list_breaker.is_usable
     assert len(service.pages) <= 3
 
 
@@ -541,9 +527,9 @@ async def test_a_list_that_is_behind_is_found_out_and_ends_are_seen_all_the_same
     service.stale_by_s = 1000.0
     waits = service.waits()
     await service.clock.advance(200)
-    assert not service.tracker.pages.is_usable
+    assert not service.poller.list_breaker.is_usable
     assert all(wait.done() for wait in waits)
-    await service.tracker.aclose()
+    await service.poller.aclose()
 
 
 @pytest.fixture

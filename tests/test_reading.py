@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kling_effects_async.polling.reading import FEWEST, Reading
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
-from kling_effects_async.waiting.reading import FEWEST, Reading
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 

@@ -19,11 +19,11 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.waiting.tracker import Questions, Tracker
-from kling_effects_async.waiting.watch import Watch
 
 IN_FLIGHT = 20_000
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -69,8 +69,8 @@ class Endless:
         self.tasks = {task.task_id: task for task in map(running, range(IN_FLIGHT))}
         self.newest_first = list(self.tasks.values())[::-1]
 
-    async def one(self, watch: Watch) -> TaskSnapshot:
-        return self.tasks[watch.task_id or ""]
+    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
+        return self.tasks[tracked.task_id or ""]
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
@@ -88,15 +88,15 @@ class Endless:
 @pytest.mark.parametrize("has_list", [True, False])
 async def test_twenty_thousand_tasks_take_two_kilobytes_each_and_one_timer(has_list: bool) -> None:
     service, clock = Endless(), CountingClock()
-    tracker = Tracker(
-        Questions(service.one, service.page if has_list else None),
+    poller = Poller(
+        PollRequests(service.one, service.page if has_list else None),
         policy=PollPolicy(),
         clock=clock,
-        random=lambda: 0.5,
+        rng=lambda: 0.5,
     )
     tracemalloc.start()
     for task in service.tasks.values():
-        tracker.hold(tracker.watch(task.task_id, task.external_task_id), lambda _final: None)
+        poller.follow(poller.track(task.task_id, task.external_task_id), lambda _final: None)
     await clock.advance(4)
     held_bytes, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -104,7 +104,7 @@ async def test_twenty_thousand_tasks_take_two_kilobytes_each_and_one_timer(has_l
     assert peak_bytes < 2048 * IN_FLIGHT
     assert clock.open_timers <= 1
     assert len(asyncio.all_tasks()) < 50
-    await tracker.aclose()
+    await poller.aclose()
 
 
 async def queries_of_a_batch(client: EffectsClient, emulator: Emulator, run: str) -> int:

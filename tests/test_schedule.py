@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.waiting.schedule import DurationHistory
-from kling_effects_async.waiting.trouble import pause_after_trouble
+from kling_effects_async.polling.failures import pause_after_failure
+from kling_effects_async.polling.schedule import DurationHistory
 
 POLICY = PollPolicy()
 
@@ -36,7 +36,7 @@ def spread(low: float, high: float, number: int) -> list[float]:
 
 
 def cost(experience: DurationHistory, lengths: list[float]) -> tuple[float, float]:
-    """Questions per task and mean lag in seconds."""
+    """PollRequests per task and mean lag in seconds."""
     asked = [looks(experience, length) for length in lengths]
     lags = [ages[-1] - length for ages, length in zip(asked, lengths, strict=True)]
     return sum(map(len, asked)) / len(asked), sum(lags) / len(lags)
@@ -129,10 +129,10 @@ def test_a_pause_is_never_shorter_than_the_shortest_nor_endless(
 
 
 @given(st.integers(1, 50), st.none() | st.floats(0, 1000), st.floats(0, 0.999))
-def test_after_trouble_the_pause_asked_for_is_kept(
+def test_after_a_failure_the_pause_asked_for_is_kept(
     failures: int, asked_s: float | None, drawn: float
 ) -> None:
     """Fault 13: at least Retry-After, jitter on top."""
-    pause_s = pause_after_trouble(POLICY, failures, asked_s, lambda: drawn)
+    pause_s = pause_after_failure(POLICY, failures, asked_s, lambda: drawn)
     assert pause_s >= (asked_s or 0.0)
     assert pause_s <= max(POLICY.max_interval_s, (asked_s or 0.0) + POLICY.min_interval_s)

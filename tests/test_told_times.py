@@ -16,11 +16,11 @@ from attrs import frozen
 from kling_effects_async import PollPolicy, TaskStatus
 from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskSnapshot, Video
+from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.schedule import DurationHistory
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
-from kling_effects_async.waiting.schedule import DurationHistory
-from kling_effects_async.waiting.tracker import Questions, Tracker
-from kling_effects_async.waiting.watch import Watch
 
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
 VIDEO = Video(url="https://v.example/o.mp4")
@@ -60,11 +60,11 @@ class Service:
         self.is_down = False
         self.life: dict[str, tuple[float, float]] = {}
         self.lags: list[float] = []
-        self.tracker = Tracker(
-            Questions(self.one, self.page if load.has_list else None),
+        self.poller = Poller(
+            PollRequests(self.one, self.page if load.has_list else None),
             policy=POLICY,
             clock=self.clock,
-            random=lambda: 0.5,
+            rng=lambda: 0.5,
         )
 
     def snapshot(self, task_id: str) -> TaskSnapshot:
@@ -83,11 +83,11 @@ class Service:
             updated_at=updated_at,
         )
 
-    async def one(self, watch: Watch) -> TaskSnapshot:
+    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
         self.asked += 1
         if self.is_down:
             raise ServiceError("bad gateway", http_status=502, retryable=True)
-        return self.snapshot(watch.task_id or "")
+        return self.snapshot(tracked.task_id or "")
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
@@ -110,10 +110,10 @@ class Service:
     def submit(self, task_id: str, length_s: float) -> None:
         now = self.clock.monotonic()
         self.life[task_id] = now, now + length_s
-        watch = self.tracker.watch(task_id, None, scene="squish")
-        self.tracker.learn(watch, self.snapshot(task_id))
-        self.tracker.hold(
-            watch, lambda _final: self.lags.append(self.clock.monotonic() - now - length_s)
+        tracked = self.poller.track(task_id, None, scene="squish")
+        self.poller.learn(tracked, self.snapshot(task_id))
+        self.poller.follow(
+            tracked, lambda _final: self.lags.append(self.clock.monotonic() - now - length_s)
         )
 
 
@@ -140,7 +140,7 @@ async def measured(tells: Tells, load: Load) -> tuple[float, float, int]:
     drawn = random.Random(1)
     for number in range(3):
         await service.batch(number, [drawn.uniform(12, 20) for _ in range(load.count)])
-    await service.tracker.aclose()
+    await service.poller.aclose()
     lags = sorted(service.lags)
     return mean(lags), lags[round(0.95 * (load.count - 1))], service.asked
 
@@ -238,8 +238,8 @@ async def test_a_task_that_was_slept_through_teaches_nothing() -> None:
     service.clock.jump(3600)
     await service.clock.advance(30)
     assert len(service.lags) == 16
-    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
-    await service.tracker.aclose()
+    assert service.poller.history.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    await service.poller.aclose()
 
 
 async def test_a_task_that_ended_in_an_outage_teaches_nothing() -> None:
@@ -252,5 +252,5 @@ async def test_a_task_that_ended_in_an_outage_teaches_nothing() -> None:
     service.is_down = False
     await service.clock.advance(30)
     assert len(service.lags) == 16
-    assert service.tracker.experience.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
-    await service.tracker.aclose()
+    assert service.poller.history.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    await service.poller.aclose()

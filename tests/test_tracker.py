@@ -32,10 +32,10 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, Video
 from kling_effects_async.policy import PollPolicy
+from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.task import EffectTask
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.testing import ManualClock
-from kling_effects_async.waiting.task import EffectTask
-from kling_effects_async.waiting.tracker import Questions, Tracker
-from kling_effects_async.waiting.watch import Watch
 
 VIDEO = Video(url="https://v.example/o.mp4")
 Answer = TaskSnapshot | Exception | None
@@ -55,20 +55,20 @@ NO_VIDEO = TaskSnapshot(task_id="t1", status=TaskStatus.SUCCEEDED, raw_status="s
 
 
 class Desk:
-    """A tracker with a scripted service behind it: the last answer is repeated for ever."""
+    """A poller with a scripted service behind it: the last answer is repeated for ever."""
 
     def __init__(self, *answers: Answer, **policy: float) -> None:
         self.clock = ManualClock()
         self.answers = list(answers)
         self.asked_at: list[float] = []
-        self.tracker = Tracker(
-            Questions(self.fetch),
+        self.poller = Poller(
+            PollRequests(self.fetch),
             policy=PollPolicy(**policy),  # type: ignore[arg-type]  # `parallel` is given as an int
             clock=self.clock,
-            random=lambda: 0.5,
+            rng=lambda: 0.5,
         )
 
-    async def fetch(self, watch: Watch) -> TaskSnapshot:
+    async def fetch(self, tracked: TrackedTask) -> TaskSnapshot:
         self.asked_at.append(self.clock.monotonic())
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
@@ -79,7 +79,7 @@ class Desk:
         return answer
 
     def task(self, task_id: str = "t1") -> EffectTask:
-        return EffectTask(self.tracker.watch(task_id, None), self.tracker, self.fetch)
+        return EffectTask(self.poller.track(task_id, None), self.poller, self.fetch)
 
     async def after(self, seconds: float, waiting: Awaitable[EffectResult]) -> EffectResult:
         """The result, if it is there after so many seconds."""
@@ -101,7 +101,7 @@ async def desks() -> AsyncIterator[Callable[..., Desk]]:
 
     yield make
     for desk in made:
-        await desk.tracker.aclose()
+        await desk.poller.aclose()
 
 
 Desks = Callable[..., Desk]
@@ -326,7 +326,7 @@ async def test_a_task_that_stays_unknown_is_not_found_after_the_grace(desks: Des
     """Fault 40: 404 on poll right after submit; later: TaskNotFound."""
     desk = desks(TaskNotFoundError("unknown", retryable=True), not_found_grace_s=30)
     task = desk.task()
-    desk.tracker.hold(desk.tracker.watch("t1", None), lambda _final: None)
+    desk.poller.follow(desk.poller.track("t1", None), lambda _final: None)
     with pytest.raises(TaskNotFoundError):
         await desk.after(31, task.result())
     assert desk.asked_at[-1] == pytest.approx(30, abs=0.01)
@@ -350,9 +350,9 @@ async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(des
 
 
 async def test_a_scene_that_is_told_later_is_the_schedule_s(desks: Desks) -> None:
-    tracker = desks(PROCESSING).tracker
-    attached = tracker.watch("t1", None)
-    assert tracker.watch("t1", "order-1", scene="squish") is attached
+    poller = desks(PROCESSING).poller
+    attached = poller.track("t1", None)
+    assert poller.track("t1", "order-1", scene="squish") is attached
     assert attached.scene == "squish"
 
 
@@ -373,7 +373,7 @@ async def test_no_wait_for_a_task_of_ours_ends_on_a_rejection_before_it_was_hear
 ) -> None:
     """Fault 79: the journal knows that it is paid."""
     desk = desks(InvalidRequestError("blocked", http_status=403), SUCCEEDED)
-    desk.tracker.hold(desk.tracker.watch("t1", None), lambda _final: None)
+    desk.poller.follow(desk.poller.track("t1", None), lambda _final: None)
     assert (await desk.after(30, desk.task().result())).task_id == "t1"
 
 
@@ -445,17 +445,17 @@ async def test_time_given_back_is_not_lost_at_the_next_change(desks: Desks) -> N
     assert (await waiting).task_id == "t1"
 
 
-async def test_watches_that_ended_are_forgotten(desks: Desks) -> None:
+async def test_tasks_that_ended_are_forgotten(desks: Desks) -> None:
     desk = desks(SUCCEEDED, parallel=1000)
-    watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+    tracked_tasks: weakref.WeakSet[TrackedTask] = weakref.WeakSet()
     for number in range(1000):
-        watch = desk.tracker.watch(f"t{number}", None)
-        desk.tracker.hold(watch, lambda _final: None)
-        watches.add(watch)
-    del watch
+        tracked = desk.poller.track(f"t{number}", None)
+        desk.poller.follow(tracked, lambda _final: None)
+        tracked_tasks.add(tracked)
+    del tracked
     await desk.clock.advance(60)
     gc.collect()
-    assert len(watches) < 300  # the agendas may hold a few entries that count no more
+    assert len(tracked_tasks) < 300  # the timetables may hold a few entries that count no more
 
 
 async def test_an_id_of_no_task_is_rejected_before_it_is_asked_for() -> None:
@@ -470,7 +470,7 @@ async def test_closing_fails_every_open_wait_with_a_clear_error(desks: Desks) ->
     desk = desks(PROCESSING)
     waits = [asyncio.ensure_future(desk.task(f"t{n}").result()) for n in range(3)]
     await desk.clock.advance(3)
-    await desk.tracker.aclose()
+    await desk.poller.aclose()
     for wait in waits:
         with pytest.raises(ClientClosedError, match=r"attach\(\) to it with an open client"):
             await wait
@@ -480,7 +480,7 @@ async def test_closing_while_a_question_hangs_leaves_no_asyncio_task(desks: Desk
     desk = desks(None)
     wait = asyncio.ensure_future(desk.task().result())
     await desk.clock.advance(1)
-    await desk.tracker.aclose()
+    await desk.poller.aclose()
     with pytest.raises(ClientClosedError):
         await wait
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -527,27 +527,27 @@ async def test_errors_are_delivered_to_waiters_only(desks: Desks) -> None:
     """Fault 35: one job's error is its own."""
     desk = desks(PROCESSING)
 
-    async def fetch(watch: Watch) -> TaskSnapshot:
-        if watch.task_id == "bad":
+    async def fetch(tracked: TrackedTask) -> TaskSnapshot:
+        if tracked.task_id == "bad":
             raise AuthenticationError("no")
         return SUCCEEDED
 
-    tracker = Tracker(Questions(fetch), policy=PollPolicy(), clock=desk.clock, random=lambda: 0.5)
-    good = EffectTask(tracker.watch("good", None), tracker, fetch)
-    bad = EffectTask(tracker.watch("bad", None), tracker, fetch)
+    poller = Poller(PollRequests(fetch), policy=PollPolicy(), clock=desk.clock, rng=lambda: 0.5)
+    good = EffectTask(poller.track("good", None), poller, fetch)
+    bad = EffectTask(poller.track("bad", None), poller, fetch)
     done = asyncio.gather(good, bad, return_exceptions=True)
     await desk.clock.advance(1)
     result, error = await done
     assert isinstance(result, EffectResult)
     assert isinstance(error, KlingEffectsError)
-    await tracker.aclose()
+    await poller.aclose()
     gc.collect()  # an exception nobody fetched would be reported here
 
 
 async def test_a_fault_of_ours_about_a_held_task_is_not_met_again_at_once() -> None:
     desk = Desk(RuntimeError("Session is closed"))
-    desk.tracker.hold(watch := desk.tracker.watch("t1", None), lambda _final: None)
+    desk.poller.follow(tracked := desk.poller.track("t1", None), lambda _final: None)
     await desk.clock.advance(60)
-    assert watch.is_held
+    assert tracked.is_followed
     assert len(desk.asked_at) <= 1 + 60 / PollPolicy().max_interval_s
-    await desk.tracker.aclose()
+    await desk.poller.aclose()

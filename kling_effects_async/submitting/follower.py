@@ -19,9 +19,9 @@ from kling_effects_async.errors import JournalError
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot, TaskStatus
+from kling_effects_async.polling.poller import Poller
+from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
-from kling_effects_async.waiting.tracker import Tracker
-from kling_effects_async.waiting.watch import Watch
 
 __all__ = ["Follower"]
 
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Follows the tasks of one account."""
 
-    def __init__(self, store: JobStore, tracker: Tracker) -> None:
+    def __init__(self, store: JobStore, poller: Poller) -> None:
         self._store = store
-        self._tracker = tracker
+        self._poller = poller
         self._writes: set[asyncio.Task[None]] = set()
 
     def follow(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
@@ -41,19 +41,19 @@ class Follower:
         _log.info(
             "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
         )
-        watch = self._watch_of(job)
-        self._tracker.learn(watch, snapshot)
-        self._tracker.hold(watch, partial(self._ended, job, slot))
+        tracked = self._tracked_of(job)
+        self._poller.learn(tracked, snapshot)
+        self._poller.follow(tracked, partial(self._ended, job, slot))
 
-    def take_up(self, job: Job, slots: SlotLimiter) -> Watch:
-        """The watch of a job's task; one that an earlier process had accepted is followed."""
-        watch = self._watch_of(job)
-        if job.state is not JobState.ACCEPTED or _is_followed(watch):
-            return watch
+    def take_up(self, job: Job, slots: SlotLimiter) -> TrackedTask:
+        """A job's task, as it is tracked; one that an earlier process had accepted is followed."""
+        tracked = self._tracked_of(job)
+        if job.state is not JobState.ACCEPTED or _has_follower(tracked):
+            return tracked
         slot = slots.adopt()
         slot.accept()
-        self._tracker.hold(watch, partial(self._ended, job, slot))
-        return watch
+        self._poller.follow(tracked, partial(self._ended, job, slot))
+        return tracked
 
     async def downloaded(self, job: Job, path: Path) -> None:
         """Write down where the video of a job is whose end was reported."""
@@ -76,8 +76,8 @@ class Follower:
             # Shielded: who is cancelled must not take what is to be written along.
             await asyncio.shield(asyncio.gather(*self._writes, return_exceptions=True))
 
-    def _watch_of(self, job: Job) -> Watch:
-        return self._tracker.watch(job.task_id, job.external_task_id, scene=job.scene)
+    def _tracked_of(self, job: Job) -> TrackedTask:
+        return self._poller.track(job.task_id, job.external_task_id, scene=job.scene)
 
     def _ended(self, job: Job, slot: Slot, final: TaskSnapshot | None) -> asyncio.Task[None] | None:
         """The task ended, or (``None``) was not seen to end in time; the writing of its end."""
@@ -111,9 +111,9 @@ async def _written(writing: Awaitable[object], what: str) -> None:
         _log.error("the journal cannot record %s: %s", what, error)
 
 
-def _is_followed(watch: Watch) -> bool:
+def _has_follower(tracked: TrackedTask) -> bool:
     """Its end is, or will be, written down already."""
-    return watch.is_held or watch.is_over
+    return tracked.is_followed or tracked.is_over
 
 
 def _as_text(path: Path) -> str:

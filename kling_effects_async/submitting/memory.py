@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from kling_effects_async.journal.store import JobStore
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.transport.clock import Clock
-from kling_effects_async.waiting.tracker import Tracker
 
 __all__ = ["AccountMemory"]
 
@@ -30,22 +30,22 @@ class AccountMemory:
         self._write = write
         self._list_memo = ""
 
-    async def recall(self, tracker: Tracker, clock: Clock) -> int | None:
-        """Teach the tracker what is remembered; the number of slots, if that is."""
-        tracker.experience.load(await self._memo(_DURATIONS) or "")
+    async def recall(self, poller: Poller, clock: Clock) -> int | None:
+        """Teach the poller what is remembered; the number of slots, if that is."""
+        poller.history.load(await self._memo(_DURATIONS) or "")
         self._list_memo = await self._memo(_LIST) or ""
         if self._list_memo == _NO_LIST:
-            tracker.pages.rest(clock.monotonic())
+            poller.list_breaker.trip(clock.monotonic())
         return _size_in(await self._memo(_SLOTS))
 
     def remember_slots(self, size: int) -> None:
         """Write down the number of slots."""
         self._remember(_SLOTS, str(size), "the number of slots")
 
-    def remember(self, tracker: Tracker) -> None:
-        """Write down what the tracker has learned."""
-        self._remember(_DURATIONS, tracker.experience.dumps(), "how long tasks take")
-        pages = tracker.pages
+    def remember(self, poller: Poller) -> None:
+        """Write down what the poller has learned."""
+        self._remember(_DURATIONS, poller.history.dumps(), "how long tasks take")
+        pages = poller.list_breaker
         list_memo = "" if pages.is_usable or pages.has_worked else _NO_LIST
         if list_memo != self._list_memo:
             self._remember(_LIST, list_memo, "the list's use")

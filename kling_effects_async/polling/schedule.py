@@ -20,7 +20,7 @@ import math
 from collections import deque
 
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.waiting.staleness import Sighting, Staleness
+from kling_effects_async.polling.staleness import Sighting, Staleness
 
 __all__ = ["DurationHistory"]
 

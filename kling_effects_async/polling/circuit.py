@@ -27,7 +27,7 @@ from kling_effects_async.errors import (
     TransportError,
 )
 from kling_effects_async.policy import backoff_s
-from kling_effects_async.waiting.watch import NEVER
+from kling_effects_async.polling.tracked_task import NEVER
 
 __all__ = ["Circuit", "CircuitState", "concerns_service"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 from kling_effects_async.errors import ResultMissingError, TaskFailedError
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus
-from kling_effects_async.waiting.tracker import Tracker
-from kling_effects_async.waiting.watch import Watch
+from kling_effects_async.polling.poller import Poller
+from kling_effects_async.polling.tracked_task import TrackedTask
 
 __all__ = ["EffectTask"]
 
@@ -24,30 +25,30 @@ class EffectTask:
 
     def __init__(
         self,
-        watch: Watch,
-        tracker: Tracker,
-        ask: Callable[[Watch], Awaitable[TaskSnapshot]],
-        recall: Callable[[Watch], Awaitable[None]] | None = None,
+        tracked: TrackedTask,
+        poller: Poller,
+        ask: Callable[[TrackedTask], Awaitable[TaskSnapshot]],
+        recall: Callable[[TrackedTask], Awaitable[None]] | None = None,
     ) -> None:
-        self._watch = watch
-        self._tracker = tracker
+        self._tracked = tracked
+        self._poller = poller
         self._ask = ask
         self._recall = recall  # what the journal knows; before the service is asked
 
     @property
     def id(self) -> str | None:
         """The service's ``task_id``; ``None`` until it is known, if attached by external id."""
-        return self._watch.task_id
+        return self._tracked.task_id
 
     @property
     def external_task_id(self) -> str | None:
         """The caller's own id of the task; ``None`` if it was not told."""
-        return self._watch.external_task_id
+        return self._tracked.external_task_id
 
     @property
     def latest(self) -> TaskSnapshot | None:
         """What was last heard of the task; ``None`` before the first answer."""
-        return self._watch.latest
+        return self._tracked.latest
 
     @property
     def latest_failure(self) -> Exception | None:
@@ -55,24 +56,24 @@ class EffectTask:
 
         In an outage of the service it is what the service, or the network, said last.
         """
-        return self._watch.trouble if self._watch.failures else None
+        return self._tracked.failure if self._tracked.failures else None
 
     def __repr__(self) -> str:
-        status = self.latest.status if self.latest else "not asked yet"
+        status = self.latest.status if self.latest else "not polled yet"
         return f"<EffectTask {self.id or self.external_task_id} {status}>"
 
     def __await__(self) -> Generator[Any, None, EffectResult]:
         return self.result().__await__()
 
     async def __aiter__(self) -> AsyncIterator[TaskSnapshot]:
-        deadline_at = self._tracker.deadline()
+        deadline_at = self._poller.deadline()
         await self._recalled()
         seen = 0
         while True:
-            await self._tracker.change_after(self._watch, seen, deadline_at)
-            for snapshot in self._watch.changes[seen:]:
+            await self._poller.change_after(self._tracked, seen, deadline_at)
+            for snapshot in self._tracked.changes[seen:]:
                 if snapshot.is_final:
-                    await self._watch.recorded()
+                    await self._recorded()
                 yield snapshot
                 seen += 1
                 if snapshot.is_final:
@@ -91,17 +92,26 @@ class EffectTask:
             ClientClosedError: the client was closed meanwhile.
             JournalError: it was attached to, and the journal cannot be read.
         """
-        deadline_at = self._tracker.deadline()
+        deadline_at = self._poller.deadline()
         await self._recalled()
-        while not self._watch.is_over:
-            seen = len(self._watch.changes)
-            await self._tracker.change_after(self._watch, seen, deadline_at)
-        await self._watch.recorded()
-        return _result(self._watch.latest or self._watch.changes[-1])
+        while not self._tracked.is_over:
+            seen = len(self._tracked.changes)
+            await self._poller.change_after(self._tracked, seen, deadline_at)
+        await self._recorded()
+        return _result(self._tracked.latest or self._tracked.changes[-1])
 
     async def _recalled(self) -> None:
-        if self._recall is not None and self._watch.latest is None:
-            await self._recall(self._watch)
+        if self._recall is not None and self._tracked.latest is None:
+            await self._recall(self._tracked)
+
+    async def _recorded(self) -> None:
+        """Return once the end is written down, or cannot be; it is not told before.
+
+        A caller that is cancelled leaves the writing alone.
+        """
+        record = self._tracked.record
+        if record is not None and not record.done():
+            await asyncio.wait({record})
 
     async def refresh(self) -> TaskSnapshot:
         """Ask now, whatever the schedule says; also gets fresh addresses of an ended task's videos.
@@ -110,10 +120,10 @@ class EffectTask:
             TaskNotFoundError: the service does not know the task.
             TransportError, ReplyError, ApiError: no useful answer, after the usual tries.
         """
-        snapshot = await self._ask(self._watch)
-        self._tracker.service_answered()
-        held = self._tracker.learn(self._watch, snapshot)
-        await self._watch.recorded()
+        snapshot = await self._ask(self._tracked)
+        self._poller.service_answered()
+        held = self._poller.learn(self._tracked, snapshot)
+        await self._recorded()
         return held
 
 

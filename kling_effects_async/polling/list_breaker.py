@@ -14,7 +14,7 @@ from kling_effects_async.errors import (
     RequestTimeoutError,
 )
 
-__all__ = ["Pages"]
+__all__ = ["ListBreaker"]
 
 # The rhythm of pages: a part of the age of the youngest due task, within these bounds.
 _SHORTEST_S, _LONGEST_S = 0.5, 0.9
@@ -25,24 +25,24 @@ _SHARE_OF_READING = 0.5
 # How much may be wrong in a row before the list is left alone.
 _FAILURES, _GAPS = 8.0, 3
 # What failures count: a page that never comes holds up everybody who is due, a rejected or garbled
-# one is no passing trouble, and a limit of rate is mostly the account's. A single answer where no
-# page could be had proves that it is the list's own trouble.
+# one is no passing failure, and a limit of rate is mostly the account's. A single answer where no
+# page could be had proves that it is the list's own failure.
 _HUNG, _REJECTED, _PASSING, _THROTTLED, _ALONE = 4.0, 3.0, 1.0, 0.5, 2.0
-# In every so many readings one of their tasks is asked about singly as well. Replicas may differ
-# for a moment, so one disagreement proves nothing, and agreements make up for it slowly.
+# In every so many readings one of their tasks is polled by a single query as well. Replicas may
+# differ for a moment, so one disagreement proves nothing, and agreements make up for it slowly.
 _CHECK_EVERY = 5
 _BEHIND, _MADE_UP = 2.0, 0.25
 _FIRST_REST_S = 600.0
 
 
-class Pages:
-    """What is known of the service's list, and when the next page may be asked for.
+class ListBreaker:
+    """What is known of the service's list, and when the next page may be requested.
 
     Args:
         has_list: by the documents; ``None`` where they do not say.
 
     Attributes:
-        is_usable: the next page is worth asking for.
+        is_usable: the next page is worth requesting.
         has_worked: there was a page; without one, a rejection means that there is no list.
     """
 
@@ -52,20 +52,20 @@ class Pages:
         self.next_at: float = 0.0
         self._may_exist = has_list is not False
         self._rests_until = 0.0
-        self._rested_at = 0.0
+        self._tripped_at = 0.0
         self._rest_s = _FIRST_REST_S
         self._failures = 0.0
         self._gaps = 0
         self._behind = 0.0
-        self._asked = 0
+        self._readings = 0
         self._took_s = 0.0  # the last reading
 
-    def asked(self, now: float, youngest_age_s: float) -> None:
+    def requested(self, now: float, youngest_age_s: float) -> None:
         """A reading began; the next one keeps the rhythm."""
-        self._asked += 1
+        self._readings += 1
         self.next_at = now + max(self.pause(youngest_age_s), self._took_s * _SHARE_OF_READING)
 
-    def asked_on(self, now: float) -> None:
+    def requested_next(self, now: float) -> None:
         """The reading went on to another page; the next reading does not overtake it at once."""
         self.next_at = max(self.next_at, now + _SHORTEST_S)
 
@@ -75,13 +75,13 @@ class Pages:
 
     def wants_a_check(self) -> bool:
         """Whether to hold this reading against a single answer."""
-        return self._asked % _CHECK_EVERY == 1
+        return self._readings % _CHECK_EVERY == 1
 
     def failed(self, error: KlingEffectsError, now: float) -> None:
         """A page could not be had."""
         is_rejection = isinstance(error, ReplyError) or not error.retryable
         if is_rejection and not self.has_worked:
-            self.rest(now)  # no such path, or no right to it
+            self.trip(now)  # no such path, or no right to it
             return
         if isinstance(error, RequestTimeoutError):
             self._failures += _HUNG
@@ -106,23 +106,23 @@ class Pages:
         self._judge(now)
 
     def did_without(self, now: float) -> None:
-        """A task was asked about singly with success where a page had just failed."""
+        """A task was polled singly with success where a page had just failed."""
         if self._failures:
             self._failures += _ALONE
             self._judge(now)
 
-    def rest(self, now: float) -> None:
+    def trip(self, now: float) -> None:
         """Leave the list alone."""
-        self.is_usable, self._rested_at = False, now
+        self.is_usable, self._tripped_at = False, now
         self._rests_until, self._rest_s = now + self._rest_s, 2 * self._rest_s
 
-    def forgive(self, since: float) -> None:
+    def reset(self, since: float) -> None:
         """Since then the service failed as a whole, so no failure of a page was the list's own."""
         self._failures = 0.0
-        if not self.is_usable and self.has_worked and self._rested_at >= since:
+        if not self.is_usable and self.has_worked and self._tripped_at >= since:
             self.is_usable, self._rest_s = True, self._rest_s / 2
 
-    def wake_up(self, now: float) -> None:
+    def half_open(self, now: float) -> None:
         """Give the list another chance once it has rested."""
         if self._may_exist and not self.is_usable and now >= self._rests_until:
             self.is_usable, self.has_worked = True, False
@@ -130,4 +130,4 @@ class Pages:
 
     def _judge(self, now: float) -> None:
         if self._failures >= _FAILURES or self._gaps >= _GAPS or self._behind >= _BEHIND:
-            self.rest(now)
+            self.trip(now)

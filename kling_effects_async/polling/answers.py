@@ -1,0 +1,84 @@
+"""What an answer about a task does to it, and what its end teaches; pure."""
+
+from __future__ import annotations
+
+import logging
+
+from kling_effects_async.models import TaskSnapshot, TaskStatus
+from kling_effects_async.polling.lifecycle import is_change, newer
+from kling_effects_async.polling.schedule import DurationHistory
+from kling_effects_async.polling.tracked_task import TrackedTask, TrackedTasks
+from kling_effects_async.protocol.redaction import redacted
+
+__all__ = ["Answers"]
+
+_log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Takes them in, for one queue.
+
+    Args:
+        tasks: where a task is found by an id that an answer tells.
+        result_grace_s: how long a succeeded task may stay without a video.
+    """
+
+    def __init__(
+        self, tasks: TrackedTasks, history: DurationHistory, *, result_grace_s: float
+    ) -> None:
+        self._tasks = tasks
+        self._history = history
+        self._result_grace_s = result_grace_s
+        self._odd_words: set[str] = set()
+
+    def take(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
+        """A poll was answered."""
+        was_over = task.is_over
+        self.learn(task, snapshot, now)
+        if task.is_over and not was_over:
+            self._add_to_history(task, snapshot, now)
+        task.answered(now)
+
+    def learn(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> TaskSnapshot:
+        """Take in what anybody was told of the task; what is held afterwards."""
+        held = newer(task.latest, snapshot)
+        if held is not snapshot:
+            return held  # late or stale
+        has_news = is_change(task.latest, held)
+        task.latest = held
+        self._tasks.complete(task, held.task_id, held.external_task_id)
+        self._warn_once(held)
+        if self._is_without_result(task, held, now):
+            return held
+        if has_news or (held.is_final and not task.is_over):
+            task.change(held)
+        if task.is_over:
+            task.end(held)
+        return held
+
+    def _add_to_history(self, task: TrackedTask, final: TaskSnapshot, now: float) -> None:
+        """Learn from a task that was followed from its beginning, without a break."""
+        if not task.is_whole or task.failures:
+            return
+        told = (final.created_at, final.updated_at)
+        self._history.learn(
+            task.scene,
+            seen_s=now - task.began_at,
+            seen_running_s=task.answered_at - task.began_at,
+            told_s=(told[1] - told[0]).total_seconds() if told[0] and told[1] else None,
+            began_at=task.began_at,
+        )
+
+    def _is_without_result(self, task: TrackedTask, held: TaskSnapshot, now: float) -> bool:
+        """Whether to poll again because the task succeeded and its videos are still to come."""
+        if held.status is not TaskStatus.SUCCEEDED or held.videos:
+            return False
+        if task.result_missing_since is None:
+            task.result_missing_since = now
+        return now - task.result_missing_since < self._result_grace_s
+
+    def _warn_once(self, snapshot: TaskSnapshot) -> None:
+        if snapshot.status is TaskStatus.UNKNOWN and snapshot.raw_status not in self._odd_words:
+            self._odd_words.add(snapshot.raw_status)
+            word = redacted(snapshot.raw_status)[:80]
+            _log.warning("unknown task status %r: waiting on", word)

@@ -1,0 +1,241 @@
+"""One coroutine that polls all tasks of a client, and those who wait for it.
+
+It sleeps until the queue has something to do, with one timer for everything, sends what is due, and
+never waits for an answer itself, so that a hung request holds up nothing but its own task. What to
+poll, and what an answer does, is the queue's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.policy import PollPolicy
+from kling_effects_async.polling.batch import PageBatch
+from kling_effects_async.polling.failures import closed
+from kling_effects_async.polling.list_breaker import ListBreaker
+from kling_effects_async.polling.queue import PollQueue
+from kling_effects_async.polling.schedule import DurationHistory
+from kling_effects_async.polling.tracked_task import NEVER, OnEnd, TrackedTask
+from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
+from kling_effects_async.transport.clock import Clock, Timer
+
+__all__ = ["PollRequests", "Poller", "RequestPage"]
+
+_log = logging.getLogger(__name__)
+
+# Who wakes up so late was blocked or suspended: waits get back the time in which nobody could poll.
+_SUSPENDED_S = 30.0
+
+RequestPage: TypeAlias = Callable[[int, int, Mapping[str, TaskSnapshot | None]], Awaitable[Listed]]
+"""Requests a page by number and size, read for these task ids alone; with each comes what is held
+of it."""
+
+
+@frozen
+class PollRequests:
+    """What a poller may request of the service; each is sent once and raises what it must.
+
+    Attributes:
+        one: how one task stands.
+        page: a page of the task list.
+        has_list: whether there is a list, as far as the documents say.
+    """
+
+    one: Callable[[TrackedTask], Awaitable[TaskSnapshot]]
+    page: RequestPage | None = None
+    has_list: bool | None = None
+
+
+class Poller:
+    """Polls every task that somebody waits for; see the top of this file.
+
+    Args:
+        rng: a source of numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        requests: PollRequests,
+        *,
+        policy: PollPolicy,
+        clock: Clock,
+        rng: Callable[[], float],
+    ) -> None:
+        has_list = requests.has_list if requests.page is not None else False
+        self._queue = PollQueue(policy, rng, has_list=has_list)
+        self._requests = requests
+        self._clock = clock
+        self._loop: asyncio.Task[None] | None = None
+        self._polls: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._sleeps_until = NEVER
+
+    @property
+    def history(self) -> DurationHistory:
+        """How long tasks took so far."""
+        return self._queue.history
+
+    @property
+    def list_breaker(self) -> ListBreaker:
+        """What is known of the service's list."""
+        return self._queue.list_breaker
+
+    def track(
+        self, task_id: str | None, external_task_id: str | None, *, scene: str = ""
+    ) -> TrackedTask:
+        """What is known of this task, shared by all who name it by the same id.
+
+        It is not polled before somebody waits.
+        """
+        return self._queue.track(
+            task_id, external_task_id, scene=scene, now=self._clock.monotonic()
+        )
+
+    def deadline(self) -> float:
+        """When a wait that begins now has to end, for ``change_after``."""
+        return self._queue.deadline(self._clock.monotonic())
+
+    async def change_after(self, task: TrackedTask, seen: int, deadline: float) -> None:
+        """Return once more than ``seen`` changes are known, or the task is over.
+
+        Raises:
+            TaskTimeoutError: ``deadline``, one of ``deadline()``, passed.
+            KlingEffectsError: polls failed for longer than the policy allows, or for good.
+            ClientClosedError: the poller was closed.
+        """
+        while len(task.changes) <= seen and not task.is_over:
+            if self._queue.is_closed:
+                raise closed(task)
+            change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter = self._queue.wait(task, deadline, partial(_settle, change))
+            self._planned()
+            try:
+                await change
+            finally:
+                self._queue.leave(task, waiter)
+
+    def follow(self, task: TrackedTask, on_end: OnEnd) -> None:
+        """Poll the task to its end even if nobody waits, and tell ``on_end`` once.
+
+        Costs no asyncio task and no timer. The policy's deadline holds as for a wait.
+        """
+        self._queue.follow(task, on_end, self._clock.monotonic())
+        self._planned()
+
+    def learn(self, task: TrackedTask, snapshot: TaskSnapshot) -> TaskSnapshot:
+        """Take in what an answer said; what is held afterwards."""
+        return self._queue.learn(task, snapshot, self._clock.monotonic())
+
+    def service_answered(self) -> None:
+        """A caller's own request was answered; ends an outage that polls have seen."""
+        self._queue.service_answered(self._clock.monotonic())
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Fail every open wait and leave no asyncio task behind."""
+        tasks = [task for task in (self._loop, *self._polls) if task is not None]
+        for task in tasks:
+            task.cancel()
+        self._queue.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._loop = None
+
+    # -- the coroutine
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self._clock.monotonic()
+            self._queue.advance(now)
+            self._send_what_is_due(now)
+            self._sleeps_until = self._queue.wake_at
+            await self._sleep_until(self._sleeps_until)
+            late_s = self._clock.monotonic() - self._sleeps_until
+            if late_s > _SUSPENDED_S:
+                self._queue.suspended(late_s)
+
+    async def _sleep_until(self, when: float) -> None:
+        timer: Timer | None = None
+        if when != NEVER:
+            timer = self._clock.call_at(when, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _planned(self) -> None:
+        """Something may be due earlier than before."""
+        if self._queue.wake_at < self._sleeps_until:
+            self._wake.set()
+        if self._loop is None and self._queue.wake_at != NEVER:
+            self._loop = asyncio.create_task(self._run(), name="kling-effects-poller")
+
+    def _send_what_is_due(self, now: float) -> None:
+        while (poll := self._queue.next_poll(now)) is not None:
+            if isinstance(poll, PageBatch):
+                self._send(self._read_pages(poll))
+            else:
+                self._send(self._query(poll))
+
+    def _send(self, poll: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(poll)
+        self._polls.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, poll: asyncio.Task[None]) -> None:
+        self._polls.discard(poll)
+        if self._queue.is_due:
+            self._wake.set()  # only now is there room for the next
+        elif not self._queue.is_closed:
+            self._planned()
+
+    async def _query(self, task: TrackedTask) -> None:
+        try:
+            snapshot = await self._requests.one(task)
+        except KlingEffectsError as error:
+            self._queue.failed(task, error, self._clock.monotonic())
+        except Exception as error:
+            # The outermost edge of a poll: a fault of ours reaches those who wait.
+            self._queue.broken(task, error, self._clock.monotonic())
+        else:
+            self._queue.answered(task, snapshot, self._clock.monotonic())
+
+    async def _read_pages(self, batch: PageBatch) -> None:
+        try:
+            while await self._read_page(batch):
+                pass
+        except KlingEffectsError as error:
+            self._queue.page_failed(batch, error, self._clock.monotonic())
+        except Exception as error:
+            # The outermost edge of a poll: a fault of ours must not keep anybody waiting.
+            _log.error("a page could not be read, using single queries: %s", type(error).__name__)
+            self._queue.page_broken(batch, self._clock.monotonic())
+        else:
+            self._queue.pages_read(batch, self._clock.monotonic())
+
+    async def _read_page(self, batch: PageBatch) -> bool:
+        """Whether to read the next page too."""
+        assert self._requests.page is not None
+        asked = self._queue.next_page(batch)
+        page = await self._requests.page(asked.number, PAGE_SIZE_MAX, asked.wanted)
+        return self._queue.page_answered(batch, asked, page, self._clock.monotonic())
+
+
+def _settle(change: asyncio.Future[None], error: Exception | None) -> None:
+    """End the wait, with an error or with a change; only the first counts."""
+    if change.done():
+        return
+    if error is None:
+        change.set_result(None)
+    else:
+        change.set_exception(error)
