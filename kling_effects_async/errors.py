@@ -34,7 +34,7 @@ KlingEffectsError
 ├── TaskFailedError            the task ended in failure
 ├── TaskTimeoutError           the deadline passed; the task goes on (also a ``TimeoutError``)
 ├── ResultMissingError         the task succeeded and names no video
-└── DownloadError              the video could not be brought home
+└── DownloadError              the video could not be downloaded
     └── VideoExpiredError      its address is no longer valid
 """
 
@@ -181,7 +181,7 @@ class BudgetExceededError(KlingEffectsError):
             f"{self.scene!r} is likely to cost {self.expected_units} units, and of the budget of "
             f"{self.limit_units} units {self.spent_units} are spent, {self.running_units} are for "
             f"running tasks and {self.unsettled_units} for jobs that are being submitted or are "
-            "uncertain. Nothing was sent: raise the budget, or settle what is uncertain"
+            "uncertain. Nothing was sent: raise the budget, or settle the uncertain jobs"
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import JobState, SingleImageEffect, derived_id
-from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from tests.command_line import Ended, acceptance, kling, kling_at, lines_until, started
 from tests.test_cli_jobs import account_at, go_on, read
@@ -178,7 +178,7 @@ async def test_a_job_that_was_given_up_is_said_and_nothing_is_sent(cat: Path, db
         assert (await go_on(at, planned.err.splitlines()[-1], db.parent)).out == "abandoned\n"
         again = await run(at, db, cat)
         assert (again.code, at.ledger.total) == (ExitCode.REJECTED_HERE, 0)
-        assert "was given up before" in again.err
+        assert "was abandoned before" in again.err
         assert again.err.splitlines()[-1].endswith("--again makes one more")
         more = await run(at, db, cat, "--again")
     assert (more.code, at.ledger.total) == (0, 1)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import errors
-from kling_effects_async.cli.exit_codes import ExitCode, exit_code_of
+from kling_effects_async.cli.failures import ExitCode
+from kling_effects_async.cli.messages import exit_code_of
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from tests.command_line import Ended, acceptance, kling, kling_at, lines_until, started
 

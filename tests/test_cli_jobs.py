@@ -1,4 +1,4 @@
-"""``kling-effects jobs``: what a journal holds is shown, settled by a person, and seen through."""
+"""``kling-effects jobs``: what a journal holds is shown, settled by a person, and finished."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ from kling_effects_async import (
     SingleImageEffect,
     Transition,
 )
-from kling_effects_async.cli.ending import ending
-from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.failure import Failure
-from kling_effects_async.cli.job_tally import JobTally
+from kling_effects_async.cli.attempt import Attempt, Stage, report_errors
+from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.jobs import STATES
-from kling_effects_async.cli.last_words import last_words
-from kling_effects_async.cli.resumption import Resumption, Wanted
-from kling_effects_async.cli.target import Target
-from kling_effects_async.cli.trail import Stage, Trail
+from kling_effects_async.cli.jobs.resume_summary import ResumeArguments, Resumption, resume_summary
+from kling_effects_async.cli.jobs.tally import JobTally
+from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import JobUpdate
@@ -277,13 +274,13 @@ async def test_a_damaged_journal_is_3_in_words_that_fit_the_command_line(
 
 def test_a_journal_that_fails_after_the_submit_leaves_the_task_in_doubt() -> None:
     """Fault 28: the disk is full when the outcome is to be written down."""
-    trail = Trail(
-        target=Target.given(None, overwrite=False),
+    attempt = Attempt(
+        output=OutputPath.given(None, overwrite=False),
         journal="effects.db",
         external_task_id="order-42",
         stage=Stage.SUBMITTING,
     )
-    with pytest.raises(Failure) as caught, ending(trail):
+    with pytest.raises(Failure) as caught, report_errors(attempt):
         raise JournalFullError("effects.db cannot be written")
     assert caught.value.code is ExitCode.UNCERTAIN
     assert caught.value.lines[-1].endswith("jobs settle --journal effects.db order-42")
@@ -389,7 +386,7 @@ async def test_only_so_many_jobs_in_doubt_are_named(db: Path) -> None:
         await write(db, f"order-{number}", JobState.UNCERTAIN)
     ended = await jobs(db)
     assert ended.err.count("jobs settle") == 10
-    assert "12 jobs in doubt" in ended.err
+    assert "12 jobs uncertain" in ended.err
     assert "and 2 more" in ended.err
 
 
@@ -597,7 +594,7 @@ async def test_one_reason_for_many_jobs_is_said_once_and_is_the_exit_code(db: Pa
     states = {job.state for job in (await read(db)).values()}
     assert (ended.code, ended.out) == (ExitCode.REJECTED_THERE, "")
     assert ended.err.count("... is no key") == 2
-    assert "2 more jobs ended likewise" in ended.err
+    assert "2 more jobs ended for the same reason" in ended.err
     assert at.api_key not in ended.err
     assert states == {JobState.PLANNED}
 
@@ -627,8 +624,8 @@ async def test_what_stays_in_doubt_is_9_and_listed_with_the_way_to_settle_it(db:
         at.fail_next(NO_LOOK)  # meets order-2: of a new task nothing is asked for a second
         ended = await jobs_at(at, db, "resume")
     assert ended.code == ExitCode.UNCERTAIN
-    assert line_with(ended, "1 job in doubt")
-    assert line_with(ended, "1 done, 0 failed, 1 in doubt")
+    assert line_with(ended, "1 job uncertain")
+    assert line_with(ended, "1 done, 0 failed, 1 uncertain")
     assert line_with(ended, "no right to look")
     assert line_with(ended, "settle order-2").endswith(
         ": kling-effects jobs settle --journal effects.db order-2"
@@ -671,7 +668,7 @@ async def test_a_folder_that_cannot_be_one_is_rejected_before_anything_is_asked(
     [(JobState.UNCERTAIN, ExitCode.UNCERTAIN), (JobState.PLANNED, ExitCode.TASK_FAILED)],
 )
 def test_a_job_in_doubt_weighs_more_than_failures(state: JobState, code: ExitCode) -> None:
-    wanted = Wanted(
+    wanted = ResumeArguments(
         journal="effects.db",
         download_to=None,
         service=None,
@@ -685,7 +682,7 @@ def test_a_job_in_doubt_weighs_more_than_failures(state: JobState, code: ExitCod
     everything.counts["gateway-0", state] += 1
     failed = Counter({ExitCode.TIMED_OUT: 2, ExitCode.NOT_SAVED: 1})
     resumption = Resumption(account="gateway-0", failed=failed)
-    assert last_words(wanted, resumption, everything, None)[0] is code
+    assert resume_summary(wanted, resumption, everything, None)[0] is code
 
 
 # -- accounts
@@ -874,7 +871,7 @@ async def test_a_second_ctrl_c_leaves_at_once_and_the_journal_is_right(db: Path)
         job = (await read(db))["order-1"]
         resumed = await jobs_at(at, db, "resume")
     assert process.returncode == ExitCode.INTERRUPTED
-    assert "1 job in doubt" in err.decode()
+    assert "1 job uncertain" in err.decode()
     assert "Traceback" not in err.decode()
     assert job.state is JobState.UNCERTAIN
     assert (resumed.code, resumed.out, at.ledger.total) == (0, "order-1\n", 1)
@@ -951,7 +948,7 @@ ILLEGAL = [
     (JobState.FAILED, "--resubmit", "its task ended in failure"),
     (JobState.FAILED, "--abandon", "its task ended in failure"),
     (JobState.REJECTED, "", "made no task"),
-    (JobState.ABANDONED, "--resubmit", "it was given up"),
+    (JobState.ABANDONED, "--resubmit", "it was abandoned"),
 ]
 
 

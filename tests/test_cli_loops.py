@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kling_effects_async.cli.loops import run
+from kling_effects_async.cli.runner import run
 
 
 async def loops_module() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.effects import image_label
 from kling_effects_async.emulator import Clips, Emulator
 from tests.command_line import Ended, kling, kling_at

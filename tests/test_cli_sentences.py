@@ -20,14 +20,13 @@ from hypothesis import strategies as st
 import kling_effects_async
 from kling_effects_async import Job, JobState
 from kling_effects_async.cli.app import app
-from kling_effects_async.cli.commands import adopt_command, resume_command, settle_command
-from kling_effects_async.cli.earlier import reject_of_other_account
-from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.failure import Failure
-from kling_effects_async.cli.sentences import PYTHON_WORDS, in_our_words, sentence
-from kling_effects_async.cli.talk import one_line
-from kling_effects_async.cli.target import Target
-from kling_effects_async.cli.trail import Trail
+from kling_effects_async.cli.attempt import Attempt
+from kling_effects_async.cli.console import one_line
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.hints import adopt_command, resume_command, settle_command
+from kling_effects_async.cli.messages import PYTHON_WORDS, in_our_words, sentence
+from kling_effects_async.cli.output_path import OutputPath
+from kling_effects_async.cli.run_journal import reject_of_other_account
 from tests.command_line import kling
 from tests.test_plan import SQUISH, plan
 
@@ -154,7 +153,9 @@ def parsed(line: str, command: Sequence[str]) -> dict[str, Any]:
     context = click.Context(app)
     for name in command:
         assert isinstance(found, click.Group)
-        found = found.commands[name]
+        _name, command_of_name, _rest = found.resolve_command(context, [name])
+        assert command_of_name is not None
+        found = command_of_name
         context = click.Context(found, parent=context)
     return found.make_context(command[-1], words[1 + len(command) :], parent=context.parent).params
 
@@ -197,8 +198,8 @@ def test_a_line_that_adopts_means_that_account(account: str, journal: str) -> No
 
 @given(NAMES.filter(lambda name: "/" not in name), NAMES)
 def test_a_line_that_fetches_means_that_task_and_file(task_id: str, output: str) -> None:
-    target = Target(Path(output), is_folder=False, overwrite=False)
-    params = parsed(Trail(target=target, task_id=task_id).command(), ["fetch"])
+    target = OutputPath(Path(output), is_folder=False, overwrite=False)
+    params = parsed(Attempt(output=target, task_id=task_id).command(), ["fetch"])
     assert (params["task_id"], params["output"]) == (task_id, str(Path(output)))
 
 

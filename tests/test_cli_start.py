@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from kling_effects_async.cli.app import app
 from tests.command_line import clean_environment, kling, python
 
 
@@ -24,15 +26,43 @@ assert not {"click", "rich", "attrs", "aiohttp", "asyncio"} & set(sys.modules)
     assert ended.stdout.startswith("kling-effects ")
 
 
-def test_help_loads_nothing_that_is_slow(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    ["", "run", "fetch", "scenes", "emulate", "jobs", "jobs show", "jobs resume", "jobs settle"],
+)
+def test_no_help_loads_anything_that_is_slow(command: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from kling_effects_async.cli import main
+assert main([*{command!r}.split(), "--help"]) == 0
+slow = {{"aiohttp", "asyncio", "attrs", "numpy", "PIL", "platformdirs", "sqlite3"}}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+"""
+    ended = python(code, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_list_of_commands_loads_none_of_them(tmp_path: Path) -> None:
     code = """
 import sys
 from kling_effects_async.cli import main
 assert main(["--help"]) == 0
-assert not {"aiohttp", "asyncio", "numpy", "PIL", "platformdirs"} & set(sys.modules)
+loaded = {name.removeprefix("kling_effects_async.cli.") for name in sys.modules}
+assert not {"options", "run", "fetch", "jobs", "scenes", "emulate"} & loaded
 """
     ended = python(code, tmp_path)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_every_command_says_in_the_list_what_it_says_itself() -> None:
+    context = click.Context(app)
+    assert app.list_commands(context) == ["run", "fetch", "jobs", "scenes", "emulate"]
+    for name in app.list_commands(context):
+        _name, command, _rest = app.resolve_command(context, [name])
+        listed = app.get_command(context, name)
+        assert listed is not None
+        assert command is not None
+        assert listed.short_help == (command.help or "").splitlines()[0]
 
 
 @pytest.mark.parametrize("package", ["click", "rich_click"])

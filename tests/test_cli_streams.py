@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import JobState
-from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.emulator import Clips, Emulator
 from tests.command_line import clean_environment, lines_until, python, started
 from tests.test_cli_jobs import account_at, read, submitted, write
@@ -241,7 +241,7 @@ sys.exit(main())
         (["--help"], "click"),
         (["run", "squish", "cat.jpg"], "kling_effects_async.cli.run_effect"),
         (["run", "squish", "cat.jpg"], "kling_effects_async.client"),
-        (["jobs", "resume"], "kling_effects_async.cli.resume_jobs"),
+        (["jobs", "resume"], "kling_effects_async.cli.jobs.resume"),
     ],
 )
 def test_a_signal_while_the_program_loads_ends_it_without_a_word(

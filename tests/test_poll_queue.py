@@ -194,6 +194,49 @@ def test_a_check_that_nobody_waits_for_any_more_is_not_the_last() -> None:
     assert checked[0].stage is Stage.IDLE
 
 
+def test_whoever_waits_for_a_page_that_never_comes_is_scheduled_anew() -> None:
+    one = Told()
+    tasks = [one.wait(f"t{n}")[0] for n in range(6)]
+    for task in tasks:
+        task.latest = snapshot(task)
+    one.read(one.page(0.0), page_of(*[snapshot(task) for task in tasks]), 0.1)
+    for task in tasks:
+        one.queue.wait(task, one.queue.deadline(0.1), one.told.append)
+    assert Stage.NEXT_PAGE in {task.stage for task in tasks}
+    one.queue.list_breaker.trip(0.2)
+    one.queue.advance(0.2)
+    assert Stage.NEXT_PAGE not in {task.stage for task in tasks}
+
+
+def test_a_listed_end_is_told_before_the_reading_is_over() -> None:
+    one = Told()
+    tasks = [one.wait(f"t{n}")[0] for n in range(5)]
+    batch = one.page(0.0)
+    ended = page_of(snapshot(tasks[0], TaskStatus.SUCCEEDED))
+    one.queue.page_answered(batch, one.queue.next_page(batch), ended, 0.1)
+    assert one.told == [None]
+    assert tasks[0] not in one.queue._deadlines
+    assert tasks[1] in one.queue._deadlines
+
+
+def test_an_outage_ends_the_waits_of_those_who_are_due_and_drops_them() -> None:
+    one = Told(has_list=False)
+    tasks = [one.wait(f"t{n}")[0] for n in range(30)]
+    for poll in one.due(0.0):
+        assert isinstance(poll, TrackedTask)
+        one.queue.failed(poll, BUSY, 1.0)
+    resting = [task for task in tasks if task.stage is Stage.DUE]
+    assert len(resting) > 10
+    now = 1.0
+    while now < POLICY.max_outage_s + 60.0:
+        now = max(now + 1.0, one.queue.wake_at)
+        for poll in one.due(now):
+            assert isinstance(poll, TrackedTask)
+            one.queue.failed(poll, BUSY, now)
+    assert len(one.told) == 30
+    assert {task.stage for task in tasks} == {Stage.IDLE}
+
+
 def test_closing_ends_every_wait_and_nothing_is_due_any_more() -> None:
     one = Told(has_list=False)
     tasks = [one.wait(f"t{n}")[0] for n in range(30)]

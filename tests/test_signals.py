@@ -19,7 +19,7 @@ from kling_effects_async import (
     Journal,
     Service,
 )
-from kling_effects_async.cli.exit_codes import ExitCode
+from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from tests.command_line import acceptance, clean_environment, kling, lines_until, started
 
@@ -62,8 +62,8 @@ TWICE_AND_DEAF = (
     USUAL
     + """
 import asyncio, os
-from kling_effects_async.cli.loops import run
-from kling_effects_async.cli.signals import stopped_gently
+from kling_effects_async.cli.runner import run
+from kling_effects_async.cli.runner import stopped_gently
 
 class Deaf:
     def __del__(self):  # Python prints what is raised in here, and goes on

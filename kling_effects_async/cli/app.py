@@ -9,36 +9,40 @@ from collections.abc import Sequence
 import rich_click as click
 from click.exceptions import Abort, ClickException, UsageError
 
-from kling_effects_async.cli.emulate import emulate
-from kling_effects_async.cli.exit_codes import ExitCode, code_of_fault
-from kling_effects_async.cli.failure import Failure
-from kling_effects_async.cli.fetch import fetch
-from kling_effects_async.cli.in_order import InOrder
-from kling_effects_async.cli.jobs import jobs
-from kling_effects_async.cli.output import not_printed
-from kling_effects_async.cli.run import run
-from kling_effects_async.cli.scenes import scenes
-from kling_effects_async.cli.sentences import sentence
+from kling_effects_async.cli.console import not_printed, say
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.lazy import LazyGroup
+from kling_effects_async.cli.signals import Terminated, loading, raised_sigterm
 from kling_effects_async.cli.streams import NotPrinted, lost_stdout, write_err
-from kling_effects_async.cli.talk import say
-from kling_effects_async.cli.termination import Terminated, raised_sigterm
 from kling_effects_async.cli.version import version
 
 __all__ = ["app", "run_app"]
 
+_HERE = "kling_effects_async.cli"
+_COMMANDS = {
+    "run": (f"{_HERE}.run:run", "Run one effect and save its video."),
+    "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
+    "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
+    "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),
+    "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
+}
 _STOPPING = (
     "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the answer to what was sent is waited "
     "for, for at most ten seconds. A second one leaves at once. The last lines name the paid task, "
     "and the command that goes on with it."
 )
+
 # rich-click makes a line of each paragraph of an epilog.
 _EPILOG = "\n\n".join(
     [_STOPPING, "Exit codes:", *(f"{code.value:<4} {code.meaning}" for code in ExitCode)]
 )
 
 # An empty line between paragraphs.
-_LOOK = {"text_paragraph_linebreaks": "\n\n", "padding_helptext_first_line": (0, 0, 1, 0)}
-
+_LOOK = {
+    "text_paragraph_linebreaks": "\n\n",
+    "padding_helptext_first_line": (0, 0, 1, 0),
+    "text_emojis": False,  # there are none, and their names take time to load
+}
 
 # Who asks for these gets nothing else, and what goes wrong is stdout.
 _PRINTED_BY_OTHERS = {"-h", "--help", "--version"}
@@ -50,7 +54,12 @@ def _show_version(context: click.Context, _option: click.Parameter, is_wanted: b
         context.exit()
 
 
-@click.group(cls=InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    table=_COMMANDS,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.rich_config(help_config=_LOOK)
 @click.option(
     "--version",
@@ -68,10 +77,6 @@ def app() -> None:
     it is the table [kling] of config.toml in your settings folder: api_key, access_key, secret_key,
     service.
     """
-
-
-for _command in (run, fetch, jobs, scenes, emulate):
-    app.add_command(_command)
 
 
 def run_app(arguments: Sequence[str]) -> int:
@@ -115,4 +120,11 @@ def _end_of(error: BaseException) -> tuple[int, Sequence[str]]:
             if error.has_no_reader:
                 return ExitCode.DONE, []
             return ExitCode.NOT_PRINTED, [not_printed(error)]
+    return _end_of_fault(error)
+
+
+def _end_of_fault(error: BaseException) -> tuple[int, Sequence[str]]:
+    with loading():
+        from kling_effects_async.cli.messages import code_of_fault, sentence
+
     return code_of_fault(error), [sentence(error)]

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from kling_effects_async.cli.given_text import Number, text
-from kling_effects_async.cli.loading import loading
-from kling_effects_async.cli.options import as_json
+from kling_effects_async.cli.options import Number, as_json, text
+from kling_effects_async.cli.signals import loading
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 
 __all__ = ["emulate"]
@@ -59,7 +58,7 @@ def _at_most(name: str, unit: str, default: int, help: str) -> Callable[[F], F]:
     type=Number(min=0, min_open=True),
     metavar="FACTOR",
     default=1.0,
-    help="How much faster than the clock tasks get on.",
+    help="How much faster than real time tasks run.",
 )
 @click.option(
     "--task-seconds",
@@ -112,16 +111,16 @@ def _at_most(name: str, unit: str, default: int, help: str) -> Callable[[F], F]:
     "requires_model_fields",
     help="Take submits without model_name, mode and duration on the gateway's path.",
 )
-@_off("--no-list", "lists_tasks", help="Have no list of tasks.")
-@_off("--no-external-lookup", "finds_external_ids", help="Know tasks by their own id alone.")
+@_off("--no-list", "lists_tasks", help="Offer no list of tasks.")
+@_off("--no-external-lookup", "finds_external_ids", help="Find tasks by their own id only.")
 @click.option(
     "--clips",
     type=click.Choice(["preview", "test", "stock"]),
     default="preview",
     help="What the videos show: the picture in motion, the same in small, or one stock clip.",
 )
-@_at_most("--max-tasks", "N", MAX_TASKS, "Tasks it keeps; the oldest finished ones go first.")
-@_at_most("--max-clip-bytes", "BYTES", MAX_CLIP_BYTES, "For rendered clips; the oldest go first.")
+@_at_most("--max-tasks", "N", MAX_TASKS, "Tasks it keeps; the oldest finished are removed first.")
+@_at_most("--max-clip-bytes", "BYTES", MAX_CLIP_BYTES, "For clips; the oldest are removed first.")
 @_at_most("--max-connections", "N", MAX_CONNECTIONS, "Open connections; one more gets 503.")
 @click.option("--seed", type=int, metavar="N", help="Make ids and durations the same each time.")
 @click.option(
@@ -144,8 +143,7 @@ def emulate(**given: Any) -> None:
     logs a line a request on stderr.
     """
     with loading():
-        from kling_effects_async.cli.announcement import announce
-        from kling_effects_async.cli.serve import serve
+        from kling_effects_async.cli.serve import announce, serve
 
     as_json, quiet = given.pop("as_json"), given.pop("quiet")
     serve(_arguments(given), lambda emulator: announce(emulator, as_json=as_json), quiet=quiet)

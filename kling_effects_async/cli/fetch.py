@@ -1,13 +1,12 @@
-"""The command ``fetch``: options in, ``fetch_task``, output out."""
+"""The command ``fetch``: options in, ``finish.fetch_task``, output out."""
 
 from __future__ import annotations
 
 import rich_click as click
 
-from kling_effects_async.cli.given_text import text
-from kling_effects_async.cli.loading import loading
-from kling_effects_async.cli.options import for_waiting
-from kling_effects_async.cli.output import print_report
+from kling_effects_async.cli.console import print_report
+from kling_effects_async.cli.options import for_waiting, text
+from kling_effects_async.cli.signals import loading
 
 __all__ = ["fetch"]
 
@@ -38,15 +37,15 @@ def fetch(
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
     with loading():
-        from kling_effects_async.cli.fetch_task import Wanted, fetch_task
-        from kling_effects_async.cli.target import Target
+        from kling_effects_async.cli.finish import FetchArguments, fetch_task
+        from kling_effects_async.cli.output_path import OutputPath
 
-    wanted = Wanted(
+    arguments = FetchArguments(
         task_id=task_id,
         external_task_id=external_task_id,
-        target=Target.given(output, overwrite=overwrite),
+        output=OutputPath.given(output, overwrite=overwrite),
         service=service,
         timeout_s=timeout_s,
         is_silent=as_json or quiet,
     )
-    print_report(fetch_task(wanted), as_json=as_json)
+    print_report(fetch_task(arguments), as_json=as_json)

@@ -1,27 +1,112 @@
-"""The options that several commands have."""
+"""The options that several commands have, and what may be given as text, number or file name.
+
+Checked while the command line is read, before anything is looked at or sent; anything else is a
+usage error.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
 
-from kling_effects_async.cli.given_text import Check, Number, file_name, text
-
 __all__ = [
+    "Check",
+    "Number",
     "account",
     "as_json",
     "budget_units",
+    "file_name",
+    "file_names",
     "for_waiting",
     "journal",
     "of_one_account",
     "of_the_group",
     "resuming",
+    "text",
 ]
 
+Check: TypeAlias = Callable[[click.Context, click.Parameter, str | None], str | None]
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def text(what: str) -> Check:
+    """A check for words that go to the service or into the journal.
+
+    Args:
+        what: what the words are, such as "id".
+
+    Raises:
+        BadParameter: they are empty, as an unset variable of a script is, or no UTF-8.
+    """
+
+    def check(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+        if given is not None and not given.strip():
+            raise click.BadParameter(f"the {what} is empty.")
+        if given is not None and not _is_unicode(given):
+            raise click.BadParameter(f"the {what} is no text: it has bytes that are not UTF-8.")
+        return given
+
+    return check
+
+
+def file_name(what: str) -> Check:
+    """A check for the name of a file or folder, which need not be text in any encoding.
+
+    Raises:
+        BadParameter: it is empty, or has a NUL, which no file system takes.
+    """
+
+    def check(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+        if given == "":
+            raise click.BadParameter(f"the name of the {what} is empty.")
+        if given is not None and "\0" in given:
+            raise click.BadParameter(f"the name of the {what} has a NUL in it.")
+        return given
+
+    return check
+
+
+def file_names(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The same check for each of several images."""
+    for name in given:
+        file_name("image")(context, option, name)
+    return given
+
+
+class Number(click.FloatRange):
+    """A number in a range; "nan", which compares with nothing, is in none.
+
+    Args:
+        may_be_infinite: "inf" is taken too.
+    """
+
+    def __init__(
+        self, *, min: float, min_open: bool = False, may_be_infinite: bool = False
+    ) -> None:
+        super().__init__(min=min, min_open=min_open)
+        self._may_be_infinite = may_be_infinite
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number) or (math.isinf(number) and not self._may_be_infinite):
+            self.fail(f"{value} is no number that can be used here.", param, ctx)
+        return number
+
+
+def _is_unicode(given: str) -> bool:
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError:  # half a pair of UTF-16, or a byte that Python could not decode
+        return False
+    return True
 
 
 class _Decorator(Protocol):
@@ -67,10 +152,13 @@ def _or_the_groups(check: Check) -> Check:
 
 
 as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 _as_json_lines = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, an object a line."
 )
+
 _JOURNAL_HELP = "The file in which every job is written down."
+
 journal: _Decorator = click.option(
     "--journal",
     metavar="FILE",
@@ -79,13 +167,16 @@ journal: _Decorator = click.option(
     callback=file_name("file"),
     help=_JOURNAL_HELP,
 )
+
 of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
     callback=_or_the_groups(file_name("file")),
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
 )
+
 _ACCOUNT_HELP = "What the journal calls the account, whatever its key; for keys that are rotated."
+
 account: _Decorator = click.option(
     "--account",
     metavar="NAME",
@@ -94,25 +185,30 @@ account: _Decorator = click.option(
     callback=text("name of the account"),
     help=_ACCOUNT_HELP,
 )
+
 _account_of_the_group = click.option(
     "--account",
     metavar="NAME",
     callback=_or_the_groups(text("name of the account")),
     help=f"{_ACCOUNT_HELP} By default KLING_ACCOUNT.",
 )
+
 budget_units: _Decorator = click.option(
     "--budget-units",
     metavar="N",
     callback=_units,
-    help="Send nothing that could take what all jobs in the journal cost or may cost past N.",
+    help="Submit nothing that could make all jobs in the journal cost more than N units.",
 )
+
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+
 _a_service = click.option(
     "--service",
     metavar="NAME",
     callback=_service,
     help="vapi, singapore, beijing or a gateway's URL; instead of KLING_SERVICE.",
 )
+
 _timeout_s = click.option(
     "--timeout-s",
     type=Number(min=0, min_open=True, may_be_infinite=True),
@@ -149,8 +245,10 @@ for_waiting: _Decorator = _together(
         _quiet,
     )
 )
+
 # What the commands of ``jobs`` can be told besides the journal.
 resuming: _Decorator = _together(
     (budget_units, _a_service, _account_of_the_group, _timeout_s, _as_json_lines, _quiet)
 )
+
 of_one_account: _Decorator = _together((_a_service, _account_of_the_group))

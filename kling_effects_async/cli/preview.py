@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from kling_effects_async import EffectsClient, PollPolicy, SettingsError
-from kling_effects_async.cli.sentences import in_our_words
+from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.emulator import Clips, Emulator, EmulatorError
 
 __all__ = ["NOTICE", "preview_client"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
-from kling_effects_async.cli.talk import one_line, say
+from kling_effects_async.cli.console import one_line, say
 
 __all__ = ["Progress", "shown_progress"]
 

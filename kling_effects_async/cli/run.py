@@ -6,10 +6,16 @@ from typing import Any
 
 import rich_click as click
 
-from kling_effects_async.cli.given_text import file_names, text
-from kling_effects_async.cli.loading import loading
-from kling_effects_async.cli.options import account, budget_units, for_waiting, journal
-from kling_effects_async.cli.output import print_report
+from kling_effects_async.cli.console import print_report
+from kling_effects_async.cli.options import (
+    account,
+    budget_units,
+    file_names,
+    for_waiting,
+    journal,
+    text,
+)
+from kling_effects_async.cli.signals import loading
 
 __all__ = ["run"]
 
@@ -46,7 +52,7 @@ __all__ = ["run"]
     help="Make one more, though the journal has this job already.",
 )
 @click.option(
-    "--prepare", "is_to_prepare", is_flag=True, help="Mend images that Kling would reject."
+    "--prepare", "is_to_prepare", is_flag=True, help="Fix images that Kling would reject."
 )
 @click.option(
     "--no-emulator",
@@ -90,16 +96,16 @@ def run(
     if options["is_one_more"] and options["external_task_id"] is not None:
         raise click.UsageError("Give either --again or --external-task-id: --again makes a new id.")
     with loading():
-        from kling_effects_async.cli.order import Order
+        from kling_effects_async.cli.output_path import OutputPath
+        from kling_effects_async.cli.run_arguments import RunArguments
         from kling_effects_async.cli.run_effect import run_effect
-        from kling_effects_async.cli.target import Target
         from kling_effects_async.scenes import find_scene
 
-    order = Order(
+    arguments = RunArguments(
         scene=find_scene(scene) or scene,  # an unknown one is sent as it is, with a warning
         images=images,
-        target=Target.given(output, overwrite=overwrite),
+        output=OutputPath.given(output, overwrite=overwrite),
         is_silent=as_json or quiet,
         **options,
     )
-    print_report(run_effect(order), as_json=as_json)
+    print_report(run_effect(arguments), as_json=as_json)

@@ -1,79 +1,78 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first one stops gently, a second one of any kind at once."""
+"""Ctrl-C, SIGTERM and SIGHUP outside an event loop; ``runner`` has those within.
+
+While the program loads they end it at once and without a word: nothing is open and nothing was sent
+then. An exception would be no way out: many a module meets one in the middle of its import with
+another. Later they are exceptions.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from kling_effects_async.cli.talk import say
-from kling_effects_async.cli.termination import TERMINATING
+__all__ = ["TERMINATING", "Terminated", "end_quietly", "loading", "raised_sigterm"]
 
-__all__ = ["stopped_gently"]
-
-# Windows has no such signals, and only the main thread may ask for them.
-_NOT_HERE = (NotImplementedError, RuntimeError, ValueError)
+# ``ExitCode.INTERRUPTED`` and ``TERMINATED``, which may not be imported before this is in force.
+_INTERRUPTED, _TERMINATED = 130, 143
+# A closed terminal (SIGHUP, which Windows does not have) ends a command as SIGTERM does.
+TERMINATING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 @contextmanager
-def stopped_gently() -> Iterator[None]:
-    """Within the block the first signal cancels the running task, which may take a while.
-
-    It writes down what it sent, and there are last words. A second signal, of the same kind or
-    another, ends the loop, and asyncio cancels all that still runs; a third Ctrl-C raises where it
-    is: whatever holds the loop up. What somebody ignores, as ``nohup`` does SIGHUP, stays ignored.
-    """
-    stopping = _Stopping()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *TERMINATING)}
-    answered = [n for n in TERMINATING if before[n] is not signal.SIG_IGN]
-    with suppress(*_NOT_HERE):
-        for number in answered:
-            stopping.loop.add_signal_handler(number, stopping.terminate)
-        if callable(before[signal.SIGINT]):
-            signal.signal(signal.SIGINT, stopping.interrupt)
+def loading() -> Iterator[None]:
+    """Within the block (imports, nothing else) Ctrl-C, SIGTERM and SIGHUP end the process."""
+    before = {number: signal.getsignal(number) for number in _numbers()}
+    end_quietly()
     try:
         yield
     finally:
-        with suppress(*_NOT_HERE):
-            for number in answered:
-                stopping.loop.remove_signal_handler(number)
-                signal.signal(number, before[number])  # the loop puts the default there
-            if callable(before[signal.SIGINT]):
-                signal.signal(signal.SIGINT, before[signal.SIGINT])
+        for number, handler in before.items():
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(number, handler)
 
 
-class _Stopping:
-    """What the signals have done so far to the task that runs."""
+def end_quietly() -> None:
+    """From now on Ctrl-C, SIGTERM and SIGHUP end the process, except those somebody ignores.
 
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._asyncios = signal.getsignal(signal.SIGINT)
-        self._was_told = False
-
-    def terminate(self) -> None:
-        """SIGTERM or SIGHUP."""
-        assert self._task is not None
-        for each in asyncio.all_tasks(self.loop) if self._was_told else [self._task]:
-            each.cancel()
-        self._was_told = True
-
-    def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C. The first one does what asyncio makes of it."""
-        assert callable(self._asyncios)
-        if self._was_told:
-            signal.signal(signal.SIGINT, self._asyncios)
-            # Not raised here: from where Python drops exceptions (a weak reference's callback, a
-            # destructor) it would print a traceback, and end nothing.
-            self.loop.call_soon_threadsafe(_interrupt)
-            return
-        self._was_told = True
-        # Not said here: a handler may have interrupted somebody who prints.
-        self.loop.call_soon_threadsafe(say, "stopping; Ctrl-C again leaves at once")
-        self._asyncios(number, frame)
+    ``nohup`` ignores SIGHUP, and a shell ignores Ctrl-C for what it starts in the background.
+    """
+    for number in _numbers():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(number, _end)
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+def _numbers() -> list[signal.Signals]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    os._exit(_INTERRUPTED if number == signal.SIGINT else _TERMINATED)
+
+
+class Terminated(BaseException):
+    """Somebody wants the process to end."""
+
+
+@contextmanager
+def raised_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise ``Terminated``, except where they are ignored."""
+    before = {number: signal.getsignal(number) for number in TERMINATING}
+    with suppress(ValueError):  # not in the main thread
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated

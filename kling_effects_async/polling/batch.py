@@ -58,9 +58,9 @@ class PageBatch:
         self._reading = Reading(min(told, default=None))
 
     @property
-    def missing(self) -> set[TrackedTask]:
+    def missing(self) -> list[TrackedTask]:
         """Those with a task id that no page has shown yet."""
-        return set(chain.from_iterable(self._missing.values()))
+        return list(chain.from_iterable(self._missing.values()))
 
     @property
     def without_id(self) -> set[TrackedTask]:

@@ -252,7 +252,7 @@ class PollQueue:
         self._failures.answered(now)
         took_s = now - batch.began_at
         self.list_breaker.answered(batch.found, batch.missed, took_s=took_s, now=now)
-        missing = batch.missing
+        missing = set(batch.missing)
         for task in batch.tasks:
             task.is_unlisted = task in missing
         self._end_pages(batch, missing | self._check.to_check(batch.tasks), now)
@@ -264,7 +264,7 @@ class PollQueue:
         missing = batch.missing
         if self._failures.take_page(missing, error, now, delays=delays):
             self._rest_all(now)
-        singly = self._check.to_probe(missing, error) if delays else missing
+        singly = self._check.to_probe(missing, error) if delays else set(missing)
         self._end_pages(batch, singly, now)
 
     def page_broken(self, batch: PageBatch, now: float) -> None:
@@ -289,12 +289,13 @@ class PollQueue:
 
     def _move(self, task: TrackedTask, stage: Stage) -> None:
         """Out of one stage and into another; the only place where a stage changes."""
-        if task.stage is stage:
+        before = task.stage
+        if before is stage:
             return
-        if task.stage is Stage.SCHEDULED:
+        if before is Stage.SCHEDULED:
             self._timetable.remove(task)
-        elif task.stage in self._lines:
-            del self._lines[task.stage][task]
+        elif before in self._lines:
+            del self._lines[before][task]
         task.move_to(stage)
         if stage in self._lines:
             self._lines[stage][task] = None
@@ -409,10 +410,10 @@ class PollQueue:
         self._ended()
 
     def _leave_page(self, task: TrackedTask, stage: Stage) -> None:
-        if self._is_kept(task):
+        if task.is_wanted and not self.is_closed:  # so its deadline is on record
             self._move(task, stage)
         else:
-            self._drop(task)
+            self._plan_anew(task)
 
     def _may_end_soon(self, task: TrackedTask, now: float) -> bool:
         if task.failures or task.is_over:

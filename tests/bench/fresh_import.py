@@ -27,5 +27,5 @@ async def _import_ms(statement: str) -> tuple[float, float]:
         sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
-    wall_s, cpu_s = map(float, out.split())
+    wall_s, cpu_s = map(float, out.splitlines()[-1].split())  # a command may print before
     return wall_s * 1000, cpu_s * 1000

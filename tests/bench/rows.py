@@ -56,6 +56,7 @@ def _ours(kind: str, count: int, **more: object) -> Order:
 _SHORT = _ours("tasks", 200, min_interval_s=1.5, longest_s=2.5)
 _LONG = _ours("tasks", 100, min_interval_s=20.0, longest_s=40.0)
 _IMPORTS = _ours("imports", 9, batches=2)
+_HELPS = _ours("helps", 9, batches=4)
 _LONG_UNLISTED = evolve(_LONG, has_list=False, batches=2)
 
 ROWS = (
@@ -144,6 +145,33 @@ ROWS = (
         title="6,000 tasks of 5 s, 2,000 slots, list",
         ours=_ours("tasks", 6000, min_interval_s=5.0, longest_s=5.0, slots=2000),
         bars=(Bar("requests", 6700), Bar("lag_mean_s", 1.0)),
+    ),
+    Row(
+        letter="k",
+        title="--help, beside rich-click",
+        ours=_HELPS,
+        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
+    ),
+    Row(
+        letter="k",
+        title="jobs settle --help, beside rich-click",
+        ours=_HELPS,
+        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
+        batch=1,
+    ),
+    Row(
+        letter="k",
+        title="run --help, beside rich-click",
+        ours=_HELPS,
+        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
+        batch=2,
+    ),
+    Row(
+        letter="k",
+        title="emulate --help, beside rich-click",
+        ours=_HELPS,
+        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
+        batch=3,
     ),
 )
 

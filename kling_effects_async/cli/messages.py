@@ -1,11 +1,22 @@
-"""One plain sentence for each error, in the words of the command line; pure."""
+"""What the library says (errors, warnings, its log) in the words of the command line.
+
+One plain sentence and an exit code for each error.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
+from kling_effects_async import errors
+from kling_effects_async.cli.console import say
+from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.errors import (
     ApiError,
     DownloadError,
@@ -18,7 +29,17 @@ from kling_effects_async.errors import (
     TaskTimeoutError,
 )
 
-__all__ = ["PYTHON_WORDS", "in_our_words", "sentence"]
+__all__ = [
+    "PYTHON_WORDS",
+    "code_of_fault",
+    "errors_as_failures",
+    "exit_code_of",
+    "in_our_words",
+    "sentence",
+    "show_library_messages",
+]
+
+_log = logging.getLogger("kling_effects_async")
 
 # The library's words for what the command line calls otherwise.
 _WORDS = (
@@ -49,17 +70,42 @@ _WORDS = (
     ("pass it as a str", "give the URL itself"),
     ("A str must be an http(s) URL; for a file pass pathlib.Path(...).", "It is no whole URL."),
 )
+
 # The name of an argument in front of its value.
 _ARGUMENT = re.compile(r"^(?:image|left|right)=(?=['\"])")
+
 # What only a Python program can do: calls, arguments, blocks, types.
 PYTHON_WORDS = re.compile(
     r"\b[\w.]+\((?:\)|\.\.\.)|\b[a-z]\w*=(?:True|False|None|['\"])|\b[a-z]\w*= "
     r"|\basync with\b|\ba str\b|\b(?:base_url|deadline_s|duration_s)\b"
     r"|\b(?:EffectsClient|EffectTask|\w+Effect|\w+Policy|\w+Error)\b"
 )
+
 _ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
+
 # Where a message may be cut: what it says to do comes after what happened.
 _CLAUSE = re.compile(r"([;:.,] (?:or |and )?)")
+# The narrowest class that is in the table decides.
+_CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
+    errors.SettingsError: ExitCode.SETTINGS,
+    errors.EffectRejectedError: ExitCode.REJECTED_HERE,
+    errors.ImageRejectedError: ExitCode.REJECTED_HERE,
+    errors.ImageUnreadableError: ExitCode.REJECTED_HERE,
+    errors.IdempotencyConflictError: ExitCode.REJECTED_HERE,
+    errors.AccountChangedError: ExitCode.REJECTED_HERE,
+    errors.BudgetExceededError: ExitCode.OVER_BUDGET,
+    errors.JournalError: ExitCode.SETTINGS,
+    errors.TransportError: ExitCode.NO_ANSWER,
+    errors.SubmissionUncertainError: ExitCode.UNCERTAIN,
+    errors.ReplyError: ExitCode.NO_ANSWER,
+    errors.ApiError: ExitCode.REJECTED_THERE,
+    errors.TaskFailedError: ExitCode.TASK_FAILED,
+    errors.ResultMissingError: ExitCode.TASK_FAILED,
+    errors.TaskTimeoutError: ExitCode.TIMED_OUT,
+    errors.DownloadError: ExitCode.NOT_SAVED,
+    errors.ClientClosedError: ExitCode.FAULT,  # the command itself closes its clients
+    errors.KlingEffectsError: ExitCode.FAULT,
+}
 
 
 def sentence(error: BaseException, *, task: str | None = None, is_preview: bool = False) -> str:
@@ -130,7 +176,7 @@ def _timed_out(error: TaskTimeoutError, *, is_preview: bool) -> str:
         return f"the preview was not done within {error.deadline_s:g} s"
     task = error.task_id or error.external_task_id
     if error.latest is None:
-        return f"nothing was heard of task {task} within {error.deadline_s:g} s"
+        return f"no status of task {task} was received within {error.deadline_s:g} s"
     return (
         f"task {task} did not end within {error.deadline_s:g} s "
         f"(last status: {error.latest.status}); it goes on at the service"
@@ -144,3 +190,59 @@ def _not_allowed(error: OSError) -> str:
     if error.errno == errno.ENOENT and what == os.strerror(errno.ENOENT):
         return "the working folder is gone: change to one that exists"
     return f"this machine does not allow it: {what}"
+
+
+def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
+    """Read the table above."""
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
+def code_of_fault(error: BaseException) -> ExitCode:
+    """The code of an error that nobody raised on purpose, before anything was sent."""
+    return ExitCode.REJECTED_HERE if isinstance(error, OSError) else ExitCode.FAULT
+
+
+@contextmanager
+def errors_as_failures(secrets: Sequence[str] = ()) -> Iterator[None]:
+    """Turn an error that ends the block into a ``Failure`` of one sentence.
+
+    Args:
+        secrets: what must be cut out of the sentence; looked at when it is said.
+    """
+    try:
+        with show_library_messages():
+            yield
+    except KlingEffectsError as error:
+        raise Failure(exit_code_of(error), [sentence(error)], secrets) from error
+
+
+@contextmanager
+def show_library_messages() -> Iterator[None]:
+    """Within the block, the package's warnings and log messages come as lines of the command."""
+    handler = _Lines(level=logging.WARNING)
+    _log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            from kling_effects_async import UnknownSceneWarning
+
+            warnings.simplefilter("always", UnknownSceneWarning)
+            warnings.showwarning = _say_warning
+            yield
+    finally:
+        _log.removeHandler(handler)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    say(str(message))

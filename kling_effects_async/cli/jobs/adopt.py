@@ -8,20 +8,18 @@ from pathlib import Path
 from attrs import frozen
 
 from kling_effects_async import Journal
-from kling_effects_async.cli.account import account_of, needed_settings
-from kling_effects_async.cli.commands import resume_command
-from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.failure import Failure
-from kling_effects_async.cli.job_tally import counted
-from kling_effects_async.cli.journal import explained, journal_file
-from kling_effects_async.cli.list_jobs import tally_of
-from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.console import say
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.hints import resume_command
+from kling_effects_async.cli.jobs.tally import counted, journal_file, tally_of
+from kling_effects_async.cli.messages import errors_as_failures
+from kling_effects_async.cli.settings_file import account_of, needed_settings
 
-__all__ = ["Adoption", "adopt_jobs"]
+__all__ = ["AdoptArguments", "adopt_jobs"]
 
 
 @frozen(kw_only=True)
-class Adoption:
+class AdoptArguments:
     """What the command line asks for.
 
     Attributes:
@@ -34,18 +32,18 @@ class Adoption:
     account: str | None
 
 
-def adopt_jobs(adoption: Adoption) -> int:
+def adopt_jobs(arguments: AdoptArguments) -> int:
     """Take the jobs over; how many there were.
 
     Raises:
         Failure: there are none, or an id exists under both accounts; says what can be done.
     """
-    with explained():
-        path = journal_file(adoption.journal)
-        ours = adoption.account or account_of(needed_settings(adoption.service), None)
-        number = asyncio.run(_adopt(path, adoption.from_account, ours))
-    say(f"{counted(number, 'job')} of {adoption.from_account} taken over to {ours}")
-    say(f"go on with: {_resume(adoption, path)}")
+    with errors_as_failures():
+        path = journal_file(arguments.journal)
+        ours = arguments.account or account_of(needed_settings(arguments.service), None)
+        number = asyncio.run(_adopt(path, arguments.from_account, ours))
+    say(f"{counted(number, 'job')} of {arguments.from_account} taken over to {ours}")
+    say(f"go on with: {_resume(arguments, path)}")
     return number
 
 
@@ -60,11 +58,11 @@ async def _adopt(path: Path, from_account: str, ours: str) -> int:
         return await journal.adopt(from_account, ours)
 
 
-def _resume(adoption: Adoption, path: Path) -> str:
+def _resume(arguments: AdoptArguments, path: Path) -> str:
     return resume_command(
-        journal=adoption.journal or str(path),
-        service=adoption.service,
-        account=adoption.account,
+        journal=arguments.journal or str(path),
+        service=arguments.service,
+        account=arguments.account,
         download_to=None,
     )
 

@@ -1,27 +1,52 @@
-"""What goes to stdout: paths and JSON, for programs to read."""
+"""Both outputs of a command: stdout for programs, stderr for people.
+
+stdout gets paths and JSON. stderr gets whole lines, each with the command's name in front; words
+that came from elsewhere (a service, a file name) lose what would steer a terminal.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.failure import Failure
-from kling_effects_async.cli.streams import NotPrinted, write_out
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.streams import NotPrinted, write_err, write_out
 
 if TYPE_CHECKING:
-    from kling_effects_async.cli.collect import Report
+    from kling_effects_async.cli.finish import Report
 
 __all__ = [
     "not_printed",
+    "one_line",
     "print_json",
     "print_json_lines",
     "print_lines",
     "print_report",
     "print_result",
+    "say",
 ]
+
+# Whatever ``str.splitlines`` takes for the end of a line, and a tab.
+_BREAK = re.compile(r"[ ]*[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks as spaces, and without characters that are not for reading.
+
+    Spaces stay as many as they are: a command line to copy may have a file name with two.
+    """
+    joined = _BREAK.sub(" ", text.strip())
+    return (
+        joined if joined.isprintable() else "".join(c if c.isprintable() else "?" for c in joined)
+    )
+
+
+def say(text: str) -> None:
+    """Write one line to stderr; a stderr that is closed is no reason to lose a paid task."""
+    write_err(f"kling-effects: {one_line(text)}")
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

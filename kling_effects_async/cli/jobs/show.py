@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kling_effects_async import Job, JobState, Journal, Transition
-from kling_effects_async.cli.commands import settle_command
-from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.failure import Failure
-from kling_effects_async.cli.job_text import facts_of, sheet_of
-from kling_effects_async.cli.journal import explained, journal_file
-from kling_effects_async.cli.output import print_json, print_lines
-from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.console import print_json, print_lines, say
+from kling_effects_async.cli.hints import settle_command
+from kling_effects_async.cli.jobs.tally import journal_file, no_such_job
+from kling_effects_async.cli.jobs.text import facts_of, sheet_of
+from kling_effects_async.cli.messages import errors_as_failures
 
-__all__ = ["no_such_job", "show_job"]
+__all__ = ["show_job"]
 
-_IN_DOUBT = {
+_UNCERTAIN = {
     JobState.UNCERTAIN: "its task may exist and be charged",
     JobState.SUBMITTING: "if no process is submitting it",
 }
@@ -29,7 +27,7 @@ def show_job(given: str | None, name: str, *, as_json: bool) -> None:
     Raises:
         Failure: there is none, or the journal cannot be read.
     """
-    with explained():
+    with errors_as_failures():
         path = journal_file(given)
         found = asyncio.run(_find(path, name))
     for job, history in found:
@@ -37,14 +35,8 @@ def show_job(given: str | None, name: str, *, as_json: bool) -> None:
             print_json(facts_of(job, history))
         else:
             print_lines(sheet_of(job, history))
-        if job.state in _IN_DOUBT:
-            say(f"{_IN_DOUBT[job.state]}, settle it: {_settle(job, given or str(path))}")
-
-
-def no_such_job(path: Path, name: str) -> Failure:
-    """What ends a command that was asked for a job which is not there."""
-    what = f"{path} has no job with the external id or task id {name!r}"
-    return Failure(ExitCode.REJECTED_HERE, [what])
+        if job.state in _UNCERTAIN:
+            say(f"{_UNCERTAIN[job.state]}, settle it: {_settle(job, given or str(path))}")
 
 
 async def _find(path: Path, name: str) -> Sequence[tuple[Job, Sequence[Transition]]]:

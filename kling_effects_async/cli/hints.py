@@ -1,4 +1,4 @@
-"""Command lines for a person to copy: how to go on with what the journal holds; pure."""
+"""Command lines for a person to copy, to go on with what the journal holds; pure."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import evolve
 
 from kling_effects_async import AccessKeys, Credentials, Service, Settings, SettingsError
-from kling_effects_async.cli.talk import say
+from kling_effects_async.cli.console import say
 from kling_effects_async.submitting.account import account_name
 
 __all__ = ["account_of", "config_path", "find_settings", "needed_settings", "secrets_of"]

@@ -1,4 +1,4 @@
-"""``kling-effects jobs resume``: everything a dead process left behind is seen through."""
+"""``kling-effects jobs resume``: finish all unfinished jobs."""
 
 from __future__ import annotations
 
@@ -17,53 +17,55 @@ from kling_effects_async import (
     Settings,
     SubmissionUncertainError,
 )
-from kling_effects_async.cli.account import needed_settings, secrets_of
-from kling_effects_async.cli.exit_codes import ExitCode
-from kling_effects_async.cli.failure import Failure, without_secrets
-from kling_effects_async.cli.job_tally import counted
-from kling_effects_async.cli.journal import explained, journal_file
-from kling_effects_async.cli.last_words import last_words
-from kling_effects_async.cli.list_jobs import tally_of
-from kling_effects_async.cli.loops import run
-from kling_effects_async.cli.output import not_printed
+from kling_effects_async.cli.console import not_printed, say
+from kling_effects_async.cli.failures import ExitCode, Failure, without_secrets
+from kling_effects_async.cli.jobs.resume_summary import (
+    ResumeArguments,
+    Resumption,
+    outcome_as_json,
+    resume_summary,
+)
+from kling_effects_async.cli.jobs.tally import counted, journal_file, tally_of
+from kling_effects_async.cli.messages import errors_as_failures
+from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.cli.progress import shown_progress
-from kling_effects_async.cli.resumption import Resumption, Wanted, outcome_as_json
-from kling_effects_async.cli.signals import stopped_gently
+from kling_effects_async.cli.runner import run, stopped_gently
+from kling_effects_async.cli.settings_file import needed_settings, secrets_of
+from kling_effects_async.cli.signals import Terminated
 from kling_effects_async.cli.streams import NotPrinted, write_out
-from kling_effects_async.cli.talk import say
-from kling_effects_async.cli.target import Target
-from kling_effects_async.cli.termination import Terminated
 
 __all__ = ["resume_jobs"]
 
 
-def resume_jobs(wanted: Wanted) -> None:
+def resume_jobs(arguments: ResumeArguments) -> None:
     """Print a line for each video, or for each job if no video is to be saved.
 
     Raises:
         Failure: not all went well, or it was stopped; says how to go on.
     """
     secrets: list[str] = []
-    with explained(secrets):
-        path = journal_file(wanted.journal)
-        if wanted.download_to is not None:
-            Target(Path(wanted.download_to), is_folder=True, overwrite=False).check_folder()
-        settings = needed_settings(wanted.service)
+    with errors_as_failures(secrets):
+        path = journal_file(arguments.journal)
+        if arguments.download_to is not None:
+            OutputPath(Path(arguments.download_to), is_folder=True, overwrite=False).check_folder()
+        settings = needed_settings(arguments.service)
         secrets += secrets_of(settings.credentials)
         resumption = Resumption()
-        stopped = _run(path, wanted, settings, resumption)
+        stopped = _run(path, arguments, settings, resumption)
         # Looked at afresh, however it ended.
         everything = asyncio.run(tally_of(path))
-    code, lines = last_words(wanted, resumption, everything, stopped)
+    code, lines = resume_summary(arguments, resumption, everything, stopped)
     if code is not ExitCode.DONE:
         raise Failure(code, lines, secrets)
-    for line in () if wanted.is_silent else lines:
+    for line in () if arguments.is_silent else lines:
         say(line)
 
 
-def _run(path: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> ExitCode | None:
+def _run(
+    path: Path, arguments: ResumeArguments, settings: Settings, resumption: Resumption
+) -> ExitCode | None:
     try:
-        run(_resume(path, wanted, settings, resumption))
+        run(_resume(path, arguments, settings, resumption))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (asyncio.CancelledError, Terminated):  # the loop is over: nobody waits for this any more
@@ -71,7 +73,9 @@ def _run(path: Path, wanted: Wanted, settings: Settings, resumption: Resumption)
     return None
 
 
-async def _resume(path: Path, wanted: Wanted, settings: Settings, resumption: Resumption) -> None:
+async def _resume(
+    path: Path, arguments: ResumeArguments, settings: Settings, resumption: Resumption
+) -> None:
     with stopped_gently():
         async with (
             Journal(path) as journal,
@@ -79,33 +83,35 @@ async def _resume(path: Path, wanted: Wanted, settings: Settings, resumption: Re
                 settings.credentials,
                 service=settings.service,
                 journal=journal,
-                account=wanted.account,
-                budget_units=wanted.budget_units,
-                poll=PollPolicy(deadline_s=wanted.timeout_s),
+                account=arguments.account,
+                budget_units=arguments.budget_units,
+                poll=PollPolicy(deadline_s=arguments.timeout_s),
                 trust_env=True,
             ) as client,
         ):
             resumption.account = client.account
             counts = await journal.counts(client.account)
-            total = sum(counts[state] for state in wanted.states)
-            with shown_progress(is_silent=wanted.is_silent) as progress:
+            total = sum(counts[state] for state in arguments.states)
+            with shown_progress(is_silent=arguments.is_silent) as progress:
                 progress.tell(f"0 of {counted(total, 'job')}" if total else "nothing is left to do")
-                async for outcome in client.resume(download_to=wanted.download_to):
+                async for outcome in client.resume(download_to=arguments.download_to):
                     news = resumption.add(outcome)
                     with progress.aside():
-                        is_told = _tell(outcome, news, wanted, secrets_of(settings.credentials))
+                        is_told = _tell(outcome, news, arguments, secrets_of(settings.credentials))
                     resumption.is_unprinted |= not is_told
                     progress.tell(_step(outcome, resumption.number, total))
 
 
-def _tell(outcome: Outcome, news: str | None, wanted: Wanted, secrets: tuple[str, ...]) -> bool:
+def _tell(
+    outcome: Outcome, news: str | None, arguments: ResumeArguments, secrets: tuple[str, ...]
+) -> bool:
     """Print the outcome; False if stdout cannot be written, which ends nothing that is paid."""
-    if news is not None and not wanted.as_json:
+    if news is not None and not arguments.as_json:
         say(without_secrets(news, secrets))
-    if not wanted.as_json and not isinstance(outcome, Done):
+    if not arguments.as_json and not isinstance(outcome, Done):
         return True
     try:
-        write_out(_as_json(outcome, secrets) if wanted.as_json else _as_line(outcome))
+        write_out(_as_json(outcome, secrets) if arguments.as_json else _as_line(outcome))
     except NotPrinted as error:
         say(f"{not_printed(error)}; {outcome.external_task_id}: {_became(outcome)}")
         return False
@@ -135,5 +141,5 @@ def _became(outcome: Outcome) -> str:
 def _step(outcome: Outcome, number: int, total: int) -> str:
     became = "done" if isinstance(outcome, Done) else "failed"
     if isinstance(outcome, Failed) and isinstance(outcome.error, SubmissionUncertainError):
-        became = "in doubt"
+        became = "uncertain"
     return f"{number} of {counted(total, 'job')}: {outcome.external_task_id} {became}"

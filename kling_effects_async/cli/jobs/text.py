@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from kling_effects_async import Job, KlingEffectsError, Transition
-from kling_effects_async.cli.talk import one_line
+from kling_effects_async.cli.console import one_line
 from kling_effects_async.effects import image_label
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.submitting.planning import effect_of
@@ -14,7 +14,9 @@ from kling_effects_async.submitting.planning import effect_of
 __all__ = ["COLUMNS", "Columns", "facts_of", "job_as_json", "row_of", "sheet_of"]
 
 COLUMNS = ("external id", "scene", "state", "task id", "units", "changed")
+
 _NUMBERS = ("units",)
+
 _AGES = ((86400, "d"), (3600, "h"), (60, "min"))
 
 

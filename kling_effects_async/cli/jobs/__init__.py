@@ -1,4 +1,7 @@
-"""The command ``jobs`` and its own ``show``, ``resume``, ``settle`` and ``adopt``: options in."""
+"""The command ``jobs`` and its own ``show``, ``resume``, ``settle`` and ``adopt``: options in.
+
+The work of each is in the file of its name.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,19 @@ from typing import Any
 
 import rich_click as click
 
-from kling_effects_async.cli.given_text import file_name, text
-from kling_effects_async.cli.in_order import InOrder
-from kling_effects_async.cli.loading import loading
+from kling_effects_async.cli.console import print_result
+from kling_effects_async.cli.lazy import LazyGroup
 from kling_effects_async.cli.options import (
     account,
     as_json,
+    file_name,
     journal,
     of_one_account,
     of_the_group,
     resuming,
+    text,
 )
-from kling_effects_async.cli.output import print_result
+from kling_effects_async.cli.signals import loading
 
 __all__ = ["STATES", "jobs"]
 
@@ -35,7 +39,7 @@ STATES = (
 )
 
 
-@click.group(cls=InOrder, invoke_without_command=True)
+@click.group(cls=LazyGroup, table={}, invoke_without_command=True)
 @journal
 @account
 @click.option(
@@ -57,12 +61,12 @@ def jobs(
 ) -> None:
     """List the jobs of a journal, and finish them.
 
-    Alone it lists them, also while another process works on them, and says what they cost and
-    what is in doubt. With --account it lists those of that account.
+    Without a command it lists them, also while another process works on them, and says what they
+    cost and which are uncertain. With --account it lists those of that account.
     """
     if context.invoked_subcommand is None:
         with loading():
-            from kling_effects_async.cli.list_jobs import list_jobs
+            from kling_effects_async.cli.jobs.list import list_jobs
 
         list_jobs(journal, states, account=account, as_json=as_json)
     elif states or as_json:
@@ -79,7 +83,7 @@ def show(name: str, journal: str | None, as_json: bool) -> None:
     ID is its external id or its task id.
     """
     with loading():
-        from kling_effects_async.cli.show_job import show_job
+        from kling_effects_async.cli.jobs.show import show_job
 
     show_job(journal, name, as_json=as_json)
 
@@ -96,24 +100,24 @@ def show(name: str, journal: str | None, as_json: bool) -> None:
 def resume(as_json: bool, quiet: bool, **options: Any) -> None:
     """Finish all unfinished jobs.
 
-    What was only planned is submitted, what is in doubt is looked up, tasks are waited for. Prints
-    a line for each job that is done: its video's path, or its external id if none is saved.
+    Planned jobs are submitted, uncertain ones are looked up, and running tasks are waited for.
+    Prints a line for each job that is done: its video's path, or its external id if none is saved.
     """
     with loading():
-        from kling_effects_async.cli.resume_jobs import resume_jobs
-        from kling_effects_async.cli.resumption import Wanted
+        from kling_effects_async.cli.jobs.resume import resume_jobs
+        from kling_effects_async.cli.jobs.resume_summary import ResumeArguments
 
-    resume_jobs(Wanted(as_json=as_json, is_silent=as_json or quiet, **options))
+    resume_jobs(ResumeArguments(as_json=as_json, is_silent=as_json or quiet, **options))
 
 
 @jobs.command()
 @click.argument("name", metavar="ID", callback=text("id"))
 @of_the_group
 @click.option("--resubmit", "is_to_resubmit", is_flag=True, help="There is no task: submit again.")
-@click.option("--abandon", "is_to_abandon", is_flag=True, help="Give the job up.")
+@click.option("--abandon", "is_to_abandon", is_flag=True, help="Abandon the job.")
 @of_one_account
 def settle(name: str, is_to_resubmit: bool, is_to_abandon: bool, **options: Any) -> None:
-    """Settle a job in doubt: an answer was lost, and its task may exist and be charged.
+    """Settle an uncertain job: an answer was lost, and its task may exist and be charged.
 
     ID is its external id. Without an option its task is looked up now. Prints the state the job is
     in then; what is planned again is submitted by the next: kling-effects jobs resume.
@@ -121,12 +125,12 @@ def settle(name: str, is_to_resubmit: bool, is_to_abandon: bool, **options: Any)
     if is_to_resubmit and is_to_abandon:
         raise click.UsageError("Give either --resubmit or --abandon.")
     with loading():
-        from kling_effects_async.cli.settle_job import Decision, settle_job
+        from kling_effects_async.cli.jobs.settle import SettleArguments, settle_job
 
-    decision = Decision(
+    arguments = SettleArguments(
         name=name, is_to_resubmit=is_to_resubmit, is_to_abandon=is_to_abandon, **options
     )
-    state = settle_job(decision)
+    state = settle_job(arguments)
     print_result(str(state), else_say=f"{name} is {state} now")
 
 
@@ -142,8 +146,8 @@ def adopt(from_account: str, **options: Any) -> None:
     how many jobs there were.
     """
     with loading():
-        from kling_effects_async.cli.adopt_jobs import Adoption, adopt_jobs
+        from kling_effects_async.cli.jobs.adopt import AdoptArguments, adopt_jobs
 
-    adoption = Adoption(from_account=from_account, **options)
-    number = adopt_jobs(adoption)
+    arguments = AdoptArguments(from_account=from_account, **options)
+    number = adopt_jobs(arguments)
     print_result(str(number), else_say=f"jobs taken over: {number}")

@@ -1,29 +1,46 @@
-"""What a journal's jobs come to, and what of it wants a person; pure."""
+"""The journal of the ``jobs`` commands, which is there already, and what its jobs come to.
+
+Also what of it wants a person.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from attrs import define, field
 
-from kling_effects_async import Job, JobState
-from kling_effects_async.cli.commands import resume_command, settle_command
+from kling_effects_async import Job, JobState, Journal, JournalError, SettingsError
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.hints import adopt_command, resume_command, settle_command
+from kling_effects_async.journal.paths import journal_path
+from kling_effects_async.journal.sqlite.quarantine import reject_after_damage
 
-__all__ = ["JobTally", "counted", "uncertain_lines"]
+__all__ = [
+    "JobTally",
+    "counted",
+    "journal_file",
+    "lines_of_others",
+    "no_such_job",
+    "tally_of",
+    "uncertain_lines",
+]
 
 # So many uncertain jobs are named; a person settles them one by one.
 _NAMED = 10
+
 _MISSES_ROWS = (
     "this journal lost writes, or cannot tell whether it did: there may be more jobs, so each job "
     "is looked up at the service before it is submitted"
 )
+_PAGE = 500
 
 
 @define
 class JobTally:
-    """Counts jobs as they go by.
+    """Counts jobs.
 
     Attributes:
         counts: jobs by account and state.
@@ -85,7 +102,7 @@ def uncertain_lines(
     lines = []
     if number := tally.number([JobState.UNCERTAIN]):
         names = [name for of_account in tally.uncertain.values() for name in of_account]
-        lines.append(f"{counted(number, 'job')} in doubt: an answer was lost, a task may exist")
+        lines.append(f"{counted(number, 'job')} uncertain: an answer was lost, a task may exist")
         for name in names:
             how = settle_command(name, journal=journal, service=service, account=account)
             lines.append(f"settle {name}: {how}")
@@ -99,3 +116,75 @@ def uncertain_lines(
 def counted(number: int, noun: str) -> str:
     """``1 job``, ``2 jobs``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def lines_of_others(
+    everything: JobTally,
+    ours: str,
+    states: Iterable[JobState],
+    *,
+    journal: str,
+    service: str | None = None,
+    named: str | None = None,
+) -> list[str]:
+    """How many unfinished jobs of which other accounts are left alone, and the ways on.
+
+    Args:
+        states: where a job stands that is unfinished.
+        named: what ``--account`` said.
+    """
+    whose = f"--account says {ours}" if named else f"the key is of {ours}"
+    lines = []
+    for name, number in everything.by_account(states).items():
+        if name != ours:
+            what = counted(number, "unfinished job")
+            adopt = adopt_command(name, journal=journal, service=service, to=named)
+            lines += [
+                f"{what} of the account {name} not touched: {whose}",
+                f"if that is the same account under an older key, name it with --account {name}, "
+                f"or take its jobs over: {adopt}",
+            ]
+    return lines
+
+
+def journal_file(given: str | None) -> Path:
+    """The file of a journal that exists; a mistyped name must not begin an empty one.
+
+    Raises:
+        SettingsError: none was named.
+        JournalError: there is none, or it was damaged and moved aside.
+    """
+    if given is None:
+        raise SettingsError("no journal: name its file with --journal, or with KLING_JOURNAL")
+    path = journal_path(given)
+    reject_after_damage(path, start_fresh=False)
+    if not path.exists():
+        raise JournalError(f"there is no journal at {path}")
+    return path
+
+
+async def tally_of(path: Path) -> JobTally:
+    """What the journal's jobs come to now, whoever owns it."""
+    tally = JobTally()
+    async for page in pages_of(path, tally):
+        for job in page:
+            tally.add(job)
+    return tally
+
+
+async def pages_of(path: Path, tally: JobTally) -> AsyncIterator[list[Job]]:
+    async with Journal(path, read_only=True) as journal:
+        tally.misses_rows = journal.misses_rows
+        page: list[Job] = []
+        async for job in journal.jobs():
+            page.append(job)
+            if len(page) == _PAGE:
+                yield page
+                page = []
+        yield page
+
+
+def no_such_job(path: Path, name: str) -> Failure:
+    """What ends a command that was asked for a job which is not there."""
+    what = f"{path} has no job with the external id or task id {name!r}"
+    return Failure(ExitCode.REJECTED_HERE, [what])
