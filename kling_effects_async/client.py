@@ -409,7 +409,7 @@ class EffectsClient:
     def resume(
         self, *, download_to: str | os.PathLike[str] | None = None
     ) -> AsyncGenerator[Outcome, None]:
-        """See through everything the journal holds of this account that is not at its end.
+        """Finish all unfinished jobs that the journal holds of this account.
 
         Jobs that were only planned are submitted, uncertain submits are settled, accepted
         tasks are waited for. Yields each as it finishes; a failure is a ``Failed``.

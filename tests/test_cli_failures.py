@@ -1,4 +1,4 @@
-"""Exit codes and last words: a script knows what happened, and a paid task is never lost."""
+"""Exit codes and last lines: a script knows what happened, and a paid task is never lost."""
 
 from __future__ import annotations
 

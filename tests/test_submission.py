@@ -892,7 +892,7 @@ async def test_a_pace_that_is_too_fast_pauses_every_submit(
 async def test_a_pause_longer_than_the_patience_ends_every_submit_at_once(
     client: EffectsClient, emulator: Emulator
 ) -> None:
-    """Fault 14: 10^9: give up at once with `retry_after` in the error."""
+    """Fault 14: 10^9: an error at once, with `retry_after` in the error."""
     emulator.fail_next(Fault.rate_limited(10**9))
     for _ in range(3):
         with pytest.raises(RateLimitError) as caught:

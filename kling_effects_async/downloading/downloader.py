@@ -1,4 +1,4 @@
-"""Videos brought home: streamed, resumed where they broke off, and whole before they have a name.
+"""Clips to files: streamed, resumed where they broke off, and whole before they have a name.
 
 - A download that broke is asked for again from where it broke, and only under the server's own
   name for that content (its strong ETag). In every other case it begins anew, so that no file is
@@ -140,7 +140,7 @@ class Downloader:
             target: missing folders are made.
             overwrite: replace the file that has the name. A link is replaced, not followed. A
                 folder, device, named pipe or socket stays, and so does a link to one.
-            max_bytes: a video that is, or becomes, larger than this is given up and not kept.
+            max_bytes: a video that is, or becomes, larger than this is abandoned and not kept.
             on_progress: called after each chunk with the bytes so far and the size of the whole
                 (``None``: not told); begins again at 0 where the download has to.
 

@@ -23,7 +23,7 @@ BODY_LIMIT_BYTES = 32 * 2**20
 _LARGE_BODY_BYTES = 2**18
 _LARGE_AT_A_TIME = 16
 
-# A sender that takes longer is given up, and its slot is free again; so is one who waits longer
+# A sender that takes longer is cut off, and its slot is free again; so is one who waits longer
 # for its turn, as long as aiohttp's client waits for an answer. Choices, all four.
 _LONGEST_S = 120.0
 _LONGEST_WAIT_S = 300.0

@@ -1,7 +1,7 @@
 """Telling callers of each change of status: one coroutine, and only if somebody asked for it.
 
 Source: K5 callbacks page, 2026-09. Retries and time limit are not documented: each message is sent
-once, in order, and given up after five seconds. Whether effects callbacks are signed is not said
+once, in order, and abandoned after five seconds. Whether effects callbacks are signed is not said
 either; they are when the emulator has a secret.
 """
 

@@ -34,7 +34,7 @@ class Clip:
     """A video in the making, perhaps shared by tasks that ordered the same.
 
     Attributes:
-        ready_s: when it was finished or given up; infinity until then.
+        ready_s: when it was finished or abandoned; infinity until then.
         content: the video, or the file that has it; empty: there is none yet.
         failure: why there is no video, as the service tells it; empty: there is one.
     """

@@ -24,8 +24,8 @@ _STATUSES = {
 def recalled(job: Job) -> TaskSnapshot | None:
     """The task as the job remembers it, without the service's times and its own status word.
 
-    ``None`` where only the service can tell: there is no task yet, it was given up, or it succeeded
-    without a video.
+    ``None`` where only the service can tell: there is no task yet, it was abandoned, or it
+    succeeded without a video.
     """
     status = _STATUSES.get(job.state)
     videos = _videos(job)

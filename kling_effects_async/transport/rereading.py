@@ -33,7 +33,7 @@ async def read_patiently(
 
     Args:
         pauses_s: on average; each is drawn between half of it and one and a half, so that those
-            who wait for the same thing do not try, or give up, at the same moment.
+            who wait for the same thing do not try, or stop trying, at the same moment.
 
     Raises:
         ImageUnreadableError: it still cannot be read after the last pause.

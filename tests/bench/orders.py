@@ -54,6 +54,6 @@ class Order:
 
     @property
     def longest_run_s(self) -> float:
-        """When to give up on the whole order: far beyond what it takes on a slow machine."""
+        """When to abandon the whole order: far beyond what it takes on a slow machine."""
         waves = 1 if self.slots is None else self.count / self.slots
         return 60.0 + 3.0 * self.batches * waves * self.longest_s

@@ -108,7 +108,7 @@ class JournalFile:
         return _explained(error, self._path)
 
     def close(self) -> None:
-        """Give up the lease and let go of the file."""
+        """Release the lease, and close the file."""
         with suppress(sqlite3.Error):  # then the row stays, and the lock tells that we are gone
             if self._here is not None:
                 ownership.release(self.connection, self._here)

@@ -105,7 +105,7 @@ class Journal:
             raise
 
     async def aclose(self) -> None:
-        """Write everything that waits, give up the file and end the thread; twice is harmless."""
+        """Write everything that waits, close the file and end the thread; twice is harmless."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.stop()
