@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kling_effects_async.client import EffectsClient, UnknownSceneWarning
+    from kling_effects_async.client_options import ClientOptions
     from kling_effects_async.effects import (
         DualImageEffect,
         Effect,
@@ -102,6 +103,7 @@ __all__ = [
     "BearerToken",
     "BudgetExceededError",
     "ClientClosedError",
+    "ClientOptions",
     "ClientStats",
     "ConcurrencyLimitError",
     "ContentRejectedError",
@@ -188,6 +190,7 @@ _HOMES = {
     "journal.sqlite.journal": ["Journal"],
     "submitting.planning": ["derived_id"],
     "listing": ["TaskListing"],
+    "client_options": ["ClientOptions"],
     "client": ["EffectsClient", "UnknownSceneWarning"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, M
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from kling_effects_async import bulk
 from kling_effects_async.arguments import Kind, as_units, check_arguments, check_name
+from kling_effects_async.client_options import ClientOptions
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import KlingEffectsError, SettingsError
 from kling_effects_async.journal.job import Job
@@ -192,13 +193,20 @@ class EffectsClient:
         self._is_closed = False
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        service: Service | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
         """A client from ``KLING_API_KEY``, or ``KLING_ACCESS_KEY`` and ``KLING_SECRET_KEY``.
 
         ``KLING_SERVICE`` names the service: vapi, singapore, beijing or a gateway's base URL.
 
         Args:
             environ: another mapping than the process's environment.
+            service: another service than the environment's.
             options: the other arguments of ``EffectsClient``.
 
         Raises:
@@ -206,8 +214,7 @@ class EffectsClient:
                 message says what to do.
         """
         settings = Settings.from_env(os.environ if environ is None else environ)
-        options.setdefault("service", settings.service)
-        return cls(settings.credentials, **options)
+        return cls(settings.credentials, service=service or settings.service, **options)
 
     @property
     def service(self) -> Service:

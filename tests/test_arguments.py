@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import time
@@ -25,6 +26,7 @@ from kling_effects_async import (
     Video,
 )
 from kling_effects_async.arguments import as_units
+from kling_effects_async.client_options import ClientOptions
 from kling_effects_async.emulator import Emulator
 from kling_effects_async.errors import EffectRejectedError, SettingsError
 from kling_effects_async.journal.sqlite.journal import Journal
@@ -193,3 +195,15 @@ async def test_a_batch_is_told_of_a_wrong_argument_before_it_begins() -> None:
         with pytest.raises(TypeError, match=r"^page_size must be a whole number, not str"):
             client.list_tasks(page_size="9")  # type: ignore[arg-type]  # the mistake
         assert emulator.requests.total() == 0
+
+
+def test_the_options_that_are_passed_on_are_the_clients_own() -> None:
+    own = inspect.signature(EffectsClient).parameters
+    assert set(ClientOptions.__annotations__) == set(own) - {"credentials", "service"}
+    for name, annotation in ClientOptions.__annotations__.items():
+        assert annotation.__forward_arg__ == own[name].annotation, name
+
+
+def test_an_option_that_is_misspelled_is_named() -> None:
+    with pytest.raises(TypeError, match="jurnal"):
+        EffectsClient.from_env({"KLING_API_KEY": "sk-test"}, jurnal="x.db")  # type: ignore[call-arg]  # what is tested

@@ -1,4 +1,4 @@
-"""Imports go one way: vocabulary <- rules <- edges <- engine <- surface <- applications."""
+"""Imports go one way: vocabulary <- rules <- edges <- engine <- runtime <- surface <- applications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ FLOORS = [
     ("rules", {"protocol", "policy", "settings"}),
     ("edges", {"downloading", "images", "journal", "transport"}),
     ("engine", {"api", "polling", "submitting"}),
-    ("surface", {"concurrency", "listing", "runtime", "delivery", "resuming", "bulk", "client"}),
+    ("runtime", {"client_options", "concurrency", "delivery", "runtime"}),
+    ("surface", {"bulk", "client", "listing", "resuming"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),
 ]
 LEVELS = {module: level for level, (_floor, modules) in enumerate(FLOORS) for module in modules}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from aiohttp import web
 from PIL import Image
@@ -44,7 +44,7 @@ from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE, rejecti
 from kling_effects_async.scenes import catalogue
 
 if TYPE_CHECKING:
-    from kling_effects_async import EffectsClient
+    from kling_effects_async import ClientOptions, EffectsClient
 
 __all__ = ["Emulator"]
 
@@ -186,7 +186,9 @@ class Emulator:
         """Let the next calls of the fault's operation go wrong, after those already scripted."""
         self._faults.add(fault, times)
 
-    def client(self, *, official: bool = False, **client_options: Any) -> EffectsClient:
+    def client(
+        self, *, official: bool = False, **client_options: Unpack[ClientOptions]
+    ) -> EffectsClient:
         """A client with the right address and credentials.
 
         Args:
