@@ -1,4 +1,4 @@
-"""Imports go one way: vocabulary <- rules <- edges <- engine <- runtime <- surface <- applications."""
+"""Imports go one way, from the applications at the bottom up to the vocabulary."""
 
 from __future__ import annotations
 

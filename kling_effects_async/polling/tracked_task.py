@@ -42,8 +42,9 @@ class Stage(enum.Enum):
     DUE_SINGLY = "to be polled by a single query"
     POLLED = "a query or a page is under way"
 
-    # By identity, as each stage is there once: that of ``Enum`` costs more than a move.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # type checkers know no other hash of an Enum
+        # By identity, as each stage is there once: that of ``Enum`` costs more than a move.
+        __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[Stage, frozenset[Stage]] = {
