@@ -79,6 +79,7 @@ class PartFile:
         if not target.name:
             raise DownloadError(f"{target} names no file")
         self.target = target
+        self.path: Path
         self.path, self._sidecar = side_files(target)
         self.source: Source | None = None
         self.length_bytes: int = 0

@@ -72,7 +72,7 @@ class JournalFile:
         undo: ExitStack | None = None,
     ) -> None:
         self.connection = connection
-        self.misses_rows = held.misses_rows
+        self.misses_rows: bool = held.misses_rows
         self._inode = _inode(path)
         self._path = path
         self._here = here
