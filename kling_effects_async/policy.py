@@ -72,7 +72,7 @@ class PollPolicy:
 
     Attributes:
         deadline_s: how long one wait lasts at most, a hung request included. The task goes on.
-        min_interval_s, max_interval_s: bounds of the pause between two questions about one task.
+        shortest_s, max_interval_s: bounds of the pause between two questions about one task.
         max_outage_s: how long questions may fail without a break before a wait gives up. A
             span, not a count: what ends a wait is an outage, not a burst. The task goes on.
         not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
@@ -88,7 +88,7 @@ class PollPolicy:
     """
 
     deadline_s: float = _seconds(3600.0)
-    min_interval_s: float = _seconds(0.9)
+    shortest_s: float = _seconds(0.9)
     max_interval_s: float = _seconds(15.0)
     max_outage_s: float = _seconds(300.0)
     not_found_grace_s: float = _seconds(30.0)
@@ -97,9 +97,9 @@ class PollPolicy:
     parallel: int = _count(16)
 
     def __attrs_post_init__(self) -> None:
-        if self.min_interval_s > self.max_interval_s:
+        if self.shortest_s > self.max_interval_s:
             raise SettingsError(
-                f"min_interval_s ({self.min_interval_s:g}) must not be above max_interval_s "
+                f"shortest_s ({self.shortest_s:g}) must not be above max_interval_s "
                 f"({self.max_interval_s:g})"
             )
 

@@ -197,7 +197,7 @@ class Batch:
                 submit_timeout_s=TIMEOUT_S,
             ),
             slots=SlotPolicy(start=4),
-            poll=PollPolicy(min_interval_s=0.03, max_interval_s=0.3),
+            poll=PollPolicy(shortest_s=0.03, max_interval_s=0.3),
             submit=SubmitPolicy(settle_pause_s=0.03, on_uncertain=self.on_uncertain),
         )
 

@@ -111,7 +111,7 @@ async def main(url: str, journal: str, way: str, folder: str) -> None:
         BearerToken("emulator-key"),
         service=Service.gateway(url),
         journal=journal,
-        poll=PollPolicy(min_interval_s=0.05),
+        poll=PollPolicy(shortest_s=0.05),
     ) as client:
         await WAYS[way](client, Path(folder))
         die()

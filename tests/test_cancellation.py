@@ -24,7 +24,7 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator
 from tests.cancelling import CancelledAt
 
-POLL, SUBMIT = PollPolicy(min_interval_s=0.05), SubmitPolicy(cancel_grace_s=1.0)
+POLL, SUBMIT = PollPolicy(shortest_s=0.05), SubmitPolicy(cancel_grace_s=1.0)
 
 Act = Callable[[EffectsClient, Path], Awaitable[object]]
 

@@ -250,7 +250,7 @@ def test_a_port_that_is_taken_ends_in_one_sentence(tmp_path: Path) -> None:
 async def test_an_emulator_that_is_killed_is_a_service_that_is_gone(tmp_path: Path) -> None:
     """Fault 70: whoever waits hears of the network, and nothing new is taken for sent."""
     once = RetryPolicy(attempts=1)
-    soon = PollPolicy(min_interval_s=0.01, max_interval_s=0.02, max_outage_s=0.05)
+    soon = PollPolicy(shortest_s=0.01, max_interval_s=0.02, max_outage_s=0.05)
     async with emulating("--speed=0.001", "--json", folder=tmp_path) as (process, line):
         environ = json.loads(line)["environment"]
         service = Service.gateway(environ["KLING_SERVICE"])

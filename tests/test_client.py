@@ -55,7 +55,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[EffectsClient]:
-    async with emulator.client(poll=PollPolicy(min_interval_s=0.05)) as opened:
+    async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as opened:
         yield opened
 
 
@@ -178,7 +178,7 @@ async def test_an_image_too_small_in_pixels_fails_after_acceptance(
 async def test_every_reply_shape_ends_in_the_same_result(shape: ReplyShape) -> None:
     async with (
         Emulator(clips=Clips.STOCK, speed=600, reply_shape=shape, seed=1) as emulator,
-        emulator.client(poll=PollPolicy(min_interval_s=0.05)) as client,
+        emulator.client(poll=PollPolicy(shortest_s=0.05)) as client,
     ):
         result = await client.run(SQUISH)
         assert result.video.url.startswith(emulator.url)
@@ -491,7 +491,7 @@ def test_one_client_serves_two_asyncio_runs(cat: Path) -> None:
         port = 0 if client is None else int(client.service.base_url.rpartition(":")[2])
         at = Emulator(clips=Clips.STOCK, speed=600, port=port, bearer_keys=["one-key"])
         async with at as emulator:
-            client = client or emulator.client(poll=PollPolicy(min_interval_s=0.05))
+            client = client or emulator.client(poll=PollPolicy(shortest_s=0.05))
             async with client:
                 return (await client.run(SQUISH)).task_id
 

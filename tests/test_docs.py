@@ -49,7 +49,7 @@ async def test_every_python_block_runs(
     async with Emulator(speed=600, clips=Clips.STOCK) as emulator:
         monkeypatch.setenv("KLING_API_KEY", emulator.api_key)
         monkeypatch.setenv("KLING_SERVICE", emulator.url)
-        async with emulator.client(poll=PollPolicy(min_interval_s=0.05)) as client:
+        async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as client:
             names: dict[str, Any] = {"client": client}
             for block in blocks(page):
                 await run(block, names, f"{page.name}")

@@ -69,7 +69,7 @@ def test_what_was_learned_makes_waiting_cheaper_and_better() -> None:
 def test_scenes_learn_apart() -> None:
     experience = learned(spread(100, 120, 64), scene="slow")
     assert experience.pause(POLICY, "slow", 0.0) > 90
-    assert experience.pause(POLICY, "quick", 0.0) == POLICY.min_interval_s
+    assert experience.pause(POLICY, "quick", 0.0) == POLICY.shortest_s
 
 
 def test_a_task_that_outlasts_all_others_is_asked_about_ever_more_rarely() -> None:
@@ -80,7 +80,7 @@ def test_a_task_that_outlasts_all_others_is_asked_about_ever_more_rarely() -> No
 
 
 def test_a_handful_of_tasks_teaches_nothing_yet() -> None:
-    assert learned([30.0] * 7).pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    assert learned([30.0] * 7).pause(POLICY, "squish", 0.0) == POLICY.shortest_s
     assert learned([30.0] * 8).pause(POLICY, "squish", 0.0) > 20
 
 
@@ -97,7 +97,7 @@ def test_a_service_with_another_clock_is_not_called_stale() -> None:
     experience = DurationHistory()
     for _ in range(9):  # an emulator in fast motion: a minute of its time is a tenth of a second
         experience.learn("squish", seen_s=0.2, seen_running_s=0.1, told_s=60.0)
-    assert experience.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    assert experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
 
 
 def test_what_was_learned_survives_as_text() -> None:
@@ -111,7 +111,7 @@ def test_what_was_learned_survives_as_text() -> None:
 def test_what_cannot_be_read_is_learned_anew(text: str) -> None:
     experience = DurationHistory()
     experience.load(text)
-    assert experience.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    assert experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
 
 
 @given(
@@ -121,11 +121,11 @@ def test_what_cannot_be_read_is_learned_anew(text: str) -> None:
     st.floats(5, 60),
 )
 def test_a_pause_is_never_shorter_than_the_shortest_nor_endless(
-    lengths: list[float], age_s: float, min_interval_s: float, max_interval_s: float
+    lengths: list[float], age_s: float, shortest_s: float, max_interval_s: float
 ) -> None:
-    policy = PollPolicy(min_interval_s=min_interval_s, max_interval_s=max_interval_s)
+    policy = PollPolicy(shortest_s=shortest_s, max_interval_s=max_interval_s)
     pause_s = learned(lengths).pause(policy, "squish", age_s)
-    assert min_interval_s <= pause_s <= max(max_interval_s, *lengths, 0.0, min_interval_s)
+    assert shortest_s <= pause_s <= max(max_interval_s, *lengths, 0.0, shortest_s)
 
 
 @given(st.integers(1, 50), st.none() | st.floats(0, 1000), st.floats(0, 0.999))
@@ -135,4 +135,4 @@ def test_after_a_failure_the_pause_asked_for_is_kept(
     """Fault 13: at least Retry-After, jitter on top."""
     pause_s = pause_after_failure(POLICY, failures, asked_s, lambda: drawn)
     assert pause_s >= (asked_s or 0.0)
-    assert pause_s <= max(POLICY.max_interval_s, (asked_s or 0.0) + POLICY.min_interval_s)
+    assert pause_s <= max(POLICY.max_interval_s, (asked_s or 0.0) + POLICY.shortest_s)

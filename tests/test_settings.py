@@ -276,7 +276,7 @@ def test_a_wait_may_be_endless_and_a_request_may_not() -> None:
 
 def test_a_floor_above_its_ceiling_is_rejected() -> None:
     with pytest.raises(SettingsError, match="must not be above max_interval_s"):
-        PollPolicy(min_interval_s=20, max_interval_s=10)
+        PollPolicy(shortest_s=20, max_interval_s=10)
 
 
 WORDS = (

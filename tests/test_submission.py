@@ -65,7 +65,7 @@ LOST = Fault.cut_after_reading(accepted=False)
 # For flows with a journal: its thread lives in real time, so the loop must not fast-forward.
 QUICK: dict[str, Any] = {
     "account": ACCOUNT,
-    "poll": PollPolicy(min_interval_s=0.05),
+    "poll": PollPolicy(shortest_s=0.05),
     "retry": RetryPolicy(attempts=3, base_s=0.01),
     "submit": SubmitPolicy(settle_pause_s=0.02),
 }

@@ -180,7 +180,7 @@ def taught(
 def test_what_is_learned_lies_between_the_two_sightings(told_s: float | None) -> None:
     experience = taught(*[(30.0, 29.0, told_s)] * 16)
     assert 0.95 * 28.9 <= experience.pause(POLICY, "squish", 0.0) <= 0.95 * 30
-    assert experience.pause(POLICY, "squish", 29.0) == POLICY.min_interval_s
+    assert experience.pause(POLICY, "squish", 29.0) == POLICY.shortest_s
 
 
 def test_a_task_that_nobody_asked_about_for_long_teaches_nearly_its_whole_age() -> None:
@@ -194,7 +194,7 @@ def test_one_late_answer_is_an_accident_and_three_are_how_a_gateway_works(
 ) -> None:
     late_s = [14.0, 4.0, 9.0][:number]
     pause_s = taught(*[(30.0, 29.0, 29.0 - late) for late in late_s]).pause(POLICY, "squish", 0.0)
-    assert pause_s == (min(14.0, POLICY.max_interval_s) if is_known else POLICY.min_interval_s)
+    assert pause_s == (min(14.0, POLICY.max_interval_s) if is_known else POLICY.shortest_s)
 
 
 def test_times_that_contradicted_what_was_seen_are_not_believed_where_they_do_not() -> None:
@@ -212,7 +212,7 @@ def test_a_gateway_whose_ends_show_together_is_found_out() -> None:
 
 def test_ends_that_show_while_others_would_be_late_prove_that_nothing_is_late() -> None:
     ends = [(30.0 + number, 29.0 + number, 20.0 + number / 2) for number in range(12)]
-    assert taught(*ends, began_at=100.0).pause(POLICY, "squish", 35.0) == POLICY.min_interval_s
+    assert taught(*ends, began_at=100.0).pause(POLICY, "squish", 35.0) == POLICY.shortest_s
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_ends_that_show_while_others_would_be_late_prove_that_nothing_is_late() 
 def test_what_wrong_times_taught_an_earlier_version_is_forgotten(text: str) -> None:
     experience = DurationHistory()
     experience.load(text)
-    assert experience.pause(POLICY, "squish", 5.0) == POLICY.min_interval_s
+    assert experience.pause(POLICY, "squish", 5.0) == POLICY.shortest_s
 
 
 async def test_a_task_that_was_slept_through_teaches_nothing() -> None:
@@ -238,7 +238,7 @@ async def test_a_task_that_was_slept_through_teaches_nothing() -> None:
     service.clock.jump(3600)
     await service.clock.advance(30)
     assert len(service.lags) == 16
-    assert service.poller.history.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    assert service.poller.history.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
     await service.poller.aclose()
 
 
@@ -252,5 +252,5 @@ async def test_a_task_that_ended_in_an_outage_teaches_nothing() -> None:
     service.is_down = False
     await service.clock.advance(30)
     assert len(service.lags) == 16
-    assert service.poller.history.pause(POLICY, "squish", 0.0) == POLICY.min_interval_s
+    assert service.poller.history.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
     await service.poller.aclose()

@@ -513,7 +513,7 @@ async def test_refresh_asks_at_once_and_ends_the_waits(desks: Desks) -> None:
 
 
 async def test_the_pace_follows_the_age_up_to_the_ceiling(desks: Desks) -> None:
-    desk = desks(PROCESSING, deadline_s=1000, min_interval_s=1, max_interval_s=15)
+    desk = desks(PROCESSING, deadline_s=1000, shortest_s=1, max_interval_s=15)
     with pytest.raises(TaskTimeoutError):
         await desk.after(1000, desk.task().result())
     pauses = [b - a for a, b in zip(desk.asked_at, desk.asked_at[1:], strict=False)]

@@ -27,7 +27,7 @@ from tests.command_line import clean_environment
 from tests.killed_when_told import NAME, SQUISH
 
 LATER = SingleImageEffect("squish", image="https://img.example/b.jpg")
-QUICK: dict[str, Any] = {"poll": PollPolicy(min_interval_s=0.05)}
+QUICK: dict[str, Any] = {"poll": PollPolicy(shortest_s=0.05)}
 
 
 @pytest.fixture

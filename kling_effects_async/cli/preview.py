@@ -28,7 +28,7 @@ async def preview_client(clips: Clips, *, timeout_s: float) -> AsyncIterator[Eff
     Raises:
         SettingsError: the packages that draw the clips are missing.
     """
-    poll = PollPolicy(min_interval_s=0.1, max_interval_s=0.5, deadline_s=timeout_s)
+    poll = PollPolicy(shortest_s=0.1, max_interval_s=0.5, deadline_s=timeout_s)
     async with AsyncExitStack() as exits:
         try:
             emulator = await exits.enter_async_context(Emulator(speed=_SPEED, clips=clips))

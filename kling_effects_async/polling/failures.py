@@ -227,7 +227,7 @@ def pause_after_failure(
         failures if asked_s is None else 1,  # what is asked for need not grow
         asked_s,
         rng,
-        base_s=policy.min_interval_s,
+        base_s=policy.shortest_s,
         max_pause_s=policy.max_interval_s,
     )
 

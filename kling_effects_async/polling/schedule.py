@@ -93,18 +93,16 @@ class DurationHistory:
     def pause(self, policy: PollPolicy, scene: str, age_s: float) -> float:
         """Seconds until the next question about a running task of this age."""
         window = self._windows.get(scene)
-        min_interval_s = max(
-            policy.min_interval_s, min(policy.max_interval_s, self._staleness.refresh_s)
-        )
+        shortest_s = max(policy.shortest_s, min(policy.max_interval_s, self._staleness.refresh_s))
         if window is None:
             pause_s = age_s * _SHARE_OF_AGE
         elif age_s < window[0]:
-            return max(min_interval_s, window[0] - age_s)
+            return max(shortest_s, window[0] - age_s)
         elif age_s < window[1]:
             pause_s = (window[1] - window[0]) / _LOOKS
         else:
             pause_s = (age_s - window[1]) / 2
-        return min(policy.max_interval_s, max(min_interval_s, pause_s))
+        return min(policy.max_interval_s, max(shortest_s, pause_s))
 
     def earliest_end_in_s(self, scene: str, age_s: float) -> float | None:
         """Seconds in which a running task of this age cannot be expected to end.

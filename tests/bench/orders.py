@@ -22,7 +22,7 @@ class Order:
         side: ``ours`` or ``plain``; with ``kind`` it names the module that does the work.
         count: how many tasks, uploads, downloads or coroutines.
         batches: how often the same work is done by the same client; each is measured.
-        min_interval_s, longest_s: how long tasks take; drawn evenly, the same for both sides.
+        shortest_s, longest_s: how long tasks take; drawn evenly, the same for both sides.
         has_list: whether the server lists tasks.
         slots: how many tasks the server runs at once; ``None``: any number.
         is_profiled: print where the time goes, to stderr.
@@ -32,7 +32,7 @@ class Order:
     side: str
     count: int
     batches: int = 1
-    min_interval_s: float = 0.0
+    shortest_s: float = 0.0
     longest_s: float = 0.0
     has_list: bool = True
     slots: int | None = None
@@ -50,7 +50,7 @@ class Order:
     def lengths_s(self, batch: int) -> list[float]:
         """How long each task of a batch takes, in seconds."""
         drawn = random.Random(batch)
-        return [drawn.uniform(self.min_interval_s, self.longest_s) for _ in range(self.count)]
+        return [drawn.uniform(self.shortest_s, self.longest_s) for _ in range(self.count)]
 
     @property
     def longest_run_s(self) -> float:

@@ -53,8 +53,8 @@ def _ours(kind: str, count: int, **more: object) -> Order:
     return Order(kind=kind, side="ours", count=count, **more)  # type: ignore[arg-type]  # as named there
 
 
-_SHORT = _ours("tasks", 200, min_interval_s=1.5, longest_s=2.5)
-_LONG = _ours("tasks", 100, min_interval_s=20.0, longest_s=40.0)
+_SHORT = _ours("tasks", 200, shortest_s=1.5, longest_s=2.5)
+_LONG = _ours("tasks", 100, shortest_s=20.0, longest_s=40.0)
 _IMPORTS = _ours("imports", 9, batches=2)
 _HELPS = _ours("helps", 9, batches=4)
 _LONG_UNLISTED = evolve(_LONG, has_list=False, batches=2)
@@ -98,7 +98,7 @@ ROWS = (
     Row(
         letter="d",
         title="5,000 tasks of 10 s, 500 slots, list",
-        ours=_ours("tasks", 5000, min_interval_s=8.0, longest_s=12.0, slots=500),
+        ours=_ours("tasks", 5000, shortest_s=8.0, longest_s=12.0, slots=500),
         bars=(Bar("cpu_s", 1.3, is_ratio=True),),
     ),
     Row(
@@ -143,7 +143,7 @@ ROWS = (
     Row(
         letter="j",
         title="6,000 tasks of 5 s, 2,000 slots, list",
-        ours=_ours("tasks", 6000, min_interval_s=5.0, longest_s=5.0, slots=2000),
+        ours=_ours("tasks", 6000, shortest_s=5.0, longest_s=5.0, slots=2000),
         bars=(Bar("requests", 6700), Bar("lag_mean_s", 1.0)),
     ),
     Row(
@@ -176,4 +176,4 @@ ROWS = (
 )
 
 # What --profile looks into.
-POLLS = _ours("polls", 50, min_interval_s=4.0, longest_s=5.0, has_list=False)
+POLLS = _ours("polls", 50, shortest_s=4.0, longest_s=5.0, has_list=False)

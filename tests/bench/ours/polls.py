@@ -15,7 +15,7 @@ __all__ = ["measure"]
 
 async def measure(order: Order, url: str) -> list[Figures]:
     """``poll_us``: the CPU time of the whole run by the number of queries."""
-    hasty = PollPolicy(min_interval_s=PAUSE_S, max_interval_s=PAUSE_S)
+    hasty = PollPolicy(shortest_s=PAUSE_S, max_interval_s=PAUSE_S)
     async with new_client(order, url) as warm:
         await run(warm, [0.0], "warm-up")
     async with new_client(order, url, poll=hasty) as client:

@@ -17,7 +17,7 @@ __all__ = ["measure"]
 async def measure(order: Order, url: str) -> list[Figures]:
     """``poll_us``: the CPU time of the whole run by the number of queries."""
     async with new_session() as warm:
-        await run(warm, evolve(order, count=1, min_interval_s=0, longest_s=0), 0, url)
+        await run(warm, evolve(order, count=1, shortest_s=0, longest_s=0), 0, url)
     async with new_session() as session:
         await reset(url)
         with Meter(is_profiled=order.is_profiled) as meter:

@@ -33,7 +33,7 @@ _ENDS = ("succeed", "failed")
 async def measure(order: Order, url: str) -> list[Figures]:
     """The figures of each batch."""
     async with new_session() as warm:
-        await run(warm, evolve(order, count=1, min_interval_s=0, longest_s=0), 0, url)
+        await run(warm, evolve(order, count=1, shortest_s=0, longest_s=0), 0, url)
     async with new_session() as session:
         return [await _batch(session, order, number, url) for number in range(order.batches)]
 
