@@ -72,9 +72,11 @@ class Follower:
 
     async def written(self) -> None:
         """Return once every end that is known is written down."""
-        while self._writes:
+        while writes := list(self._writes):
             # Shielded: who is cancelled must not take what is to be written along.
-            await asyncio.shield(asyncio.gather(*self._writes, return_exceptions=True))
+            await asyncio.shield(asyncio.gather(*writes, return_exceptions=True))
+            # Since Python 3.12 a gather of what is done returns at once, before any callback.
+            self._writes.difference_update(writes)
 
     def _tracked_of(self, job: Job) -> TrackedTask:
         return self._poller.track(job.task_id, job.external_task_id, scene=job.scene)
