@@ -71,7 +71,7 @@ async def _taken_up(
 ) -> TrackedTask:
     """The task of a job; where there is none yet, there is after this."""
     if job.state in UNSETTLED:
-        job = await account.settle(job)
+        job = await account.submitter.settle(job)
     if job.state is not JobState.PLANNED:
         return account.take_up(job)
     if effect is None:

@@ -107,10 +107,6 @@ class Account:
     follower: Follower
     memory: AccountMemory
 
-    async def settle(self, job: Job) -> Job:
-        """See ``Submitter.settle``."""
-        return await self.submitter.settle(job)
-
     def take_up(self, job: Job) -> TrackedTask:
         """See ``Follower.take_up``."""
         return self.follower.take_up(job, self.slots)
@@ -188,7 +184,7 @@ class Runtime:
     # -- asking
 
     def handle(self, tracked: TrackedTask) -> EffectTask:
-        """The handle of a watched task."""
+        """The handle of a tracked task."""
         return EffectTask(tracked, self.poller, self._query)
 
     def attached(self, tracked: TrackedTask) -> EffectTask:
@@ -314,7 +310,7 @@ class Runtime:
         )
         account = await self.account()
         submit = partial(account.submitter.submit, prepared.job, request, found=found)
-        return account.follower.take_up(await self._read_patiently(submit), account.slots)
+        return account.take_up(await self._read_patiently(submit))
 
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
@@ -411,9 +407,8 @@ class Runtime:
             return self._options.store
         if not isinstance(journal, (str, os.PathLike)):
             return journal
-        from kling_effects_async.journal.sqlite.journal import (
-            Journal,  # with sqlite3, for who wants it
-        )
+        # With sqlite3, for who wants it.
+        from kling_effects_async.journal.sqlite.journal import Journal
 
         if self._journal is None:  # else a call that was cancelled after this has opened it
             self._journal = await self._exits.enter_async_context(Journal(journal))

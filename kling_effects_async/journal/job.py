@@ -42,6 +42,7 @@ __all__ = [
     "JobUpdate",
     "Transition",
     "apply",
+    "check_update",
     "has_work_left",
 ]
 
@@ -199,8 +200,8 @@ class JobUpdate:
     budget_units: Decimal | None = field(default=None, kw_only=True)
 
 
-def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
-    """The job after the update; what its tasks are expected to cost is the journal's to say.
+def check_update(job: Job, update: JobUpdate) -> None:
+    """Reject what cannot be the job's next step.
 
     Raises:
         JournalError: the table does not allow the step, or the job has another task: then two tasks
@@ -218,6 +219,10 @@ def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
             f"job {name!r} is {job.state} and cannot become {update.to}; "
             f"after {job.state} comes {followers}"
         )
+
+
+def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
+    """The job after the update; what its tasks are expected to cost is the journal's to say."""
     return evolve(
         job,
         state=update.to,

@@ -23,7 +23,14 @@ from kling_effects_async.journal.budget import (
     expected_cost,
     kind_of_cost,
 )
-from kling_effects_async.journal.job import Job, JobState, JobUpdate, apply, has_work_left
+from kling_effects_async.journal.job import (
+    Job,
+    JobState,
+    JobUpdate,
+    apply,
+    check_update,
+    has_work_left,
+)
 from kling_effects_async.journal.turns import Turn, Turns
 
 __all__ = ["JobStore", "MemoryStore"]
@@ -112,9 +119,11 @@ class MemoryStore:
         held = self._jobs.get(key)
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
-        moved = apply(held, update, at=self._now())
+        check_update(held, update)
         expected, earlier = self._costs_after(held, update)
-        moved = evolve(moved, expected_units=expected, earlier_units=earlier)
+        moved = evolve(
+            apply(held, update, at=self._now()), expected_units=expected, earlier_units=earlier
+        )
         self._count(held, -1)
         self._count(moved, 1)
         self._jobs[key] = moved

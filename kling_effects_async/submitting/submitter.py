@@ -41,7 +41,7 @@ from kling_effects_async.errors import (
     Scope,
     SubmissionUncertainError,
 )
-from kling_effects_async.journal.job import UNSETTLED, Job, JobState, JobUpdate
+from kling_effects_async.journal.job import UNSETTLED, Job, JobState, JobUpdate, apply
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import RetryPolicy, SubmitPolicy
@@ -145,7 +145,7 @@ class Submitter:
             if job.state in UNSETTLED:
                 job = await self._settled(job)
             if job.state is JobState.REJECTED:
-                job = await self._move(job, JobState.PLANNED, note="asked for again")
+                job = await self._move(job, JobUpdate(JobState.PLANNED, note="asked for again"))
             if job.state in _HAS_TASK:
                 return job
             if found is None and self._looks_first(job):
@@ -173,12 +173,11 @@ class Submitter:
         async with self._turn_of(job):
             job = await self._store.add(job)
             for step in steps(job):
-                await self._store.move(job.account, job.external_task_id, step)
-                job = evolve(job, state=step.to)
+                job = await self._move(job, step)
             return job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
-        """Give up a job that is only planned, once nobody submits it any more.
+        """Abandon a job that is only planned, once nobody submits it any more.
 
         What may have been accepted stays as it is. The future may be left alone.
         """
@@ -196,11 +195,11 @@ class Submitter:
     async def _send(self, job: Job, request: Request) -> Job:
         first_try_at = math.inf  # the wait in line does not count
         tries = 0
-        was_rejected_a_place = False
+        was_without_slot = False
         while True:
             self._breaker.check()
             try:
-                slot, round_number = await self._let_out(first_in_line=was_rejected_a_place)
+                slot, round_number = await self._let_out(first_in_line=was_without_slot)
                 first_try_at = min(first_try_at, self._clock.monotonic())
                 job = await self._detached(job, self._attempt(job, request, slot, round_number))
                 if job.state in _HAS_TASK:
@@ -214,7 +213,7 @@ class Submitter:
             elapsed_s = self._clock.monotonic() - first_try_at
             if not self._may_try_again(job, error, tries, elapsed_s + pause_s):
                 raise error
-            was_rejected_a_place = isinstance(error, ConcurrencyLimitError)
+            was_without_slot = isinstance(error, ConcurrencyLimitError)
             await self._breaker.rest(pause_s)
 
     async def _let_out(self, *, first_in_line: bool) -> tuple[Slot, int]:
@@ -251,11 +250,8 @@ class Submitter:
     async def _attempt(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
         try:
-            await self._store.move(
-                job.account,
-                job.external_task_id,
-                JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units),
-            )
+            sending = JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units)
+            await self._store.move(job.account, job.external_task_id, sending)
             return await self._foreseen(job, self._post(job, request, slot, round_number))
         finally:
             if not slot.is_accepted:
@@ -274,7 +270,7 @@ class Submitter:
             raise
         except Exception as fault:
             what = class_and_position(fault)
-            await self._doubt(job, note=f"a fault that nobody foresaw: {what}")
+            await self._mark_uncertain(job, note=f"a fault that nobody foresaw: {what}")
             raise _uncertain(job, None, reason=what) from fault
 
     async def _post(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
@@ -283,7 +279,7 @@ class Submitter:
             snapshot = await self._api.submit(request)
             await self._check_whose(job, snapshot)
         except asyncio.CancelledError:
-            await self._doubt(job, note="cancelled while it was sent")
+            await self._mark_uncertain(job, note="cancelled while it was sent")
             raise
         except KlingEffectsError as error:
             late_s = self._clock.monotonic() - started
@@ -299,7 +295,7 @@ class Submitter:
         if outcome is SubmitOutcome.DUPLICATE and not self._is_ours(job):
             raise await self._strangers(job) from error
         if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
-            job = await self._doubt(job, note=str(error))
+            job = await self._mark_uncertain(job, note=str(error))
             return await self._settle(job, error, slot, late_s=late_s)
         to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
         await self._write_rejection(job, to, error, was_sent=may_have_arrived(error))
@@ -375,7 +371,8 @@ class Submitter:
         return await self._detached(job, self._foreseen(job, self._taken_over(job, found)))
 
     async def _taken_over(self, job: Job, found: TaskSnapshot) -> Job:
-        job = await self._move(job, JobState.SUBMITTING, note="the service has it already")
+        taken = JobUpdate(JobState.SUBMITTING, note="the service has it already")
+        job = await self._move(job, taken)
         return await self._accept(job, found, self._slots.adopt())
 
     def _is_ours(self, job: Job) -> bool:
@@ -414,34 +411,37 @@ class Submitter:
         try:
             finding = await self._finder.find_out(job, late_s=late_s, is_there=is_there)
         except KlingEffectsError as unanswered:
-            await self._doubt(job, message=f"cannot look it up: {unanswered}")
+            await self._mark_uncertain(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
         if finding.snapshot is not None:
             return await self._accept(job, finding.snapshot, slot or self._slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
-            await self._move(job, JobState.UNCERTAIN, was_sent=True)
+            await self._move(job, JobUpdate(JobState.UNCERTAIN, was_sent=True))
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
-            return await self._move(job, JobState.PLANNED, note=note, is_absent=finding.is_absent)
-        await self._doubt(job, message=str(error or "an answer was lost"))
+            planned = JobUpdate(JobState.PLANNED, note=note, is_absent=finding.is_absent)
+            return await self._move(job, planned)
+        await self._mark_uncertain(job, message=str(error or "an answer was lost"))
         raise _uncertain(job, error) from error
 
-    async def _doubt(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
+    async def _mark_uncertain(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
         """Write down that nobody knows whether there is a task."""
+        update = JobUpdate(JobState.UNCERTAIN, note=note, message=message, was_sent=True)
         try:
-            return await self._move(
-                job, JobState.UNCERTAIN, note=note, message=message, was_sent=True
-            )
+            return await self._move(job, update)
         except JournalError as error:
             # It stays SUBMITTING, which is uncertain as well.
-            _log.error("doubt about job %s cannot be written: %s", job.external_task_id, error)
+            _log.error(
+                "that job %s is uncertain cannot be written: %s", job.external_task_id, error
+            )
             return evolve(job, was_sent=True)
 
     async def _write_rejection(
         self, job: Job, to: JobState, error: KlingEffectsError, *, was_sent: bool = False
     ) -> None:
         """Write down why there is no task, before it is told; told all the same if that fails."""
+        why = str(error)
         try:
-            await self._move(job, to, note=str(error), message=str(error), was_sent=was_sent)
+            await self._move(job, JobUpdate(to, note=why, message=why, was_sent=was_sent))
         except JournalError as unwritten:
             # It stays SUBMITTING, so it is looked for before it is sent again.
             name = job.external_task_id
@@ -449,12 +449,13 @@ class Submitter:
 
     async def _accept(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> Job:
         slot.accept()
+        accepted = JobUpdate(JobState.ACCEPTED, task_id=snapshot.task_id)
         try:
-            job = await self._move(job, JobState.ACCEPTED, task_id=snapshot.task_id)
+            job = await self._move(job, accepted)
         except JournalError as error:
             # It is paid and goes on; a restart finds it by its external id.
             _log.error("task %s cannot be written down: %s", snapshot.task_id, error)
-            job = evolve(job, state=JobState.ACCEPTED, task_id=snapshot.task_id)
+            job = apply(job, accepted, at=self._clock.now())
         finally:
             self._on_accepted(job, snapshot, slot)
         return job
@@ -466,39 +467,12 @@ class Submitter:
             with suppress(KlingEffectsError):
                 held = await self._store.add(job)
                 if held.state is JobState.PLANNED:
-                    await self._move(held, JobState.ABANDONED, note="its submit failed")
+                    await self._move(held, JobUpdate(JobState.ABANDONED, note="its submit failed"))
 
-    async def _move(
-        self,
-        job: Job,
-        to: JobState,
-        *,
-        note: str = "",
-        message: str | None = None,
-        task_id: str | None = None,
-        was_sent: bool = False,
-        is_absent: bool = False,
-    ) -> Job:
+    async def _move(self, job: Job, update: JobUpdate) -> Job:
         """Write it down; the job as it stands then."""
-        await self._store.move(
-            job.account,
-            job.external_task_id,
-            JobUpdate(
-                to,
-                note=note,
-                message=message,
-                task_id=task_id,
-                was_sent=was_sent,
-                is_absent=is_absent,
-            ),
-        )
-        return evolve(
-            job,
-            state=to,
-            task_id=task_id or job.task_id,
-            message=message or job.message,
-            was_sent=was_sent or job.was_sent,
-        )
+        await self._store.move(job.account, job.external_task_id, update)
+        return apply(job, update, at=self._clock.now())
 
     async def _detached(self, job: Job, act: Coroutine[Any, Any, Job]) -> Job:
         """Let it come to its outcome, whoever is cancelled; see ``attempts``.

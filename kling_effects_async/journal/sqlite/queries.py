@@ -27,7 +27,14 @@ from kling_effects_async.journal.budget import (
     check_budget,
     expected_cost,
 )
-from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition, apply
+from kling_effects_async.journal.job import (
+    FOLLOWERS,
+    Job,
+    JobState,
+    JobUpdate,
+    Transition,
+    check_update,
+)
 from kling_effects_async.journal.sqlite.rows import (
     MEMBERS,
     job_of,
@@ -189,7 +196,7 @@ def move(
     ) or _write(connection, account, external_task_id, update.to, row, is_step=False)
     if not is_moved:
         held = _held(connection, account, external_task_id)
-        apply(held, update, at=now)
+        check_update(held, update)
         raise JournalError(f"job {external_task_id!r} cannot become {update.to}: nothing changed")
 
 
