@@ -59,19 +59,27 @@ _COST_TRIGGERS = """
             ON CONFLICT DO UPDATE SET jobs = jobs + 1;
     END;
 """
+
+
+def _cost_kind(uncertain: str) -> str:
+    """The column with a job's kind of cost, where the state of a lost answer has this name."""
+    return f"""
+    ALTER TABLE jobs ADD COLUMN cost_kind TEXT AS (
+        CASE WHEN units IS NOT NULL THEN 'told'
+             WHEN state IN ('submitting', '{uncertain}') THEN 'unsettled'
+             WHEN state = 'accepted' THEN 'running'
+             ELSE 'untold' END
+    ) VIRTUAL;
+"""
+
+
 # What counts towards a budget; see ``budget`` for the kinds. The sums are kept as numbers of jobs
 # by cost, so that they are exact, and cheap however many jobs there are.
 _COSTS = f"""
     ALTER TABLE jobs ADD COLUMN expected_units TEXT;
     ALTER TABLE jobs ADD COLUMN earlier_units TEXT;
     ALTER TABLE jobs ADD COLUMN cost TEXT AS (coalesce(units, expected_units)) VIRTUAL;
-    ALTER TABLE jobs ADD COLUMN cost_kind TEXT AS (
-        CASE WHEN units IS NOT NULL THEN 'told'
-             WHEN state IN ('submitting', 'ambiguous') THEN 'unsettled'
-             WHEN state = 'accepted' THEN 'running'
-             ELSE 'untold' END
-    ) VIRTUAL;
-    WITH typical AS (
+{_cost_kind("ambiguous")}    WITH typical AS (
         SELECT account, scene, units, max(CAST(units AS REAL)) FROM jobs
         WHERE units IS NOT NULL AND state IN ('succeeded', 'downloaded') GROUP BY account, scene
     )
@@ -128,13 +136,7 @@ _NAMES = f"""
     UPDATE jobs SET state = 'rejected' WHERE state = 'refused';
     UPDATE transitions SET state = 'uncertain' WHERE state = 'ambiguous';
     UPDATE transitions SET state = 'rejected' WHERE state = 'refused';
-    ALTER TABLE jobs ADD COLUMN cost_kind TEXT AS (
-        CASE WHEN units IS NOT NULL THEN 'told'
-             WHEN state IN ('submitting', 'uncertain') THEN 'unsettled'
-             WHEN state = 'accepted' THEN 'running'
-             ELSE 'untold' END
-    ) VIRTUAL;
-{_COST_TRIGGERS}"""
+{_cost_kind("uncertain")}{_COST_TRIGGERS}"""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -206,6 +208,7 @@ MIGRATIONS: tuple[str, ...] = (
 )
 VERSION = len(MIGRATIONS)
 NUMBERED_SINCE = 1 + MIGRATIONS.index(_COMMITS)
+_NAMED_SINCE = 1 + MIGRATIONS.index(_NAMES)
 
 
 def create(path: Path) -> None:
@@ -311,7 +314,9 @@ def _read_through(connection: sqlite3.Connection, version: int) -> None:
     if finding != "ok":
         raise damage(f"integrity_check: {finding}")
     if version:
-        names = {state.value for state in JobState} | (_OLD_NAMES if version < VERSION else set())
+        names = {state.value for state in JobState}
+        if version < _NAMED_SINCE:
+            names |= _OLD_NAMES
         states = ", ".join(map(repr, sorted(names)))
         rows = connection.execute(f"SELECT id FROM jobs WHERE {_UNREADABLE.format(states)}")
         if row := rows.fetchone():
