@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from tests.bench.orders import Order
+from tests.bench.ours.helps import COMMANDS
 
 __all__ = ["POLLS", "ROWS", "Bar", "Row"]
 
@@ -56,7 +57,7 @@ def _ours(kind: str, count: int, **more: object) -> Order:
 _SHORT = _ours("tasks", 200, shortest_s=1.5, longest_s=2.5)
 _LONG = _ours("tasks", 100, shortest_s=20.0, longest_s=40.0)
 _IMPORTS = _ours("imports", 9, batches=2)
-_HELPS = _ours("helps", 9, batches=4)
+_HELPS = _ours("helps", 9, batches=len(COMMANDS))
 _LONG_UNLISTED = evolve(_LONG, has_list=False, batches=2)
 
 ROWS = (
@@ -146,32 +147,15 @@ ROWS = (
         ours=_ours("tasks", 6000, shortest_s=5.0, longest_s=5.0, slots=2000),
         bars=(Bar("requests", 6700), Bar("lag_mean_s", 1.0)),
     ),
-    Row(
-        letter="k",
-        title="--help, beside rich-click",
-        ours=_HELPS,
-        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
-    ),
-    Row(
-        letter="k",
-        title="jobs settle --help, beside rich-click",
-        ours=_HELPS,
-        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
-        batch=1,
-    ),
-    Row(
-        letter="k",
-        title="run --help, beside rich-click",
-        ours=_HELPS,
-        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
-        batch=2,
-    ),
-    Row(
-        letter="k",
-        title="emulate --help, beside rich-click",
-        ours=_HELPS,
-        bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
-        batch=3,
+    *(
+        Row(
+            letter="k",
+            title=f"{command} --help, beside rich-click".lstrip(),
+            ours=_HELPS,
+            bars=(Bar("import_ms", 1.2, is_ratio=True), Bar("import_cpu_ms", 1.2, is_ratio=True)),
+            batch=number,
+        )
+        for number, command in enumerate(COMMANDS)
     ),
 )
 
