@@ -23,12 +23,12 @@ from PIL import Image
 
 from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
 from kling_effects_async.images.checks import (
-    IMAGE_LIMIT_BYTES,
     check_image,
     image_hash,
     look_at,
     prepare,
 )
+from kling_effects_async.images.limits import IMAGE_LIMIT_BYTES
 from kling_effects_async.protocol.messages import FileState
 from tests.descriptors import no_descriptor_left
 from tests.pictures import (

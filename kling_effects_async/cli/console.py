@@ -7,16 +7,11 @@ that came from elsewhere (a service, a file name) lose what would steer a termin
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.streams import NotPrinted, write_err, write_out
-
-if TYPE_CHECKING:
-    from kling_effects_async.cli.finish import Report
 
 __all__ = [
     "not_printed",
@@ -24,7 +19,6 @@ __all__ = [
     "print_json",
     "print_json_lines",
     "print_lines",
-    "print_report",
     "print_result",
     "say",
 ]
@@ -47,17 +41,6 @@ def one_line(text: str) -> str:
 def say(text: str) -> None:
     """Write one line to stderr; a stderr that is closed is no reason to lose a paid task."""
     write_err(f"kling-effects: {one_line(text)}")
-
-
-def print_report(report: Report, *, as_json: bool) -> None:
-    """The path alone, or all that is known.
-
-    Raises:
-        Failure: it cannot be printed; says where the video is.
-    """
-    # A file name need not be text in any encoding.
-    line = json.dumps(report.as_json()) if as_json else os.fsencode(report.path)
-    print_result(line, else_say=f"the video is saved: {report.path}")
 
 
 def print_result(line: str | bytes, *, else_say: str) -> None:

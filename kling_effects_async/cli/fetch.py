@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import rich_click as click
 
-from kling_effects_async.cli.console import print_report
 from kling_effects_async.cli.options import for_waiting, text
 from kling_effects_async.cli.signals import loading
 
@@ -37,7 +36,7 @@ def fetch(
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
     with loading():
-        from kling_effects_async.cli.finish import FetchArguments, fetch_task
+        from kling_effects_async.cli.finish import FetchArguments, fetch_task, print_report
         from kling_effects_async.cli.output_path import OutputPath
 
     arguments = FetchArguments(

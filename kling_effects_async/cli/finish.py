@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 from attrs import asdict, frozen
 
 from kling_effects_async import EffectResult, EffectsClient, EffectTask, PollPolicy, Settings
 from kling_effects_async.cli.attempt import Attempt, Stage, report_errors
-from kling_effects_async.cli.console import say
+from kling_effects_async.cli.console import print_result, say
 from kling_effects_async.cli.output_path import OutputPath, reject_kept
 from kling_effects_async.cli.progress import Progress, shown_progress
 from kling_effects_async.cli.runner import run, stopped_gently
 from kling_effects_async.cli.settings_file import needed_settings, secrets_of
 
-__all__ = ["FetchArguments", "Report", "fetch_task", "finish"]
+__all__ = ["FetchArguments", "Report", "fetch_task", "finish", "print_report"]
 
 
 @frozen(kw_only=True)
@@ -44,6 +46,17 @@ class Report:
     def __str__(self) -> str:
         cost = f", {self.units} units" if self.units and not self.is_preview else ""
         return f"task {self.task_id}: done{cost}"
+
+
+def print_report(report: Report, *, as_json: bool) -> None:
+    """The path alone, or all that is known.
+
+    Raises:
+        Failure: it cannot be printed; says where the video is.
+    """
+    # A file name need not be text in any encoding.
+    line = json.dumps(report.as_json()) if as_json else os.fsencode(report.path)
+    print_result(line, else_say=f"the video is saved: {report.path}")
 
 
 async def finish(

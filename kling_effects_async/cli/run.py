@@ -6,7 +6,6 @@ from typing import Any
 
 import rich_click as click
 
-from kling_effects_async.cli.console import print_report
 from kling_effects_async.cli.options import (
     account,
     budget_units,
@@ -96,6 +95,7 @@ def run(
     if options["is_one_more"] and options["external_task_id"] is not None:
         raise click.UsageError("Give either --again or --external-task-id: --again makes a new id.")
     with loading():
+        from kling_effects_async.cli.finish import print_report
         from kling_effects_async.cli.output_path import OutputPath
         from kling_effects_async.cli.run_arguments import RunArguments
         from kling_effects_async.cli.run_effect import run_effect

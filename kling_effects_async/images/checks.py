@@ -21,13 +21,11 @@ from attrs import field, frozen
 from kling_effects_async.effects import ImageSource, image_label
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.images.files import ImageFacts, file_state, kind_of, reading
+from kling_effects_async.images.limits import ASPECT_MAX, IMAGE_LIMIT_BYTES, SIDE_MIN_PX
 from kling_effects_async.images.parts import WALKED_KINDS, Layout, walked
 from kling_effects_async.protocol.messages import FileState
 
 __all__ = [
-    "ASPECT_MAX",
-    "IMAGE_LIMIT_BYTES",
-    "SIDE_MIN_PX",
     "ImageFacts",
     "LookedAt",
     "PreparedImage",
@@ -36,12 +34,6 @@ __all__ = [
     "look_at",
     "prepare",
 ]
-
-# Kling rejects what breaks these, and that can come after the task was accepted, so we reject it
-# first. Source: video effects page, input.image, seen 2026-09; the gateway's page says the same.
-IMAGE_LIMIT_BYTES = 10 * 2**20
-SIDE_MIN_PX = 300
-ASPECT_MAX = 2.5
 
 # Ours, not Kling's, and only for what is decoded here: 267 MB then, and from 89.5 million pixels on
 # Pillow suspects a bomb.

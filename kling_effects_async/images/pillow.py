@@ -23,8 +23,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from kling_effects_async.images.checks import ASPECT_MAX, IMAGE_LIMIT_BYTES, SIDE_MIN_PX
 from kling_effects_async.images.files import ImageFacts
+from kling_effects_async.images.limits import ASPECT_MAX, IMAGE_LIMIT_BYTES, SIDE_MIN_PX
 from kling_effects_async.images.parts import Layout
 from kling_effects_async.images.parts.layout import Span
 from kling_effects_async.protocol.messages import FileState
