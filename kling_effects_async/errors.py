@@ -25,7 +25,7 @@ KlingEffectsError
 │   ├── ContentRejectedError   moderation: submit another image
 │   ├── RateLimitError         too fast: wait, then the same again
 │   │   └── ConcurrencyLimitError   all of the account's slots are taken
-│   └── ServiceError           trouble on the service's side
+│   └── ServiceError           the service failed
 ├── JournalError               the journal cannot be used; see its class
 │   ├── JournalBusyError       another process has it
 │   ├── JournalDamagedError    moved aside, nothing deleted
@@ -419,7 +419,7 @@ class ConcurrencyLimitError(RateLimitError):
 
 
 class ServiceError(ApiError):
-    """The service, or a proxy in front of it, has trouble of its own."""
+    """The service, or a proxy in front of it, failed."""
 
 
 class TaskFailedError(KlingEffectsError):

@@ -72,8 +72,8 @@ class PollPolicy:
 
     Attributes:
         deadline_s: how long one wait lasts at most, a hung request included. The task goes on.
-        shortest_s, max_interval_s: bounds of the pause between two questions about one task.
-        max_outage_s: how long questions may fail without a break before a wait gives up. A
+        shortest_s, max_interval_s: bounds of the pause between two polls of one task.
+        max_outage_s: how long polls may fail without a break before a wait ends. A
             span, not a count: what ends a wait is an outage, not a burst. The task goes on.
         not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
         attached_grace_s: the same for a task that was attached to, while neither the service nor
@@ -114,7 +114,7 @@ class RetryPolicy:
         max_elapsed_s: no new try starts later than this after the first. A pause that the service
             asks for and that would go beyond it ends the tries at once.
         connect_timeout_s: for the connection alone.
-        answer_timeout_s: for one try of a question, from start to end.
+        answer_timeout_s: for one try of a query, from start to end.
         submit_timeout_s: for one try of a submit, the upload of its images included.
     """
 

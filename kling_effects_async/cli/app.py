@@ -27,8 +27,8 @@ _COMMANDS = {
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
 }
 _STOPPING = (
-    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the answer to what was sent is waited "
-    "for, for at most ten seconds. A second one leaves at once. The last lines name the paid task, "
+    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the answer to what was sent is awaited "
+    "for at most ten seconds. A second one leaves at once. The last lines name the paid task, "
     "and the command that goes on with it."
 )
 

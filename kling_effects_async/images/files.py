@@ -105,7 +105,7 @@ def reading(image: Path | bytes) -> Iterator[BytesIO | BufferedReader]:
             raise read_failure(image, error) from error
 
 
-# What the system says of the path, and will say again. Everything else is trouble of this machine,
+# What the system says of the path, and will say again. Everything else is a failure of the machine,
 # or of a file system's network, and says nothing about the picture: too many open files (EMFILE,
 # ENFILE), no memory (ENOMEM), EIO, ESTALE, ETIMEDOUT, ... Source: errno(3).
 _FAULTS_OF_THE_PATH = frozenset(

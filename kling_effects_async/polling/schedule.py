@@ -5,7 +5,7 @@
                                         ^ shortly before the earliest likely end
 
 Growing intervals alone ask least when the end is most likely. So the lengths of past tasks are kept
-for each scene, and questions are dense where ends were. A gateway that looks at its upstream only
+for each scene, and polls are dense where ends were. A gateway that looks at its upstream only
 every so often is noticed, and not asked more often than that.
 
 A task's end lies between the last time it was seen running and the first time it was seen ended, by
@@ -91,7 +91,7 @@ class DurationHistory:
             self._windows[scene] = _window(sorted(lengths))
 
     def pause(self, policy: PollPolicy, scene: str, age_s: float) -> float:
-        """Seconds until the next question about a running task of this age."""
+        """Seconds until the next poll of a running task of this age."""
         window = self._windows.get(scene)
         shortest_s = max(policy.shortest_s, min(policy.max_interval_s, self._staleness.refresh_s))
         if window is None:

@@ -175,7 +175,7 @@ _UNKNOWN_TASK = _words(
     r"|任务(id)?[^：，]{0,20}(不存在|未找到|找不到)|(不存在|未找到|找不到)该?任务"
 )
 
-# Who says one of these speaks of trouble on the way to the answer, and has not looked.
+# Who says one of these speaks of a failure on the way to the answer, and has not looked.
 _HAS_NOT_LOOKED = _words(
     r"time(d)?[ -]?out|upstream|cache|storage|service|server|channel|token|rate|retry|try again"
     r"|later|busy|internal|unavailable|overload|稍后|超时|繁忙"

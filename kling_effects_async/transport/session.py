@@ -120,7 +120,7 @@ class Session:
         """Send a repeatable request until an answer can be read, within the policy's bounds.
 
         Args:
-            final: errors that answer the question, and are no reason to ask again.
+            final: errors that are an answer, and no reason to try again.
 
         Raises:
             TransportError, ReplyError, ApiError: the last try's.

@@ -44,7 +44,7 @@ _WHY_NOT = {
     JobState.REJECTED: "the service rejected it and made no task",
     JobState.ABANDONED: "it was abandoned: kling-effects run with --again makes one more",
 }
-# "Not found" is tried again like any trouble that may pass, and a person is waiting.
+# "Not found" is tried again like any failure that may pass, and a person is waiting.
 _SOON = RetryPolicy(attempts=3, base_s=0.2, max_pause_s=0.5)
 
 
