@@ -320,8 +320,8 @@ class Runtime:
         """See ``EffectsClient.settle``."""
         account = await self.account()
         found = await account.store.find(external_task_id)
-        ours = [job for job in found if job.account == account.name]
-        jobs = [job for job in ours if job.external_task_id == external_task_id]
+        ours = (account.name, external_task_id)
+        jobs = [job for job in found if (job.account, job.external_task_id) == ours]
         if not jobs:
             raise JournalError(
                 f"there is no job {external_task_id!r} of the account {account.name}"

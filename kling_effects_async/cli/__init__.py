@@ -1,7 +1,7 @@
 """The command ``kling-effects``. What it needs is imported when it is used, so that it starts fast.
 
 Data goes to stdout, talk goes to stderr, and the exit code tells scripts what happened
-(``exit_codes``). With ``KLING_EFFECTS_DEBUG=1`` an error comes with its traceback.
+(``failures``). With ``KLING_EFFECTS_DEBUG=1`` an error comes with its traceback.
 """
 
 from __future__ import annotations

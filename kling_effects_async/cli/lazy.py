@@ -22,11 +22,9 @@ class LazyGroup(click.RichGroup):
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._places = {name: place for name, (place, _help) in table.items()}
-        for name, (_place, line) in table.items():
-            self.add_command(
-                click.RichCommand(name=name, short_help=line)
-            )  # stands in for it in lists
+        self._targets = {name: target for name, (target, _line) in table.items()}
+        for name, (_target, line) in table.items():  # for the list alone
+            self.add_command(click.RichCommand(name=name, short_help=line))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -35,10 +33,10 @@ class LazyGroup(click.RichGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, self._load(name) if name in self._places else command, rest
+        return name, self._load(name) if name in self._targets else command, rest
 
     def _load(self, name: str) -> click.Command:
-        module, _, attribute = self._places[name].partition(":")
+        module, _, attribute = self._targets[name].partition(":")
         with loading():
             command: click.Command = getattr(import_module(module), attribute)
         return command

@@ -20,6 +20,7 @@ from kling_effects_async.cli.finish import Report
 from kling_effects_async.cli.hints import adopt_command
 from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.cli.output_path import OutputPath
+from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.journal.job import UNSENT, UNSETTLED, JobUpdate
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "reject_of_other_account",
     "report_of_earlier",
     "run_journal",
-    "text_of",
 ]
 
 _SAVEABLE = (JobState.SUCCEEDED, JobState.DOWNLOADED)
@@ -80,9 +80,9 @@ async def note_saved(journal: Journal, account: str, attempt: Attempt) -> None:
 
 async def _note_path(journal: Journal, job: Job, attempt: Attempt) -> None:
     assert attempt.path is not None
-    path = await asyncio.to_thread(text_of, attempt.path)
+    path = await asyncio.to_thread(as_text, attempt.path)
     if (job.state, job.path) != (JobState.DOWNLOADED, path):
-        await _move(journal, job, JobState.DOWNLOADED, path=path)
+        await _move(journal, job, JobUpdate(JobState.DOWNLOADED, path=path))
 
 
 async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
@@ -92,19 +92,12 @@ async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
     elif job.state is JobState.PLANNED and attempt.is_repeatable:
         attempt.is_planned = True
     elif job.state is JobState.PLANNED:
-        await _move(journal, job, JobState.ABANDONED, note="its run ended before it was sent")
+        update = JobUpdate(JobState.ABANDONED, note="its run ended before it was sent")
+        await _move(journal, job, update)
 
 
-async def _move(
-    journal: Journal, job: Job, to: JobState, *, note: str = "", path: str | None = None
-) -> None:
-    await journal.move(job.account, job.external_task_id, JobUpdate(to, note=note, path=path))
-
-
-def text_of(path: Path) -> str:
-    """How the journal writes a path; blocks."""
-    # A file name need not be text in any encoding, but the journal's columns are.
-    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+async def _move(journal: Journal, job: Job, update: JobUpdate) -> None:
+    await journal.move(job.account, job.external_task_id, update)
 
 
 async def report_of_earlier(
@@ -140,7 +133,7 @@ async def _report_of_held(held: Job, service: Service, attempt: Attempt) -> Repo
     words = note_on_earlier(held, one_more)
     attempt.path = await asyncio.to_thread(_saved, held, attempt.output, name)
     if attempt.path is not None:
-        where = await asyncio.to_thread(text_of, attempt.path)
+        where = await asyncio.to_thread(as_text, attempt.path)
         say(f"this job was done before, and is not paid again: its video is {where}; {one_more}")
         return _report(held, attempt.path, service, attempt)
     try:
@@ -168,7 +161,7 @@ def _saved(held: Job, output: OutputPath, name: str | None) -> Path | None:
     Who names no place is content with the one that the journal names.
     """
     path = output.path(name or "")
-    if output.is_taken(name) and _is_its_video(held, text_of(path), output):
+    if output.is_taken(name) and _is_its_video(held, as_text(path), output):
         return path
     if output.is_chosen or output.overwrite or held.state is not JobState.DOWNLOADED:
         return None

@@ -1,4 +1,4 @@
-"""Names for files, made from ids that a server chose.
+"""Names for files, made from ids that a server chose, and the text that a path is kept as.
 
 Such ids may hold ``../``, differ in case alone, or be called ``NUL``; no two may share a file.
 """
@@ -6,10 +6,12 @@ Such ids may hold ``../``, differ in case alone, or be called ``NUL``; no two ma
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["safe_name"]
+__all__ = ["as_text", "safe_name"]
 
 _LONGEST_STEM = 100  # with digest, suffix and ".part.json" well below the usual 255 bytes
 # Nothing, what reads like an option, and what Windows keeps for devices whatever follows the dot.
@@ -33,3 +35,8 @@ def safe_name(task_id: str, *, suffix: str = ".mp4") -> str:
     # The dot keeps these apart from ids that stayed as they are: those have none.
     digest = hashlib.sha256(task_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{stem[:_LONGEST_STEM]}.{digest}{suffix}"
+
+
+def as_text(path: Path) -> str:
+    """The absolute path, as the journal keeps it: what is no text is written with escapes."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
 
+from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.errors import JournalError
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.store import JobStore
@@ -57,7 +57,7 @@ class Follower:
 
     async def downloaded(self, job: Job, path: Path) -> None:
         """Write down where the video of a job is whose end was reported."""
-        text = await asyncio.to_thread(_as_text, path)
+        text = await asyncio.to_thread(as_text, path)
         update = JobUpdate(JobState.DOWNLOADED, path=text)
         moving = self._store.move(job.account, job.external_task_id, update)
         name = repr(job.external_task_id)
@@ -116,8 +116,3 @@ async def _written(writing: Awaitable[object], what: str) -> None:
 def _has_follower(tracked: TrackedTask) -> bool:
     """Its end is, or will be, written down already."""
     return tracked.is_followed or tracked.is_over
-
-
-def _as_text(path: Path) -> str:
-    """The absolute path; a name that is no text is written with escapes."""
-    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
