@@ -121,9 +121,9 @@ class MemoryStore:
             raise JournalError(f"there is no job {external_task_id!r}")
         check_update(held, update)
         expected, earlier = self._costs_after(held, update)
-        moved = evolve(
-            apply(held, update, at=self._now()), expected_units=expected, earlier_units=earlier
-        )
+        moved = apply(held, update, at=self._now())
+        if (expected, earlier) != (held.expected_units, held.earlier_units):
+            moved = evolve(moved, expected_units=expected, earlier_units=earlier)
         self._count(held, -1)
         self._count(moved, 1)
         self._jobs[key] = moved
