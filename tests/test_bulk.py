@@ -37,7 +37,7 @@ from kling_effects_async.errors import (
     SubmissionUncertainError,
     TaskFailedError,
 )
-from tests.descriptors import no_descriptor_left
+from tests.support.descriptors import no_descriptor_left
 
 SLOTS = 5
 LOOK_AHEAD = 8  # what the guide promises

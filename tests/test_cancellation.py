@@ -22,7 +22,7 @@ from kling_effects_async import (
     SubmitPolicy,
 )
 from kling_effects_async.emulator import Clips, Emulator
-from tests.cancelling import CancelledAt
+from tests.support.cancelling import CancelledAt
 
 POLL, SUBMIT = PollPolicy(shortest_s=0.05), SubmitPolicy(cancel_grace_s=1.0)
 

@@ -39,7 +39,7 @@ from kling_effects_async import (
     UnknownSceneWarning,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId, ReplyShape
-from tests.command_line import acceptance
+from tests.support.command_line import acceptance
 
 URL = "https://img.example/a.jpg"
 SQUISH = SingleImageEffect("squish", image=URL)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.journal.sqlite.journal import Journal
-from tests.command_line import clean_environment
+from tests.support.command_line import clean_environment
 
 KILLS = 20
 

@@ -31,8 +31,8 @@ from kling_effects_async import (
 )
 from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.journal.sqlite.schema import MIGRATIONS
-from tests.command_line import kling
-from tests.proxy_server import ProxyServer
+from tests.support.command_line import kling
+from tests.support.proxy_server import ProxyServer
 
 BEARER, ACCESS, SECRET = "MARKBEARER/with+odd=1", "MARKACCESS0123456789", "MARKSECRET" * 4
 PASSWORD, SAID, VIDEO, PICTURE = "MARKPASSWORD", "MARKSAID", "MARKVIDEO", "MARKPICTURE"

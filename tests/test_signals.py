@@ -21,7 +21,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.emulator import Clips, Emulator, Fault
-from tests.command_line import acceptance, clean_environment, kling, lines_until, started
+from tests.support.command_line import acceptance, clean_environment, kling, lines_until, started
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 

@@ -1,0 +1,113 @@
+"""What becomes of an uncertain job: it is found, submitted again, or abandoned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kling_effects_async import (
+    EffectsClient,
+    Job,
+    JobState,
+    JobStateError,
+    Journal,
+    JournalError,
+    SingleImageEffect,
+    SubmissionUncertainError,
+    SubmitPolicy,
+)
+from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
+from tests.support.command_line import acceptance
+
+pytestmark = pytest.mark.looptime
+
+SQUISH = SingleImageEffect("squish", image="https://img.example/cat.jpg")
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(clips=Clips.STOCK, repeated_external_id=RepeatedId.ACCEPT) as emulator:
+        yield emulator
+
+
+async def left_uncertain(emulator: Emulator, client: EffectsClient) -> None:
+    """Cancel a submit that was accepted, before its answer came."""
+    emulator.fail_next(Fault.silence(on="submit", accepted=True))
+    submit = asyncio.ensure_future(client.submit(SQUISH, external_task_id="order-1"))
+    await acceptance(emulator)
+    submit.cancel()
+    await asyncio.wait([submit])
+
+
+async def the_job(journal: Path) -> Job:
+    async with Journal(journal, read_only=True) as opened:
+        (job,) = await opened.find("order-1")
+    return job
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+async def test_a_task_that_exists_is_found(
+    emulator: Emulator, has_journal: bool, tmp_path: Path
+) -> None:
+    """Fault 20: by a lookup, and it can be waited for."""
+    journal = tmp_path / "jobs.db" if has_journal else None
+    async with emulator.client(journal=journal) as client:
+        await left_uncertain(emulator, client)
+        job = await client.settle("order-1")
+        assert job.state is JobState.ACCEPTED
+        assert job.task_id == emulator.ledger.entries[0].task_id
+        result = await client.attach(external_task_id="order-1")
+        assert result.task_id == job.task_id
+        assert await client.settle("order-1") == await client.settle("order-1")
+    assert emulator.ledger.total == 1
+
+
+async def test_where_nothing_can_be_found_a_person_decides(tmp_path: Path) -> None:
+    """Fault 20: submitted again is paid again, and that was said."""
+    journal = tmp_path / "jobs.db"
+    async with (
+        Emulator(
+            clips=Clips.STOCK,
+            repeated_external_id=RepeatedId.ACCEPT,
+            finds_external_ids=False,
+            lists_tasks=False,
+        ) as emulator,
+        emulator.client(journal=journal) as client,
+    ):
+        await left_uncertain(emulator, client)
+        with pytest.raises(SubmissionUncertainError):
+            await client.settle("order-1")
+        assert (await client.settle("order-1", resubmit=True)).state is JobState.PLANNED
+        await client.submit(SQUISH, external_task_id="order-1")
+        assert emulator.ledger.total == 2
+        with pytest.raises(JobStateError, match="cannot be submitted again"):
+            await client.settle("order-1", resubmit=True)
+
+
+async def test_an_abandoned_job_is_never_sent_again(emulator: Emulator, tmp_path: Path) -> None:
+    journal = tmp_path / "jobs.db"
+    async with emulator.client(journal=journal) as client:
+        await left_uncertain(emulator, client)
+        assert (await client.settle("order-1", abandon=True)).state is JobState.ABANDONED
+        assert [outcome async for outcome in client.resume()] == []
+        with pytest.raises(JobStateError, match="is abandoned and cannot be abandoned") as caught:
+            await client.settle("order-1", abandon=True)
+        assert (caught.value.external_task_id, caught.value.state) == ("order-1", "abandoned")
+    assert (await the_job(journal)).state is JobState.ABANDONED
+    assert emulator.ledger.total == 1
+
+
+async def test_a_decision_that_makes_no_sense_is_rejected_before_anything_is_done(
+    emulator: Emulator,
+) -> None:
+    async with emulator.client(submit=SubmitPolicy(cancel_grace_s=1)) as client:
+        with pytest.raises(ValueError, match="exclude each other"):
+            await client.settle("order-1", resubmit=True, abandon=True)
+        with pytest.raises(JournalError, match="no job 'order-1' of the account"):
+            await client.settle("order-1")
+        with pytest.raises(TypeError, match="external_task_id must be a str, not int"):
+            await client.settle(1)  # type: ignore[arg-type]  # what is tested
+    assert emulator.requests.total() == 0
