@@ -29,7 +29,7 @@ from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.recalled import recalled, was_submitted
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.polling.tracked_task import TrackedTask
@@ -129,10 +129,7 @@ class Runtime:
         )
         self.api: EffectsApi = EffectsApi(self._session, options.service, options.clock)
         self.poller: Poller = Poller(
-            PollRequests(self._poll, self.api.poll_list, self.api.has_list),
-            policy=options.poll,
-            clock=options.clock,
-            rng=options.rng,
+            self.api, policy=options.poll, clock=options.clock, rng=options.rng
         )
         self.delivery: Delivery = Delivery(
             self.api,
@@ -185,12 +182,12 @@ class Runtime:
 
     def handle(self, tracked: TrackedTask) -> EffectTask:
         """The handle of a tracked task."""
-        return EffectTask(tracked, self.poller, self._query)
+        return EffectTask(tracked, self.poller)
 
     def attached(self, tracked: TrackedTask) -> EffectTask:
         """The handle of a task that may be in the journal."""
         recall = None if self._options.journal is None else self._recall
-        return EffectTask(tracked, self.poller, self._query, recall)
+        return EffectTask(tracked, self.poller, recall)
 
     async def page(self, number: int, size: int) -> TaskPage:
         """One page of the account's tasks."""
@@ -211,12 +208,6 @@ class Runtime:
         snapshot = recalled(job)
         if snapshot is not None:
             self.poller.learn(tracked, snapshot)
-
-    async def _poll(self, tracked: TrackedTask) -> TaskSnapshot:
-        return await self.api.poll(tracked.task_id, tracked.external_task_id)
-
-    async def _query(self, tracked: TrackedTask) -> TaskSnapshot:
-        return await self.api.query(tracked.task_id, tracked.external_task_id)
 
     async def _refreshed(self, task_id: str) -> TaskSnapshot:
         return await self.handle(self.poller.track(task_id, None)).refresh()

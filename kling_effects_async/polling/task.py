@@ -27,13 +27,11 @@ class EffectTask:
         self,
         tracked: TrackedTask,
         poller: Poller,
-        ask: Callable[[TrackedTask], Awaitable[TaskSnapshot]],
         recall: Callable[[TrackedTask], Awaitable[None]] | None = None,
     ) -> None:
         self._tracked = tracked
         self._poller = poller
-        self._ask = ask
-        self._recall = recall  # what the journal knows; before the service is asked
+        self._recall = recall  # reads the journal, before any poll
 
     @property
     def id(self) -> str | None:
@@ -120,9 +118,7 @@ class EffectTask:
             TaskNotFoundError: the service does not know the task.
             TransportError, ReplyError, ApiError: no useful answer, after the usual tries.
         """
-        snapshot = await self._ask(self._tracked)
-        self._poller.service_answered()
-        held = self._poller.learn(self._tracked, snapshot)
+        held = await self._poller.refresh(self._tracked)
         await self._recorded()
         return held
 

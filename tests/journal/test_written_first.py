@@ -25,12 +25,12 @@ from kling_effects_async.journal.job import JobState, JobUpdate
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.polling.poller import Poller, PollRequests
-from kling_effects_async.polling.tracked_task import TrackedTask
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.transport.clock import SystemClock
 from tests.support.command_line import clean_environment
 from tests.support.killed_when_told import NAME, SQUISH
+from tests.support.polled_service import PolledService
 
 LATER = SingleImageEffect("squish", image="https://img.example/b.jpg")
 QUICK: dict[str, Any] = {"poll": PollPolicy(shortest_s=0.05)}
@@ -159,13 +159,13 @@ async def test_an_end_is_told_only_once_it_is_written(
 # -- a disk that is full
 
 
-async def never(_task: TrackedTask) -> TaskSnapshot:
+async def never(_task_id: str) -> TaskSnapshot:
     raise AssertionError("nothing is polled here")
 
 
 async def test_a_write_that_ended_just_now_holds_up_nobody() -> None:
     """Fault 33: the client closes, also between a write's end and its callback."""
-    poller = Poller(PollRequests(never), policy=PollPolicy(), clock=SystemClock(), rng=lambda: 0.5)
+    poller = Poller(PolledService(never), policy=PollPolicy(), clock=SystemClock(), rng=lambda: 0.5)
     follower = Follower(MemoryStore(), poller)
     writing = follower.write(asyncio.sleep(0, "at once"), "nothing")
     for _ in range(2):

@@ -21,12 +21,12 @@ from kling_effects_async.errors import (
     ServiceError,
 )
 from kling_effects_async.models import TaskSnapshot, Video
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
-from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import sleep
+from tests.support.polled_service import PolledService
 
 VIDEO = Video(url="https://v.example/o.mp4")
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Service:
         self.pages: list[float] = []
         self.singles: list[str] = []
         self.poller = Poller(
-            PollRequests(self.one, self.page),
+            PolledService(self.one, self.page),
             policy=PollPolicy(),
             clock=self.clock,
             rng=lambda: 0.5,
@@ -83,15 +83,15 @@ class Service:
         everything = [f"o{n}" for n in range(self.older)] + ours
         return (everything + [f"n{n}" for n in range(self.newer)])[::-1]
 
-    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
-        self.singles.append(tracked.task_id or "")
-        if tracked.task_id in self.hung:
-            self.unlisted.add(tracked.task_id or "")
+    async def one(self, task_id: str) -> TaskSnapshot:
+        self.singles.append(task_id)
+        if task_id in self.hung:
+            self.unlisted.add(task_id)
             await asyncio.Event().wait()
         await sleep(self.clock, self.single_takes_s)
         if self.single_trouble is not None:
             raise self.single_trouble
-        return self.snapshot(tracked.task_id or "", self.clock.monotonic())
+        return self.snapshot(task_id, self.clock.monotonic())
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
@@ -111,7 +111,7 @@ class Service:
         )
 
     def wait(self, name: str) -> asyncio.Future[object]:
-        task = EffectTask(self.poller.track(name, None), self.poller, self.one)
+        task = EffectTask(self.poller.track(name, None), self.poller)
         return asyncio.ensure_future(task.result())
 
     def waits(self) -> list[asyncio.Future[object]]:
@@ -205,7 +205,7 @@ async def test_a_task_that_is_known_apart_by_both_its_ids_costs_no_more() -> Non
     waits = service.waits()
     twin = service.poller.track(None, "order-3")
     twin.task_id = "t3"  # as its first answer told
-    task = EffectTask(twin, service.poller, service.one)
+    task = EffectTask(twin, service.poller)
     waits.append(asyncio.ensure_future(task.result()))
     await service.clock.advance(50)
     assert service.singles.count("t3") <= 5  # the checks
@@ -341,7 +341,7 @@ async def test_a_list_that_gives_the_same_page_again_and_again_is_read_to_its_en
         return await full_page(1, size, wanted)
 
     service.poller = Poller(
-        PollRequests(service.one, first_page),
+        PolledService(service.one, first_page),
         policy=PollPolicy(),
         clock=service.clock,
         rng=lambda: 0.5,

@@ -32,10 +32,11 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, Video
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.testing import ManualClock
+from tests.support.polled_service import PolledService
 
 VIDEO = Video(url="https://v.example/o.mp4")
 Answer = TaskSnapshot | Exception | None
@@ -62,13 +63,13 @@ class Desk:
         self.answers = list(answers)
         self.asked_at: list[float] = []
         self.poller = Poller(
-            PollRequests(self.fetch),
+            PolledService(self.fetch),
             policy=PollPolicy(**policy),  # type: ignore[arg-type]  # `parallel` is given as an int
             clock=self.clock,
             rng=lambda: 0.5,
         )
 
-    async def fetch(self, tracked: TrackedTask) -> TaskSnapshot:
+    async def fetch(self, task_id: str) -> TaskSnapshot:
         self.asked_at.append(self.clock.monotonic())
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
@@ -79,7 +80,7 @@ class Desk:
         return answer
 
     def task(self, task_id: str = "t1") -> EffectTask:
-        return EffectTask(self.poller.track(task_id, None), self.poller, self.fetch)
+        return EffectTask(self.poller.track(task_id, None), self.poller)
 
     async def after(self, seconds: float, waiting: Awaitable[EffectResult]) -> EffectResult:
         """The result, if it is there after so many seconds."""
@@ -527,14 +528,14 @@ async def test_errors_are_delivered_to_waiters_only(desks: Desks) -> None:
     """Fault 35: one job's error is its own."""
     desk = desks(PROCESSING)
 
-    async def fetch(tracked: TrackedTask) -> TaskSnapshot:
-        if tracked.task_id == "bad":
+    async def fetch(task_id: str) -> TaskSnapshot:
+        if task_id == "bad":
             raise AuthenticationError("no")
         return SUCCEEDED
 
-    poller = Poller(PollRequests(fetch), policy=PollPolicy(), clock=desk.clock, rng=lambda: 0.5)
-    good = EffectTask(poller.track("good", None), poller, fetch)
-    bad = EffectTask(poller.track("bad", None), poller, fetch)
+    poller = Poller(PolledService(fetch), policy=PollPolicy(), clock=desk.clock, rng=lambda: 0.5)
+    good = EffectTask(poller.track("good", None), poller)
+    bad = EffectTask(poller.track("bad", None), poller)
     done = asyncio.gather(good, bad, return_exceptions=True)
     await desk.clock.advance(1)
     result, error = await done

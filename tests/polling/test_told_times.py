@@ -16,11 +16,11 @@ from attrs import frozen
 from kling_effects_async import PollPolicy, TaskStatus
 from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskSnapshot, Video
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.schedule import DurationHistory
-from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
+from tests.support.polled_service import PolledService
 
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
 VIDEO = Video(url="https://v.example/o.mp4")
@@ -61,7 +61,7 @@ class Service:
         self.life: dict[str, tuple[float, float]] = {}
         self.lags: list[float] = []
         self.poller = Poller(
-            PollRequests(self.one, self.page if load.has_list else None),
+            PolledService(self.one, self.page if load.has_list else None),
             policy=POLICY,
             clock=self.clock,
             rng=lambda: 0.5,
@@ -83,11 +83,11 @@ class Service:
             updated_at=updated_at,
         )
 
-    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
+    async def one(self, task_id: str) -> TaskSnapshot:
         self.asked += 1
         if self.is_down:
             raise ServiceError("bad gateway", http_status=502, retryable=True)
-        return self.snapshot(tracked.task_id or "")
+        return self.snapshot(task_id)
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
