@@ -38,13 +38,14 @@ from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import Credentials
 from kling_effects_async.stats import ClientStats
+from kling_effects_async.submitting.admission import Admission
 from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.submitting.listed import listed_by_external_id
 from kling_effects_async.submitting.memory import AccountMemory
 from kling_effects_async.submitting.planning import make_job
-from kling_effects_async.submitting.slots import SlotLimiter
+from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from kling_effects_async.journal.sqlite.journal import Journal
 
-__all__ = ["Account", "Options", "PreparedJob", "Runtime"]
+__all__ = ["Account", "Options", "PreparedJob", "Runtime", "compose_submitter"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -102,10 +103,14 @@ class Account:
 
     name: str
     store: JobStore
-    slots: SlotLimiter
     submitter: Submitter
     follower: Follower
     memory: AccountMemory
+
+    @property
+    def slots(self) -> SlotLimiter:
+        """How many of its tasks may run at once."""
+        return self.submitter.slots
 
     def take_up(self, job: Job) -> TrackedTask:
         """See ``Follower.take_up``."""
@@ -370,27 +375,20 @@ class Runtime:
         store = await self._store()
         follower = Follower(store, self.poller)
         memory = AccountMemory(options.account, store, follower.write)
-        slots = SlotLimiter(
-            options.slots,
-            remembered=await memory.recall(self.poller, options.clock),
-            on_learned=memory.remember_slots,
-        )
-        breaker = SubmitBreaker(
-            options.slots, options.clock, on_stop=slots.fail_waiting, rng=options.rng
-        )
-        submitter = Submitter(
+        submitter = compose_submitter(
             self.api,
             store,
-            slots,
-            breaker,
-            on_accepted=follower.follow,
-            budget_units=options.budget_units,
+            slots=options.slots,
             submit=options.submit,
             retry=options.retry,
+            budget_units=options.budget_units,
+            remembered_slots=await memory.recall(self.poller, options.clock),
+            on_slots=memory.remember_slots,
+            on_accepted=follower.follow,
             clock=options.clock,
             rng=options.rng,
         )
-        return Account(options.account, store, slots, submitter, follower, memory)
+        return Account(options.account, store, submitter, follower, memory)
 
     async def _store(self) -> JobStore:
         journal = self._options.journal
@@ -404,6 +402,42 @@ class Runtime:
         if self._journal is None:  # else a call that was cancelled after this has opened it
             self._journal = await self._exits.enter_async_context(Journal(journal))
         return self._journal
+
+
+def compose_submitter(
+    api: EffectsApi,
+    store: JobStore,
+    *,
+    slots: SlotPolicy,
+    submit: SubmitPolicy,
+    retry: RetryPolicy,
+    budget_units: Decimal | None,
+    on_accepted: Callable[[Job, TaskSnapshot, Slot], None],
+    clock: Clock,
+    rng: Callable[[], float],
+    remembered_slots: int | None = None,
+    on_slots: Callable[[int], None] | None = None,
+) -> Submitter:
+    """A submitter with the slots and the breaker of its account.
+
+    Args:
+        on_accepted: called with each accepted task and its slot, which it gives back.
+        rng: a source of numbers in [0, 1).
+        remembered_slots: how many the account had before.
+        on_slots: called with each new number of slots.
+    """
+    limiter = SlotLimiter(slots, remembered=remembered_slots, on_learned=on_slots)
+    breaker = SubmitBreaker(slots, clock, on_stop=limiter.fail_waiting, rng=rng)
+    admission = Admission(limiter, breaker, submit=submit, retry=retry, rng=rng)
+    return Submitter(
+        api,
+        store,
+        admission,
+        on_accepted=on_accepted,
+        budget_units=budget_units,
+        submit=submit,
+        clock=clock,
+    )
 
 
 def _is_of(tracked: TrackedTask, job: Job) -> bool:

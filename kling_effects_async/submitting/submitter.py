@@ -44,10 +44,10 @@ from kling_effects_async.errors import (
 from kling_effects_async.journal.job import UNSETTLED, Job, JobState, JobUpdate, apply
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.policy import RetryPolicy, SubmitPolicy
+from kling_effects_async.policy import SubmitPolicy
 from kling_effects_async.protocol.messages import Request
+from kling_effects_async.submitting.admission import Admission, Permit
 from kling_effects_async.submitting.attempts import Attempts
-from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.submitting.outcome import SubmitOutcome, may_have_arrived, outcome_of
 from kling_effects_async.submitting.planning import is_made_here, is_random
 from kling_effects_async.submitting.settling import Finder
@@ -59,10 +59,6 @@ __all__ = ["Submitter"]
 
 _log = logging.getLogger(__name__)
 
-# Where others hold all slots. Source: Kling's concurrency rules: back off exponentially, from one
-# second. By a tenth each time, so that no slot stays free for long beside the wait for it.
-_SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
-
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
 
 
@@ -71,36 +67,33 @@ class Submitter:
 
     Args:
         on_accepted: told of every task that was accepted, with its slot, which it gives back.
-        rng: a source of numbers in [0, 1).
     """
 
     def __init__(
         self,
         api: EffectsApi,
         store: JobStore,
-        slots: SlotLimiter,
-        breaker: SubmitBreaker,
+        admission: Admission,
         *,
         on_accepted: Callable[[Job, TaskSnapshot, Slot], None],
         budget_units: Decimal | None,
         submit: SubmitPolicy,
-        retry: RetryPolicy,
         clock: Clock,
-        rng: Callable[[], float],
     ) -> None:
         self._api = api
         self._on_accepted = on_accepted
         self._store = store
-        self._slots = slots
-        self._breaker = breaker
+        self._admission = admission
         self._budget_units = budget_units
         self._policy = submit
-        self._retry = retry
         self._clock = clock
-        self._rng = rng
         self._attempts = Attempts(submit.cancel_grace_s)
         self._finder = Finder(api, store, clock, pause_s=submit.settle_pause_s)
-        self._waited_for_others_s = 0.0
+
+    @property
+    def slots(self) -> SlotLimiter:
+        """How many tasks of the account may run at once."""
+        return self._admission.slots
 
     @property
     def under_way(self) -> int:
@@ -109,13 +102,13 @@ class Submitter:
 
     @property
     def waiting(self) -> int:
-        """How many submits wait for a slot, for a pause to end, or for their turn."""
-        return self._slots.waiting + self._breaker.waiting
+        """See ``Admission.waiting``."""
+        return self._admission.waiting
 
     @property
     def held_back_by(self) -> KlingEffectsError | None:
-        """What holds submits back since one was accepted, if anything does."""
-        return self._breaker.held_back_by
+        """See ``Admission.held_back_by``."""
+        return self._admission.held_back_by
 
     async def submit(self, job: Job, request: Request, *, found: TaskSnapshot | None = None) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
@@ -184,10 +177,9 @@ class Submitter:
         return self._attempts.beside(self._abandon(job))
 
     async def aclose(self) -> None:
-        """Let nothing new out, and let what is under way come to its outcome, within bounds."""
+        """Stop sending, and wait for pending submits, within bounds."""
         error = ClientClosedError("the client was closed before this was sent; submit it again")
-        self._breaker.close(error)
-        self._slots.fail_waiting(error)
+        self._admission.close(error)
         await self._attempts.aclose()
 
     # -- sending
@@ -197,11 +189,10 @@ class Submitter:
         tries = 0
         was_without_slot = False
         while True:
-            self._breaker.check()
             try:
-                slot, round_number = await self._let_out(first_in_line=was_without_slot)
+                permit = await self._admission.enter(first_in_line=was_without_slot)
                 first_try_at = min(first_try_at, self._clock.monotonic())
-                job = await self._detached(job, self._attempt(job, request, slot, round_number))
+                job = await self._detached(job, self._attempt(job, request, permit))
                 if job.state in _HAS_TASK:
                     return job
                 error: KlingEffectsError = _proved_absent(job)
@@ -209,54 +200,23 @@ class Submitter:
                 error = rejected
             job = evolve(job, was_sent=job.was_sent or may_have_arrived(error))
             tries += error.scope is not Scope.PACE
-            pause_s = self._pause_before_next(tries, error)
-            elapsed_s = self._clock.monotonic() - first_try_at
-            if not self._may_try_again(job, error, tries, elapsed_s + pause_s):
+            pause_s = self._admission.pause_s(tries, error)
+            elapsed_s = self._clock.monotonic() - first_try_at + pause_s
+            if not self._admission.may_try_again(
+                error, job.external_task_id, tries=tries, elapsed_s=elapsed_s
+            ):
                 raise error
             was_without_slot = isinstance(error, ConcurrencyLimitError)
-            await self._breaker.rest(pause_s)
+            await self._admission.rest(pause_s)
 
-    async def _let_out(self, *, first_in_line: bool) -> tuple[Slot, int]:
-        """A slot, and the breaker's round; no slot is kept if it fails."""
-        while True:
-            slot = await self._slots.take(first_in_line=first_in_line)
-            try:
-                round_number = await self._breaker.pass_through()
-            except BaseException:
-                slot.release()
-                raise
-            if not slot.is_surplus:
-                return slot, round_number
-            self._breaker.came_back()
-            slot.release()
-            first_in_line = True
-
-    def _may_try_again(
-        self, job: Job, error: KlingEffectsError, tries: int, elapsed_s: float
-    ) -> bool:
-        outcome = outcome_of(error, external_task_id=job.external_task_id)
-        if outcome not in (SubmitOutcome.NOT_RECEIVED, SubmitOutcome.NOT_ACCEPTED):
-            return False
-        if error.scope is Scope.PACE:
-            asked_s = error.retry_after_s or 0.0
-            return not self._breaker.is_tripped and asked_s <= self._policy.max_retry_after_s
-        return tries < self._retry.attempts and elapsed_s <= self._retry.max_elapsed_s
-
-    def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
-        if error.scope is Scope.PACE:
-            return 0.0  # the breaker and the line of slots keep it
-        return self._retry.pause_s(tries, error.retry_after_s, self._rng)
-
-    async def _attempt(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
+    async def _attempt(self, job: Job, request: Request, permit: Permit) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
         try:
             sending = JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units)
             await self._store.move(job.account, job.external_task_id, sending)
-            return await self._foreseen(job, self._post(job, request, slot, round_number))
+            return await self._foreseen(job, self._post(job, request, permit))
         finally:
-            if not slot.is_accepted:
-                slot.release()
-            self._breaker.came_back()
+            self._admission.release(permit)
 
     async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
         """The outermost edge of an attempt: what nobody foresaw leaves the job uncertain.
@@ -273,7 +233,7 @@ class Submitter:
             await self._mark_uncertain(job, note=f"a fault that nobody foresaw: {what}")
             raise _uncertain(job, None, reason=what) from fault
 
-    async def _post(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
+    async def _post(self, job: Job, request: Request, permit: Permit) -> Job:
         started = self._clock.monotonic()
         try:
             snapshot = await self._api.submit(request)
@@ -283,54 +243,23 @@ class Submitter:
             raise
         except KlingEffectsError as error:
             late_s = self._clock.monotonic() - started
-            return await self._after_error(job, error, slot, round_number, late_s)
-        self._breaker.reset()
-        self._waited_for_others_s = 0.0
-        return await self._accept(job, snapshot, slot)
+            return await self._after_error(job, error, permit, late_s)
+        self._admission.accepted()
+        return await self._accept(job, snapshot, permit.slot)
 
     async def _after_error(
-        self, job: Job, error: KlingEffectsError, slot: Slot, round_number: int, late_s: float
+        self, job: Job, error: KlingEffectsError, permit: Permit, late_s: float
     ) -> Job:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
         if outcome is SubmitOutcome.DUPLICATE and not self._is_ours(job):
             raise await self._strangers(job) from error
         if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
             job = await self._mark_uncertain(job, note=str(error))
-            return await self._settle(job, error, slot, late_s=late_s)
+            return await self._settle(job, error, permit.slot, late_s=late_s)
         to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
         await self._write_rejection(job, to, error, was_sent=may_have_arrived(error))
-        self._learn(error, slot, round_number)
+        self._admission.rejected(permit, error)
         raise error
-
-    def _learn(self, error: KlingEffectsError, slot: Slot, round_number: int) -> None:
-        """What a rejection says about all other submits."""
-        if isinstance(error, ConcurrencyLimitError):
-            is_news = self._slots.reject(slot)
-            if is_news and not self._slots.running:  # others hold them all
-                pause_s = _slot_pause_s(self._waited_for_others_s)
-                self._waited_for_others_s += pause_s
-                self._breaker.pause(pause_s, error)
-        elif error.scope is Scope.PACE:
-            if self._is_out_of_patience(error):
-                self._explain(error)
-                self._breaker.trip(error)  # nobody else has to wait for that either
-            else:
-                self._breaker.slow_down(round_number, error)
-        elif error.scope is Scope.ACCOUNT:
-            self._breaker.trip(error)
-
-    def _is_out_of_patience(self, error: KlingEffectsError) -> bool:
-        """Whether the service has rejected for its pace for too long, or asks for too long."""
-        longest_s = max(self._breaker.paced_s, error.retry_after_s or 0.0)
-        return longest_s > self._policy.max_retry_after_s
-
-    def _explain(self, error: KlingEffectsError) -> None:
-        if isinstance(error, ApiError) and not error.advice:
-            error.advice = (
-                f"After {self._breaker.paced_s:.0f} s of pauses without an acceptance, or a longer "
-                f"one asked for, max_retry_after_s ({self._policy.max_retry_after_s:g}) is over: "
-                "submit again later"
-            )
 
     # -- whose task it is
 
@@ -373,7 +302,7 @@ class Submitter:
     async def _taken_over(self, job: Job, found: TaskSnapshot) -> Job:
         taken = JobUpdate(JobState.SUBMITTING, note="the service has it already")
         job = await self._move(job, taken)
-        return await self._accept(job, found, self._slots.adopt())
+        return await self._accept(job, found, self._admission.slots.adopt())
 
     def _is_ours(self, job: Job) -> bool:
         """Whether a task that the service has under the job's id is to be taken for the job's."""
@@ -414,7 +343,7 @@ class Submitter:
             await self._mark_uncertain(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
         if finding.snapshot is not None:
-            return await self._accept(job, finding.snapshot, slot or self._slots.adopt())
+            return await self._accept(job, finding.snapshot, slot or self._admission.slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             await self._move(job, JobUpdate(JobState.UNCERTAIN, was_sent=True))
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
@@ -496,11 +425,6 @@ class Submitter:
                 attempt = self._attempts.left_behind(job.external_task_id)
                 if attempt is not None:
                     turn.outlast(attempt)
-
-
-def _slot_pause_s(waited_s: float) -> float:
-    """How long nothing is sent where others hold all slots, after so many seconds of waiting."""
-    return min(_SLOT_PAUSE_CAP_S, max(_SLOT_PAUSE_S, waited_s * _SLOT_PAUSE_SHARE))
 
 
 def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:

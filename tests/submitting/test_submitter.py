@@ -575,15 +575,19 @@ async def test_a_submit_cancelled_before_its_request_sends_nothing() -> None:
 async def test_a_submit_cancelled_while_the_pace_is_kept_sends_nothing() -> None:
     """Fault 31: cancel before the request."""
     bench = Bench()
-    bench.breaker.pause(30, RateLimitError("slow", code=1302))
+    slow = RateLimitError("slow", code=1302, retryable=True, retry_after_s=30)
+    bench.service.script.append(Trouble(error=slow))
+    first = asyncio.ensure_future(bench.submit("first"))
+    await asyncio.sleep(1)
     waiting = asyncio.ensure_future(bench.submit("a"))
     await asyncio.sleep(1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert await bench.state("a") is JobState.PLANNED
-    assert bench.service.posts == []
-    assert bench.slots.held == 0
+    assert bench.service.posts == ["first"]
+    await first
+    assert bench.slots.held == 1
 
 
 @pytest.mark.looptime
@@ -812,11 +816,13 @@ async def test_a_task_found_by_a_lookup_does_not_say_that_the_account_can_pay() 
     bench.service.accept("a")
     await bench.store.add(a_job("a"))
     await bench.store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING))
-    bench.breaker.trip(AccountError("nothing left", code=1102))
+    bench.service.script.append(Trouble(error=AccountError("nothing left", code=1102)))
+    with pytest.raises(AccountError):
+        await bench.submit("unpaid")
     await bench.submit("a")
     with pytest.raises(AccountError):
         await bench.submit("b")
-    assert bench.service.posts == []
+    assert bench.service.posts == ["unpaid"]
 
 
 @pytest.mark.looptime

@@ -28,9 +28,8 @@ from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.submitting.breaker import SubmitBreaker
+from kling_effects_async.runtime import compose_submitter
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
-from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import SystemClock
 
 __all__ = ["ACCOUNT", "Bench", "Otherwise", "PaidService", "Trouble", "a_job", "lost"]
@@ -208,22 +207,21 @@ class Bench:
         self.service = service or PaidService()
         self.store: JobStore = store or MemoryStore()
         self.held_slots: dict[str, Slot] = {}
-        policy = slots or SlotPolicy()
-        self.slots = SlotLimiter(policy)
-        clock = SystemClock()
-        self.breaker = SubmitBreaker(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
-        self.submitter = Submitter(
+        self.submitter = compose_submitter(
             api or self.service,
             self.store,
-            self.slots,
-            self.breaker,
-            on_accepted=on_accepted or self.accepted,
-            budget_units=budget_units,
+            slots=slots or SlotPolicy(),
             submit=submit or SubmitPolicy(),
             retry=retry or RetryPolicy(),
-            clock=clock,
+            budget_units=budget_units,
+            on_accepted=on_accepted or self.accepted,
+            clock=SystemClock(),
             rng=lambda: 0.5,
         )
+
+    @property
+    def slots(self) -> SlotLimiter:
+        return self.submitter.slots
 
     def accepted(self, _job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
         self.held_slots[snapshot.task_id] = slot
@@ -238,6 +236,3 @@ class Bench:
         """The service ended the task, and we heard of it."""
         self.service.unfinished.discard(task_id)
         self.held_slots.pop(task_id).release()
-
-    def _stop(self, reason: KlingEffectsError) -> None:
-        self.slots.fail_waiting(reason)
