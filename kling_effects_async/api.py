@@ -1,7 +1,7 @@
-"""The one place where the service is called: what it is asked, and how often one call is tried.
+"""The one place where the service is called: what is requested, and how often it is tried.
 
 submit      once: nothing about it is idempotent
-poll        once: the poller has its own idea of when to ask again
+poll        once: the poller decides when to poll again
 query       with the usual tries, for a caller who wants to know now
 look_up     the same, by external id
 list_page   the same, for a page of the account's tasks
@@ -60,7 +60,7 @@ class EffectsApi:
         return self._noted(await self._session.ask_once(request, read_submitted))
 
     async def poll(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
-        """Ask about a task by the id that is known, once; the service's own id comes first."""
+        """Query a task by the id that is known, once; the service's own id comes first."""
         request, read = self._query(task_id, external_task_id)
         return self._noted(await self._session.ask_once(request, read))
 
@@ -73,7 +73,7 @@ class EffectsApi:
         """The task under this external id, over passing failures.
 
         Raises:
-            TaskNotFoundError: a clear answer that there is none, which is not asked for again.
+            TaskNotFoundError: a clear answer that there is none, so it is not tried again.
         """
         request = build_lookup(self._service, external_task_id)
         read = partial(read_found, asked=external_task_id)
@@ -83,7 +83,7 @@ class EffectsApi:
         """One page of the account's tasks.
 
         Args:
-            may_be_missing: what is no page says that there is no list, and is not asked for again.
+            may_be_missing: an answer that is no page means that there is no list, and is final.
         """
         request = build_list(self._service, page=number, page_size=size)
         read = partial(read_page, page=number, page_size=size)

@@ -183,7 +183,7 @@ class Runtime:
                 steps.callback(account.memory.remember, self.poller)
                 steps.push_async_callback(account.submitter.aclose)
 
-    # -- asking
+    # -- tasks
 
     def handle(self, tracked: TrackedTask) -> EffectTask:
         """The handle of a tracked task."""
@@ -236,7 +236,7 @@ class Runtime:
 
     @property
     def stats(self) -> ClientStats:
-        """How the submits stand now; before the first of them there is nothing to tell."""
+        """How the submits stand now; before the first of them only the number of slots."""
         if self._account is None:
             return ClientStats(slots=self._options.slots.start)
         slots, submitter = self._account.slots, self._account.submitter
@@ -259,11 +259,11 @@ class Runtime:
         download_to: str | None = None,
         with_hashes: bool = True,
     ) -> PreparedJob:
-        """What is to be paid for, after a look at its images.
+        """The effect as a job, after its images were checked.
 
         Args:
             external_task_id: by default made from the run and the effect's content.
-            with_hashes: False where nobody can ask for the same job again.
+            with_hashes: False where the same job cannot be submitted again.
 
         Raises:
             ImageRejectedError: Kling would reject an image.

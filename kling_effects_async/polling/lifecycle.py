@@ -32,7 +32,7 @@ def newer(held: TaskSnapshot | None, seen: TaskSnapshot) -> TaskSnapshot:
 
 
 def is_change(held: TaskSnapshot | None, seen: TaskSnapshot) -> bool:
-    """Whether a caller should hear of it; times and addresses alone are no news."""
+    """Whether a caller is notified; new times and addresses alone are no change."""
     return held is None or (held.status, held.raw_status, held.message) != (
         seen.status,
         seen.raw_status,

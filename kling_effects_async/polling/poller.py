@@ -1,8 +1,8 @@
 """One coroutine that polls all tasks of a client, and those who wait for it.
 
 It sleeps until the queue has something to do, with one timer for everything, sends what is due, and
-never waits for an answer itself, so that a hung request holds up nothing but its own task. What to
-poll, and what an answer does, is the queue's to say.
+never waits for an answer itself, so that a hung request delays nothing but its own task. What to
+poll, and what an answer changes, is decided by the queue.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ __all__ = ["Poller"]
 
 _log = logging.getLogger(__name__)
 
-# Who wakes up so late was blocked or suspended: waits get back the time in which nobody could poll.
+# A timer that is so late means a blocked loop or a suspended machine, where nothing was polled, so
+# deadlines move by that. Shorter delays are normal under load.
 _SUSPENDED_S = 30.0
 
 
@@ -102,7 +103,7 @@ class Poller:
                 self._queue.leave(task, waiter)
 
     def follow(self, task: TrackedTask, on_end: OnEnd) -> None:
-        """Poll the task to its end even if nobody waits, and tell ``on_end`` once.
+        """Poll the task to its end even if nobody waits, and call ``on_end`` once.
 
         Costs no asyncio task and no timer. The policy's deadline holds as for a wait.
         """
@@ -110,7 +111,7 @@ class Poller:
         self._planned()
 
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot) -> TaskSnapshot:
-        """Take in what an answer said; what is held afterwards."""
+        """Apply any answer about the task; the snapshot that is kept."""
         return self._queue.learn(task, snapshot, self._clock.monotonic())
 
     async def refresh(self, task: TrackedTask) -> TaskSnapshot:

@@ -263,7 +263,7 @@ async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_onc
 async def test_no_page_is_asked_while_nothing_can_have_ended() -> None:
     service = Service(*[30.0] * 20)
     for _ in range(8):
-        service.poller.history.learn("", seen_s=30.5, seen_running_s=29.5, told_s=30.0)
+        service.poller.history.learn("", seen_s=30.5, seen_running_s=29.5, stated_s=30.0)
     waits = service.waits()
     await service.clock.advance(27)
     assert len(service.pages) == 1  # the first look: it could have ended long ago

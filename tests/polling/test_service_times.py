@@ -161,24 +161,24 @@ def taught(
 ) -> DurationHistory:
     """Ends as (seen, seen running, told), all of tasks that began together."""
     experience = DurationHistory()
-    for seen_s, seen_running_s, told_s in ends:
+    for seen_s, seen_running_s, stated_s in ends:
         experience.learn(
             "squish",
             seen_s=seen_s,
             seen_running_s=seen_running_s,
-            told_s=told_s,
+            stated_s=stated_s,
             began_at=began_at,
         )
     return experience
 
 
 @pytest.mark.parametrize(
-    "told_s",
+    "stated_s",
     [None, 0.0, -5.0, 1.0, 15.0, 29.0, 29.9, 30.0, 30.5, 60.0, 1e9],
-    ids=lambda told_s: f"told {told_s}",
+    ids=lambda stated_s: f"told {stated_s}",
 )
-def test_what_is_learned_lies_between_the_two_sightings(told_s: float | None) -> None:
-    experience = taught(*[(30.0, 29.0, told_s)] * 16)
+def test_what_is_learned_lies_between_the_two_sightings(stated_s: float | None) -> None:
+    experience = taught(*[(30.0, 29.0, stated_s)] * 16)
     assert 0.95 * 28.9 <= experience.pause(POLICY, "squish", 0.0) <= 0.95 * 30
     assert experience.pause(POLICY, "squish", 29.0) == POLICY.shortest_s
 
