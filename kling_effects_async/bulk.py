@@ -113,7 +113,7 @@ async def outcomes(
             plan = await runtime.prepare(effect, run=run, download_to=target)
             external_task_id = plan.job.external_task_id
             tracked = await runtime.submit(plan, found=earlier.get(external_task_id))
-            result = await runtime.handle(tracked).result()
+            result = await runtime.effect_task(tracked).result()
             path = None
             if folder is not None:
                 fetching += 1
@@ -150,7 +150,9 @@ async def handles(
         try:
             plan = await runtime.prepare(effect, run=run)
             external_task_id = plan.job.external_task_id
-            return runtime.handle(await runtime.submit(plan, found=earlier.get(external_task_id)))
+            return runtime.effect_task(
+                await runtime.submit(plan, found=earlier.get(external_task_id))
+            )
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
 

@@ -308,7 +308,7 @@ class EffectsClient:
             with_hashes=is_named,
         )
         try:
-            return runtime.handle(await runtime.submit(plan))
+            return runtime.effect_task(await runtime.submit(plan))
         except KlingEffectsError:
             if not is_named:  # nobody can ask for it again by its random id
                 await runtime.abandon(plan.job)
@@ -360,7 +360,7 @@ class EffectsClient:
         if task_id is not None:
             check_task_id(task_id)
         runtime = self._runtime()
-        return runtime.attached(runtime.poller.track(task_id, external_task_id))
+        return runtime.attached_task(runtime.poller.track(task_id, external_task_id))
 
     def run_many(
         self,

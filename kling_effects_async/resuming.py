@@ -59,7 +59,7 @@ async def _finished(runtime: Runtime, account: Account, job: Job, folder: Path |
     try:
         effect = effect_of(job)
         tracked = await _taken_up(runtime, account, job, effect)
-        result = await runtime.handle(tracked).result()
+        result = await runtime.effect_task(tracked).result()
         path = None if folder is None else await runtime.download_into(folder, job, result)
     except Exception as error:  # the job's own edge: delivered as its outcome
         return Failed(effect=effect, external_task_id=job.external_task_id, error=error)
@@ -73,7 +73,7 @@ async def _taken_up(
     if job.state in UNSETTLED:
         job = await account.submitter.settle(job)
     if job.state is not JobState.PLANNED:
-        return account.take_up(job)
+        return account.resume(job)
     if effect is None:
         raise ImageRejectedError(
             f"job {job.external_task_id}",

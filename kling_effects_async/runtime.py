@@ -112,9 +112,9 @@ class Account:
         """How many of its tasks may run at once."""
         return self.submitter.slots
 
-    def take_up(self, job: Job) -> TrackedTask:
-        """See ``Follower.take_up``."""
-        return self.follower.take_up(job, self.slots)
+    def resume(self, job: Job) -> TrackedTask:
+        """See ``Follower.resume``."""
+        return self.follower.resume(job, self.slots)
 
 
 class Runtime:
@@ -165,7 +165,7 @@ class Runtime:
         self._is_closed = True
         try:
             async with self._opening:
-                pass  # whoever opens the journal just now notices, and gives it back
+                pass  # who is opening the journal notices it, and closes the journal again
         finally:
             await self._close()
 
@@ -185,12 +185,12 @@ class Runtime:
 
     # -- tasks
 
-    def handle(self, tracked: TrackedTask) -> EffectTask:
-        """The handle of a tracked task."""
+    def effect_task(self, tracked: TrackedTask) -> EffectTask:
+        """The user's view of a tracked task."""
         return EffectTask(tracked, self.poller)
 
-    def attached(self, tracked: TrackedTask) -> EffectTask:
-        """The handle of a task that may be in the journal."""
+    def attached_task(self, tracked: TrackedTask) -> EffectTask:
+        """The same for a task that may be in the journal."""
         recall = None if self._options.journal is None else self._recall
         return EffectTask(tracked, self.poller, recall)
 
@@ -201,7 +201,7 @@ class Runtime:
         return page
 
     async def _recall(self, tracked: TrackedTask) -> None:
-        """Take up what is written down of the task, by whichever id it was attached to."""
+        """Apply what the journal holds of the task, by whichever id it was attached to."""
         account = await self.account()
         found = await account.store.find(tracked.name)
         jobs = [job for job in found if job.account == account.name and _is_of(tracked, job)]
@@ -209,13 +209,13 @@ class Runtime:
             return
         job = jobs[-1]
         tracked.is_ours = was_submitted(job)
-        account.take_up(job)  # if it runs, its end is written down
+        account.resume(job)  # if it runs, its end is written down
         snapshot = recalled(job)
         if snapshot is not None:
             self.poller.learn(tracked, snapshot)
 
     async def _refreshed(self, task_id: str) -> TaskSnapshot:
-        return await self.handle(self.poller.track(task_id, None)).refresh()
+        return await self.effect_task(self.poller.track(task_id, None)).refresh()
 
     async def earlier_tasks(self) -> Mapping[str, TaskSnapshot]:
         """The account's newest tasks by their external ids, where only the service knows them.
@@ -270,10 +270,10 @@ class Runtime:
             ImageUnreadableError: this machine cannot read an image's file.
         """
         with_hashes = with_hashes or self._options.journal is not None
-        look = partial(_looked_at, effect, with_hashes=with_hashes)
+        read = partial(_read_images, effect, with_hashes=with_hashes)
         is_remote = all(isinstance(image, str) for image in effect.images)
         image_hashes, files = (
-            look() if is_remote else await self._read_patiently(partial(asyncio.to_thread, look))
+            read() if is_remote else await self._read_patiently(partial(asyncio.to_thread, read))
         )
         job = make_job(
             effect,
@@ -306,7 +306,7 @@ class Runtime:
         )
         account = await self.account()
         submit = partial(account.submitter.submit, prepared.job, request, found=found)
-        return account.take_up(await self._read_patiently(submit))
+        return account.resume(await self._read_patiently(submit))
 
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
@@ -326,7 +326,7 @@ class Runtime:
             steps = steps_to_abandon if abandon else steps_to_resubmit
             return await account.submitter.decide(jobs[0], steps)
         job = await account.submitter.settle(jobs[0])
-        account.take_up(job)
+        account.resume(job)
         return job
 
     def abandon(self, job: Job) -> Awaitable[None]:
@@ -396,7 +396,7 @@ class Runtime:
             return self._options.store
         if not isinstance(journal, (str, os.PathLike)):
             return journal
-        # With sqlite3, for who wants it.
+        # Imported here: a client without a journal starts without sqlite3.
         from kling_effects_async.journal.sqlite.journal import Journal
 
         if self._journal is None:  # else a call that was cancelled after this has opened it
@@ -446,10 +446,12 @@ def _is_of(tracked: TrackedTask, job: Job) -> bool:
     return job.external_task_id == tracked.external_task_id
 
 
-def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
-    """Reject what Kling would reject; the images' hashes, and what the files were.
+def _read_images(
+    effect: Effect, *, with_hashes: bool
+) -> tuple[list[str], Mapping[Path, FileState]]:
+    """Check the images; their hashes, and the state of their files.
 
-    A hash is ``""`` where nobody needs it.
+    A hash is ``""`` without ``with_hashes``.
     """
     hashes, files = [], {}
     for image in effect.images:

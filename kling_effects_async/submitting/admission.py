@@ -81,18 +81,18 @@ class Admission:
         """What holds submits back since one was accepted, if anything does."""
         return self._breaker.held_back_by
 
-    async def enter(self, *, first_in_line: bool) -> Permit:
+    async def enter(self, *, is_next: bool) -> Permit:
         """Wait for a slot and for the pace; no slot is kept if that fails.
 
         Args:
-            first_in_line: for a job that had its turn and found no slot at the service.
+            is_next: for a job that had its turn and found no slot at the service.
 
         Raises:
             KlingEffectsError: nothing may be sent, for this reason.
         """
         self._breaker.check()
         while True:
-            slot = await self.slots.take(first_in_line=first_in_line)
+            slot = await self.slots.take(is_next=is_next)
             try:
                 round_number = await self._breaker.pass_through()
             except BaseException:
@@ -102,7 +102,7 @@ class Admission:
                 return Permit(slot, round_number)
             self._breaker.came_back()
             slot.release()
-            first_in_line = True
+            is_next = True
 
     def release(self, permit: Permit) -> None:
         """The POST is over; an accepted task keeps its slot."""
@@ -126,7 +126,7 @@ class Admission:
         elif error.scope is Scope.PACE:
             if self._is_out_of_patience(error):
                 self._explain(error)
-                self._breaker.trip(error)  # nobody else has to wait for that either
+                self._breaker.trip(error)  # all other submits end with it too
             else:
                 self._breaker.slow_down(permit.round_number, error)
         elif error.scope is Scope.ACCOUNT:
@@ -135,7 +135,7 @@ class Admission:
     def pause_s(self, tries: int, error: KlingEffectsError) -> float:
         """Seconds between a failed try, the ``tries``-th, and the next."""
         if error.scope is Scope.PACE:
-            return 0.0  # the breaker and the line of slots keep it
+            return 0.0  # the breaker and the queue of slots keep it
         return self._retry.pause_s(tries, error.retry_after_s, self._rng)
 
     def may_try_again(
@@ -159,7 +159,7 @@ class Admission:
         await self._breaker.rest(seconds)
 
     def close(self, error: ClientClosedError) -> None:
-        """Nothing is sent any more; who waits gets the error."""
+        """Nothing is sent any more; all that wait get the error."""
         self._breaker.close(error)
         self.slots.fail_waiting(error)
 
@@ -172,7 +172,7 @@ class Admission:
         if isinstance(error, ApiError) and not error.advice:
             error.advice = (
                 f"After {self._breaker.paced_s:.0f} s of pauses without an acceptance, or a longer "
-                f"one asked for, max_retry_after_s ({self._policy.max_retry_after_s:g}) is over: "
+                f"one requested, max_retry_after_s ({self._policy.max_retry_after_s:g}) is over: "
                 "submit again later"
             )
 

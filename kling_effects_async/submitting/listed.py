@@ -1,4 +1,4 @@
-"""The service's list of tasks, looked through for external ids.
+"""The service's list of tasks, searched for external ids.
 
 The order of the list is not documented. Newest first is assumed; where it is otherwise less is
 found, and nothing is taken for absent that is there.
@@ -16,7 +16,7 @@ __all__ = ["PAGES_AT_MOST", "find_listed", "listed_by_external_id"]
 
 # 10,000 tasks: about what 20 slots make in a day, at three minutes each.
 PAGES_AT_MOST = 20
-# A service's clock may be off, or tell its local time for UTC.
+# A service's clock may be off, or it sends its local time as UTC.
 _CLOCKS_DIFFER = timedelta(days=1)
 
 

@@ -19,7 +19,7 @@ class AccountMemory:
     """The memos of one account.
 
     Args:
-        write: writes down what it is given, whoever is cancelled; the text says what it is.
+        write: writes down its first argument, even if callers are cancelled; the second names it.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class AccountMemory:
         self._list_memo = ""
 
     async def recall(self, poller: Poller, clock: Clock) -> int | None:
-        """Teach the poller what is remembered; the number of slots, if that is."""
+        """Give the poller what is remembered; returns the number of slots, if it is."""
         poller.history.load(await self._memo(_DURATIONS) or "")
         self._list_memo = await self._memo(_LIST) or ""
         if self._list_memo == _NO_LIST:

@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 
-# An id that was drawn at random here, or made from an effect's content. Nobody else has the first,
-# and whoever has the second means the same content.
+# An id that was drawn at random here, or made from an effect's content: no other client has the
+# first, and the second stands for the same content everywhere.
 _MADE_HERE = re.compile(r"ke[ab]-[0-9a-f]{32}")
 _SORTED = json.JSONEncoder(sort_keys=True)
 _ID_DIGITS = 32  # of a digest: 128 bits, so no two jobs of one account meet
@@ -103,7 +103,7 @@ def is_made_here(external_task_id: str) -> bool:
 
 
 def random_id() -> str:
-    """An external id for one submit, which nobody else can have used."""
+    """A new external id, for one submit."""
     return f"kea-{os.urandom(_ID_DIGITS // 2).hex()}"
 
 

@@ -2,16 +2,16 @@
 
     add to the journal -> wait for a slot -> SUBMITTING is durable -> POST -> outcome is durable
 
-``outcome`` says what an answer, or none, means. Where a task may exist, it is looked for, and sent
-again only if it surely does not exist; see ``settling``. In any other case the job stays UNCERTAIN
-and a person decides, unless the policy prefers a second charge to a missing clip.
+``outcome`` decides what an answer, or none, means. Where a task may exist, it is looked up, and
+sent again only if it surely does not exist; see ``settling``. In any other case the job stays
+UNCERTAIN and a person decides, unless the policy prefers a second charge to a missing clip.
 
-A service that calls the external id used has our task if this id was sent from here before, in this
-process or by the journal, or if the id is made from the content, which nobody else has. Otherwise
-the task is a stranger's, and an error.
+Where the service has a task under the external id already, it is ours if this id was sent from here
+before, by this process or by the journal, or if the id is made from the content. Any other task is
+somebody else's, and an error.
 
-From the moment SUBMITTING is written until the outcome is, the attempt is not its caller's: see
-``attempts``.
+From the write of SUBMITTING until that of the outcome, cancelling the caller does not cancel the
+attempt; see ``attempts``.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Submitter:
     """Submits the jobs of one account at one service.
 
     Args:
-        on_accepted: told of every task that was accepted, with its slot, which it gives back.
+        on_accepted: called with every accepted task and its slot, which it gives back.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Submitter:
 
         Raises:
             IdempotencyConflictError: the external id belongs to another effect, or to a task that
-                nobody here submitted.
+                was not submitted here.
             AccountChangedError: the journal holds the job under another account.
             SubmissionUncertainError: the answer was lost and could not be settled.
             EffectRejectedError: the job was abandoned by a person.
@@ -141,17 +141,15 @@ class Submitter:
                 job = await self._move(job, JobUpdate(JobState.PLANNED, note="asked for again"))
             if job.state in _HAS_TASK:
                 return job
-            if found is None and self._looks_first(job):
-                found = await self._finder.look(job)
-            return await (
-                self._send(job, request) if found is None else self._take_over(job, found)
-            )
+            if found is None and self._needs_lookup(job):
+                found = await self._finder.look_up(job)
+            return await (self._send(job, request) if found is None else self._adopt(job, found))
 
     async def settle(self, job: Job) -> Job:
-        """Find out about an uncertain job: accepted, or back to planned.
+        """Settle an uncertain job: accepted, or planned again.
 
         Raises:
-            SubmissionUncertainError: it cannot be found out.
+            SubmissionUncertainError: whether it has a task cannot be settled.
         """
         async with self._turn_of(job):
             job = await self._store.add(job)
@@ -170,11 +168,11 @@ class Submitter:
             return job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
-        """Abandon a job that is only planned, once nobody submits it any more.
+        """Abandon a job that is only planned, after any submit of it has ended.
 
         What may have been accepted stays as it is. The future may be left alone.
         """
-        return self._attempts.beside(self._abandon(job))
+        return self._attempts.in_background(self._abandon(job))
 
     async def aclose(self) -> None:
         """Stop sending, and wait for pending submits, within bounds."""
@@ -185,12 +183,12 @@ class Submitter:
     # -- sending
 
     async def _send(self, job: Job, request: Request) -> Job:
-        first_try_at = math.inf  # the wait in line does not count
+        first_try_at = math.inf  # the wait for a slot does not count
         tries = 0
-        was_without_slot = False
+        found_no_slot = False
         while True:
             try:
-                permit = await self._admission.enter(first_in_line=was_without_slot)
+                permit = await self._admission.enter(is_next=found_no_slot)
                 first_try_at = min(first_try_at, self._clock.monotonic())
                 job = await self._detached(job, self._attempt(job, request, permit))
                 if job.state in _HAS_TASK:
@@ -206,7 +204,7 @@ class Submitter:
                 error, job.external_task_id, tries=tries, elapsed_s=elapsed_s
             ):
                 raise error
-            was_without_slot = isinstance(error, ConcurrencyLimitError)
+            found_no_slot = isinstance(error, ConcurrencyLimitError)
             await self._admission.rest(pause_s)
 
     async def _attempt(self, job: Job, request: Request, permit: Permit) -> Job:
@@ -214,12 +212,12 @@ class Submitter:
         try:
             sending = JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units)
             await self._store.move(job.account, job.external_task_id, sending)
-            return await self._foreseen(job, self._post(job, request, permit))
+            return await self._guarded(job, self._post(job, request, permit))
         finally:
             self._admission.release(permit)
 
-    async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
-        """The outermost edge of an attempt: what nobody foresaw leaves the job uncertain.
+    async def _guarded(self, job: Job, act: Awaitable[Job]) -> Job:
+        """The outermost edge of an attempt: an unforeseen exception leaves the job uncertain.
 
         Raises:
             SubmissionUncertainError: for whatever is no error of ours.
@@ -252,7 +250,7 @@ class Submitter:
     ) -> Job:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
         if outcome is SubmitOutcome.DUPLICATE and not self._is_ours(job):
-            raise await self._strangers(job) from error
+            raise await self._id_taken_elsewhere(job) from error
         if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
             job = await self._mark_uncertain(job, note=str(error))
             return await self._settle(job, error, permit.slot, late_s=late_s)
@@ -263,7 +261,7 @@ class Submitter:
 
     # -- whose task it is
 
-    def _looks_first(self, job: Job) -> bool:
+    def _needs_lookup(self, job: Job) -> bool:
         """Whether an earlier submit of the job may be written down nowhere."""
         is_drawn_now = is_random(job.external_task_id) and not job.was_sent
         return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
@@ -272,7 +270,7 @@ class Submitter:
         """Check that an answer is not about another job's task.
 
         Raises:
-            ReplyError: it is of another one, so nobody knows what became of this submit.
+            ReplyError: it is of another one, so the outcome of this submit is not known.
         """
         name = snapshot.external_task_id or await self._known_as(snapshot.task_id)
         if name not in (None, job.external_task_id):
@@ -289,17 +287,17 @@ class Submitter:
                     return held.external_task_id
         return None
 
-    async def _take_over(self, job: Job, found: TaskSnapshot) -> Job:
+    async def _adopt(self, job: Job, found: TaskSnapshot) -> Job:
         """Take a task that was there before for the job's.
 
         Raises:
-            ExternalIdTakenError: nobody here submitted it.
+            ExternalIdTakenError: it was not submitted here.
         """
         if not self._is_ours(job):
-            raise await self._taken(job, found.task_id)
-        return await self._detached(job, self._foreseen(job, self._taken_over(job, found)))
+            raise await self._id_taken(job, found.task_id)
+        return await self._detached(job, self._guarded(job, self._write_adopted(job, found)))
 
-    async def _taken_over(self, job: Job, found: TaskSnapshot) -> Job:
+    async def _write_adopted(self, job: Job, found: TaskSnapshot) -> Job:
         taken = JobUpdate(JobState.SUBMITTING, note="the service has it already")
         job = await self._move(job, taken)
         return await self._accept(job, found, self._admission.slots.adopt())
@@ -310,14 +308,14 @@ class Submitter:
             job.was_sent or self._policy.on_taken == "adopt" or is_made_here(job.external_task_id)
         )
 
-    async def _strangers(self, job: Job) -> ExternalIdTakenError:
-        """The error about a task that nobody here submitted, with its id where it can be had."""
+    async def _id_taken_elsewhere(self, job: Job) -> ExternalIdTakenError:
+        """The error about somebody else's task, with its id where a lookup finds it."""
         task_id = None
         with suppress(KlingEffectsError):
             task_id = (await self._api.look_up(job.external_task_id)).task_id
-        return await self._taken(job, task_id)
+        return await self._id_taken(job, task_id)
 
-    async def _taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
+    async def _id_taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
         error = ExternalIdTakenError(external_task_id=job.external_task_id, task_id=task_id)
         await self._write_rejection(job, JobState.REJECTED, error)
         return error
@@ -325,7 +323,7 @@ class Submitter:
     # -- settling
 
     async def _settled(self, job: Job) -> Job:
-        return await self._detached(job, self._foreseen(job, self._settle(job)))
+        return await self._detached(job, self._guarded(job, self._settle(job)))
 
     async def _settle(
         self,
@@ -338,7 +336,7 @@ class Submitter:
         """Look for a task that may exist; the job, accepted, or planned again."""
         is_there = _was_called_duplicate(error, job)
         try:
-            finding = await self._finder.find_out(job, late_s=late_s, is_there=is_there)
+            finding = await self._finder.find(job, late_s=late_s, is_there=is_there)
         except KlingEffectsError as unanswered:
             await self._mark_uncertain(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
@@ -353,7 +351,7 @@ class Submitter:
         raise _uncertain(job, error) from error
 
     async def _mark_uncertain(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
-        """Write down that nobody knows whether there is a task."""
+        """Write down that there may be a task."""
         update = JobUpdate(JobState.UNCERTAIN, note=note, message=message, was_sent=True)
         try:
             return await self._move(job, update)
@@ -367,12 +365,12 @@ class Submitter:
     async def _write_rejection(
         self, job: Job, to: JobState, error: KlingEffectsError, *, was_sent: bool = False
     ) -> None:
-        """Write down why there is no task, before it is told; told all the same if that fails."""
+        """Write down why there is no task, before it is raised, which happens in any case."""
         why = str(error)
         try:
             await self._move(job, JobUpdate(to, note=why, message=why, was_sent=was_sent))
         except JournalError as unwritten:
-            # It stays SUBMITTING, so it is looked for before it is sent again.
+            # It stays SUBMITTING, so it is looked up before it is sent again.
             name = job.external_task_id
             _log.error("the rejection of job %s cannot be written: %s", name, unwritten)
 
@@ -404,7 +402,7 @@ class Submitter:
         return apply(job, update, at=self._clock.now())
 
     async def _detached(self, job: Job, act: Coroutine[Any, Any, Job]) -> Job:
-        """Let it come to its outcome, whoever is cancelled; see ``attempts``.
+        """Run it to its outcome, even if the caller is cancelled; see ``attempts``.
 
         Raises:
             SubmissionUncertainError: the client was closed before the outcome was known.
@@ -422,7 +420,7 @@ class Submitter:
             try:
                 yield
             finally:
-                attempt = self._attempts.left_behind(job.external_task_id)
+                attempt = self._attempts.running(job.external_task_id)
                 if attempt is not None:
                     turn.outlast(attempt)
 
@@ -450,11 +448,11 @@ def _proved_absent(job: Job) -> NetworkError:
 def _uncertain(
     job: Job, error: KlingEffectsError | None, *, reason: str = "its process died"
 ) -> SubmissionUncertainError:
-    """The error for a caller who has to look before anything is paid again."""
+    """The error for a caller who has to look the task up before anything is paid again."""
     return SubmissionUncertainError(
         f"the answer to submitting {job.scene!r} was lost ({error or reason}) and "
-        "looking for the task did not settle it; it may exist and be charged. Nothing was sent "
-        f"again. Before you do, look for it: attach(external_task_id={job.external_task_id!r})",
+        "looking it up did not settle it; it may exist and be charged. Nothing was sent "
+        f"again. Before you do, look it up: attach(external_task_id={job.external_task_id!r})",
         external_task_id=job.external_task_id,
         scene=job.scene,
     )
