@@ -287,7 +287,7 @@ def running_emulator(rule: Rule) -> Iterator[str]:
 
 
 def drawn_fault(random: Random) -> dict[str, object]:
-    """Trouble for one submit, mostly after the task was accepted, or for one query."""
+    """Failure for one submit, mostly after the task was accepted, or for one query."""
     accepted: dict[str, object] = {"accepted": random.random() < 0.7}
     return random.choice(
         [

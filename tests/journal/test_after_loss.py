@@ -20,7 +20,7 @@ from kling_effects_async.emulator import Clips, Emulator, RepeatedId
 from kling_effects_async.journal.job import JobState
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.sqlite.lock import lock_path
-from tests.submitting.test_submitter import QUICK
+from tests.support.submits import QUICK
 
 EFFECTS = [
     SingleImageEffect("squish", image=f"https://img.example/{number}.jpg") for number in range(8)

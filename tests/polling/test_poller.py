@@ -233,7 +233,7 @@ def again(message: str = "no", **members: float) -> ServiceError:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failures",
     [
         pytest.param([again()] * 3, id="503x3"),
         pytest.param([ServiceError("no", http_status=500, retryable=True)] * 3, id="500x3"),
@@ -247,19 +247,19 @@ def again(message: str = "no", **members: float) -> ServiceError:
         pytest.param([RequestTimeoutError("slow")], id="slow"),
     ],
 )
-async def test_passing_trouble_never_ends_a_wait(desks: Desks, trouble: list[Answer]) -> None:
-    desk = desks(PROCESSING, *trouble, SUCCEEDED)
+async def test_passing_failures_never_ends_a_wait(desks: Desks, failures: list[Answer]) -> None:
+    desk = desks(PROCESSING, *failures, SUCCEEDED)
     assert (await desk.after(200, desk.task().result())).task_id == "t1"
 
 
-async def test_trouble_without_a_break_ends_a_wait_after_its_span(desks: Desks) -> None:
+async def test_failures_without_a_break_ends_a_wait_after_its_span(desks: Desks) -> None:
     desk = desks(again(), max_outage_s=120)
     with pytest.raises(ServiceError):
         await desk.after(140, desk.task().result())
     assert desk.asked_at[-1] >= 120
 
 
-async def test_one_good_answer_starts_the_span_of_trouble_anew(desks: Desks) -> None:
+async def test_one_good_answer_starts_the_span_of_failures_anew(desks: Desks) -> None:
     desk = desks(*[again()] * 9, PROCESSING, *[again()] * 9, SUCCEEDED, max_outage_s=120)
     assert (await desk.after(400, desk.task().result())).task_id == "t1"
 

@@ -32,7 +32,7 @@ from kling_effects_async.runtime import compose_submitter
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.transport.clock import SystemClock
 
-__all__ = ["ACCOUNT", "Bench", "Otherwise", "PaidService", "Trouble", "a_job", "lost"]
+__all__ = ["ACCOUNT", "Bench", "Failure", "Otherwise", "PaidService", "a_job", "lost"]
 
 ACCOUNT = "mine"
 
@@ -58,7 +58,7 @@ def request_for(name: str) -> Request:
 
 
 @frozen(kw_only=True)
-class Trouble:
+class Failure:
     """What goes wrong with one POST.
 
     Attributes:
@@ -73,9 +73,9 @@ class Trouble:
     answers_after_s: float = 0.0
 
 
-def lost(*, is_accepted: bool) -> Trouble:
+def lost(*, is_accepted: bool) -> Failure:
     """The connection breaks before the answer."""
-    return Trouble(error=NetworkError("the connection broke"), is_accepted=is_accepted)
+    return Failure(error=NetworkError("the connection broke"), is_accepted=is_accepted)
 
 
 class PaidService(EffectsApi):
@@ -86,7 +86,7 @@ class PaidService(EffectsApi):
         rejects_used_ids, finds_external_ids: what no document tells about it.
         answers_lookups: off, nobody answers a lookup.
         limit: of unfinished tasks; ``None`` for none.
-        script: trouble for the next POSTs, in order.
+        script: failure for the next POSTs, in order.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class PaidService(EffectsApi):
         self.answers_lookups = True
         self.limit: int | None = None
         self.answer_s = 0.0
-        self.script: deque[Trouble] = deque()
+        self.script: deque[Failure] = deque()
         self._hidden: Counter[str] = Counter()
 
     def hides(self, name: str, *, lookups: int) -> None:
@@ -117,14 +117,14 @@ class PaidService(EffectsApi):
     async def submit(self, request: Request) -> TaskSnapshot:
         name = request.path.removeprefix("/")
         self.posts.append(name)
-        trouble = self.script.popleft() if self.script else Trouble()
-        await asyncio.sleep(trouble.arrives_after_s)
-        if trouble.error is not None and not trouble.is_accepted:
-            raise copy.copy(trouble.error)
+        failure = self.script.popleft() if self.script else Failure()
+        await asyncio.sleep(failure.arrives_after_s)
+        if failure.error is not None and not failure.is_accepted:
+            raise copy.copy(failure.error)
         task_id = self.accept(name)
-        await asyncio.sleep(trouble.answers_after_s + self.answer_s)
-        if trouble.error is not None:
-            raise copy.copy(trouble.error)
+        await asyncio.sleep(failure.answers_after_s + self.answer_s)
+        if failure.error is not None:
+            raise copy.copy(failure.error)
         return _snapshot(task_id, name)
 
     async def look_up(self, external_task_id: str) -> TaskSnapshot:
