@@ -15,8 +15,8 @@ from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.polling.tracked_task import TrackedTask
-from kling_effects_async.runtime import Account, PreparedJob, Runtime
-from kling_effects_async.submitting.planning import effect_of, image_hashes_of
+from kling_effects_async.runtime import Account, Runtime
+from kling_effects_async.submitting.planning import PreparedJob, effect_of, image_hashes_of
 
 __all__ = ["resumed"]
 

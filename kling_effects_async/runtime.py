@@ -9,7 +9,6 @@ Everything here is made in a running loop and ends with ``aclose``; the client i
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -23,8 +22,7 @@ from attrs import frozen
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, JournalError, KlingEffectsError
-from kling_effects_async.images.checks import image_hash, look_at
+from kling_effects_async.errors import ClientClosedError, JournalError
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
@@ -33,7 +31,6 @@ from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.recalled import recalled, was_submitted
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.polling.tracked_task import TrackedTask
-from kling_effects_async.protocol.messages import FileState
 from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import Credentials
@@ -42,9 +39,9 @@ from kling_effects_async.submitting.admission import Admission
 from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 from kling_effects_async.submitting.follower import Follower
-from kling_effects_async.submitting.listed import listed_by_external_id
+from kling_effects_async.submitting.listed import earlier_tasks
 from kling_effects_async.submitting.memory import AccountMemory
-from kling_effects_async.submitting.planning import make_job
+from kling_effects_async.submitting.planning import PreparedJob, make_job, read_images
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import Clock, sleep
@@ -57,10 +54,9 @@ if TYPE_CHECKING:
 
     from kling_effects_async.journal.sqlite.journal import Journal
 
-__all__ = ["Account", "Options", "PreparedJob", "Runtime", "compose_submitter"]
+__all__ = ["Account", "Options", "Runtime", "compose_submitter"]
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -86,15 +82,6 @@ class Options:
     proxies: Proxies
     clock: Clock
     rng: Callable[[], float]
-
-
-@frozen
-class PreparedJob:
-    """An effect that is to be paid for, as its job, and what its image files were at that time."""
-
-    effect: Effect
-    job: Job
-    files: Mapping[Path, FileState]
 
 
 @frozen
@@ -222,15 +209,9 @@ class Runtime:
 
         Empty with a journal, which knows them too, and where there is no list.
         """
-        has_list = self.api.has_list is not False and self.poller.list_breaker.is_usable
-        if self._options.journal is not None or not has_list:
+        if self._options.journal is not None:
             return {}
-        try:
-            return await listed_by_external_id(partial(self.api.list_page, may_be_missing=True))
-        except KlingEffectsError as error:
-            self.poller.list_breaker.failed(error, self._options.clock.monotonic())
-            _log.info("what ran before this run is not known, there is no list: %s", error)
-            return {}
+        return await earlier_tasks(self.api, self.poller.list_breaker, self._options.clock)
 
     # -- submitting
 
@@ -270,7 +251,7 @@ class Runtime:
             ImageUnreadableError: this machine cannot read an image's file.
         """
         with_hashes = with_hashes or self._options.journal is not None
-        read = partial(_read_images, effect, with_hashes=with_hashes)
+        read = partial(read_images, effect, with_hashes=with_hashes)
         is_remote = all(isinstance(image, str) for image in effect.images)
         image_hashes, files = (
             read() if is_remote else await self._read_patiently(partial(asyncio.to_thread, read))
@@ -306,7 +287,8 @@ class Runtime:
         )
         account = await self.account()
         submit = partial(account.submitter.submit, prepared.job, request, found=found)
-        return account.resume(await self._read_patiently(submit))
+        job = await (self._read_patiently(submit) if prepared.files else submit())
+        return account.resume(job)
 
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
@@ -444,22 +426,3 @@ def _is_of(tracked: TrackedTask, job: Job) -> bool:
     if tracked.task_id is not None:
         return job.task_id == tracked.task_id
     return job.external_task_id == tracked.external_task_id
-
-
-def _read_images(
-    effect: Effect, *, with_hashes: bool
-) -> tuple[list[str], Mapping[Path, FileState]]:
-    """Check the images; their hashes, and the state of their files.
-
-    A hash is ``""`` without ``with_hashes``.
-    """
-    hashes, files = [], {}
-    for image in effect.images:
-        if isinstance(image, str):
-            hashes.append(image_hash(image) if with_hashes else "")
-            continue
-        found = look_at(image, with_hash=with_hashes)
-        hashes.append(found.sha256)
-        if isinstance(image, Path) and found.state is not None:
-            files[image] = found.state
-    return hashes, files

@@ -55,7 +55,7 @@ class Shown:
     def text(self, text: str, name: str = "") -> str:
         """The text without secrets, as long as a member of this name may be at most."""
         text = redacted(self.own.sub("...", text))
-        if name in _ONE_LINE:
+        if name in _ONE_LINE and not text.isprintable():
             text = "".join(c if c.isprintable() else "?" for c in text)
         return text[: _LONGEST.get(name, _LONGEST_TEXT)]
 

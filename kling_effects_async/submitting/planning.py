@@ -6,18 +6,22 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import JournalDamagedError
-from kling_effects_async.images.checks import image_hash
+from kling_effects_async.images.checks import image_hash, look_at
 from kling_effects_async.journal.job import Job
+from kling_effects_async.protocol.messages import FileState
 
 __all__ = [
+    "PreparedJob",
     "derived_id",
     "effect_of",
     "image_hashes_of",
@@ -25,6 +29,7 @@ __all__ = [
     "is_random",
     "make_job",
     "random_id",
+    "read_images",
 ]
 
 
@@ -95,6 +100,32 @@ def make_job(
         download_to=download_to,
         created_at=now,
     )
+
+
+@frozen
+class PreparedJob:
+    """An effect that is to be paid for, as its job, and the state of its image files then."""
+
+    effect: Effect
+    job: Job
+    files: Mapping[Path, FileState]
+
+
+def read_images(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
+    """Check the images; their hashes, and the state of their files.
+
+    A hash is ``""`` without ``with_hashes``.
+    """
+    hashes, files = [], {}
+    for image in effect.images:
+        if isinstance(image, str):
+            hashes.append(image_hash(image) if with_hashes else "")
+            continue
+        found = look_at(image, with_hash=with_hashes)
+        hashes.append(found.sha256)
+        if isinstance(image, Path) and found.state is not None:
+            files[image] = found.state
+    return hashes, files
 
 
 def is_made_here(external_task_id: str) -> bool:
