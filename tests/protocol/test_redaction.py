@@ -40,6 +40,8 @@ SECRETS = st.text("abcdefXYZ0123456789+/_-.~%*", min_size=6, max_size=40).map("t
         "{'Authorization': 'Basic topsecret'}",
         "Basic topsecret=",
         "invalid token sk-topsecret",
+        "sk-topsecret",
+        "token=topsecret",
         "api-key-kling-topsecret",
         "your key API-KEY-KLING-topsecret",
         "eyJtopsecret.eyJtopsecret.topsecret",
