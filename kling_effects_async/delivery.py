@@ -53,6 +53,7 @@ class Delivery:
         self._clock = clock
         self._rng = rng
         self._downloader: Downloader | None = None
+        # Weak: a lock is of no use once nobody holds or awaits it.
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def download_into(self, folder: Path, result: EffectResult) -> Path:

@@ -158,7 +158,9 @@ class Runtime:
 
     async def _close(self) -> None:
         account = self._account
-        async with AsyncExitStack() as steps:  # the last one comes first
+        # Submits first, as they need the poller for their tasks; then the polls, whose ends are
+        # written down; the journal and the connections last.
+        async with AsyncExitStack() as steps:  # the last one is called first
             steps.push_async_callback(self._session.aclose)
             steps.push_async_callback(self.delivery.aclose)
             steps.push_async_callback(self._exits.aclose)
@@ -337,7 +339,7 @@ class Runtime:
         self._check_open()
         if self._account is not None:
             return self._account
-        async with self._opening:
+        async with self._opening:  # a journal has one owner: two opens at once would be an error
             self._check_open()
             if self._account is None:
                 account = await self._opened_account()

@@ -95,7 +95,7 @@ class Admission:
             slot = await self.slots.take(is_next=is_next)
             try:
                 round_number = await self._breaker.pass_through()
-            except BaseException:
+            except BaseException:  # a cancelled wait must not leak the slot
                 slot.release()
                 raise
             if not slot.is_surplus:
@@ -119,7 +119,8 @@ class Admission:
         """A submit was rejected; see the table at the top of this file."""
         if isinstance(error, ConcurrencyLimitError):
             is_news = self.slots.reject(permit.slot)
-            if is_news and not self.slots.running:  # others hold them all
+            # None of ours runs, so no end of ours will free a slot: only time can.
+            if is_news and not self.slots.running:
                 pause_s = _slot_pause_s(self._waited_for_others_s)
                 self._waited_for_others_s += pause_s
                 self._breaker.pause(pause_s, error)

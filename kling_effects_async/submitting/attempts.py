@@ -50,6 +50,7 @@ class Attempts:
             return await asyncio.shield(running)
         except asyncio.CancelledError as cancelled:
             caller = asyncio.current_task()
+            # Our caller was cancelled, or ``aclose`` ended the attempt: both raise the same here.
             is_cancelled = caller is not None and caller.cancelling() > 0
             if running.cancelled() and not is_cancelled:
                 raise ended() from None

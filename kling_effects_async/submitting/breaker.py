@@ -130,7 +130,7 @@ class SubmitBreaker:
             KlingEffectsError: a copy of the reason, for this caller alone.
         """
         if self._closed is not None:
-            raise copy.copy(self._closed)
+            raise copy.copy(self._closed)  # a copy each, as raising adds a traceback
         if self._reason is not None and self._clock.monotonic() < self._next_probe_at:
             raise copy.copy(self._reason)
 
@@ -170,6 +170,7 @@ class SubmitBreaker:
             reason: the rejection; its ``Retry-After`` is kept.
         """
         asked_s = reason.retry_after_s
+        # Others of the round were sent before the pause: their rejections are no news.
         if round_number == self._round:
             self._round += 1
             self._rejections += 1

@@ -42,6 +42,7 @@ class Follower:
             "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
         )
         tracked = self._tracked_of(job)
+        # In this order: a service may answer the submit with an end, which is not polled then.
         self._poller.learn(tracked, snapshot)
         self._poller.follow(tracked, partial(self._ended, job, slot))
 
@@ -50,6 +51,7 @@ class Follower:
         tracked = self._tracked_of(job)
         if job.state is not JobState.ACCEPTED or _has_follower(tracked):
             return tracked
+        # Its task runs at the service and takes a slot there, whatever the number of slots is here.
         slot = slots.adopt()
         slot.accept()
         self._poller.follow(tracked, partial(self._ended, job, slot))

@@ -10,7 +10,7 @@ from kling_effects_async.transport.clock import Clock
 
 __all__ = ["AccountMemory"]
 
-# Under which names.
+# The names of the memos in every journal there is.
 _SLOTS, _DURATIONS, _LIST = "slots", "experience", "list"
 _NO_LIST = "not usable"
 
@@ -47,7 +47,7 @@ class AccountMemory:
         self._remember(_DURATIONS, poller.history.dumps(), "how long tasks take")
         pages = poller.list_breaker
         list_memo = "" if pages.is_usable or pages.has_worked else _NO_LIST
-        if list_memo != self._list_memo:
+        if list_memo != self._list_memo:  # mostly it is the same, and a write costs a commit
             self._remember(_LIST, list_memo, "the list's use")
 
     async def _memo(self, kind: str) -> str | None:
@@ -60,5 +60,6 @@ class AccountMemory:
 def _size_in(text: str | None) -> int | None:
     """A remembered number of slots; what cannot be read is learned anew."""
     digits = text or ""
+    # Nine digits and more are no number of slots, and Python's int() takes its time over many.
     is_number = digits.isascii() and digits.isdigit() and len(digits) < 9
     return (int(digits) or None) if is_number else None

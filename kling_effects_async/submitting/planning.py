@@ -79,6 +79,7 @@ def make_job(
             batch run again is the same jobs.
         image_hashes: SHA-256 of each image's content (of its URL where it is one), in hex.
     """
+    # The images' content is not stored: a journal of a hundred thousand jobs stays small.
     description = {
         "scene": effect.scene,
         "options": _options(effect),
@@ -201,6 +202,7 @@ def _digest(what: object) -> str:
 
 
 def _options(effect: Effect) -> dict[str, Any]:
+    # Only what was given: an option added later must not change the ids of old jobs.
     names = ["model_name", "duration_s"]
     names += ["mode"] if isinstance(effect, DualImageEffect) else []
     return {name: getattr(effect, name) for name in names if getattr(effect, name) is not None}

@@ -101,6 +101,7 @@ class Finder:
 
     async def _lookups_work(self, job: Job) -> bool:
         """Whether the service finds a task that is known to exist by its external id, now."""
+        # Stock new-api, for one, looks tasks up by their own ids alone.
         known = await self._store.known_task(job.account)
         if known is None:
             return False

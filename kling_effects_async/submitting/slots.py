@@ -150,6 +150,7 @@ class SlotLimiter:
             self._round += 1
             self._ends_in_a_row = 0
             self._has_met_limit = True
+            # What the account accepted of us is a fact, a part of the size only a guess.
             smaller = self._running if self._running < self._size else int(self._size * _SHRUNK)
             self._resize(max(1, smaller))
         slot.release()
@@ -160,7 +161,7 @@ class SlotLimiter:
         queue, self._queue = self._queue, deque()
         for turn in queue:
             if not turn.done():
-                turn.set_exception(copy.copy(error))  # each raises its own
+                turn.set_exception(copy.copy(error))  # each raises its own, as a traceback is added
 
     def took(self, slot: Slot) -> None:
         """Called by ``Slot.accept``."""

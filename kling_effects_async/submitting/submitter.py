@@ -137,10 +137,11 @@ class Submitter:
                 )
             if job.state in UNSETTLED:
                 job = await self._settled(job)
-            if job.state is JobState.REJECTED:
+            if job.state is JobState.REJECTED:  # it never had a task, so nothing is paid twice
                 job = await self._move(job, JobUpdate(JobState.PLANNED, note="asked for again"))
             if job.state in _HAS_TASK:
                 return job
+            # Within the turn, so that no other client submits between the lookup and the POST.
             if found is None and self._needs_lookup(job):
                 found = await self._finder.look_up(job)
             return await (self._send(job, request) if found is None else self._adopt(job, found))
@@ -197,6 +198,7 @@ class Submitter:
             except KlingEffectsError as rejected:
                 error = rejected
             job = evolve(job, was_sent=job.was_sent or may_have_arrived(error))
+            # Rejections for the pace use up no tries: max_retry_after_s bounds them for all jobs.
             tries += error.scope is not Scope.PACE
             pause_s = self._admission.pause_s(tries, error)
             elapsed_s = self._clock.monotonic() - first_try_at + pause_s
@@ -210,6 +212,7 @@ class Submitter:
     async def _attempt(self, job: Job, request: Request, permit: Permit) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
         try:
+            # Durable before the first byte: whoever finds this after a crash looks the task up.
             sending = JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units)
             await self._store.move(job.account, job.external_task_id, sending)
             return await self._guarded(job, self._post(job, request, permit))
@@ -226,7 +229,7 @@ class Submitter:
             return await act
         except KlingEffectsError:
             raise
-        except Exception as fault:
+        except Exception as fault:  # a fault of ours may come after the service accepted
             what = class_and_position(fault)
             await self._mark_uncertain(job, note=f"a fault that nobody foresaw: {what}")
             raise _uncertain(job, None, reason=what) from fault
@@ -237,6 +240,7 @@ class Submitter:
             snapshot = await self._api.submit(request)
             await self._check_whose(job, snapshot)
         except asyncio.CancelledError:
+            # The service does not see that we hang up: it may have accepted, and goes on.
             await self._mark_uncertain(job, note="cancelled while it was sent")
             raise
         except KlingEffectsError as error:
@@ -252,10 +256,13 @@ class Submitter:
         if outcome is SubmitOutcome.DUPLICATE and not self._is_ours(job):
             raise await self._id_taken_elsewhere(job) from error
         if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
+            # Before the lookups, which take seconds in which this process may die.
             job = await self._mark_uncertain(job, note=str(error))
+            # With its slot: if there is a task, it uses that.
             return await self._settle(job, error, permit.slot, late_s=late_s)
         to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
         await self._write_rejection(job, to, error, was_sent=may_have_arrived(error))
+        # After the write: this wakes others, who may read the journal.
         self._admission.rejected(permit, error)
         raise error
 
@@ -263,6 +270,7 @@ class Submitter:
 
     def _needs_lookup(self, job: Job) -> bool:
         """Whether an earlier submit of the job may be written down nowhere."""
+        # An id that was drawn a moment ago cannot be at the service: a lookup would cost a request.
         is_drawn_now = is_random(job.external_task_id) and not job.was_sent
         return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
 
@@ -343,6 +351,7 @@ class Submitter:
         if finding.snapshot is not None:
             return await self._accept(job, finding.snapshot, slot or self._admission.slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
+            # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
             await self._move(job, JobUpdate(JobState.UNCERTAIN, was_sent=True))
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             planned = JobUpdate(JobState.PLANNED, note=note, is_absent=finding.is_absent)
@@ -375,7 +384,7 @@ class Submitter:
             _log.error("the rejection of job %s cannot be written: %s", name, unwritten)
 
     async def _accept(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> Job:
-        slot.accept()
+        slot.accept()  # first: the task runs, whether or not the journal can be written
         accepted = JobUpdate(JobState.ACCEPTED, task_id=snapshot.task_id)
         try:
             job = await self._move(job, accepted)
