@@ -96,7 +96,7 @@ class Poller:
                 raise closed(task)
             change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             waiter = self._queue.wait(task, deadline, partial(_settle, change))
-            self._planned()
+            self._rearm()
             try:
                 await change
             finally:
@@ -108,7 +108,7 @@ class Poller:
         Costs no asyncio task and no timer. The policy's deadline holds as for a wait.
         """
         self._queue.follow(task, on_end, self._clock.monotonic())
-        self._planned()
+        self._rearm()
 
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot) -> TaskSnapshot:
         """Apply any answer about the task; the snapshot that is kept."""
@@ -162,7 +162,7 @@ class Poller:
             if timer is not None:
                 timer.cancel()
 
-    def _planned(self) -> None:
+    def _rearm(self) -> None:
         """Something may be due earlier than before."""
         if self._queue.wake_at < self._sleeps_until:
             self._wake.set()
@@ -186,7 +186,7 @@ class Poller:
         if self._queue.is_due:
             self._wake.set()  # only now is there room for the next
         elif not self._queue.is_closed:
-            self._planned()
+            self._rearm()
 
     async def _query(self, task: TrackedTask) -> None:
         try:

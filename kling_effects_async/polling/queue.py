@@ -111,14 +111,14 @@ class PollQueue:
             task.reset_failures()  # while nobody polled, nothing failed either
         waiter = Waiter(deadline + self._suspended_s, settle)
         task.join(waiter)
-        self._plan(task)
+        self._reschedule(task)
         return waiter
 
     def leave(self, task: TrackedTask, waiter: Waiter) -> None:
         """The waiter is settled, or waits no longer."""
         task.waiters.discard(waiter)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
 
     def follow(self, task: TrackedTask, on_end: OnEnd, now: float) -> None:
         """Poll the task to its end even if nobody waits, and call ``on_end`` once.
@@ -135,14 +135,14 @@ class PollQueue:
             task.is_whole = True
             task.next_poll_at = now + self._pause(task, now)
         task.follow(on_end, self.deadline(now) + self._suspended_s)
-        self._plan(task)
+        self._reschedule(task)
 
     def close(self) -> None:
         """Fail every open wait; nothing is polled any more."""
         self.is_closed = True
         for task in self._deadlines:
             task.wake(closed(task))
-            self._plan(task)
+            self._reschedule(task)
 
     # -- what to poll, and when
 
@@ -168,7 +168,7 @@ class PollQueue:
         for task in self._deadlines.take_due(due_by):
             if task.deadline_at <= due_by:
                 task.time_out(due_by, partial(timed_out, task, self._policy, due_by))
-            self._plan(task)
+            self._reschedule(task)
         for task in self._timetable.take_due(due_by):
             if self._poll_at(task) <= due_by:
                 self._make_due(task, now)
@@ -277,7 +277,7 @@ class PollQueue:
         """Apply any answer about the task; the snapshot that is kept."""
         held = self._answers.learn(task, snapshot, now)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
         return held
 
     def service_answered(self, now: float) -> None:
@@ -299,7 +299,7 @@ class PollQueue:
         if stage in self._lines:
             self._lines[stage][task] = None
 
-    def _plan(self, task: TrackedTask) -> None:
+    def _reschedule(self, task: TrackedTask) -> None:
         """Schedule it while somebody waits, unless its next poll is planned already."""
         if task.stage is PollStage.POLLED:
             self._is_kept(task)
@@ -308,7 +308,7 @@ class PollQueue:
         elif task.stage in (PollStage.IDLE, PollStage.SCHEDULED):
             self._schedule(task)
 
-    def _plan_anew(self, task: TrackedTask) -> None:
+    def _schedule_or_drop(self, task: TrackedTask) -> None:
         """The same after a poll."""
         if self._is_kept(task):
             self._schedule(task)
@@ -337,7 +337,7 @@ class PollQueue:
         self._rest(task, now)
 
     def _end_next_page(self, now: float, due_by: float) -> None:
-        """Move on those that wait for the next page, or plan them anew if there are no more."""
+        """Move on those that wait for the next page, or schedule them again if there are no more."""
         has_pages = self.list_breaker.is_usable
         if has_pages and self.list_breaker.next_at > due_by:
             return
@@ -346,7 +346,7 @@ class PollQueue:
                 self._make_due(task, now)
             else:
                 task.next_poll_at = now + self._pause(task, now)
-                self._plan_anew(task)
+                self._schedule_or_drop(task)
 
     def _rest_all(self, now: float) -> None:
         """The circuit opened."""
@@ -356,7 +356,7 @@ class PollQueue:
     def _rest(self, task: TrackedTask, now: float) -> None:
         self._failures.rest(task, now)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
 
     # -- what a poll begins and ends with
 
@@ -383,7 +383,7 @@ class PollQueue:
 
     def _end_poll(self, task: TrackedTask) -> None:
         self._check.polled(task)
-        self._plan_anew(task)
+        self._schedule_or_drop(task)
         self._ended()
 
     def _take_listed(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
@@ -392,7 +392,7 @@ class PollQueue:
         else:
             self._answers.take(task, snapshot, now)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
 
     def _end_pages(self, batch: PageBatch, singly: Iterable[TrackedTask], now: float) -> None:
         to_query = batch.without_id.union(singly)
@@ -405,14 +405,14 @@ class PollQueue:
             else:
                 if not task.failures:
                     task.next_poll_at = now + self._pause(task, now)
-                self._plan_anew(task)
+                self._schedule_or_drop(task)
         self._ended()
 
     def _leave_page(self, task: TrackedTask, stage: PollStage) -> None:
         if task.is_wanted and not self.is_closed:  # so its deadline is on record
             self._move(task, stage)
         else:
-            self._plan_anew(task)
+            self._schedule_or_drop(task)
 
     def _may_end_soon(self, task: TrackedTask, now: float) -> bool:
         if task.failures or task.is_over:
