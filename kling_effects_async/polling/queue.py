@@ -337,7 +337,7 @@ class PollQueue:
         self._rest(task, now)
 
     def _end_next_page(self, now: float, due_by: float) -> None:
-        """Move on those that wait for the next page, or schedule them again if there are no more."""
+        """Move on those that wait for the next page, or schedule them where pages ended."""
         has_pages = self.list_breaker.is_usable
         if has_pages and self.list_breaker.next_at > due_by:
             return
