@@ -19,13 +19,8 @@ from kling_effects_async.protocol.converter import converter
 from kling_effects_async.protocol.messages import Listed, Reply, Request
 from kling_effects_async.protocol.requests import build_list, build_lookup, build_query
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.task_body import (
-    read_found,
-    read_listed,
-    read_page,
-    read_submitted,
-    read_task,
-)
+from kling_effects_async.protocol.task_body import read_found, read_submitted, read_task
+from kling_effects_async.protocol.task_list import read_listed, read_page
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.recent_tasks import RecentTasks
 from kling_effects_async.transport.session import Session
@@ -76,7 +71,7 @@ class EffectsApi:
             TaskNotFoundError: a clear answer that there is none, which is not asked for again.
         """
         request = build_lookup(self._service, external_task_id)
-        read = partial(read_found, asked=external_task_id)
+        read = partial(read_found, queried_id=external_task_id)
         return await self._session.ask(request, read, final=(TaskNotFoundError,))
 
     async def list_page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
@@ -103,9 +98,9 @@ class EffectsApi:
         self, task_id: str | None, external_task_id: str | None
     ) -> tuple[Request, Callable[[Reply], TaskSnapshot]]:
         if task_id is not None:
-            return build_query(self._service, task_id), partial(read_task, asked=task_id)
+            return build_query(self._service, task_id), partial(read_task, queried_id=task_id)
         name = external_task_id or ""
-        return build_lookup(self._service, name), partial(read_found, asked=name)
+        return build_lookup(self._service, name), partial(read_found, queried_id=name)
 
     def _noted(self, snapshot: TaskSnapshot) -> TaskSnapshot:
         self.recent_tasks.note(snapshot)

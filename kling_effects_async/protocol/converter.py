@@ -14,43 +14,12 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kling_effects_async.models import TaskStatus, Video
+from kling_effects_async.protocol.statuses import status_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["converter", "explained", "moment", "status_of"]
-
-# Source: Kling's effects page, 2026-09 (submitted, processing, succeed, failed); new-api's task
-# model (upper case); sibling gateways' query pages and public reports of 2026 (the rest). Whoever
-# cancels, rejects or times out a task has ended it: there will be no clip.
-_STATUS_WORDS: dict[str, TaskStatus] = {
-    "not_start": TaskStatus.SUBMITTED,
-    "submitted": TaskStatus.SUBMITTED,
-    "queued": TaskStatus.SUBMITTED,
-    "pending": TaskStatus.SUBMITTED,
-    "initializing": TaskStatus.SUBMITTED,
-    "in_progress": TaskStatus.PROCESSING,
-    "processing": TaskStatus.PROCESSING,
-    "running": TaskStatus.PROCESSING,
-    "success": TaskStatus.SUCCEEDED,
-    "succeed": TaskStatus.SUCCEEDED,
-    "succeeded": TaskStatus.SUCCEEDED,
-    "completed": TaskStatus.SUCCEEDED,
-    "done": TaskStatus.SUCCEEDED,
-    "failure": TaskStatus.FAILED,
-    "failed": TaskStatus.FAILED,
-    "cancelled": TaskStatus.FAILED,
-    "canceled": TaskStatus.FAILED,
-    "expired": TaskStatus.FAILED,
-    "rejected": TaskStatus.FAILED,
-    "timeout": TaskStatus.FAILED,
-}
-
-
-def status_of(word: str) -> TaskStatus:
-    """What a status word means; letters' case, and white space around it, mean nothing."""
-    return _STATUS_WORDS.get(word.strip().lower(), TaskStatus.UNKNOWN)
-
+__all__ = ["converter", "explained", "moment"]
 
 # Unix seconds stay below this until the year 5138; milliseconds passed it in 1973.
 _FIRST_MILLISECONDS = 10**11

@@ -200,8 +200,8 @@ def _input(service: Service, effect: Effect, files: Mapping[Path, FileState]) ->
 
 
 def _mode(service: Service, effect: Effect, fields: InputFields) -> str | None:
-    asked = effect.mode if isinstance(effect, DualImageEffect) else None
-    mode: str | None = _choose(service, fields, "mode", asked, fields.modes)
+    wanted = effect.mode if isinstance(effect, DualImageEffect) else None
+    mode: str | None = _choose(service, fields, "mode", wanted, fields.modes)
     return mode
 
 
@@ -211,18 +211,18 @@ def _duration(service: Service, effect: Effect, fields: InputFields) -> str | No
 
 
 def _choose(
-    service: Service, fields: InputFields, name: str, asked: Any, allowed: tuple[Any, ...]
+    service: Service, fields: InputFields, name: str, wanted: Any, allowed: tuple[Any, ...]
 ) -> Any:
-    if asked is None:
+    if wanted is None:
         return allowed[0] if allowed and fields.sends_defaults else None
-    if asked in allowed:
-        return asked
+    if wanted in allowed:
+        return wanted
     if not allowed:
         raise EffectRejectedError(
             f"{service.name} has no {name} for this effect any more: leave it out"
         )
     raise EffectRejectedError(
-        f"{service.name} does not take {name}={asked!r} for this effect: "
+        f"{service.name} does not take {name}={wanted!r} for this effect: "
         f"use {' or '.join(map(repr, allowed))}"
     )
 

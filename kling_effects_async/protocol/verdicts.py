@@ -209,7 +209,7 @@ def verdict_of(
 
     Args:
         message: the service's words, best without the caller's own id, whose letters say nothing.
-        about_task: the request asked for one task, so "not found" is about that task.
+        about_task: the request was for one task, so "not found" is about that task.
         kind: a second word of code, as some envelopes have beside or instead of the first.
     """
     if about_task and _is_unknown_task(status, code, message):
