@@ -52,17 +52,17 @@ class EffectsApi:
 
     async def submit(self, request: Request) -> TaskSnapshot:
         """Send the create request, once."""
-        return self._noted(await self._session.ask_once(request, read_submitted))
+        return self._noted(await self._session.send_once(request, read_submitted))
 
     async def poll(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
         """Ask about a task by the id that is known, once; the service's own id comes first."""
         request, read = self._query(task_id, external_task_id)
-        return self._noted(await self._session.ask_once(request, read))
+        return self._noted(await self._session.send_once(request, read))
 
     async def query(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
         """As ``poll``, tried again over passing failures."""
         request, read = self._query(task_id, external_task_id)
-        return self._noted(await self._session.ask(request, read))
+        return self._noted(await self._session.send(request, read))
 
     async def look_up(self, external_task_id: str) -> TaskSnapshot:
         """The task under this external id, over passing failures.
@@ -72,7 +72,7 @@ class EffectsApi:
         """
         request = build_lookup(self._service, external_task_id)
         read = partial(read_found, queried_id=external_task_id)
-        return await self._session.ask(request, read, final=(TaskNotFoundError,))
+        return await self._session.send(request, read, final=(TaskNotFoundError,))
 
     async def list_page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
         """One page of the account's tasks.
@@ -82,14 +82,16 @@ class EffectsApi:
         """
         request = build_list(self._service, page=number, page_size=size)
         read = partial(read_page, page=number, page_size=size)
-        return await self._session.ask(request, read, final=(ReplyError,) if may_be_missing else ())
+        return await self._session.send(
+            request, read, final=(ReplyError,) if may_be_missing else ()
+        )
 
     async def poll_list(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
     ) -> Listed:
         """One page, once; tasks that are not wanted, or did not change, are not read."""
         request = build_list(self._service, page=number, page_size=size)
-        listed = await self._session.ask_once(request, partial(read_listed, wanted=wanted))
+        listed = await self._session.send_once(request, partial(read_listed, wanted=wanted))
         for snapshot in listed.tasks:
             self.recent_tasks.note(snapshot)
         return listed

@@ -24,7 +24,7 @@ from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ClientClosedError, JournalError, KlingEffectsError
-from kling_effects_async.images.checks import image_hash, look_at
+from kling_effects_async.images.checks import image_hash, inspect_image
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
@@ -123,7 +123,7 @@ class Runtime:
             options.credentials,
             retry=options.retry,
             clock=options.clock,
-            random=options.rng,
+            rng=options.rng,
             proxies=options.proxies,
             borrowed=options.session,
         )
@@ -431,7 +431,7 @@ def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping
         if isinstance(image, str):
             hashes.append(image_hash(image) if with_hashes else "")
             continue
-        found = look_at(image, with_hash=with_hashes)
+        found = inspect_image(image, with_hash=with_hashes)
         hashes.append(found.sha256)
         if isinstance(image, Path) and found.state is not None:
             files[image] = found.state

@@ -44,7 +44,7 @@ async def download_renewed(
     *,
     grace_s: float,
     clock: Clock,
-    random: Callable[[], float],
+    rng: Callable[[], float],
 ) -> Path:
     """Fetch a video, over rejections as the top of this file says.
 
@@ -63,7 +63,7 @@ async def download_renewed(
             return await fetch(url)
         except VideoExpiredError as rejected:
             rejection = rejected
-        known = await _asked(renew, known)
+        known = await _renewed(renew, known)
         if known is None:
             break
         elapsed_s = clock.monotonic() - began_at
@@ -71,12 +71,12 @@ async def download_renewed(
         pause_s = 0.0
         if may_come:
             pause_s = backoff_s(
-                tries, None, random, base_s=_FIRST_PAUSE_S, max_pause_s=_LONGEST_PAUSE_S
+                tries, None, rng, base_s=_FIRST_PAUSE_S, max_pause_s=_LONGEST_PAUSE_S
             )
         if tries == 1 and known.url != url:
             pause_s = 0.0  # another address, and no reason yet to wait for it
         elif may_come and elapsed_s + pause_s > grace_s:
-            raise _given_up(rejection, elapsed_s)
+            raise _still_missing(rejection, elapsed_s)
         elif tries > 1 and not may_come:
             break
         await sleep(clock, pause_s)
@@ -84,7 +84,7 @@ async def download_renewed(
     raise rejection
 
 
-async def _asked(
+async def _renewed(
     renew: Callable[[], Awaitable[Renewed | None]], known: Renewed | None
 ) -> Renewed | None:
     """What the service says now; what it said before, where it says nothing any more."""
@@ -96,7 +96,7 @@ async def _asked(
         return known
 
 
-def _given_up(rejection: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
+def _still_missing(rejection: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
     return VideoExpiredError(
         f"{rejection}; its task is new, so it was asked for again for {elapsed_s:.0f} s: "
         "call download() again later"

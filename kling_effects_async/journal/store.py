@@ -135,7 +135,7 @@ class MemoryStore:
         self._ended.pop(key, None)  # it may be asked for again
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None
-            self._forget_oldest()
+            self._drop_oldest()
 
     async def jobs(
         self,
@@ -197,7 +197,7 @@ class MemoryStore:
         sums[kind_of_cost(job.state, job.units)] += times * (cost or Decimal(0))
         sums["untold"] += times * (job.earlier_units or Decimal(0))
 
-    def _forget_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         while len(self._ended) > _ENDED_KEPT:
             oldest = next(iter(self._ended))
             del self._ended[oldest]

@@ -36,7 +36,7 @@ class Turns:
             queue = self._queues.setdefault(turn.key, deque())
             queue.append(turn)
             if queue[0] is turn or queue[0].loop.is_closed():
-                _tell_first(queue)
+                _notify_first(queue)
 
     def leave(self, turn: Turn) -> None:
         """Get out of line, wherever the turn stands in it."""
@@ -47,7 +47,7 @@ class Turns:
             was_first = queue[0] is turn
             queue.remove(turn)
             if was_first:
-                _tell_first(queue)
+                _notify_first(queue)
             if not queue:
                 del self._queues[turn.key]
 
@@ -62,7 +62,7 @@ class Turn:
         self._has_come = asyncio.Event()
         self._attempt: asyncio.Task[Any] | None = None
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Say, from any thread, that it has come.
 
         Raises:
@@ -95,10 +95,10 @@ class Turn:
             self._attempt.add_done_callback(lambda _: self._turns.leave(self))
 
 
-def _tell_first(queue: deque[Turn]) -> None:
-    """Pass over those whose loop is closed, and tell the first that is left."""
+def _notify_first(queue: deque[Turn]) -> None:
+    """Pass over those whose loop is closed, and notify the first that is left."""
     while queue:
         with suppress(RuntimeError):
-            queue[0].tell()
+            queue[0].notify()
             return
         queue.popleft()

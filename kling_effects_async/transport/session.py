@@ -67,7 +67,7 @@ class Session:
     Args:
         proxies: the way to the service.
         borrowed: the caller's own aiohttp session; it is used and never closed.
-        random: a source of numbers in [0, 1), for the pauses between tries.
+        rng: a source of numbers in [0, 1), for the pauses between tries.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Session:
         *,
         retry: RetryPolicy,
         clock: Clock,
-        random: Callable[[], float],
+        rng: Callable[[], float],
         proxies: Proxies | None = None,
         borrowed: aiohttp.ClientSession | None = None,
     ) -> None:
@@ -86,7 +86,7 @@ class Session:
         self._credentials = credentials
         self._retry = retry
         self._clock = clock
-        self._random = random
+        self._rng = rng
         self._http = borrowed
         self._owns_http = borrowed is None
         self._is_closed = False
@@ -110,7 +110,7 @@ class Session:
             http, self._http = self._http, None
             await http.close()
 
-    async def ask(
+    async def send(
         self,
         request: Request,
         read: Callable[[Reply], T],
@@ -129,11 +129,11 @@ class Session:
             raise ValueError(f"{request.method} {request.path} must not be repeated blindly")
 
         async def attempt() -> T:
-            return await self.ask_once(request, read)
+            return await self.send_once(request, read)
 
-        return await _retrying(attempt, self._retry, self._clock, self._random, final)()
+        return await _retrying(attempt, self._retry, self._clock, self._rng, final)()
 
-    async def ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
+    async def send_once(self, request: Request, read: Callable[[Reply], T]) -> T:
         """Send a request once; a token rejected for its times is signed anew and sent again.
 
         Safe for every request: what was rejected for its token was not accepted.
@@ -142,10 +142,10 @@ class Session:
             TransportError: no answer; ``sent`` tells whether the server may have the request.
             ReplyError, ApiError: from ``read``.
         """
-        return await frameless(self._ask_once(request, read))
+        return await frameless(self._send_once(request, read))
 
-    async def _ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
-        reply = await self._send(request)
+    async def _send_once(self, request: Request, read: Callable[[Reply], T]) -> T:
+        reply = await self._reply_to(request)
         known_offset = self._clock_offset
         try:
             return self._read(reply, read)
@@ -153,7 +153,7 @@ class Session:
             if not (error.retryable and self._learn_clock_offset(reply)):
                 raise
         try:
-            return self._read(await self._send(request), read)
+            return self._read(await self._reply_to(request), read)
         except AuthenticationError:
             self._clock_offset = known_offset  # the service's time did not help
             raise
@@ -180,7 +180,7 @@ class Session:
         self._clock_offset = offset
         return True
 
-    async def _send(self, request: Request) -> Reply:
+    async def _reply_to(self, request: Request) -> Reply:
         async with self._for_queries if request.is_repeatable else self._for_submits:
             outcome = await self._outcome(request)
         # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
@@ -200,7 +200,7 @@ class Session:
             return await self._exchange(request, payload, timeout_s)
         except KlingEffectsError as error:
             return error
-        except Exception as error:  # delivered by ``_send``, in our words
+        except Exception as error:  # delivered by ``_reply_to``, in our words
             if payload is not None and payload.rejection is not None:
                 return payload.rejection  # it changed on the way; nothing whole was sent
             has_started = payload is not None and payload.has_started
@@ -347,7 +347,7 @@ def _retrying(
     attempt: Callable[[], Awaitable[T]],
     policy: RetryPolicy,
     clock: Clock,
-    random: Callable[[], float],
+    rng: Callable[[], float],
     final: tuple[type[KlingEffectsError], ...],
 ) -> Callable[[], Awaitable[T]]:
     """``attempt`` with backoff around it, held so that it does what it says.
@@ -365,7 +365,7 @@ def _retrying(
         nonlocal pause_s
         error = yield 0.0  # backoff primes the generator, then sends each exception in
         for number in range(1, policy.attempts + 1):
-            pause_s = policy.pause_s(number, error.retry_after_s, random)
+            pause_s = policy.pause_s(number, error.retry_after_s, rng)
             if clock.monotonic() - started + pause_s > policy.max_elapsed_s:
                 return  # backoff then raises the error it has
             error = yield 0.0

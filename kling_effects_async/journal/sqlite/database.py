@@ -44,7 +44,7 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _OUT_OF_REACH = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY}
-_SPOILING = _DAMAGED | _FULL | _TAKEN | _OUT_OF_REACH
+_FATAL = _DAMAGED | _FULL | _TAKEN | _OUT_OF_REACH
 # What Python's sqlite3 says, without a code, of a text that is none.
 _UNDECODABLE = "Could not decode"
 
@@ -80,7 +80,7 @@ class JournalFile:
         self._number = held.number
         self._undo = undo or ExitStack()
 
-    def guard(self) -> None:
+    def verify_ownership(self) -> None:
         """Make sure that the journal is still ours, and number the transaction."""
         if self._here is None:
             return  # open for reading: nobody's business
@@ -98,10 +98,10 @@ class JournalFile:
         if self._lock is not None:
             self._lock.note(self._number)
 
-    def spoils_batch(self, error: Exception) -> bool:
-        """Whether the next act would meet the same trouble."""
+    def is_fatal(self, error: Exception) -> bool:
+        """Whether the next operation would meet the same trouble."""
         is_of_a_row = isinstance(error, schema.RowDamagedError)
-        return isinstance(error, sqlite3.Error) and _code(error) in _SPOILING and not is_of_a_row
+        return isinstance(error, sqlite3.Error) and _code(error) in _FATAL and not is_of_a_row
 
     def explain(self, error: Exception) -> Exception:
         """The error for the caller, in the journal's words where it is SQLite's."""
@@ -170,7 +170,7 @@ def _own(path: Path, now: Now, *, start_fresh: bool) -> JournalFile:
         undo.callback(connection.close)
         here = ownership.this_process(now())
         ownership.take(connection, here)
-        undo.callback(ownership.forget, here)
+        undo.callback(ownership.mark_closed, here)
         held = _begin(connection, path, lock, beside)
         warn_of_network_share(path)
         return JournalFile(path, connection, held=held, here=here, lock=lock, undo=undo.pop_all())

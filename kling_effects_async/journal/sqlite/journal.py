@@ -30,7 +30,7 @@ from kling_effects_async.journal.sqlite.database import (
     open_for_reading,
     open_for_writing,
 )
-from kling_effects_async.journal.sqlite.writer import Act, Writer
+from kling_effects_async.journal.sqlite.writer import Operation, Writer
 from kling_effects_async.journal.turns import Turn, Turns
 
 __all__ = ["Journal"]
@@ -269,13 +269,13 @@ class Journal:
             lambda connection: queries.page(connection, chosen, after=after, size=PAGE_SIZE)
         )
 
-    async def _write(self, act: Act[T]) -> T:
+    async def _write(self, operation: Operation[T]) -> T:
         if self._is_read_only:
             raise JournalError(f"{self._path} is open for reading only")
-        return await self._opened().submit(act, writes=True)
+        return await self._opened().submit(operation, writes=True)
 
-    async def _read(self, act: Act[T]) -> T:
-        return await self._opened().submit(act, writes=False)
+    async def _read(self, operation: Operation[T]) -> T:
+        return await self._opened().submit(operation, writes=False)
 
     def _opened(self) -> Writer:
         if self._writer is None:

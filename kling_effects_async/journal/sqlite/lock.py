@@ -125,13 +125,13 @@ def _read(file: int) -> int | None:
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
-def _forget_locks() -> None:
+def _release_inherited() -> None:
     for lock in tuple(_held):
         lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)
+    os.register_at_fork(after_in_child=_release_inherited)
 
 
 def _lock(file: int, path: Path) -> None:

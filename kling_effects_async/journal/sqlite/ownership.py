@@ -25,7 +25,16 @@ from attrs import frozen
 from kling_effects_async.errors import JournalBusyError
 from kling_effects_async.journal.sqlite.schema import moment_of, us_of
 
-__all__ = ["Owner", "busy", "forget", "is_alive", "owner_of", "release", "take", "this_process"]
+__all__ = [
+    "Owner",
+    "busy",
+    "is_alive",
+    "mark_closed",
+    "owner_of",
+    "release",
+    "take",
+    "this_process",
+]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # The tokens of the journals that are open in this process.
@@ -130,7 +139,7 @@ def release(connection: sqlite3.Connection, here: Owner) -> None:
     connection.execute("DELETE FROM lease WHERE token = ?", (here.token,))
 
 
-def forget(here: Owner) -> None:
+def mark_closed(here: Owner) -> None:
     """The journal is closed in this process, whether or not its row could be deleted."""
     _open_here.discard(here.token)
 

@@ -1,12 +1,12 @@
 """One thread that writes for everybody, so that one trip to the disk serves hundreds of writes.
 
-Whoever wants something done puts an act into the queue and awaits its future. The thread takes all
+Whoever wants something done puts an operation into the queue and awaits its future. The thread takes all
 that waits (up to a limit), runs it in one transaction, commits, and only then tells the futures:
-what is told is durable. A bad act does not spoil the others, because an act writes with one
-statement at most, and SQLite undoes a failing statement as a whole. Acts that only read take part
+what is told is durable. A bad operation does not spoil the others, because an operation writes with one
+statement at most, and SQLite undoes a failing statement as a whole. Operations that only read take part
 in their turn, so everybody reads what was written before.
 
-A cancelled future changes nothing for its act, and a loop that is gone is not told.
+A cancelled future changes nothing for its operation, and a loop that is gone is not told.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Act", "File", "Writer"]
+__all__ = ["File", "Operation", "Writer"]
 
 T = TypeVar("T")
-Act = Callable[[sqlite3.Connection], T]
+Operation = Callable[[sqlite3.Connection], T]
 
 # More gains nothing, and the first of a batch waits for the last.
 BATCH_LIMIT = 512
@@ -35,7 +35,7 @@ class File(Protocol):
     connection: sqlite3.Connection
     misses_rows: bool
 
-    def guard(self) -> None:
+    def verify_ownership(self) -> None:
         """Inside the transaction of a batch: raise if nothing may be written any more."""
 
     def committed(self) -> None:
@@ -44,19 +44,19 @@ class File(Protocol):
     def explain(self, error: Exception) -> Exception:
         """What to tell the caller; the same error if it says enough."""
 
-    def spoils_batch(self, error: Exception) -> bool:
-        """Whether the error is not the act's own, and the next act would meet it too."""
+    def is_fatal(self, error: Exception) -> bool:
+        """Whether the error is not the operation's own, and the next operation would meet it too."""
 
     def close(self) -> None: ...
 
 
 class _Item(Generic[T]):
-    """An act, and who waits for it."""
+    """An operation, and who waits for it."""
 
-    __slots__ = ("act", "error", "future", "loop", "value", "writes")
+    __slots__ = ("error", "future", "loop", "operation", "value", "writes")
 
-    def __init__(self, act: Act[T], writes: bool) -> None:
-        self.act = act
+    def __init__(self, operation: Operation[T], writes: bool) -> None:
+        self.operation = operation
         self.writes = writes
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self.loop.create_future()
@@ -91,15 +91,15 @@ class Writer:
             self.stop()
             raise
 
-    def submit(self, act: Act[T], *, writes: bool) -> asyncio.Future[T]:
-        """Have an act done; the future is of the running loop, which may be any.
+    def submit(self, operation: Operation[T], *, writes: bool) -> asyncio.Future[T]:
+        """Have an operation done; the future is of the running loop, which may be any.
 
         Raises:
             RuntimeError: the thread has ended, or lives in the parent of this forked process.
         """
         if os.getpid() != self._pid:
             raise RuntimeError("the journal belongs to the parent process: open it again here")
-        item = _Item(act, writes)
+        item = _Item(operation, writes)
         self._queue.put(item)
         if self._is_gone:  # looked at after the put, as `_abandon` empties the queue after this
             raise _closed()
@@ -180,7 +180,7 @@ def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
     connection = file.connection
     connection.execute("BEGIN IMMEDIATE")
     try:
-        file.guard()
+        file.verify_ownership()
         for item in batch:
             _attempt(file, item)
         connection.execute("COMMIT")
@@ -193,10 +193,10 @@ def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
 
 def _attempt(file: File, item: _Item[Any]) -> None:
     try:
-        item.value = item.act(file.connection)
+        item.value = item.operation(file.connection)
     except Exception as error:
-        # The edge of one act: its caller is told, and the others go on.
-        if file.spoils_batch(error):
+        # The edge of one operation: its caller is told, and the others go on.
+        if file.is_fatal(error):
             raise
         item.error = file.explain(error)
 
@@ -205,9 +205,9 @@ def _read(file: File, batch: Iterable[_Item[Any]]) -> None:
     for item in batch:
         item.error = None
         try:
-            item.value = item.act(file.connection)
+            item.value = item.operation(file.connection)
         except Exception as error:
-            # As above: the edge of one act.
+            # As above: the edge of one operation.
             item.error = file.explain(error)
 
 
@@ -224,7 +224,7 @@ def _deliver(batch: Iterable[_Item[Any]]) -> None:
 def _settle(batch: Iterable[_Item[Any]]) -> None:
     for item in batch:
         if item.future.done():
-            continue  # cancelled; its act is done all the same
+            continue  # cancelled; its operation is done all the same
         if item.error is not None:
             item.future.set_exception(item.error)
         else:
@@ -232,7 +232,7 @@ def _settle(batch: Iterable[_Item[Any]]) -> None:
 
 
 def _nothing(_connection: sqlite3.Connection) -> None:
-    """The act of waiting for one's turn."""
+    """The operation of waiting for one's turn."""
 
 
 def _closed() -> RuntimeError:
