@@ -1,4 +1,4 @@
-"""The one place where the service is called: what it is asked, and how often one call is tried.
+"""The one place where the service is called: with which request, and how often each is tried.
 
 submit      once: nothing about it is idempotent
 poll        once: the poller has its own idea of when to ask again

@@ -1,8 +1,8 @@
 """Clips to files: streamed, resumed where they broke off, and whole before they have a name.
 
-- A download that broke is asked for again from where it broke, and only under the server's own
-  name for that content (its strong ETag). In every other case it begins anew, so that no file is
-  ever made of two.
+- A download that broke is resumed from where it broke, and only under the server's own name for
+  that content (its strong ETag). In every other case it begins anew, so that no file is ever made
+  of two.
 - An attempt that brings next to nothing counts against ``attempts``; one that gets on starts the
   count again.
 - What is not an MP4 from its first box to its last never gets the target's name.
@@ -40,14 +40,16 @@ __all__ = ["Downloader", "Progress", "safe_name"]
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
-_SAID_BYTES = 4096  # of a rejection: its first lines tell why
+_REASON_BYTES = 4096  # of a rejection: its first lines hold the reason
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
+LONGEST_RETRY_AFTER_S = (
+    600.0  # a server that wants more is overloaded: another call, later, does as well
+)
 
 
 @frozen
 class _Transfer:
-    """What the caller asked for, and how far it is.
+    """One call of ``download``, and how far it is.
 
     Attributes:
         address: the url without its signature, for messages and for finding the bytes again.
@@ -82,8 +84,8 @@ class Downloader:
             ignored.
         proxies: the way to the videos.
         parallel: how many downloads move at once; the others wait their turn.
-        slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is asked for
-            again.
+        slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is begun
+            anew, or resumed.
         attempts: how many in a row may fail without getting on.
         rng: a source of numbers in [0, 1), for the pauses between attempts.
 
@@ -140,7 +142,7 @@ class Downloader:
             target: missing folders are made.
             overwrite: replace the file that has the name. A link is replaced, not followed. A
                 folder, device, named pipe or socket stays, and so does a link to one.
-            max_bytes: a video that is, or becomes, larger than this is abandoned and not kept.
+            max_bytes: a larger video is not fetched, or not any further, and nothing of it is kept.
             on_progress: called after each chunk with the bytes so far and the size of the whole
                 (``None``: not told); begins again at 0 where the download has to.
 
@@ -150,15 +152,14 @@ class Downloader:
             DownloadError: the name is taken, or names a device or the like; the disk rejects; the
                 address may not be used; the video did not come whole, or is too large for one.
         """
-        transfer = _Transfer(
-            url, _address(url), overwrite, max_bytes, on_progress, PartFile(target)
-        )
-        await on_disk(transfer.part.prepare, overwrite=overwrite)
+        part = PartFile(target)
+        transfer = _Transfer(url, _address(url), overwrite, max_bytes, on_progress, part)
+        await on_disk(part.prepare, overwrite=overwrite)
         failures, best = 0, 0
         while failure := await self._attempt(transfer):
             failures += 1
-            if transfer.part.length_bytes >= best + self._window_bytes:
-                failures, best = 0, transfer.part.length_bytes
+            if part.length_bytes >= best + self._window_bytes:
+                failures, best = 0, part.length_bytes
             if failures >= self._attempts or _asks_too_much(failure):
                 raise transfer.error(failure)
             await sleep(self._clock, self._pause_s(failure, failures))
@@ -207,7 +208,7 @@ class Downloader:
 
         part = transfer.part
         async with self._moving(part), self._response(transfer) as response:
-            said = await read_chunk(response, _SAID_BYTES) if response.status == 403 else b""
+            reason = await read_chunk(response, _REASON_BYTES) if response.status == 403 else b""
             promise = promise_of(
                 response.status,
                 response.headers,
@@ -215,7 +216,7 @@ class Downloader:
                 held=part.source,
                 length_bytes=part.length_bytes,
                 now=self._clock.now(),
-                said=said.decode("latin-1"),
+                reason=reason.decode("latin-1"),
             )
             await _check_bounds(transfer, promise.source.total or 0)
             if promise.start == 0:
@@ -284,8 +285,8 @@ async def _check_bounds(transfer: _Transfer, length_bytes: int) -> None:
     if length_bytes > transfer.max_bytes:
         await on_disk(transfer.part.discard)
         raise DownloadError(
-            f"{transfer.address} has more than {transfer.max_bytes} bytes, too many for the clip of an "
-            "effect: ask the service about it, or pass a larger max_bytes"
+            f"{transfer.address} has more than {transfer.max_bytes} bytes, too many for the clip "
+            "of an effect: ask the service about it, or pass a larger max_bytes"
         )
 
 

@@ -38,7 +38,7 @@ __all__ = ["PartFile", "Source", "on_disk"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A link in place of our file would send the bytes elsewhere; Windows has no such flag, and asks for
+# A link in place of our file would send the bytes elsewhere; Windows has no such flag, and wants
 # special rights to make links. A pipe in its place would be waited for. O_BINARY exists on Windows
 # alone.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -46,8 +46,8 @@ _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(
 
 _NOTE_MAX_LETTERS = 2**20  # an address has some hundred letters
 
-# What file systems answer that know no fsync: CIFS, FUSE and WSL among them. Any other answer tells
-# of a disk that lost something.
+# What file systems answer that know no fsync: CIFS, FUSE and WSL among them. Any other answer
+# means that the disk lost something.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -110,7 +110,7 @@ class PartFile:
         os.lseek(self._descriptor, self.length_bytes, os.SEEK_SET)
 
     def restart(self, source: Source) -> None:
-        """Forget the bytes, and say what comes next. In this order: see ``open`` after a crash."""
+        """Drop the bytes, then note what comes next. In this order: see ``open`` after a crash."""
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self.length_bytes = 0
@@ -209,14 +209,14 @@ class PartFile:
 
 
 def _note(file: TextIO) -> str:
-    """What a regular file says; a device in its place could say something for ever."""
+    """What is in a regular file; a device in its place could be read for ever."""
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return ""
     return file.read(_NOTE_MAX_LETTERS)
 
 
 async def on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call one of a ``PartFile``'s methods off the loop, and see it through.
+    """Call one of a ``PartFile``'s methods off the loop, and wait for its end.
 
     A cancellation waits for the call's end: a thread cannot be stopped, and must not write to a
     file that is closed under it.

@@ -1,9 +1,9 @@
 """What to do about a video's address that its server rejects.
 
-- Its task has just ended, or nobody knows when it did, and the server does not have the video: it
-  is asked for again for some seconds, with growing pauses, and the task is asked again each time.
-- Its task ended long ago, or the server says that the address has expired: the task is asked for
-  another address, and that is tried once.
+- Its task has just ended, or nobody knows when it did, and the server does not have the video: the
+  task is queried again for some seconds, with growing pauses, and each address it has is tried.
+- Its task ended long ago, or the address has expired: the task is queried for another address, and
+  that is tried once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 
 @frozen
 class Renewed:
-    """What the service says of a video when it is asked again.
+    """What a new query of its task returns for a video.
 
     Attributes:
         is_new: its task may have ended a moment ago.
@@ -49,11 +49,11 @@ async def download_renewed(
     """Fetch a video, over rejections as the top of this file says.
 
     Args:
-        renew: asks the task; ``None`` if it names the video no more, or cannot be asked.
+        renew: queries the task; ``None`` if it has the video no more, or cannot be queried.
         grace_s: how long a new video may stay away.
 
     Raises:
-        VideoExpiredError: rejected in the end; tells for how long it was asked for.
+        VideoExpiredError: rejected in the end; says for how long it was tried.
         KlingEffectsError: from ``fetch``, or from ``renew`` after the first rejection.
     """
     began_at = clock.monotonic()
@@ -87,7 +87,7 @@ async def download_renewed(
 async def _renewed(
     renew: Callable[[], Awaitable[Renewed | None]], known: Renewed | None
 ) -> Renewed | None:
-    """What the service says now; what it said before, where it says nothing any more."""
+    """What a query returns now; what it returned before, where it fails now."""
     try:
         return await renew() or known
     except KlingEffectsError:
@@ -98,6 +98,6 @@ async def _renewed(
 
 def _still_missing(rejection: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
     return VideoExpiredError(
-        f"{rejection}; its task is new, so it was asked for again for {elapsed_s:.0f} s: "
+        f"{rejection}; its task is new, so it was tried for {elapsed_s:.0f} s: "
         "call download() again later"
     )

@@ -45,7 +45,7 @@ def converter() -> Converter:
 
 
 def explained(error: ExceptionGroup[Exception]) -> list[str]:
-    """What is wrong with each member, in words with the member's place."""
+    """What is wrong with each member, in words with the member's path."""
     from cattrs import transform_error
 
     return transform_error(error)
@@ -71,14 +71,14 @@ def _status(value: Any, _type: object) -> TaskStatus:
 
 
 def moment(value: Any) -> datetime | None:
-    """A time on the wire, in Unix seconds or milliseconds; ``None`` if it tells none."""
+    """A time on the wire, in Unix seconds or milliseconds; ``None`` if it is none."""
     number = value if type(value) is int else _number(value)
     if not number or number < 0:
         return None  # 0 means "not reached yet"
     return _utc(number)
 
 
-@lru_cache(maxsize=1024)  # page after page tells the same times of the tasks that run
+@lru_cache(maxsize=1024)  # page after page repeats the times of the tasks that run
 def _utc(number: int | Decimal) -> datetime | None:
     try:
         return datetime.fromtimestamp(

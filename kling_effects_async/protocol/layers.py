@@ -40,7 +40,7 @@ def layers_of(document: Layer, *, of_one_task: bool = True) -> tuple[Layer, ...]
 
 
 def first_value(layers: Iterable[Layer], *names: str) -> Any:
-    """The first value that says something; 0 and ``""`` mean "not told" on this wire."""
+    """The first value that is not empty; 0 and ``""`` stand for "none" in this API."""
     for layer in layers:
         for name in names:
             value = layer.get(name)

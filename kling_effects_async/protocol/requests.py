@@ -38,7 +38,7 @@ _ID = Kind("a str", (str,), is_optional=False)
 
 # Stands for an image while the rest of a document is written. A lone surrogate: no text that can be
 # sent as UTF-8 has one.
-_HOLE = "\udfff"
+_PLACEHOLDER = "\udfff"
 
 # Every server can be expected to take an address of this length. Source: RFC 9110, 4.1.
 _ADDRESS_MAX = 8_000
@@ -59,7 +59,7 @@ def build_submit(
     """The request that creates (and charges for) one task.
 
     Args:
-        files: what the image files were when they were looked at; needed only to send it.
+        files: what the image files were when they were checked; needed only to send it.
 
     Raises:
         EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
@@ -234,17 +234,17 @@ def _wire_image(image: ImageSource, files: Mapping[Path, FileState]) -> str | Ba
 
 
 def _body(document: Mapping[str, object]) -> Body:
-    """The document as JSON pieces, with each image left as a hole."""
-    holes: list[Base64Of] = []
+    """The document as JSON chunks, with a ``Base64Of`` for each image."""
+    images: list[Base64Of] = []
 
     def leave_out(image: Base64Of) -> str:
-        holes.append(image)
-        return _HOLE
+        images.append(image)
+        return _PLACEHOLDER
 
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=leave_out).encode
     try:
-        first, *others = (text.encode() for text in encode(document).split(_HOLE))
-        after = [piece for hole, text in zip(holes, others, strict=True) for piece in (hole, text)]
+        first, *others = (text.encode() for text in encode(document).split(_PLACEHOLDER))
+        after = [chunk for pair in zip(images, others, strict=True) for chunk in pair]
     except ValueError:
         raise EffectRejectedError(
             "a text of this effect is not Unicode (a lone surrogate): check its scene and addresses"

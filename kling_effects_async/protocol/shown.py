@@ -1,4 +1,4 @@
-"""What of an answer may be shown or kept: the one place where a service's texts are made harmless.
+"""What of an answer may be shown or kept: only here a service's texts are made harmless.
 
 An answer is read as it came. Only then the texts in what was read of it pass here: our own keys and
 everything that looks like a secret are cut out, and what is left is bounded. Ids of tasks and

@@ -108,7 +108,7 @@ def read_snapshot(
 
     Args:
         status: the HTTP status, for messages.
-        fallback_id: the task's id where no layer tells it, but one tells a status.
+        fallback_id: the task's id where no layer has it, but one has a status.
 
     Raises:
         ReplyError: there is no task in them, or a member that decides something is of no use.

@@ -22,7 +22,7 @@ from kling_effects_async.protocol.task_body import read_snapshot
 
 __all__ = ["read_listed", "read_page"]
 
-# What Kling's own page shows of a task that runs; with any other member it is looked at in full.
+# What Kling's own page shows of a task that runs; with any other member it is read in full.
 _RUNNING_MEMBERS = frozenset(
     {"task_id", "task_status", "task_status_msg", "task_info", "created_at", "updated_at"}
 )
@@ -44,8 +44,8 @@ def read_page(reply: Reply, *, page: int = 1, page_size: int = 30) -> TaskPage:
 def read_listed(reply: Reply, wanted: Mapping[str, TaskSnapshot | None]) -> Listed:
     """One page of tasks, of which only those that are wanted are read in full.
 
-    A page of 500 of which a few matter costs no more than those few, and a task of which the page
-    tells nothing new is given as the very snapshot that is held.
+    A page of 500 of which a few matter costs no more than those few, and a task that did not change
+    is given as the very snapshot that is held.
 
     Args:
         wanted: task ids, each with the snapshot that is held of it.
@@ -62,7 +62,7 @@ def read_listed(reply: Reply, wanted: Mapping[str, TaskSnapshot | None]) -> List
         if task_id not in wanted:
             continue
         held = wanted[task_id]
-        if held is not None and _says_the_same(entry, held):
+        if held is not None and _is_unchanged(entry, held):
             seen.append(held)
         else:
             news.append(entry)
@@ -102,13 +102,13 @@ def _id_of(entry: Any) -> str:
 
 
 def _created_between(entries: Iterable[Any]) -> tuple[datetime | None, datetime | None]:
-    """When the newest and the oldest task were created; ``None`` twice where no entry tells."""
-    told: list[Any] = [entry.get("created_at") for entry in entries if isinstance(entry, dict)]
-    if not all(told):  # not all are Kling's own entries, unwrapped
-        told = [_created_at(entry) for entry in entries if isinstance(entry, dict)]
-        told = [value for value in told if value]
+    """When the newest and the oldest task were created; ``None`` twice without any time."""
+    times: list[Any] = [entry.get("created_at") for entry in entries if isinstance(entry, dict)]
+    if not all(times):  # not all are Kling's own entries, unwrapped
+        times = [_created_at(entry) for entry in entries if isinstance(entry, dict)]
+        times = [time for time in times if time]
     try:
-        return moment(max(told, default=None)), moment(min(told, default=None))
+        return moment(max(times, default=None)), moment(min(times, default=None))
     except TypeError:  # numbers here and text there cannot be compared
         return None, None
 
@@ -118,8 +118,8 @@ def _created_at(entry: Layer) -> Any:
     return first_value(layers_of(entry)[::-1], "created_at")
 
 
-def _says_the_same(entry: Any, held: TaskSnapshot) -> bool:
-    """A running task in Kling's own form that tells nothing but what is held."""
+def _is_unchanged(entry: Any, held: TaskSnapshot) -> bool:
+    """Whether a running task, in Kling's own form, is as the snapshot that is held."""
     return (
         not held.is_final
         and entry.keys() <= _RUNNING_MEMBERS

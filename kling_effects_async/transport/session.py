@@ -1,7 +1,7 @@
 """Request -> Reply over aiohttp: tries, limits, and nothing secret in what goes wrong.
 
 aiohttp is imported at the first request, and backoff is imported nowhere else. Both because of what
-they cost or do at import; how backoff has to be held is written at ``_retrying``.
+they cost or do at import; how backoff has to be used is written at ``_retrying``.
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ class Session:
     async def _reply_to(self, request: Request) -> Reply:
         async with self._for_queries if request.is_repeatable else self._for_submits:
             outcome = await self._outcome(request)
-        # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
-        # so ours must not even remember them as its context.
+        # Raised out here: aiohttp's exceptions carry the request's headers, and with them the
+        # key, so they must not be the context of ours.
         if isinstance(outcome, KlingEffectsError):
             raise outcome
         return outcome
@@ -269,7 +269,7 @@ class Session:
         return f"{self._service.base_url}{request.path}{query}"
 
     def _headers(self, *, has_body: bool) -> dict[str, str]:
-        """What a request says, whatever a borrowed session says by itself; the key comes last."""
+        """The headers of a request, which replace a borrowed session's; the key comes last."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
@@ -285,7 +285,7 @@ class Session:
         return authorization(self._credentials, self._clock.now() + self._clock_offset)
 
     def _way(self) -> dict[str, Any]:
-        """What aiohttp has to know of the proxy."""
+        """The arguments of aiohttp for the proxy."""
         if self._proxy is None:
             return {}
         return {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers}
@@ -334,8 +334,8 @@ def _payload(request: Request) -> Base64JsonPayload | None:
     return Base64JsonPayload(request.body)
 
 
-# A URL remembers the parts it was taken into, so the few that are asked for again and again are
-# kept. Quoted already: yarl need not look at every character.
+# A URL caches the parts it was taken into, so the few that are requested again and again are kept.
+# Quoted already: yarl need not check every character.
 @lru_cache(maxsize=256)
 def _url(address: str) -> yarl.URL:
     import yarl
@@ -350,9 +350,9 @@ def _retrying(
     rng: Callable[[], float],
     final: tuple[type[KlingEffectsError], ...],
 ) -> Callable[[], Awaitable[T]]:
-    """``attempt`` with backoff around it, held so that it does what it says.
+    """``attempt`` with backoff around it, used so that its pauses are the policy's.
 
-    backoff's own clock is the wall's, its jitter shortens what a server asked for, its sleep cannot
+    backoff's own clock is the wall's, its jitter shortens what a server wants, its sleep cannot
     be replaced, and its log lines carry exception texts. So we give it pauses of zero and none of
     those, and sleep in its ``on_backoff`` hook by our clock.
     """

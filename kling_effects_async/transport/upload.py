@@ -1,7 +1,7 @@
 """A request body that is never in memory: JSON whose images are encoded while they are sent.
 
-Encoding happens in the loop, in steps too short to hold it. Reading must not: what the page cache
-holds is taken at once, everything else is read in a thread. A body can be written again, after a
+Encoding happens in the loop, in steps too short to block it. Reading must not: what is in the page
+cache is taken at once, everything else is read in a thread. A body can be written again, after a
 broken connection, because every write opens the files anew.
 """
 
@@ -31,10 +31,11 @@ __all__ = ["Base64JsonPayload"]
 # Whole groups of three bytes: only the last step of an image may end in "=".
 _STEP_BYTES = 48 * 1024
 
-# A hop to a thread costs 0.2 ms of CPU time whatever it reads, and 50 uploads hold 50 blocks.
+# A hop to a thread costs 0.2 ms of CPU time whatever it reads, and each upload keeps one block in
+# memory.
 _BLOCK_BYTES = 4 * _STEP_BYTES
 
-# Linux only: read what the page cache holds, or fail at once.
+# Linux only: read what is in the page cache, or fail at once.
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
 

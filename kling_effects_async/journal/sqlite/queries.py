@@ -1,8 +1,8 @@
 """What is written to and read from the journal's tables; each function is one operation.
 
-An operation gets the connection and runs on the journal's thread, inside a transaction that somebody else
-commits. It writes with one statement at most, which SQLite itself does or undoes as a whole; so an
-operation that fails leaves nothing, and the others of its transaction need no savepoint.
+An operation gets the connection and runs on the journal's thread, inside a transaction that the
+writer commits. It writes with one statement at most, which SQLite itself does or undoes as a whole;
+so an operation that fails leaves nothing, and the others of its transaction need no savepoint.
 """
 
 from __future__ import annotations

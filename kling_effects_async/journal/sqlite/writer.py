@@ -1,12 +1,13 @@
 """One thread that writes for everybody, so that one trip to the disk serves hundreds of writes.
 
-Whoever wants something done puts an operation into the queue and awaits its future. The thread takes all
-that waits (up to a limit), runs it in one transaction, commits, and only then tells the futures:
-what is told is durable. A bad operation does not spoil the others, because an operation writes with one
-statement at most, and SQLite undoes a failing statement as a whole. Operations that only read take part
-in their turn, so everybody reads what was written before.
+A caller puts an operation into the queue and awaits its future. The thread takes all that waits (up
+to a limit), runs it in one transaction, commits, and only then resolves the futures: a result means
+that it is durable. An operation that fails leaves the others alone, because it writes with one
+statement at most, and SQLite undoes a failing statement as a whole. Operations that only read take
+part in their turn, so everybody reads what was written before.
 
-A cancelled future changes nothing for its operation, and a loop that is gone is not told.
+A cancelled future does not stop its operation. Where the event loop of a future is closed, nobody
+waits for its result.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ class File(Protocol):
         """Inside the transaction of a batch: raise if nothing may be written any more."""
 
     def committed(self) -> None:
-        """After the transaction of a batch, and before anybody is told."""
+        """After the transaction of a batch, and before its futures are resolved."""
 
     def explain(self, error: Exception) -> Exception:
-        """What to tell the caller; the same error if it says enough."""
+        """The error for the caller; the same one if its message says enough."""
 
     def is_fatal(self, error: Exception) -> bool:
-        """Whether the error is not the operation's own, and the next operation would meet it too."""
+        """Whether the next operation would fail with the error as well."""
 
     def close(self) -> None: ...
 
 
 class _Item(Generic[T]):
-    """An operation, and who waits for it."""
+    """An operation, and the future of its caller."""
 
     __slots__ = ("error", "future", "loop", "operation", "value", "writes")
 
@@ -92,7 +93,7 @@ class Writer:
             raise
 
     def submit(self, operation: Operation[T], *, writes: bool) -> asyncio.Future[T]:
-        """Have an operation done; the future is of the running loop, which may be any.
+        """Queue an operation; the future is of the running loop, which may be any.
 
         Raises:
             RuntimeError: the thread has ended, or lives in the parent of this forked process.
@@ -101,7 +102,9 @@ class Writer:
             raise RuntimeError("the journal belongs to the parent process: open it again here")
         item = _Item(operation, writes)
         self._queue.put(item)
-        if self._is_gone:  # looked at after the put, as `_abandon` empties the queue after this
+        if (
+            self._is_gone
+        ):  # checked after the put: `_fail_waiting` sets it first and empties the queue then
             raise _closed()
         return item.future
 
@@ -116,19 +119,19 @@ class Writer:
     # -- on the thread
 
     def _main(self) -> None:
-        ending: Exception = _closed()
+        reason: Exception = _closed()
         try:
             file = self._open_file()
-            self.misses_rows = file.misses_rows  # before anybody is told that it is open
+            self.misses_rows = file.misses_rows  # before ``start`` returns
             try:
                 self._serve(file)
             finally:
                 file.close()
         except Exception as error:
-            # The outermost edge of the thread: whoever waits is told.
-            ending = error
+            # The outermost edge of the thread: whoever waits gets it.
+            reason = error
         finally:
-            self._abandon(ending)
+            self._fail_waiting(reason)
 
     def _serve(self, file: File) -> None:
         is_running = True
@@ -153,14 +156,14 @@ class Writer:
             return batch, False
         return batch, True
 
-    def _abandon(self, ending: Exception) -> None:
+    def _fail_waiting(self, reason: Exception) -> None:
         self._is_gone = True
         batch: list[_Item[Any]] = []
         with suppress(queue.Empty):
             while True:
                 item = self._queue.get_nowait()
                 if item is not None:
-                    item.error = ending
+                    item.error = reason
                     batch.append(item)
         _deliver(batch)
 
@@ -169,7 +172,7 @@ def _write(file: File, batch: list[_Item[Any]]) -> None:
     try:
         _transact(file, batch)
     except Exception as error:
-        # Nothing of the batch was written; who only wanted to read can still do so.
+        # Nothing of the batch was written; what only reads can still do so.
         for item in batch:
             if item.writes:
                 item.error = file.explain(error)
@@ -195,7 +198,7 @@ def _attempt(file: File, item: _Item[Any]) -> None:
     try:
         item.value = item.operation(file.connection)
     except Exception as error:
-        # The edge of one operation: its caller is told, and the others go on.
+        # The edge of one operation: its caller gets the error, and the others go on.
         if file.is_fatal(error):
             raise
         item.error = file.explain(error)
@@ -212,7 +215,7 @@ def _read(file: File, batch: Iterable[_Item[Any]]) -> None:
 
 
 def _deliver(batch: Iterable[_Item[Any]]) -> None:
-    """Tell every loop once for the whole batch: waking it is what costs."""
+    """Schedule one callback a loop for the whole batch: to wake a loop is what costs."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Item[Any]]] = {}
     for item in batch:
         by_loop.setdefault(item.loop, []).append(item)
