@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kling_effects_async.journal.sqlite.journal import Journal
+    from kling_effects_async.journal.sqlite.store import SqliteStore
 
 __all__ = ["Account", "Options", "PreparedJob", "Runtime"]
 
@@ -144,7 +145,7 @@ class Runtime:
             rng=options.rng,
         )
         self._account: Account | None = None
-        self._journal: Journal | None = None
+        self._journal: SqliteStore | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
         self._exits = AsyncExitStack()
@@ -405,13 +406,13 @@ class Runtime:
         journal = self._options.journal
         if journal is None:
             return self._options.store
-        if not isinstance(journal, (str, os.PathLike)):
-            return journal
         # With sqlite3, for who wants it.
-        from kling_effects_async.journal.sqlite.journal import Journal
+        from kling_effects_async.journal.sqlite.store import SqliteStore
 
+        if not isinstance(journal, (str, os.PathLike)):
+            return SqliteStore.of(journal)
         if self._journal is None:  # else a call that was cancelled after this has opened it
-            self._journal = await self._exits.enter_async_context(Journal(journal))
+            self._journal = await self._exits.enter_async_context(SqliteStore(journal))
         return self._journal
 
 

@@ -40,7 +40,7 @@ _ENDED_KEPT = 10_000
 
 
 class JobStore(Protocol):
-    """See ``Journal`` for what each of these promises."""
+    """See ``SqliteStore`` and ``Journal`` for what each of these promises."""
 
     @property
     def misses_rows(self) -> bool: ...

@@ -52,7 +52,7 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Request
@@ -91,7 +91,7 @@ async def seconds_taken(act: Any) -> float:
 
 
 async def state_in(journal: Path, name: str) -> JobState:
-    async with Journal(journal, read_only=True) as reader:
+    async with SqliteStore(journal, read_only=True) as reader:
         (job,) = await reader.find(name)
         return job.state
 
@@ -303,7 +303,7 @@ async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_pa
         assert all(name in str(rejected.error) for name in (new, old, "account="))
         _, again = await outcome("second-key", account=old)
         assert again.result.task_id == first.result.task_id
-        async with Journal(journal) as opened:
+        async with SqliteStore(journal) as opened:
             assert await opened.adopt(old, new) == 1
         _, adopted = await outcome("second-key")
         assert adopted.result.task_id == first.result.task_id
@@ -315,7 +315,7 @@ async def test_resume_says_what_it_leaves_alone(
 ) -> None:
     """Fault 72: open jobs of other accounts."""
     path = tmp_path / "jobs.db"
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         for name in ("a", "b"):
             await journal.add(evolve(a_job(name), account="the old key's"))
     async with (
@@ -850,7 +850,7 @@ async def test_a_full_account_is_no_error_and_its_size_is_remembered(tmp_path: P
         async with emulator.client(**options) as client:
             results = await asyncio.gather(*(client.run(SQUISH) for _ in range(20)))
         assert len({result.task_id for result in results}) == emulator.ledger.total == 20
-        async with Journal(tmp_path / "jobs.db", read_only=True) as journal:
+        async with SqliteStore(tmp_path / "jobs.db", read_only=True) as journal:
             assert await journal.memo("slots", ACCOUNT) in ("3", "4")
         asked = emulator.requests["submit"]
         async with emulator.client(**options) as client:
@@ -1259,7 +1259,7 @@ class Left:
             image_hashes=[self.digest],
             now=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        async with Journal(self.journal) as journal:
+        async with SqliteStore(self.journal) as journal:
             await journal.add(job)
             for state in states:
                 has_task = state in (JobState.ACCEPTED, JobState.SUCCEEDED)
