@@ -1,7 +1,7 @@
 """Which file a journal is, and what is no journal and must not be touched.
 
-A journal is known by its real path: two links to one file are one journal. Everything here looks
-without changing, making or locking anything.
+A journal is known by its real path: two links to one file are one journal. Everything here reads
+and does not change, make or lock anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def journal_path(given: str | os.PathLike[str]) -> Path:
     """The real path of a journal, which need not exist.
 
     Raises:
-        JournalError: it cannot be one, or cannot be looked at; says why.
+        JournalError: it cannot be one, or cannot be examined; says why.
     """
     text = os.fspath(given)
     if text in ("", ":memory:") or "\0" in text:

@@ -1,4 +1,4 @@
-"""Where jobs are written down: what the engine needs of a journal, and one that only remembers.
+"""Where jobs are written down: what the engine needs of a journal, and an in-memory one.
 
 Without a journal the same rules hold while the client lives, for all open jobs and the last 10,000
 that ended.
@@ -132,7 +132,7 @@ class MemoryStore:
             self._recent[account, moved.scene].append(moved.units)
         if moved.task_id is not None:
             self._known[account] = moved
-        self._ended.pop(key, None)  # it may be asked for again
+        self._ended.pop(key, None)  # it may be submitted again
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None
             self._drop_oldest()

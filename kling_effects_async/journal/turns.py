@@ -1,8 +1,8 @@
-"""Turns at a job: who submits or settles it is alone with it, whichever client of the store it is.
+"""Turns at a job: who submits or settles it is alone with it, in whichever client.
 
 A store may serve several clients, event loops and threads. A turn belongs to the store, so that
-a job which one of them submits is uncertain for none of the others. They are served in the order of
-asking.
+a job which one of them submits is uncertain for none of the others. They are served in the order in
+which they came.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Turns:
         self._queues: dict[Key, deque[Turn]] = {}  # the first of each queue has the turn
 
     def of(self, account: str, external_task_id: str) -> Turn:
-        """A turn at this job: ``async with`` waits for it and gives it up."""
+        """A turn at this job: ``async with`` waits for it and ends it."""
         return Turn(self, (account, external_task_id))
 
     def enter(self, turn: Turn) -> None:
-        """Get in line; the turn is told when it is the first."""
+        """Join the queue; the turn is notified when it is the first."""
         with self._lock:
             queue = self._queues.setdefault(turn.key, deque())
             queue.append(turn)
@@ -39,7 +39,7 @@ class Turns:
                 _notify_first(queue)
 
     def leave(self, turn: Turn) -> None:
-        """Get out of line, wherever the turn stands in it."""
+        """Leave the queue, from any position in it."""
         with self._lock:
             queue = self._queues.get(turn.key, deque())
             if turn not in queue:  # its loop was closed, and it was passed over
@@ -53,7 +53,7 @@ class Turns:
 
 
 class Turn:
-    """One caller's place in the line for a job."""
+    """One caller's position in the queue for a job."""
 
     def __init__(self, turns: Turns, key: Key) -> None:
         self.key = key
@@ -63,7 +63,7 @@ class Turn:
         self._attempt: asyncio.Task[Any] | None = None
 
     def notify(self) -> None:
-        """Say, from any thread, that it has come.
+        """Report, from any thread, that it has come.
 
         Raises:
             RuntimeError: the loop is closed.

@@ -96,8 +96,8 @@ LOSSES = [
     (with_half_a_log, "lost its last"),
     (with_a_bit_flipped, "lost its last"),
     (without_database, "an earlier journal of this name is gone"),
-    (without_lock, "does not tell the number"),
-    (with_odd_lock, "does not tell the number"),
+    (without_lock, "does not hold the number"),
+    (with_odd_lock, "does not hold the number"),
 ]
 
 
@@ -256,7 +256,7 @@ def test_whether_something_is_lost_is_told_by_two_numbers() -> None:
     assert loss(where, inside=0, beside=0) is None
     assert loss(where, inside=7, beside=9) == "effects.db lost its last 2 of 9 commits"
     assert "begins anew" in (loss(where, inside=0, beside=9) or "")
-    assert "does not tell" in (loss(where, inside=7, beside=None) or "")
+    assert "does not hold" in (loss(where, inside=7, beside=None) or "")
 
 
 # -- damaged rows

@@ -83,7 +83,7 @@ class JournalFile:
     def verify_ownership(self) -> None:
         """Make sure that the journal is still ours, and number the transaction."""
         if self._here is None:
-            return  # open for reading: nobody's business
+            return  # open for reading: there is nothing to protect
         if _inode(self._path) != self._inode:
             raise JournalError(
                 f"{self._path} was moved or deleted while it was open; what is written now would "
@@ -99,7 +99,7 @@ class JournalFile:
             self._lock.note(self._number)
 
     def is_fatal(self, error: Exception) -> bool:
-        """Whether the next operation would meet the same trouble."""
+        """Whether the next operation would fail in the same way."""
         is_of_a_row = isinstance(error, schema.RowDamagedError)
         return isinstance(error, sqlite3.Error) and _code(error) in _FATAL and not is_of_a_row
 
@@ -109,7 +109,9 @@ class JournalFile:
 
     def close(self) -> None:
         """Release the lease, and close the file."""
-        with suppress(sqlite3.Error):  # then the row stays, and the lock tells that we are gone
+        with suppress(
+            sqlite3.Error
+        ):  # then the row stays, and the free lock shows that we are gone
             if self._here is not None:
                 ownership.release(self.connection, self._here)
         self.connection.close()
@@ -282,18 +284,18 @@ def _is_damage(error: Exception) -> bool:
 
 def _explained(error: Exception, path: Path) -> Exception:
     if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
-        told = _trouble(error, path)
+        explained = _sqlite_failure(error, path)
     elif isinstance(error, OSError):
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = f"cannot open {path}: {error.strerror or error}"
-        told = (JournalFullError if is_full else JournalError)(what)
+        explained = (JournalFullError if is_full else JournalError)(what)
     else:
         return error
-    told.__cause__ = error
-    return told
+    explained.__cause__ = error
+    return explained
 
 
-def _trouble(error: Exception, path: Path) -> JournalError:
+def _sqlite_failure(error: Exception, path: Path) -> JournalError:
     code = _code(error)
     if _is_damage(error):
         return JournalDamagedError(

@@ -1,12 +1,12 @@
 """The file beside a journal: the operating system's lock on it, and the number of its last commit.
 
     effects.db        counts its commits, inside
-    effects.db.lock   is locked by the owner, and holds the same number
+    effects.db.lock   is locked by the owner, and contains the same number
 
 The lock dies with its process, even by SIGKILL. The number is written after each commit and is not
 synced: a kill keeps it, and a power cut can only leave it lower than the one inside. So a number
 that is higher than the one inside proves that the database lost commits. That there is a number
-says that the database is a journal, whatever it looks like now.
+shows that the database is a journal, whatever its content is now.
 """
 
 from __future__ import annotations

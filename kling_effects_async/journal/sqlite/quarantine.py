@@ -2,7 +2,7 @@
 
 Its jobs may be paid for and running. So moving it aside leaves a marker next to it, and as long as
 the marker is there nothing opens. The journal that begins after that misses rows, see ``commits``:
-each job that is asked for again is looked up, and its task is found instead of paid for once more.
+each job that is submitted again is looked up, and its task is found instead of paid for once more.
 
     effects.db                          damaged
     effects.db.damaged-20261123T...Z    the same file, with its -wal and -shm

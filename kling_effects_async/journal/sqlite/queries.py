@@ -35,7 +35,7 @@ from kling_effects_async.journal.job import (
     Transition,
     check_update,
 )
-from kling_effects_async.journal.sqlite.rows import (
+from kling_effects_async.journal.sqlite.job_row import (
     MEMBERS,
     job_of,
     row_of,
@@ -95,7 +95,7 @@ def _insert(names: tuple[str, ...]) -> str:
 
 @cache
 def _update(names: tuple[str, ...], to: JobState, *, is_step: bool) -> str:
-    """The table of ``job`` is part of the statement; only a rejection has to be looked into."""
+    """The table of ``job`` is part of the statement; the job is read only where nothing changed."""
     before = [held for held in JobState if to in FOLLOWERS[held]] if is_step else [to]
     news = [f"{name} = ?" for name in names]
     step = [f"state = '{to}'", "steps = steps + 1"] if is_step else []
@@ -103,8 +103,8 @@ def _update(names: tuple[str, ...], to: JobState, *, is_step: bool) -> str:
         step.append("expected_units = NULL")
     if is_step and to is JobState.SUBMITTING:
         step.append(f"expected_units = {_EXPECTED}")
-    # A task id is never replaced: there would be a second paid task, and nobody to ask for the
-    # first. Its value comes last among the parameters once more.
+    # A task id is never replaced: there would be a second paid task, and no id to query the
+    # first by. Its value comes last among the parameters once more.
     same_task = " AND (task_id IS NULL OR task_id = ?)" if "task_id" in names else ""
     return (
         f"UPDATE jobs SET {', '.join(step + news)} WHERE {_THIS} "
@@ -157,11 +157,11 @@ def adopt(connection: sqlite3.Connection, from_account: str, to_account: str) ->
         ) from None
 
 
-def _same(held: Job, asked: Job) -> Job:
+def _same(held: Job, added: Job) -> Job:
     differs = []
-    if held.scene != asked.scene:
+    if held.scene != added.scene:
         differs.append("scene")
-    if held.fingerprint != asked.fingerprint:
+    if held.fingerprint != added.fingerprint:
         differs.append("content")
     if differs:
         raise IdempotencyConflictError(external_task_id=held.external_task_id, differs=differs)

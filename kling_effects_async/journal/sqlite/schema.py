@@ -36,7 +36,7 @@ __all__ = [
     "us_of",
 ]
 
-# What tells our files from other programs' databases: "KLFE".
+# How our files differ from other programs' databases: "KLFE" in ASCII.
 APPLICATION_ID = 0x4B4C4645
 # STRICT tables. Source: SQLite release notes, 3.37.0 (2021-11-27).
 NEEDED_SQLITE = (3, 37, 0)
@@ -323,7 +323,7 @@ def _read_through(connection: sqlite3.Connection, version: int) -> None:
             raise damage(f"row {row[0]} of jobs cannot be read")
 
 
-# What a whole row never has; `rows` rejects the same where it comes upon it.
+# What a whole row never has; `job_row` rejects the same where it meets it.
 _UNREADABLE = (
     "state NOT IN ({}) OR units GLOB '*[^-+.0-9E]*' "
     "OR min(created_us, updated_us) < 0 OR max(created_us, updated_us) > 253402300799999999"

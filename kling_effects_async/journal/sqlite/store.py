@@ -1,9 +1,11 @@
 """``SqliteStore``: the journal as the engine writes it.
 
-async with SqliteStore("effects.db") as store:
-    await store.add(job)
-    await store.move(account, external_task_id, JobUpdate(JobState.SUBMITTING))
-    ...  # only now may the first byte leave: what was awaited here is on the disk
+    async with SqliteStore("effects.db") as store:
+        await store.add(job)
+        await store.move(account, external_task_id, JobUpdate(JobState.SUBMITTING))
+        ...  # only now may the first byte leave
+
+What was awaited here is on the disk.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class SqliteStore(Journal):
     def turn_of(self, account: str, external_task_id: str) -> Turn:
         """A turn at a job, for ``async with``: no other client of this journal has one meanwhile.
 
-        The clients may live in different event loops and threads. They are served in the order of
-        asking, and who waits may be cancelled.
+        The clients may live in different event loops and threads. They are served in the order in
+        which they came, and a wait may be cancelled.
         """
         return self._connection.turns.of(account, external_task_id)
 
@@ -61,8 +63,8 @@ class SqliteStore(Journal):
         of a submit may have reached the service, which is never taken back.
 
         With SUBMITTING goes down what the task is expected to cost. It counts until the service
-        tells the cost, or there surely is no task. An uncertain job that is planned again without a
-        proof keeps it beside what it costs then; ``is_absent`` says that there is a proof.
+        reports the cost, or there surely is no task. An uncertain job that is planned again without
+        a proof keeps it beside what it costs then; ``is_absent`` says that there is a proof.
 
         Raises:
             BudgetExceededError: the submit could pass ``budget_units``; nothing was written.
@@ -96,7 +98,7 @@ class SqliteStore(Journal):
     async def typical_units(self, account: str, scene: str) -> Decimal | None:
         """What to expect of one more task: the highest cost of the scene's last 20 successes.
 
-        ``None`` before the first success whose cost was told.
+        ``None`` before the first success with a reported cost.
         """
         return await self._connection.read(
             lambda connection: queries.typical_units(connection, account, scene)

@@ -1,6 +1,6 @@
 """A job as a row of the journal's table, and back.
 
-What a damaged row holds is one error, ``RowDamagedError``, wherever it is come upon.
+What a damaged row holds is one error, ``RowDamagedError``, wherever it is read.
 """
 
 from __future__ import annotations
