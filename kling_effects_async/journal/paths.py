@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kling_effects_async.downloading.replaceable import irreplaceable_kind
 from kling_effects_async.errors import JournalError
-from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite import schema, sqlite_file
 from kling_effects_async.journal.sqlite.lock import number_beside
 
 __all__ = ["has_our_header", "journal_path", "reject_foreign"]
@@ -61,7 +61,7 @@ def reject_foreign(path: Path) -> None:
     if size == 0 or number_beside(path) is not None:
         return
     try:
-        application = None if size < _SMALLEST else schema.application_of(path)
+        application = None if size < _SMALLEST else sqlite_file.application_of(path)
     except sqlite3.DatabaseError as error:
         is_in_its_first_write = path.with_name(f"{path.name}-journal").exists()
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB or is_in_its_first_write:

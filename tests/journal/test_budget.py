@@ -19,7 +19,7 @@ from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import BudgetExceededError
 from kling_effects_async.journal.budget import Committed, kind_of_cost
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite import schema, sqlite_file
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.policy import SubmitPolicy
@@ -319,9 +319,9 @@ async def test_what_a_killed_process_may_have_paid_counts(tmp_path: Path, way: s
 
 def as_before(path: Path, fill: Callable[[sqlite3.Connection], object]) -> None:
     """A journal of version 2, with what is filled in."""
-    schema.create(path)
-    with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=0, stamp="", scripts=schema.MIGRATIONS[:2])
+    sqlite_file.create(path)
+    with closing(sqlite_file.connect(path)) as connection:
+        sqlite_file.migrate(connection, path, version=0, stamp="", scripts=schema.MIGRATIONS[:2])
         fill(connection)
 
 

@@ -34,7 +34,7 @@ from kling_effects_async.errors import (
     JournalVersionError,
 )
 from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition
-from kling_effects_async.journal.sqlite import ownership, schema
+from kling_effects_async.journal.sqlite import ownership, schema, sqlite_file, times
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.testing import ManualClock
 from tests.support import journal_process
@@ -661,7 +661,7 @@ def write_owner(path: Path, *, host: str = "elsewhere", process: str = "") -> No
     with database(path) as connection:
         connection.execute(
             "INSERT OR REPLACE INTO lease VALUES (1, 'token', 4711, ?, ?, ?)",
-            (host, process, schema.us_of(NOON + timedelta(days=3650))),
+            (host, process, times.us_of(NOON + timedelta(days=3650))),
         )
 
 
@@ -851,11 +851,11 @@ NEXT_VERSION = (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN mood TEXT")
 
 def test_an_older_journal_is_copied_before_it_is_brought_up_to_date(path: Path) -> None:
     asyncio.run(filled(path))
-    with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=VERSION, stamp="now", scripts=NEXT_VERSION)
+    with closing(sqlite_file.connect(path)) as connection:
+        sqlite_file.migrate(connection, path, version=VERSION, stamp="now", scripts=NEXT_VERSION)
         assert connection.execute("SELECT count(mood), count(*) FROM jobs").fetchone() == (0, 100)
     copy = path.with_name(f"effects.db.v{VERSION}-now")
-    assert schema.check(copy, thoroughly=True) == VERSION
+    assert sqlite_file.check(copy, thoroughly=True) == VERSION
     with database(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
 
@@ -870,9 +870,9 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
         async with SqliteStore(path) as journal:
             return [job async for job in journal.jobs()]
 
-    schema.create(path)
-    with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=0, stamp="now", scripts=schema.MIGRATIONS[:1])
+    sqlite_file.create(path)
+    with closing(sqlite_file.connect(path)) as connection:
+        sqlite_file.migrate(connection, path, version=0, stamp="now", scripts=schema.MIGRATIONS[:1])
         for name, state in THEN.items():
             connection.execute(
                 "INSERT INTO jobs (account, external_task_id, scene, fingerprint, effect, state, "
@@ -892,9 +892,9 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_older_version(path: Path) -> None:
     asyncio.run(filled(path))
     half = (*schema.MIGRATIONS, f"{NEXT_VERSION[-1]}; no statement at all")
-    with closing(schema.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
-        schema.migrate(connection, path, version=VERSION, stamp="now", scripts=half)
-    assert schema.check(path, thoroughly=True) == VERSION
+    with closing(sqlite_file.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
+        sqlite_file.migrate(connection, path, version=VERSION, stamp="now", scripts=half)
+    assert sqlite_file.check(path, thoroughly=True) == VERSION
     with database(path) as connection, pytest.raises(sqlite3.OperationalError, match="mood"):
         connection.execute("SELECT mood FROM jobs")
 

@@ -15,7 +15,7 @@ import pytest
 
 from kling_effects_async.errors import JournalDamagedError, JournalError
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite import schema, sqlite_file
 from kling_effects_async.journal.sqlite.commits import loss
 from kling_effects_async.journal.sqlite.lock import lock_path, number_beside
 from kling_effects_async.journal.sqlite.store import SqliteStore
@@ -167,9 +167,9 @@ async def test_a_new_journal_and_one_of_an_older_version_miss_nothing(path: Path
     before = schema.MIGRATIONS[: schema.NUMBERED_SINCE - 1]
 
     def make() -> None:
-        schema.create(old)
-        connection = schema.connect(old)
-        schema.migrate(connection, old, version=0, stamp="now", scripts=before)
+        sqlite_file.create(old)
+        connection = sqlite_file.connect(old)
+        sqlite_file.migrate(connection, old, version=0, stamp="now", scripts=before)
         connection.close()
 
     await asyncio.to_thread(make)

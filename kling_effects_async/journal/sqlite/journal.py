@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from kling_effects_async.journal.job import Job, JobState, Transition
-from kling_effects_async.journal.sqlite import queries
+from kling_effects_async.journal.sqlite import costs, queries, updates
 from kling_effects_async.journal.sqlite.connection import Connection
 
 __all__ = ["Journal"]
@@ -97,7 +97,7 @@ class Journal:
             JournalError: both have a job under the same external id; nothing was changed.
         """
         return await self._connection.write(
-            lambda connection: queries.adopt(connection, from_account, to_account)
+            lambda connection: updates.adopt(connection, from_account, to_account)
         )
 
     async def get(self, account: str, external_task_id: str) -> Job | None:
@@ -140,9 +140,7 @@ class Journal:
 
     async def units_spent(self, account: str) -> Decimal:
         """What the account's jobs cost so far, as far as the service reported it."""
-        found = await self._connection.read(
-            lambda connection: queries.committed(connection, account)
-        )
+        found = await self._connection.read(lambda connection: costs.committed(connection, account))
         return found.told
 
     async def _page(self, chosen: queries.JobFilter, after: int) -> tuple[int, list[Job]]:

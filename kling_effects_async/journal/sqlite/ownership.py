@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import frozen
 
 from kling_effects_async.errors import JournalBusyError
-from kling_effects_async.journal.sqlite.schema import moment_of, us_of
+from kling_effects_async.journal.sqlite.times import moment_of, us_of
 
 __all__ = [
     "Owner",

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kling_effects_async.errors import JournalDamagedError
-from kling_effects_async.journal.sqlite.schema import stamp_of
+from kling_effects_async.journal.sqlite.times import stamp_of
 
 __all__ = ["move_aside", "reject_after_damage"]
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from kling_effects_async.journal.budget import Committed
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
-from kling_effects_async.journal.sqlite import queries
+from kling_effects_async.journal.sqlite import costs, queries, updates
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.turns import Turn
 
@@ -53,7 +53,7 @@ class SqliteStore(Journal):
             IdempotencyConflictError: the external id belongs to a job of other scene or content.
             AccountChangedError: it belongs to a job of another account of the same service.
         """
-        return await self._connection.write(lambda connection: queries.add(connection, job))
+        return await self._connection.write(lambda connection: updates.add(connection, job))
 
     async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
         """Take a job to another state, as the table in ``job`` allows.
@@ -74,7 +74,7 @@ class SqliteStore(Journal):
         """
         now = self._connection.now()
         await self._connection.write(
-            lambda connection: queries.move(connection, account, external_task_id, update, now)
+            lambda connection: updates.move(connection, account, external_task_id, update, now)
         )
 
     async def known_task(self, account: str) -> Job | None:
@@ -91,9 +91,7 @@ class SqliteStore(Journal):
 
     async def committed(self, account: str) -> Committed:
         """What of a budget the account's jobs take: what they cost, or may cost."""
-        return await self._connection.read(
-            lambda connection: queries.committed(connection, account)
-        )
+        return await self._connection.read(lambda connection: costs.committed(connection, account))
 
     async def typical_units(self, account: str, scene: str) -> Decimal | None:
         """What to expect of one more task: the highest cost of the scene's last 20 successes.
@@ -101,7 +99,7 @@ class SqliteStore(Journal):
         ``None`` before the first success with a reported cost.
         """
         return await self._connection.read(
-            lambda connection: queries.typical_units(connection, account, scene)
+            lambda connection: costs.typical_units(connection, account, scene)
         )
 
     async def memo(self, kind: str, key: str) -> str | None:
@@ -111,5 +109,5 @@ class SqliteStore(Journal):
     async def set_memo(self, kind: str, key: str, text: str) -> None:
         """Remember a fact, such as the slots an account was found to have."""
         await self._connection.write(
-            lambda connection: queries.set_memo(connection, kind, key, text)
+            lambda connection: updates.set_memo(connection, kind, key, text)
         )

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
+from kling_effects_async.journal.sqlite.failures import is_fatal
+
 __all__ = ["File", "Operation", "Writer"]
 
 T = TypeVar("T")
@@ -44,9 +46,6 @@ class File(Protocol):
 
     def explain(self, error: Exception) -> Exception:
         """The error for the caller; the same one if its message says enough."""
-
-    def is_fatal(self, error: Exception) -> bool:
-        """Whether the next operation would fail with the error as well."""
 
     def close(self) -> None: ...
 
@@ -199,7 +198,7 @@ def _attempt(file: File, item: _Item[Any]) -> None:
         item.value = item.operation(file.connection)
     except Exception as error:
         # The edge of one operation: its caller gets the error, and the others go on.
-        if file.is_fatal(error):
+        if is_fatal(error):
             raise
         item.error = file.explain(error)
 
