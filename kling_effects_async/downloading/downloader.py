@@ -218,7 +218,7 @@ class Downloader:
                 now=self._clock.now(),
                 reason=reason.decode("latin-1"),
             )
-            await _check_bounds(transfer, promise.source.total or 0)
+            await _check_bounds(transfer, promise.source.total or 0)  # announced; below, what comes
             if promise.start == 0:
                 await on_disk(part.restart, promise.source)
             while chunk := await read_chunk(response, CHUNK_BYTES):
@@ -247,6 +247,7 @@ class Downloader:
     @asynccontextmanager
     async def _moving(self, part: PartFile) -> AsyncIterator[None]:
         """End the block when a whole window brought too few bytes."""
+        # aiohttp's sock_read cannot do it: a byte now and then begins it anew.
         loop = asyncio.get_running_loop()
         seen_bytes = part.received_bytes
         timer: Timer

@@ -137,6 +137,7 @@ class PartFile:
 
         Once it has its name, the video is there, and nothing that fails after that matters.
         """
+        # Before the name: after a power cut a name without its bytes would pass for a whole video.
         _sync(self._descriptor)
         if sys.platform == "win32":
             self.close()  # an open file cannot be renamed there
@@ -185,6 +186,7 @@ class PartFile:
             raise DownloadError(f"{self.path} is not a file; remove it, or choose another name")
         if not _is_locked(self._descriptor):
             raise DownloadError(f"another download is writing to {self.path}")
+        # Between our open and our lock another download may have given the file its final name.
         if not self.path.exists() or not os.path.samestat(facts, self.path.lstat()):
             raise DownloadError(f"another download has just ended at {self.path}; call again")
         if facts.st_nlink > 1:
@@ -249,7 +251,7 @@ def _is_locked(descriptor: int) -> bool:
 
 def _name_once(path: Path, target: Path) -> None:
     try:
-        os.link(path, target)
+        os.link(path, target)  # a rename would replace what has come there meanwhile
     except FileExistsError:
         raise _taken(target, path) from None
     except OSError:  # exFAT and some network folders have no hard links

@@ -90,7 +90,7 @@ def open_session(
         connector=TCPConnector(
             resolver=ThreadedResolver() if is_proxied else CheckedResolver(rule),
             use_dns_cache=False,  # few connections are made, and a cache outlives a cancelled wait
-            limit=0,
+            limit=0,  # the downloader counts
         ),
         cookie_jar=DummyCookieJar(),
         timeout=ClientTimeout(total=None, sock_connect=10),

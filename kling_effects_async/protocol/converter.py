@@ -38,7 +38,7 @@ def converter() -> Converter:
     made.register_structure_hook(datetime | None, lambda value, _type: moment(value))
     made.register_structure_hook(Decimal | None, _decimal)
     made.register_structure_hook(float | None, _seconds)
-    # Last, because it takes up the hooks that it finds.
+    # Last, because it takes up the hooks that it finds. `duration` is text on the wire: "5.041".
     video = make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
     made.register_structure_hook(Video, video)
     return made
@@ -78,7 +78,8 @@ def moment(value: Any) -> datetime | None:
     return _utc(number)
 
 
-@lru_cache(maxsize=1024)  # page after page repeats the times of the tasks that run
+# Page after page repeats the times of the tasks that run; these are two for each task of a page.
+@lru_cache(maxsize=1024)
 def _utc(number: int | Decimal) -> datetime | None:
     try:
         return datetime.fromtimestamp(

@@ -43,6 +43,7 @@ def open_envelope(
         ApiError: the answer says no, by its HTTP status or its business code.
         ReplyError: nobody can read it, or it is not the service's own.
     """
+    # Nothing is sent where it leads: nobody chose that server, and it would get the key.
     if 300 <= reply.status < 400:
         raise _redirected(reply)
     try:
@@ -62,6 +63,7 @@ def open_envelope(
 
 
 def _document(reply: Reply) -> Layer:
+    # What else is JSON by its name: the old text/json, and whatever ends in +json (RFC 6839).
     kind = reply.content_type
     is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
     try:
@@ -146,6 +148,7 @@ def _says_yes(document: Layer) -> bool:
     if _is_bare_error(document) or document.get("success") is False:
         return False
     code = document.get("code")
+    # For Python False and 0.0 equal the code 0, and a list cannot be looked up in a set.
     if isinstance(code, (dict, list, bool, float)):
         return False
     return (code.lower() if isinstance(code, str) else code) in SUCCESS_CODES

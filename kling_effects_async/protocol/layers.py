@@ -20,6 +20,7 @@ Layer: TypeAlias = Mapping[str, Any]
 # The deepest documented nesting is four (a gateway's envelope, its task, Kling's envelope, Kling's
 # task); more than twice that is an attack or a fault.
 LAYERS_MAX = 8
+# new-api's own header, then the one that most proxies use.
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
 
 
@@ -44,7 +45,7 @@ def first_value(layers: Iterable[Layer], *names: str) -> Any:
     for layer in layers:
         for name in names:
             value = layer.get(name)
-            if value and value != "0":
+            if value and value != "0":  # one gateway writes times as text
                 return value
     return None
 

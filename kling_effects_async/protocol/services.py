@@ -250,6 +250,7 @@ class Service:
         return cls(
             name=f"official-{region}",
             base_url=_OFFICIAL_HOSTS[region] if base_url is None else base_url,
+            # A legacy path, with "no current plans for deprecation". Source: Kling's API, 2026-07.
             effects_path="/v1/videos/effects",
             dialect=OFFICIAL,
             finds_external_ids=True,

@@ -71,6 +71,7 @@ def read_task(reply: Reply, *, queried_id: str | None = None) -> TaskSnapshot:
         ReplyError: unreadable, without a task, or about another task.
     """
     layers = layers_of(open_envelope(reply, about_task=True, queried_id=queried_id))
+    # The newer path answers an unknown id with 200 and an empty list, seen live in 2026.
     if layers[-1].get("data") == []:
         raise _no_task(reply, layers)
     return _about(queried_id, reply, layers, _read_one(reply, layers, fallback_id=queried_id))
@@ -89,9 +90,11 @@ def read_found(reply: Reply, *, queried_id: str) -> TaskSnapshot:
         ReplyError: unreadable, or about another task.
     """
     layers = layers_of(open_envelope(reply, about_task=True, queried_id=queried_id))
+    # new-api answers an unknown task with 200, "success" and null. Source: its source code, 2026.
     if all(map(_is_empty, layers)):
         raise _no_task(reply, layers)
     snapshot = _read_one(reply, layers)
+    # Also where it has none: a gateway that ignores the id could answer with a stranger's task.
     if snapshot.external_task_id != queried_id:
         raise _of_another(queried_id, snapshot, reply)
     return snapshot
@@ -185,7 +188,8 @@ def _is_empty(layer: Layer) -> bool:
 def _is_task(layer: Layer) -> bool:
     if not _TASK_MARKS.isdisjoint(layer):
         return True
-    # The newer form has nothing but common words, and so have the envelopes of others.
+    # The newer form has nothing but common words, and so have the envelopes of others, where `id`
+    # is the request's.
     is_envelope = "code" in layer or "data" in layer
     word = layer.get("status")
     is_status = isinstance(word, str) and status_of(word) is not TaskStatus.UNKNOWN
@@ -200,6 +204,7 @@ def _members(tasks: Sequence[Layer], fallback_id: str | None) -> dict[str, Any]:
     words = (task.get(name) for task in tasks for name in ("status", "task_status"))
     word = status_word(words) or (WORD_OF_A_CLIP if clips else "")
     status = status_of(word)
+    # `progress` is left out: gateways set it by the status, and to 100 % for failed tasks too.
     members = {
         "task_id": first_value(tasks, "task_id")
         or first_value(tasks, "id")

@@ -108,17 +108,17 @@ _BY_CODE: dict[int | str | None, Verdict] = {
     "insufficient_user_quota": _TOP_UP,
     "pre_consume_token_quota_failed": _TOP_UP,
     "exceeded_current_quota_error": _TOP_UP,
-    "task_not_exist": _NOT_FOUND,
+    "task_not_exist": _NOT_FOUND,  # new-api sends it with HTTP 400
     "invalid_request": _REQUEST,
     "invalid_api_platform": _REQUEST,
     "read_request_body_failed": _REQUEST,
-    "upstream_load_saturated": _RATE,
+    "upstream_load_saturated": _RATE,  # seen with HTTP 403 and 429: of the pace, not the account
     "model_not_found": _NO_CHANNEL,
     "get_channel_failed": _NO_CHANNEL,
     "do_request_failed": _FAILURE,
     "read_response_body_failed": _FAILURE,
     "unmarshal_response_failed": _FAILURE,
-    "insert_task_failed": _FAILURE,
+    "insert_task_failed": _FAILURE,  # while the task may run on at Kling
     "new_api_panic": _FAILURE,
 }
 
@@ -130,12 +130,12 @@ _BY_STATUS: dict[int, Verdict] = {
     401: _KEY,
     402: _TOP_UP,
     403: _NO_RIGHT,
-    404: _ADDRESS,
+    404: _ADDRESS,  # a router's word: an unknown task is known by its code or its message
     405: _ADDRESS,
     408: _FAILURE,
-    425: _RATE,
+    425: _RATE,  # Too Early, RFC 8470: the same request is welcome later
     429: _RATE,
-    499: _FAILURE,
+    499: _FAILURE,  # nginx: the connection ended first; the service behind it may have gone on
 }
 
 

@@ -49,6 +49,7 @@ def retrying(
         error = yield 0.0  # backoff primes the generator, then sends each exception in
         for number in range(1, policy.attempts + 1):
             pause_s = policy.pause_s(number, error.retry_after_s, rng)
+            # A pause that the service wants is kept whole or not begun: a shorter one is in vain.
             if clock.monotonic() - started + pause_s > policy.max_elapsed_s:
                 return  # backoff then raises the error it has
             error = yield 0.0
@@ -59,7 +60,7 @@ def retrying(
     retry = backoff.on_exception(
         pauses,
         KlingEffectsError,
-        max_tries=policy.attempts,
+        max_tries=policy.attempts,  # no max_time: it follows the wall's clock
         giveup=lambda error: isinstance(error, final) or not getattr(error, "retryable", False),
         on_backoff=keep_pause,
         jitter=None,

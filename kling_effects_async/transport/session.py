@@ -189,14 +189,14 @@ class Session:
 
         http = self._session()
         async with (
-            asyncio.timeout(timeout_s),
+            asyncio.timeout(timeout_s),  # aiohttp's sock_read begins anew with each byte
             http.request(
                 request.method,
                 _url(self._address_of(request)),
                 data=payload,
                 headers=self._headers(has_body=payload is not None),
-                allow_redirects=False,
-                raise_for_status=False,
+                allow_redirects=False,  # aiohttp takes other headers than Authorization along
+                raise_for_status=False,  # in aiohttp a broken answer is a "status 400" as well
                 auto_decompress=True,
                 timeout=self._connect_timeout,
                 middlewares=signing(http, self._signer.authorization()),
@@ -234,7 +234,7 @@ class Session:
                 connector=aiohttp.TCPConnector(
                     limit=_CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=30
                 ),
-                cookie_jar=aiohttp.DummyCookieJar(),
+                cookie_jar=aiohttp.DummyCookieJar(),  # the key is all that identifies us
             )
         return self._http
 
@@ -265,6 +265,7 @@ class Session:
         if response.status == 407:  # no answer of a service: RFC 9110, 15.5.8
             raise self._failures.rejected_by_proxy(response.status)
         body = bytearray()
+        # Not read(): a gzip bomb of 1 MB takes 2 GB of memory there, and 4 MiB here.
         while chunk := await response.content.readany():
             body += chunk
             if len(body) > _REPLY_LIMIT_BYTES:

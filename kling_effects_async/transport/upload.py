@@ -73,7 +73,9 @@ class Base64JsonPayload(Payload):
         self.rejection = None
         try:
             async with AsyncExitStack() as stack:
+                # All of them first: a picture that is gone must not end a request that has begun.
                 files = [await _opened(piece, stack) for piece in self._value]
+                # Before the first byte: from here on the server may have something of it.
                 self.has_started = True
                 for piece, file in zip(self._value, files, strict=True):
                     await _write_piece(writer, piece, file)
@@ -136,7 +138,7 @@ async def _write_file(
         if _read_cached(file.fileno(), step, offset):
             offset += len(step)
             if offset == state.size_bytes:
-                _reject_changed(path, state, file)
+                _reject_changed(path, state, file)  # before its last bytes leave
             await writer.write(_encode(step))
             await asyncio.sleep(0)  # write() returns at once while the socket keeps up
         else:

@@ -67,6 +67,7 @@ def begin(
         states = ", ".join(repr(state.value) for state in sorted(UNSENT, key=str))
         connection.execute(f"UPDATE jobs SET was_sent = 1 WHERE state IN ({states})")
         connection.execute("UPDATE commits SET misses_rows = 1")
+    # Ahead of both, or the lost numbers would be given to other commits and the loss be hidden.
     number = max(held.number, beside or 0) + 1
     connection.execute("UPDATE commits SET number = ?", (number,))
     connection.execute("COMMIT")

@@ -147,7 +147,7 @@ def _read(path: Path) -> JournalFile:
 
 def _own(path: Path, now: Now, *, start_fresh: bool) -> JournalFile:
     with ExitStack() as undo:
-        lock = _lock(path)
+        lock = _lock(path)  # before anything is read that another owner could change
         undo.callback(lock.release)
         reject_after_damage(path, start_fresh=start_fresh)
         connection, beside = _open_whole(path, lock, now())

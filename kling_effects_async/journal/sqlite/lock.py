@@ -27,6 +27,7 @@ else:
 
 __all__ = ["Lock", "lock_path", "number_beside"]
 
+# Always as many, so that a lower number overwrites a higher one whole; SQLite's integers have 19.
 _DIGITS = 20
 # Windows lets nobody read what is locked, so the byte that is locked lies behind the number.
 _LOCKED_BYTE = 1 << 30
@@ -140,6 +141,7 @@ def _lock(file: int, path: Path) -> None:
             os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         else:
+            # Not lockf: its locks are the process's, and end where it closes any descriptor of it.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise

@@ -27,6 +27,7 @@ _SUFFIXES = ("-wal", "-shm", "")
 def move_aside(path: Path, error: Exception, *, at: datetime) -> JournalDamagedError:
     """Keep the damaged file under another name and leave the marker; the error to raise."""
     kept = path.with_name(f"{path.name}.damaged-{stamp_of(at)}")
+    # The marker first: a crash after the renames would let an empty journal open without a word.
     _leave_marker(_marker(path), _story(path, kept, error))
     # With the side files first, no crash in between lets a fresh file meet the old one's WAL.
     for suffix in _SUFFIXES:

@@ -52,14 +52,15 @@ def roll_back(path: Path) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open for writing; a commit returns when the rows are on the disk."""
+    # Without Python's implicit transactions: the writer begins and ends each batch itself.
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
+        "journal_mode=WAL",  # readers beside the owner, and one sync for a whole batch
         "synchronous=FULL",  # NORMAL loses acknowledged rows in a power cut
         "fullfsync=ON",  # macOS: fsync alone leaves them in the drive's cache
-        "foreign_keys=ON",
-        "cache_size=-64000",
+        "foreign_keys=ON",  # SQLite's default is off, for each connection anew
+        "cache_size=-64000",  # negative numbers are KiB, positive ones pages
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
@@ -167,6 +168,7 @@ def migrate(
         _back_up(connection, path.with_name(f"{path.name}.v{version}-{stamp}"))
     for number, script in enumerate(scripts[version:], start=version + 1):
         connection.executescript(
+            # In one transaction with the version, so that no kill can leave half a migration.
             f"BEGIN IMMEDIATE; {script}; PRAGMA application_id={APPLICATION_ID}; "
             f"PRAGMA user_version={number}; COMMIT;"
         )
@@ -174,4 +176,5 @@ def migrate(
 
 def _back_up(connection: sqlite3.Connection, copy: Path) -> None:
     create(copy)
+    # Not a copy of the file: the last commits may be in the log beside it.
     connection.execute("VACUUM INTO ?", (str(copy),))

@@ -73,6 +73,7 @@ class Writer:
 
     def __init__(self, open_file: Callable[[], File]) -> None:
         self._open_file = open_file
+        # Its put() may be called in a destructor, while another put() runs in the same thread.
         self._queue: queue.SimpleQueue[_Item[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._main, name="kling-effects-journal", daemon=True
@@ -180,6 +181,7 @@ def _write(file: File, batch: list[_Item[Any]]) -> None:
 
 def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
     connection = file.connection
+    # A deferred transaction would find another writer only in the middle of the batch.
     connection.execute("BEGIN IMMEDIATE")
     try:
         file.verify_ownership()
@@ -190,7 +192,7 @@ def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
         if connection.in_transaction:  # SQLite ends it itself on some errors of the disk
             connection.execute("ROLLBACK")
         raise
-    file.committed()
+    file.committed()  # after the commit: a number that is ahead would look like a loss
 
 
 def _attempt(file: File, item: _Item[Any]) -> None:
