@@ -19,13 +19,8 @@ from kling_effects_async.protocol.converter import converter
 from kling_effects_async.protocol.messages import Listed, Reply, Request
 from kling_effects_async.protocol.requests import build_list, build_lookup, build_query
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.task_body import (
-    read_found,
-    read_listed,
-    read_page,
-    read_submitted,
-    read_task,
-)
+from kling_effects_async.protocol.task_body import read_found, read_submitted, read_task
+from kling_effects_async.protocol.task_list import read_listed, read_page
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.recent_tasks import RecentTasks
 from kling_effects_async.transport.session import Session
@@ -57,17 +52,17 @@ class EffectsApi:
 
     async def submit(self, request: Request) -> TaskSnapshot:
         """Send the create request, once."""
-        return self._noted(await self._session.ask_once(request, read_submitted))
+        return self._noted(await self._session.send_once(request, read_submitted))
 
     async def poll(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
         """Query a task by the id that is known, once; the service's own id comes first."""
         request, read = self._query(task_id, external_task_id)
-        return self._noted(await self._session.ask_once(request, read))
+        return self._noted(await self._session.send_once(request, read))
 
     async def query(self, task_id: str | None, external_task_id: str | None) -> TaskSnapshot:
         """As ``poll``, tried again over passing failures."""
         request, read = self._query(task_id, external_task_id)
-        return self._noted(await self._session.ask(request, read))
+        return self._noted(await self._session.send(request, read))
 
     async def look_up(self, external_task_id: str) -> TaskSnapshot:
         """The task under this external id, over passing failures.
@@ -76,8 +71,8 @@ class EffectsApi:
             TaskNotFoundError: a clear answer that there is none, so it is not tried again.
         """
         request = build_lookup(self._service, external_task_id)
-        read = partial(read_found, asked=external_task_id)
-        return await self._session.ask(request, read, final=(TaskNotFoundError,))
+        read = partial(read_found, queried_id=external_task_id)
+        return await self._session.send(request, read, final=(TaskNotFoundError,))
 
     async def list_page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
         """One page of the account's tasks.
@@ -87,14 +82,16 @@ class EffectsApi:
         """
         request = build_list(self._service, page=number, page_size=size)
         read = partial(read_page, page=number, page_size=size)
-        return await self._session.ask(request, read, final=(ReplyError,) if may_be_missing else ())
+        return await self._session.send(
+            request, read, final=(ReplyError,) if may_be_missing else ()
+        )
 
     async def poll_list(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
     ) -> Listed:
         """One page, once; tasks that are not wanted, or did not change, are not read."""
         request = build_list(self._service, page=number, page_size=size)
-        listed = await self._session.ask_once(request, partial(read_listed, wanted=wanted))
+        listed = await self._session.send_once(request, partial(read_listed, wanted=wanted))
         for snapshot in listed.tasks:
             self.recent_tasks.note(snapshot)
         return listed
@@ -103,9 +100,9 @@ class EffectsApi:
         self, task_id: str | None, external_task_id: str | None
     ) -> tuple[Request, Callable[[Reply], TaskSnapshot]]:
         if task_id is not None:
-            return build_query(self._service, task_id), partial(read_task, asked=task_id)
+            return build_query(self._service, task_id), partial(read_task, queried_id=task_id)
         name = external_task_id or ""
-        return build_lookup(self._service, name), partial(read_found, asked=name)
+        return build_lookup(self._service, name), partial(read_found, queried_id=name)
 
     def _noted(self, snapshot: TaskSnapshot) -> TaskSnapshot:
         self.recent_tasks.note(snapshot)

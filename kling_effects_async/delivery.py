@@ -94,7 +94,7 @@ class Delivery:
                 video.url,
                 grace_s=self._grace_s,
                 clock=self._clock,
-                random=self._rng,
+                rng=self._rng,
             ),
             own,
         )

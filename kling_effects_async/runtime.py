@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kling_effects_async.journal.sqlite.journal import Journal
+    from kling_effects_async.journal.sqlite.store import SqliteStore
 
 __all__ = ["Account", "Options", "Runtime", "compose_submitter"]
 
@@ -115,7 +116,7 @@ class Runtime:
             options.credentials,
             retry=options.retry,
             clock=options.clock,
-            random=options.rng,
+            rng=options.rng,
             proxies=options.proxies,
             borrowed=options.session,
         )
@@ -133,7 +134,7 @@ class Runtime:
             rng=options.rng,
         )
         self._account: Account | None = None
-        self._journal: Journal | None = None
+        self._journal: SqliteStore | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
         self._exits = AsyncExitStack()
@@ -378,13 +379,13 @@ class Runtime:
         journal = self._options.journal
         if journal is None:
             return self._options.store
-        if not isinstance(journal, (str, os.PathLike)):
-            return journal
         # Imported here: a client without a journal starts without sqlite3.
-        from kling_effects_async.journal.sqlite.journal import Journal
+        from kling_effects_async.journal.sqlite.store import SqliteStore
 
+        if not isinstance(journal, (str, os.PathLike)):
+            return SqliteStore.of(journal)
         if self._journal is None:  # else a call that was cancelled after this has opened it
-            self._journal = await self._exits.enter_async_context(Journal(journal))
+            self._journal = await self._exits.enter_async_context(SqliteStore(journal))
         return self._journal
 
 

@@ -14,7 +14,6 @@ from kling_effects_async import (
     EffectRejectedError,
     ImageSource,
     Job,
-    Journal,
     Service,
     SingleImageEffect,
     catalogue,
@@ -25,6 +24,7 @@ from kling_effects_async.cli.console import say
 from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.journal.budget import check_budget, expected_cost
 from kling_effects_async.journal.job import UNSENT
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.web_address import tidied
@@ -118,7 +118,7 @@ def _image(text: str, *, is_to_prepare: bool) -> ImageSource:
 
 
 async def is_to_be_sent(
-    job: Job, effect: Effect, service: Service, arguments: RunArguments, journal: Journal | None
+    job: Job, effect: Effect, service: Service, arguments: RunArguments, journal: SqliteStore | None
 ) -> bool:
     """Whether its submit will ask the service for a task; if not, the submit itself says why.
 

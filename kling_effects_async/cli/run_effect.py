@@ -12,7 +12,6 @@ from kling_effects_async import (
     Effect,
     EffectsClient,
     Job,
-    Journal,
     JournalError,
     PollPolicy,
     Settings,
@@ -29,6 +28,7 @@ from kling_effects_async.cli.runner import run, stopped_gently
 from kling_effects_async.cli.settings_file import account_of, config_path, find_settings, secrets_of
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.paths import journal_path
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.protocol.requests import scene_advice
 from kling_effects_async.submitting.planning import make_job, random_id
 
@@ -146,7 +146,7 @@ async def _submit_and_finish(
 
 
 def _client(
-    arguments: RunArguments, settings: Settings | None, journal: Journal | None
+    arguments: RunArguments, settings: Settings | None, journal: SqliteStore | None
 ) -> AbstractAsyncContextManager[EffectsClient]:
     if settings is not None:
         return EffectsClient(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from kling_effects_async import Job, JobState, Journal, JournalError, Service
+from kling_effects_async import Job, JobState, JournalError, Service
 from kling_effects_async.cli.attempt import Attempt, Stage
 from kling_effects_async.cli.console import say
 from kling_effects_async.cli.failures import ExitCode, Failure
@@ -22,6 +22,7 @@ from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.journal.job import UNSENT, UNSETTLED, JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 
 __all__ = [
     "note_on_earlier",
@@ -36,7 +37,7 @@ _SAVEABLE = (JobState.SUCCEEDED, JobState.DOWNLOADED)
 
 
 @asynccontextmanager
-async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[Journal | None]:
+async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[SqliteStore | None]:
     """The opened journal, if the run has one; close the client before the block ends.
 
     A planned job that was not sent is abandoned, unless the same command can ask for it again:
@@ -45,14 +46,14 @@ async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[Journal |
     if attempt.journal is None:
         yield None
         return
-    async with Journal(attempt.journal) as journal:
+    async with SqliteStore(attempt.journal) as journal:
         try:
             yield journal
         finally:
             await _record_end(journal, account, attempt)
 
 
-async def _record_end(journal: Journal, account: str, attempt: Attempt) -> None:
+async def _record_end(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     try:
         job = await journal.get(account, attempt.external_task_id or "")
         attempt.stage = _stage_of(job)
@@ -70,7 +71,7 @@ def _stage_of(job: Job | None) -> Stage:
     return Stage.NOTHING_SENT if job.task_id is None else Stage.ACCEPTED
 
 
-async def note_saved(journal: Journal, account: str, attempt: Attempt) -> None:
+async def note_saved(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     """Write down where the video is as soon as it is there, lest a kill leave that unknown."""
     job = await journal.get(account, attempt.external_task_id or "")
     # Until the end of its task is written down it is noted at the end of the run.
@@ -78,14 +79,14 @@ async def note_saved(journal: Journal, account: str, attempt: Attempt) -> None:
         await _note_path(journal, job, attempt)
 
 
-async def _note_path(journal: Journal, job: Job, attempt: Attempt) -> None:
+async def _note_path(journal: SqliteStore, job: Job, attempt: Attempt) -> None:
     assert attempt.path is not None
     path = await asyncio.to_thread(as_text, attempt.path)
     if (job.state, job.path) != (JobState.DOWNLOADED, path):
         await _move(journal, job, JobUpdate(JobState.DOWNLOADED, path=path))
 
 
-async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
+async def _follow_up(journal: SqliteStore, job: Job, attempt: Attempt) -> None:
     attempt.task_id = job.task_id or attempt.task_id
     if attempt.path is not None:
         await _note_path(journal, job, attempt)
@@ -96,12 +97,12 @@ async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
         await _move(journal, job, update)
 
 
-async def _move(journal: Journal, job: Job, update: JobUpdate) -> None:
+async def _move(journal: SqliteStore, job: Job, update: JobUpdate) -> None:
     await journal.move(job.account, job.external_task_id, update)
 
 
 async def report_of_earlier(
-    job: Job, journal: Journal, service: Service, attempt: Attempt
+    job: Job, journal: SqliteStore, service: Service, attempt: Attempt
 ) -> Report | None:
     """What the same command line made before, if its video is still where this one's goes.
 

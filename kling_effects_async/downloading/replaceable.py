@@ -32,7 +32,7 @@ def side_files(target: Path) -> tuple[Path, Path]:
 def irreplaceable_kind(path: Path) -> str | None:
     """What is at ``path`` that must stay, such as "device"; ``None`` if a video may go there.
 
-    Blocks. What cannot be looked at is left to the act itself, which then fails.
+    Blocks. What cannot be examined is left to the write itself, which then fails.
     """
     return _odd_kind(path, follow_symlinks=True)
 

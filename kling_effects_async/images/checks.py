@@ -27,11 +27,11 @@ from kling_effects_async.protocol.messages import FileState
 
 __all__ = [
     "ImageFacts",
-    "LookedAt",
+    "Inspection",
     "PreparedImage",
     "check_image",
     "image_hash",
-    "look_at",
+    "inspect_image",
     "prepare",
 ]
 
@@ -67,7 +67,7 @@ class PreparedImage:
 
 
 @frozen(kw_only=True)
-class LookedAt:
+class Inspection:
     """What one reading of an image told.
 
     Attributes:
@@ -103,7 +103,7 @@ def check_image(image: Path | bytes, *, decode: bool = False) -> ImageFacts:
     return found.facts
 
 
-def look_at(image: Path | bytes, *, with_hash: bool) -> LookedAt:
+def inspect_image(image: Path | bytes, *, with_hash: bool) -> Inspection:
     """``check_image`` and ``image_hash`` in one reading.
 
     Raises:
@@ -113,7 +113,7 @@ def look_at(image: Path | bytes, *, with_hash: bool) -> LookedAt:
         found = _examined(file, with_hash=with_hash)
     if found.facts is None or found.problems:
         raise ImageRejectedError(image_label(image), found.problems)
-    return LookedAt(facts=found.facts, state=found.state, sha256=found.sha256)
+    return Inspection(facts=found.facts, state=found.state, sha256=found.sha256)
 
 
 def image_hash(image: ImageSource) -> str:

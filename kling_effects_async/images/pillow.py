@@ -137,7 +137,7 @@ def _inflated_profile(chunk: bytes) -> bytes | None:
 
 def _is_rotated(picture: ImageFile) -> bool:
     if "exif" not in picture.info:
-        return False  # asking further makes Pillow decode a PNG, to look behind the pixels
+        return False  # to seek further makes Pillow decode a PNG, as it reads behind the pixels
     try:
         return picture.getexif().get(ExifTag.Orientation) in _TURNED
     except UNREADABLE:

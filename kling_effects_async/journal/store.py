@@ -1,4 +1,4 @@
-"""Where jobs are written down: what the engine needs of a journal, and one that only remembers.
+"""Where jobs are written down: what the engine needs of a journal, and an in-memory one.
 
 Without a journal the same rules hold while the client lives, for all open jobs and the last 10,000
 that ended.
@@ -40,7 +40,7 @@ _ENDED_KEPT = 10_000
 
 
 class JobStore(Protocol):
-    """See ``Journal`` for what each of these promises."""
+    """See ``SqliteStore`` and ``Journal`` for what each of these promises."""
 
     @property
     def misses_rows(self) -> bool: ...
@@ -132,10 +132,10 @@ class MemoryStore:
             self._recent[account, moved.scene].append(moved.units)
         if moved.task_id is not None:
             self._known[account] = moved
-        self._ended.pop(key, None)  # it may be asked for again
+        self._ended.pop(key, None)  # it may be submitted again
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None
-            self._forget_oldest()
+            self._drop_oldest()
 
     async def jobs(
         self,
@@ -197,7 +197,7 @@ class MemoryStore:
         sums[kind_of_cost(job.state, job.units)] += times * (cost or Decimal(0))
         sums["untold"] += times * (job.earlier_units or Decimal(0))
 
-    def _forget_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         while len(self._ended) > _ENDED_KEPT:
             oldest = next(iter(self._ended))
             del self._ended[oldest]

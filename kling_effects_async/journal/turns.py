@@ -1,8 +1,8 @@
 """Turns at a job: one caller at a time submits or settles it, among all clients of the store.
 
 A store may serve several clients, event loops and threads. A turn belongs to the store, so that
-a job which one of them submits is uncertain for none of the others. They are served in the order of
-asking.
+a job which one of them submits is uncertain for none of the others. They are served in the order in
+which they came.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Turns:
         self._queues: dict[Key, deque[Turn]] = {}  # the first of each queue has the turn
 
     def of(self, account: str, external_task_id: str) -> Turn:
-        """A turn at this job: ``async with`` waits for it and gives it up."""
+        """A turn at this job: ``async with`` waits for it and ends it."""
         return Turn(self, (account, external_task_id))
 
     def enter(self, turn: Turn) -> None:
@@ -63,7 +63,7 @@ class Turn:
         self._attempt: asyncio.Task[Any] | None = None
 
     def notify(self) -> None:
-        """Say, from any thread, that it has come.
+        """Report, from any thread, that it has come.
 
         Raises:
             RuntimeError: the loop is closed.

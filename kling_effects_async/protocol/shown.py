@@ -1,4 +1,4 @@
-"""What of an answer may be shown or kept: the one place where a service's texts are made harmless.
+"""What of an answer may be shown or kept: only here a service's texts are made harmless.
 
 An answer is read as it came. Only then the texts in what was read of it pass here: our own keys and
 everything that looks like a secret are cut out, and what is left is bounded. Ids of tasks and
@@ -24,6 +24,7 @@ __all__ = ["Shown", "bare"]
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
+# An answer of 4 MiB must not become a message of 4 MiB.
 _LONGEST = {"code": 80, "raw_status": 80, "request_id": 200}
 _LONGEST_TEXT = 2_000
 # What is shorter is no secret, but would be found in every word.

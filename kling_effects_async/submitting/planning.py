@@ -16,7 +16,7 @@ from attrs import frozen
 
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import JournalDamagedError
-from kling_effects_async.images.checks import image_hash, look_at
+from kling_effects_async.images.checks import image_hash, inspect_image
 from kling_effects_async.journal.job import Job
 from kling_effects_async.protocol.messages import FileState
 
@@ -122,7 +122,7 @@ def read_images(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mappin
         if isinstance(image, str):
             hashes.append(image_hash(image) if with_hashes else "")
             continue
-        found = look_at(image, with_hash=with_hashes)
+        found = inspect_image(image, with_hash=with_hashes)
         hashes.append(found.sha256)
         if isinstance(image, Path) and found.state is not None:
             files[image] = found.state

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
-from kling_effects_async.settings import BearerToken, Credentials
+from kling_effects_async.protocol.http_dates import http_date
+from kling_effects_async.settings import AccessKeys, BearerToken, Credentials
+from kling_effects_async.transport.clock import Clock
 
-__all__ = ["authorization"]
+__all__ = ["Signer", "authorization"]
+
+_log = logging.getLogger(__name__)
 
 # Source: Kling's authentication page, 2026-09: exp is half an hour ahead, nbf five seconds back.
 # We date it a minute back, because `nbf` is ours to choose and a slow clock here is common; the
@@ -23,3 +28,41 @@ def authorization(credentials: Credentials, now: datetime) -> str:
 
     claims = {"iss": credentials.access_key, "exp": now + _LIFETIME, "nbf": now - _SLACK}
     return f"Bearer {jwt.encode(claims, credentials.secret_key, algorithm='HS256')}"
+
+
+# No clock in use is decades off: a Date beyond that (1970, 9999) comes from one that was never set,
+# and a token signed by it would be valid for somebody who finds it years later.
+_FARTHEST_CLOCK = timedelta(days=20 * 365)
+# A Date has no fractions of a second, and was written before it came.
+_SAME_TIME = timedelta(seconds=2)
+
+
+class Signer:
+    """The credentials of one account, and the service's time.
+
+    Attributes:
+        offset: how far the service's clock is ahead of ours.
+    """
+
+    def __init__(self, credentials: Credentials, clock: Clock) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self.offset: timedelta = timedelta(0)
+
+    def authorization(self) -> str:
+        """The header for a request that is sent now."""
+        return authorization(self._credentials, self._clock.now() + self.offset)
+
+    def adjust(self, date: str) -> bool:
+        """Take over the service's time from a ``Date`` header; whether that can change anything."""
+        service_now = http_date(date)
+        if not isinstance(self._credentials, AccessKeys) or service_now is None:
+            return False
+        offset = service_now - self._clock.now()
+        if abs(offset) > _FARTHEST_CLOCK:
+            return False
+        if abs(offset - self.offset) > _SAME_TIME:  # else the token was only too old
+            ahead_s = -offset.total_seconds()
+            _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
+        self.offset = offset
+        return True

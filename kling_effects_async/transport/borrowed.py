@@ -1,7 +1,7 @@
-"""A caller's own aiohttp session, used as it is for the way and never for what is said.
+"""A caller's own aiohttp session, used for the connection and never for the content.
 
-It may bring proxies, certificates, cookies, traces and middlewares. What a request says is ours:
-its key, and what its body is.
+It may bring proxies, certificates, cookies, traces and middlewares. The content of a request is
+ours: its key and its body.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def signing(
 ) -> tuple[aiohttp.ClientMiddlewareType, ...]:
     """The session's own middlewares, and one that puts our key in place of any other.
 
-    A session that trusts the environment looks into netrc, and aiohttp rejects a request that has
+    A session that trusts the environment reads netrc, and aiohttp rejects a request that has
     both what it finds there and an Authorization header of its own. Such a session, or its owner,
     may name a proxy too: only the request tells.
     """

@@ -40,6 +40,7 @@ class Failures:
             has_started: bytes of the body were handed over.
         """
         was_sent = has_started or not has_body
+        # Subclasses first: a proxy's or TLS error is a ClientConnectorError, a timeout an OSError.
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return self.rejected_by_proxy(error.status)
         if isinstance(error, aiohttp.ClientProxyConnectionError):

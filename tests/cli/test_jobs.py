@@ -21,7 +21,6 @@ from kling_effects_async import (
     BearerToken,
     Job,
     JobState,
-    Journal,
     JournalFullError,
     Service,
     SingleImageEffect,
@@ -36,6 +35,7 @@ from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.account import account_name
 from kling_effects_async.submitting.planning import make_job
 from tests.support.command_line import Ended, acceptance, kling, kling_at, lines_until, started
@@ -87,7 +87,7 @@ async def write(
     job = make_job(
         SQUISH, account=account, external_task_id=name, image_hashes=[image_hash(URL)], now=NOW
     )
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await journal.add(job)
         for step in WAYS[state]:
             has_task = step is JobState.ACCEPTED
@@ -113,12 +113,12 @@ async def submitted(at: Emulator, name: str) -> str:
 
 
 async def read(db: Path) -> dict[str, Job]:
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         return {job.external_task_id: job async for job in journal.jobs()}
 
 
 async def history(db: Path, job: Job) -> Sequence[Transition]:
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         return await journal.history(job.account, job.external_task_id)
 
 
@@ -249,7 +249,7 @@ async def test_a_run_in_doubt_is_9_and_its_last_line_settles_it(cat: Path, db: P
 
 
 async def test_a_journal_that_another_process_owns_is_3_and_names_it(cat: Path, db: Path) -> None:
-    async with emulator() as at, Journal(db):
+    async with emulator() as at, SqliteStore(db):
         ended = await kling_at(at, "run", "squish", cat, "--journal", db.name, folder=db.parent)
     (line,) = [line for line in ended.err.splitlines() if "submitting" not in line]
     assert (ended.code, at.ledger.total) == (ExitCode.SETTINGS, 0)
@@ -260,7 +260,7 @@ async def test_a_journal_that_another_process_owns_is_3_and_names_it(cat: Path, 
 async def test_a_damaged_journal_is_3_in_words_that_fit_the_command_line(
     cat: Path, db: Path
 ) -> None:
-    async with Journal(db):
+    async with SqliteStore(db):
         pass
     db.write_bytes(b"no database any more" * 100)
     async with emulator() as at:
@@ -336,13 +336,13 @@ async def test_json_tells_all_of_a_job_in_a_line(db: Path) -> None:
 
 async def test_the_list_says_that_the_journal_lost_writes(db: Path) -> None:
     """Fault 88: there may be jobs that nobody can list."""
-    async with Journal(db):
+    async with SqliteStore(db):
         pass
     db.with_name(f"{db.name}.lock").unlink()
     for _ in range(2):  # before an owner has noticed, and after
         ended = await jobs(db)
         assert "this journal lost writes, or cannot tell" in ended.err
-        async with Journal(db):
+        async with SqliteStore(db):
             pass
 
 
@@ -352,14 +352,14 @@ def test_the_states_are_those_of_a_job() -> None:
 
 async def test_the_list_works_while_another_process_owns_the_journal(db: Path) -> None:
     await write(db, "order-1", JobState.PLANNED)
-    async with Journal(db):
+    async with SqliteStore(db):
         ended = await jobs(db)
     assert ended.code == 0
     assert "order-1" in ended.out
 
 
 async def test_a_long_list_stays_aligned_and_loses_no_job(db: Path) -> None:
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await asyncio.gather(
             *(
                 journal.add(
@@ -391,7 +391,7 @@ async def test_only_so_many_jobs_in_doubt_are_named(db: Path) -> None:
 
 
 async def test_an_empty_journal_says_so(db: Path) -> None:
-    async with Journal(db):
+    async with SqliteStore(db):
         pass
     ended = await jobs(db)
     assert (ended.code, ended.out) == (0, "")
@@ -498,7 +498,7 @@ async def test_a_journal_cannot_steer_the_terminal(db: Path) -> None:
         image_hashes=[""],
         now=NOW,
     )
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await journal.add(job)
     for arguments in ([], ["show", "order\n1"]):
         ended = await jobs(db, *arguments)
@@ -786,7 +786,7 @@ async def test_an_id_of_two_accounts_means_that_of_the_named_one_without_a_key(d
     for account in ("old", "mine"):
         await write(db, "order-1", JobState.UNCERTAIN, account=account)
     ended = await jobs(db, "settle", "order-1", "--abandon", "--account", "mine")
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert ended.code == 0
     assert states == {"old": JobState.UNCERTAIN, "mine": JobState.ABANDONED}
@@ -973,7 +973,7 @@ async def test_a_job_whose_image_is_gone_is_not_submitted_again(db: Path) -> Non
         image_hashes=[""],
         now=NOW,
     )
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await journal.add(job)
         await journal.move("gateway-0", "order-1", JobUpdate(JobState.SUBMITTING))
     ended = await jobs(db, "settle", "order-1", "--resubmit")
@@ -996,7 +996,7 @@ async def test_an_id_of_two_accounts_means_that_of_the_key(db: Path) -> None:
         without = await jobs(db, "settle", "order-1", "--abandon")
         ended = await jobs_at(at, db, "settle", "order-1", "--abandon")
         ours = account_at(at)
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert (without.code, ended.code) == (ExitCode.SETTINGS, 0)
     assert states == {"vapi-1": JobState.UNCERTAIN, ours: JobState.ABANDONED}
@@ -1013,7 +1013,7 @@ async def test_an_external_id_means_its_own_job_though_it_is_anothers_task_id(db
 
 async def test_a_journal_in_use_cannot_be_settled_meanwhile(db: Path) -> None:
     await write(db, "order-1", JobState.UNCERTAIN)
-    async with Journal(db):
+    async with SqliteStore(db):
         ended = await jobs(db, "settle", "order-1", "--abandon")
     assert ended.code == ExitCode.SETTINGS
     assert "has owned the journal since" in ended.err

@@ -82,7 +82,7 @@ class VideoServer:
             "u",
             grace_s=30.0,
             clock=self.clock,
-            random=lambda: 1.0,
+            rng=lambda: 1.0,
         )
 
 
@@ -162,7 +162,7 @@ async def test_an_address_without_a_task_is_rejected_at_once() -> None:
     server = VideoServer()
     with pytest.raises(VideoExpiredError):
         await download_renewed(
-            server.fetch, nobody, "u", grace_s=30.0, clock=server.clock, random=lambda: 1.0
+            server.fetch, nobody, "u", grace_s=30.0, clock=server.clock, rng=lambda: 1.0
         )
     assert server.fetched == ["u"]
 

@@ -22,7 +22,7 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import JournalFullError
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.polling.poller import Poller
@@ -56,7 +56,7 @@ async def killed(emulator: Emulator, journal: Path, way: str) -> JobState:
     )
     async with asyncio.timeout(30):
         assert await child.wait() == -signal.SIGKILL
-    async with Journal(journal, read_only=True) as reader:
+    async with SqliteStore(journal, read_only=True) as reader:
         (job,) = [job async for job in reader.jobs()]
         return job.state
 
@@ -102,7 +102,7 @@ async def test_an_end_that_resume_told_survives_a_kill(emulator: Emulator, tmp_p
 # -- a disk that hangs
 
 
-class HungJournal(Journal):
+class HungJournal(SqliteStore):
     """A journal whose disk hangs when an end is written, until ``goes_on`` is set."""
 
     def __init__(self, path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_a_write_that_ended_just_now_holds_up_nobody() -> None:
     await poller.aclose()
 
 
-class FullJournal(Journal):
+class FullJournal(SqliteStore):
     """A journal whose disk has no room for these states."""
 
     def __init__(self, path: Path, *without_room: JobState) -> None:

@@ -25,7 +25,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.paid_service import ACCOUNT, Bench, Failure, a_job
 from tests.support.submits import QUICK, SQUISH, seconds_taken
 
@@ -121,7 +121,7 @@ async def test_a_full_account_is_no_error_and_its_size_is_remembered(tmp_path: P
         async with emulator.client(**options) as client:
             results = await asyncio.gather(*(client.run(SQUISH) for _ in range(20)))
         assert len({result.task_id for result in results}) == emulator.ledger.total == 20
-        async with Journal(tmp_path / "jobs.db", read_only=True) as journal:
+        async with SqliteStore(tmp_path / "jobs.db", read_only=True) as journal:
             assert await journal.memo("slots", ACCOUNT) in ("3", "4")
         asked = emulator.requests["submit"]
         async with emulator.client(**options) as client:

@@ -19,7 +19,7 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import make_job
 from tests.support.paid_service import ACCOUNT
 from tests.support.submits import QUICK, state_in
@@ -50,7 +50,7 @@ class Left:
             image_hashes=[self.digest],
             now=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        async with Journal(self.journal) as journal:
+        async with SqliteStore(self.journal) as journal:
             await journal.add(job)
             for state in states:
                 has_task = state in (JobState.ACCEPTED, JobState.SUCCEEDED)

@@ -26,7 +26,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId
 from kling_effects_async.journal.job import JobState
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.paid_service import Bench, Failure, a_job, lost
 from tests.support.submits import QUICK, SQUISH, URL
 
@@ -234,7 +234,7 @@ async def test_under_a_new_key_nothing_is_sent_for_what_the_journal_holds(tmp_pa
         assert all(name in str(rejected.error) for name in (new, old, "account="))
         _, again = await outcome("second-key", account=old)
         assert again.result.task_id == first.result.task_id
-        async with Journal(journal) as opened:
+        async with SqliteStore(journal) as opened:
             assert await opened.adopt(old, new) == 1
         _, adopted = await outcome("second-key")
         assert adopted.result.task_id == first.result.task_id
@@ -246,7 +246,7 @@ async def test_resume_says_what_it_leaves_alone(
 ) -> None:
     """Fault 72: open jobs of other accounts."""
     path = tmp_path / "jobs.db"
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         for name in ("a", "b"):
             await journal.add(evolve(a_job(name), account="the old key's"))
     async with (

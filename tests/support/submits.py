@@ -15,7 +15,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Fault
 from kling_effects_async.journal.job import JobState
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.paid_service import ACCOUNT, Failure
 
 __all__ = ["LOST", "QUICK", "SQUISH", "URL", "USED", "seconds_taken", "state_in"]
@@ -41,6 +41,6 @@ async def seconds_taken(act: Any) -> float:
 
 
 async def state_in(journal: Path, name: str) -> JobState:
-    async with Journal(journal, read_only=True) as reader:
+    async with SqliteStore(journal, read_only=True) as reader:
         (job,) = await reader.find(name)
         return job.state

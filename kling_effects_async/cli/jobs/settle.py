@@ -17,7 +17,6 @@ from kling_effects_async import (
     Job,
     JobState,
     JobStateError,
-    Journal,
     KlingEffectsError,
     RetryPolicy,
     Settings,
@@ -31,6 +30,7 @@ from kling_effects_async.cli.jobs.tally import journal_file, no_such_job
 from kling_effects_async.cli.messages import errors_as_failures
 from kling_effects_async.cli.settings_file import account_of, needed_settings, secrets_of
 from kling_effects_async.journal.job import UNSETTLED, JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 
 __all__ = ["SettleArguments", "Ways", "look_up", "settle_job"]
@@ -73,7 +73,7 @@ def settle_job(arguments: SettleArguments) -> JobState:
 
 
 async def _settle(path: Path, arguments: SettleArguments, secrets: list[str]) -> JobState:
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         job = await _the_job(journal, path, arguments)
         if arguments.is_to_abandon:
             return await _abandon(journal, job)
@@ -93,7 +93,7 @@ def _ways_of(arguments: SettleArguments, path: Path) -> Ways:
     )
 
 
-async def _the_job(journal: Journal, path: Path, arguments: SettleArguments) -> Job:
+async def _the_job(journal: SqliteStore, path: Path, arguments: SettleArguments) -> Job:
     found = await journal.find(arguments.name)
     named = [job for job in found if job.external_task_id == arguments.name] or found
     if not named:
@@ -109,7 +109,7 @@ async def _the_job(journal: Journal, path: Path, arguments: SettleArguments) -> 
     raise Failure(ExitCode.SETTINGS, [f"{what}: name the one meant with --account"])
 
 
-async def _abandon(journal: Journal, job: Job) -> JobState:
+async def _abandon(journal: SqliteStore, job: Job) -> JobState:
     with _told_why(job):
         steps = steps_to_abandon(job)
     if _may_have_task(job):
@@ -117,7 +117,7 @@ async def _abandon(journal: Journal, job: Job) -> JobState:
     return await _take(journal, job, steps)
 
 
-async def _resubmit(journal: Journal, job: Job) -> JobState:
+async def _resubmit(journal: SqliteStore, job: Job) -> JobState:
     with _told_why(job):
         steps = steps_to_resubmit(job)
     if _may_have_task(job):
@@ -134,7 +134,7 @@ def _told_why(job: Job) -> Iterator[None]:
         raise Failure(ExitCode.REJECTED_HERE, [told]) from error
 
 
-async def _take(journal: Journal, job: Job, steps: list[JobUpdate]) -> JobState:
+async def _take(journal: SqliteStore, job: Job, steps: list[JobUpdate]) -> JobState:
     for step in steps:
         await journal.move(job.account, job.external_task_id, step)
     return steps[-1].to
@@ -184,7 +184,7 @@ class Ways:
         return [f"if there is no such task: {resubmit}", f"to abandon it: {abandon}"]
 
 
-async def look_up(journal: Journal, job: Job, settings: Settings, *, ways: Ways) -> JobState:
+async def look_up(journal: SqliteStore, job: Job, settings: Settings, *, ways: Ways) -> JobState:
     """Ask for the job's task by its external id; where it exists, the job gets it.
 
     Raises:
@@ -233,7 +233,7 @@ async def _found(client: EffectsClient, external_task_id: str) -> TaskSnapshot |
     return None
 
 
-async def _finds_others(client: EffectsClient, journal: Journal, job: Job) -> bool:
+async def _finds_others(client: EffectsClient, journal: SqliteStore, job: Job) -> bool:
     """Whether "not found" means something: another task is found by its external id."""
     known = await journal.known_task(job.account)
     if known is None:

@@ -1,7 +1,7 @@
 """A PNG's chunks, up to its end.
 
-Source: PNG specification (third edition), 5.3 (chunks), 5.6 (their order), 11.2 and 11.3 (what they
-hold). Chunks that matter to the pixels must have the right checksum; IEND only ends the file.
+Source: PNG specification (third edition), 5.3 (chunks), 5.6 (their order), 11.2 and 11.3 (their
+content). Chunks that matter to the pixels must have the right checksum; IEND only ends the file.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parts(source: OnePass) -> Iterator[Part]:
     yield part
     while part.kind != b"IEND":
         before, part = part, _chunk(source, pixels)
-        if before.kind == b"IDAT" != part.kind:  # decoders look for no more of them
+        if before.kind == b"IDAT" != part.kind:  # decoders read no more of them
             pixels.check_complete()
         yield part
 

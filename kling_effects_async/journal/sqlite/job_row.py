@@ -1,6 +1,6 @@
 """A job as a row of the journal's table, and back.
 
-What a damaged row holds is one error, ``RowDamagedError``, wherever it is come upon.
+What a damaged row holds is one error, ``RowDamagedError``, wherever it is read.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from kling_effects_async.journal.job import Job, JobState, Transition
-from kling_effects_async.journal.sqlite.schema import RowDamagedError, damage, moment_of, us_of
+from kling_effects_async.journal.sqlite.failures import RowDamagedError, damage
+from kling_effects_async.journal.sqlite.times import moment_of, us_of
 
 __all__ = ["MEMBERS", "Row", "job_of", "row_of", "state_of", "transition_of", "units_of"]
 
