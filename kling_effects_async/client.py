@@ -336,7 +336,9 @@ class EffectsClient:
         try:
             return await task
         except asyncio.CancelledError as cancelled:
-            cancelled.add_note(f"task {task.id} goes on at the service: attach({task.id!r})")
+            cancelled.add_note(
+                f"task {task.task_id} goes on at the service: attach({task.task_id!r})"
+            )
             raise
 
     def attach(

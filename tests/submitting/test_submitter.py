@@ -105,7 +105,7 @@ async def test_the_same_effect_under_the_same_id_is_one_task(
 ) -> None:
     first = await client.submit(SQUISH, external_task_id="order-42")
     again = await client.submit(SQUISH, external_task_id="order-42")
-    assert again.id == first.id
+    assert again.task_id == first.task_id
     assert emulator.requests["submit"] == 1
 
 
@@ -118,7 +118,7 @@ async def test_five_callers_at_once_with_one_id_share_one_task(rule: RepeatedId)
     ):
         submits = [client.submit(SQUISH, external_task_id="order-42") for _ in range(5)]
         tasks = await asyncio.gather(*submits)
-        assert len({task.id for task in tasks}) == 1
+        assert len({task.task_id for task in tasks}) == 1
         assert emulator.requests["submit"] == emulator.ledger.total == 1
 
 
@@ -223,8 +223,8 @@ async def test_a_task_that_nobody_here_submitted_is_not_adopted(
         for _ in range(2):  # the second call has not sent it either
             with pytest.raises(ExternalIdTakenError) as caught:
                 await other.submit(SQUISH, external_task_id="order-42")
-            assert caught.value.task_id == first.id
-            assert str(first.id) in str(caught.value)
+            assert caught.value.task_id == first.task_id
+            assert str(first.task_id) in str(caught.value)
     assert emulator.ledger.total == 1
 
 
@@ -259,8 +259,8 @@ async def test_by_policy_a_taken_id_is_adopted(client: EffectsClient, emulator: 
     first = await client.submit(SQUISH, external_task_id="order-42")
     async with emulator.client(submit=SubmitPolicy(on_taken="adopt")) as other:
         adopted = await other.submit(SQUISH, external_task_id="order-42")
-        assert adopted.id == first.id
-        assert (await adopted).task_id == first.id
+        assert adopted.task_id == first.task_id
+        assert (await adopted).task_id == first.task_id
     assert emulator.ledger.total == 1
 
 
@@ -487,12 +487,12 @@ async def test_what_is_looked_for_first_is_not_paid_again(
     async with emulator.client(submit=careful) as other:
         with pytest.raises(ExternalIdTakenError) as caught:
             await other.submit(SQUISH, external_task_id="order-42")
-        assert caught.value.task_id == paid.id
-        assert (await other.submit(SQUISH, external_task_id="order-43")).id != paid.id
+        assert caught.value.task_id == paid.task_id
+        assert (await other.submit(SQUISH, external_task_id="order-43")).task_id != paid.task_id
     async with emulator.client(submit=evolve(careful, on_taken="adopt")) as other:
         adopted = await other.submit(SQUISH, external_task_id="order-42")
-        assert adopted.id == paid.id
-        assert (await adopted).task_id == paid.id
+        assert adopted.task_id == paid.task_id
+        assert (await adopted).task_id == paid.task_id
         assert other.stats.running == 0
     assert emulator.ledger.total == 2
 
@@ -803,7 +803,7 @@ async def test_submits_go_on_by_themselves_once_the_account_is_topped_up(
         submits = [client.submit(SQUISH) for _ in range(3)]
         outcomes = await asyncio.gather(*submits, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes].count(EffectTask) == 1
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
     assert emulator.requests["submit"] == 4
 
 
@@ -900,7 +900,7 @@ async def test_a_pause_longer_than_the_patience_ends_every_submit_at_once(
         assert caught.value.retry_after_s == 10**9
     assert emulator.requests["submit"] == 1
     await asyncio.sleep(61)
-    assert (await client.submit(SQUISH)).id
+    assert (await client.submit(SQUISH)).task_id
 
 
 @pytest.mark.looptime
@@ -975,7 +975,7 @@ async def test_slots_that_are_all_taken_are_never_a_matter_of_patience(emulator:
     async with emulator.client(submit=SubmitPolicy(max_retry_after_s=0.1)) as client:
         emulator.fail_next(Fault.business_code(1302))
         emulator.fail_next(Fault.business_code(1303), times=3)
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
 
 
 @pytest.mark.looptime
@@ -997,7 +997,7 @@ async def test_a_rate_limit_does_not_use_up_the_tries(emulator: Emulator) -> Non
     """Fault 13: does not use up the attempt count."""
     async with emulator.client(retry=RetryPolicy(attempts=2)) as client:
         emulator.fail_next(Fault.rate_limited(1), times=10)
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
     assert emulator.requests["submit"] == 11
 
 
@@ -1195,7 +1195,7 @@ async def test_waits_go_on_when_the_journals_disk_is_full(tmp_path: Path) -> Non
             assert (await task).videos
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
         assert emulator.requests["submit"] == 2
 
 
@@ -1208,7 +1208,7 @@ async def test_two_clients_do_not_share_a_journal(tmp_path: Path) -> None:
     ):
         with pytest.raises(JournalBusyError):
             await emulator.client(**options).__aenter__()
-        assert (await first.submit(SQUISH)).id
+        assert (await first.submit(SQUISH)).task_id
 
 
 async def test_a_job_that_a_person_gave_up_is_not_sent() -> None:
@@ -1246,7 +1246,7 @@ class Left:
     async def accepted(self, name: str) -> str:
         """A task that the service has."""
         async with self.emulator.client(poll=QUICK["poll"]) as dead:
-            task_id = (await dead.submit(self.effect, external_task_id=name)).id
+            task_id = (await dead.submit(self.effect, external_task_id=name)).task_id
         assert task_id is not None
         return task_id
 
