@@ -73,9 +73,10 @@ def _is_scene(_effect: object, _attribute: Attribute[Any], value: object) -> Non
         raise EffectRejectedError(f"scene must be a name such as 'squish', not {value!r}")
 
 
-def _scene_name(value: object) -> object:
+def _scene_name(value: str) -> str:
+    given: object = value  # whatever was passed; the validator rejects what is no text
     # A Scene constant becomes its plain name.
-    return str(value) if isinstance(value, str) else value
+    return str(given) if isinstance(given, str) else value
 
 
 def _is_duration(_effect: object, _attribute: Attribute[Any], value: object) -> None:

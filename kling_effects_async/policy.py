@@ -49,7 +49,7 @@ def _count(default: int) -> Any:
 # A server that never stops sending would fill the disk. The longest effects are clips of ten
 # seconds; at 100 Mbit/s, more than most cameras record, that is 125 MB, an eighth of this.
 # Source: effects page, input.duration ("5" or "10"), seen 2026-09.
-MAX_VIDEO_BYTES = 2**30
+MAX_VIDEO_BYTES: int = 2**30
 
 
 def backoff_s(
