@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -74,7 +75,7 @@ def test_a_public_name_is_its_modules_own(name: str) -> None:
     home = next(home for home, names in TABLE.items() if name in names)
     module = import_module(f"kling_effects_async.{home}")
     assert getattr(kling_effects_async, name) is getattr(module, name)
-    assert name in module.__all__
+    assert name in getattr(module, "__all__", vars(module))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,9 +85,32 @@ def test_a_public_class_or_function_has_a_docstring_of_its_own(name: str) -> Non
         assert vars(value).get("__doc__") if isinstance(value, type) else value.__doc__
 
 
-def test_a_public_error_that_is_not_in_the_table_is_found() -> None:
+def drawn_parents(drawing: str) -> dict[str, str]:
+    """The parent of each name in a drawing whose branches are four columns wide."""
+    parents: dict[str, str] = {}
+    line_of: list[str] = ["KlingEffectsError"]
+    for indent, name in re.findall(r"^((?:[│ ]   )*(?:├|└)── )(\w+)", drawing, re.MULTILINE):
+        depth = len(indent) // 4
+        line_of[depth:] = [name]
+        parents[name] = line_of[depth - 1]
+    return parents
+
+
+def test_the_drawing_of_the_errors_is_their_class_tree() -> None:
     errors = import_module("kling_effects_async.errors")
-    assert set(TABLE["errors"]) == set(errors.__all__)
+    own = [getattr(errors, name) for name in TABLE["errors"]]
+    bases = {
+        error.__name__: error.__bases__[0].__name__
+        for error in own
+        if issubclass(error, errors.KlingEffectsError) and error is not errors.KlingEffectsError
+    }
+    assert drawn_parents(errors.__doc__ or "") == bases
+
+
+def test_every_class_of_the_errors_is_public() -> None:
+    errors = import_module("kling_effects_async.errors")
+    own = {n for n, c in vars(errors).items() if getattr(c, "__module__", "") == errors.__name__}
+    assert set(TABLE["errors"]) == {name for name in own if name[0] != "_"}
 
 
 def test_a_misspelled_name_is_an_attribute_error() -> None:
