@@ -337,7 +337,7 @@ class Submitter:
     def _looks_first(self, job: Job) -> bool:
         """Whether an earlier submit of the job may be written down nowhere."""
         is_drawn_now = is_random(job.external_task_id) and not job.was_sent
-        return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
+        return not is_drawn_now and (self._policy.look_up_first or self._store.misses_rows)
 
     async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
         """Check that an answer is not about another job's task.

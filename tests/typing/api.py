@@ -180,7 +180,7 @@ def wrong_policies(policy: PollPolicy) -> None:
     PollPolicy(parallel=1.5)  # type: ignore[arg-type]
     RetryPolicy(max_pause_s=None)  # type: ignore[arg-type]
     SlotPolicy(start="5")  # type: ignore[arg-type]
-    SubmitPolicy(look_first="yes")  # type: ignore[arg-type]
+    SubmitPolicy(look_up_first="yes")  # type: ignore[arg-type]
     policy.deadline_s = 90  # type: ignore[misc]
 
 
