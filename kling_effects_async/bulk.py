@@ -107,6 +107,7 @@ async def outcomes(
     """See ``EffectsClient.run_many``."""
     slots = (await runtime.account()).slots
     listed = await runtime.earlier_tasks()
+    # Absolute, because a process that reads the journal may have another working folder.
     target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
     downloading = 0
 

@@ -162,7 +162,7 @@ class EffectsClient:
             credentials=credentials,
             account=account_name(service, credentials) if account is None else account,
             journal=journal,
-            store=MemoryStore(),
+            store=MemoryStore(),  # here, so that its jobs are kept when the client is opened again
             budget_units=as_units("budget_units", budget_units),
             poll=poll or PollPolicy(),
             retry=retry or RetryPolicy(),

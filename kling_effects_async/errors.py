@@ -91,6 +91,7 @@ class KlingEffectsError(Exception):
     scope: Scope = Scope.JOB
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own calls the class with ``args``, which keyword-only parameters do not allow.
         return _revived, (type(self), self.args, self.__dict__)
 
 
