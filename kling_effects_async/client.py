@@ -130,7 +130,7 @@ class EffectsClient:
         SettingsError: ``account`` is empty, ``budget_units`` is no number of 0 or more, the key is
             Kling's own and the service is not, or ``proxy``, or a variable of the environment that
             would be used for the service, names no proxy, or one that does not speak HTTP (SOCKS).
-            The message tells what to correct.
+            The message states what to correct.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ class EffectsClient:
                 hint, so the task is polled all the same.
 
         Raises:
-            EffectRejectedError, ImageRejectedError: nothing was sent; the message tells what to
+            EffectRejectedError, ImageRejectedError: nothing was sent; the message states what to
                 change.
             ImageUnreadableError: this machine could not read an image's file for 30 s; nothing was
                 sent, and the same call again is safe.
@@ -283,9 +283,9 @@ class EffectsClient:
                 submitted from here; nothing was created: ``attach`` to it, or choose another id.
             AccountChangedError: the journal holds the job under another account; nothing was sent:
                 pass ``account=``.
-            BudgetExceededError, JournalError: nothing was sent; the message tells what to do.
+            BudgetExceededError, JournalError: nothing was sent; the message states what to do.
             SubmissionUncertainError: the answer was lost; look the task up before you submit again.
-            ApiError: rejected, nothing was created; the class tells what to do.
+            ApiError: rejected, nothing was created; the class shows what to do.
             TransportError: no request arrived, after all tries of ``RetryPolicy``: try later.
             ClientClosedError: the client was closed meanwhile.
             TypeError: an argument is of a wrong type.
@@ -436,7 +436,7 @@ class EffectsClient:
 
         Raises:
             SettingsError: the client has no journal.
-            JournalError: the journal cannot be used; the message tells why.
+            JournalError: the journal cannot be used; the message states why.
             TypeError: ``download_to`` is no path.
         """
         if self._options.journal is None:
@@ -543,7 +543,7 @@ class EffectsClient:
         """What belongs to the running loop, made at the first use.
 
         Raises:
-            RuntimeError: the client is closed, or open in another loop; the message tells what to
+            RuntimeError: the client is closed, or open in another loop; the message states what to
                 do.
         """
         if self._is_closed:

@@ -392,7 +392,7 @@ class ReplyError(KlingEffectsError):
 
 
 class ApiError(KlingEffectsError):
-    """The service answered, and rejects the request; the class tells what to do.
+    """The service answered, and rejects the request; the class shows what to do.
 
     Attributes:
         http_status: the answer's HTTP status; ``None`` if there is none to show.
@@ -548,7 +548,7 @@ class JournalBusyError(JournalError):
 
 
 class JournalDamagedError(JournalError):
-    """The file is damaged; nothing of it was deleted. The message tells how to go on.
+    """The file is damaged; nothing of it was deleted. The message states how to go on.
 
     Attributes:
         path: where the damaged file is now; ``None`` where it stays and one job of it is damaged.

@@ -39,7 +39,7 @@ class Failed:
         effect: the effect; ``None`` in ``resume`` where its image was passed as bytes, which the
             journal does not keep.
         external_task_id: the job's id; ``""`` where it failed before it had one.
-        error: why; its class tells what to do, as if ``run`` had raised it.
+        error: why; its class shows what to do, as if ``run`` had raised it.
     """
 
     effect: Effect | None

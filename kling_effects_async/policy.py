@@ -205,7 +205,7 @@ class SubmitPolicy:
             here: ``"raise"`` an ``ExternalIdTakenError``; ``"adopt"`` makes that task the job's.
             Under an id that is made from the content, a task is always adopted.
         look_up_first: look each external id up before it is submitted, at one request more a
-            submit; a task that is found is treated as ``on_taken`` says. For ids that processes may
+            submit; ``on_taken`` decides about a task that is found. For ids that processes may
             have used whose journal this client does not have.
         settle_pause_s: between the two lookups that have to find nothing before a job may be sent
             again; longer where the answer was lost after more than this.

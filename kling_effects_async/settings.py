@@ -39,7 +39,7 @@ class BearerToken:
 
     Raises:
         TypeError: ``token`` is no ``str``.
-        SettingsError: it cannot be a key; the message tells what to copy.
+        SettingsError: it cannot be a key; the message states what to copy.
     """
 
     token: str = field(repr=_hidden, validator=_is_secret)
@@ -53,7 +53,7 @@ class AccessKeys:
 
     Raises:
         TypeError: a key is no ``str``.
-        SettingsError: it cannot be a key; the message tells what to copy.
+        SettingsError: it cannot be a key; the message states what to copy.
 
     Source: Kling's page on authentication.
     """
@@ -131,7 +131,7 @@ def check_receiver(credentials: Credentials, service: Service) -> None:
     either. Source: Kling's page on authentication (``iss``).
 
     Raises:
-        SettingsError: the key is Kling's own, and the service is not Kling; the message tells what
+        SettingsError: the key is Kling's own, and the service is not Kling; the message states what
             to do.
     """
     if _has_klings_key(credentials) and not service.is_kling:

@@ -54,7 +54,7 @@ def canonical(address: str) -> str:
 
 
 def address_problem(text: str) -> str | None:
-    """Why this is no http(s) address, in one sentence that tells what to do; ``None`` if it is."""
+    """Why this is no http(s) address, in one sentence with what to do; ``None`` if it is."""
     if not _SCHEME.match(text):
         return "It must be an http(s) URL, with http:// or https:// in front."
     odd = _NEVER_INSIDE.search(text)

@@ -99,7 +99,7 @@ from kling_effects_async import (
     prepare,
 )
 from kling_effects_async import EffectClient as EffectClient  # type: ignore[attr-defined]
-from kling_effects_async.emulator import Emulator
+from kling_effects_async.emulator import Clips, Emulator, Fault, LedgerEntry
 from kling_effects_async.testing import ManualClock
 
 # -- effects and scenes
@@ -372,6 +372,7 @@ async def journals(client: EffectsClient) -> None:
         assert_type(await journal.find("order-42"), list[Job])
         assert_type(await journal.counts(), Mapping[JobState, int])
         assert_type(await journal.units_spent("studio"), Decimal)
+        assert_type(await journal.adopt("studio-old-key", "studio"), int)
         for step in await journal.history("studio", "order-42"):
             assert_type((step, step.state, step.at), tuple[Transition, JobState, datetime])
     assert_type(await client.settle("order-42"), Job)
@@ -453,13 +454,26 @@ def families() -> tuple[type[KlingEffectsError], ...]:
     return (*no_answer, *rejected, *journal, *downloads, *others)
 
 
-# -- the emulator's client has the same options
+# -- for tests: the emulator, whose client has the same options, and a clock
 
 
 async def emulated() -> None:
-    async with Emulator(speed=600) as emulator:
+    async with Emulator(speed=600, slots=5, clips=Clips.STOCK) as emulator:
         assert_type(emulator, Emulator)
+        assert_type((emulator.url, emulator.api_key), tuple[str, str])
+        assert_type(emulator.fail_next(Fault.rate_limited(), times=2), None)
+        assert_type((emulator.faults_left, emulator.ledger.total), tuple[int, int])
+        assert_type(emulator.ledger.entries, tuple[LedgerEntry, ...])
+        emulator.fail_next("rate_limited")  # type: ignore[arg-type]
         assert_type(emulator.client(official=True, poll=PollPolicy()), EffectsClient)
         emulator.client(jurnal="x.db")  # type: ignore[call-arg]
         emulator.client(poll=90)  # type: ignore[arg-type]
         emulator.client(True)  # type: ignore[call-arg]
+
+
+async def clocks() -> None:
+    clock = ManualClock(datetime(2026, 1, 1))
+    assert_type(await clock.advance(60), None)
+    assert_type(clock.jump(60.0), None)
+    assert_type((clock.monotonic(), clock.now()), tuple[float, datetime])
+    await clock.advance("60")  # type: ignore[arg-type]
