@@ -50,8 +50,8 @@ async def _log_other_accounts(account: Account, states: Collection[JobState]) ->
     number = await account.store.elsewhere(account.name, states)
     if number:
         _log.warning(
-            "%d open jobs of other accounts were left alone: the key is of %s; if it is a new key "
-            "of theirs, name the account with account=, or take them over with Journal.adopt()",
+            "%d open jobs of other accounts were left alone: the present key is of account %s. If "
+            "it is a new key of theirs, pass their account=, or move them with Journal.adopt()",
             number,
             account.name,
         )
