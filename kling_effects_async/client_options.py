@@ -50,7 +50,7 @@ _KINDS = {
         "a BearerToken(...) or AccessKeys(...)", (BearerToken, AccessKeys), is_optional=False
     ),
     "service": Kind("a Service such as Service.gateway(url)", (Service,)),
-    "journal": Kind("a path (a str or os.PathLike) or a Journal", _PATH, ("move", "known_task")),
+    "journal": Kind("a path (a str or os.PathLike) or a Journal", _PATH, ("jobs", "history")),
     "account": Kind("a str", (str,)),
     "poll": Kind("a PollPolicy(...)", (PollPolicy,)),
     "retry": Kind("a RetryPolicy(...)", (RetryPolicy,)),
