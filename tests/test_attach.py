@@ -63,7 +63,7 @@ async def test_an_end_that_the_journal_knows_needs_no_request(
         task = attached(client, by, task_id)
         result = await task
         changes = [snapshot.status async for snapshot in task]
-    assert (task.id, task.external_task_id) == (task_id, ORDER)
+    assert (task.task_id, task.external_task_id) == (task_id, ORDER)
     assert (result.task_id, result.external_task_id, str(result.units)) == (task_id, ORDER, "2")
     assert changes == [TaskStatus.SUCCEEDED]
     assert emulator.requests.total() == before
@@ -136,7 +136,7 @@ async def test_a_failure_that_the_journal_knows_needs_no_request(
     before = slow.requests.total()
     async with slow.client(journal=journal) as client:
         with pytest.raises(TaskFailedError, match="risk control"):
-            await client.attach(task.id)
+            await client.attach(task.task_id)
     assert slow.requests.total() == before
 
 
@@ -147,7 +147,7 @@ async def test_the_end_of_an_accepted_job_that_was_attached_to_is_written_down(
     async with slow.client(journal=journal) as client:
         submitted = await client.submit(EFFECT, external_task_id=ORDER)
     async with slow.client(journal=journal, poll=PATIENT) as client:
-        changes = [snapshot.status async for snapshot in client.attach(submitted.id)]
+        changes = [snapshot.status async for snapshot in client.attach(submitted.task_id)]
     assert changes[0] is TaskStatus.SUBMITTED
     assert changes[-1] is TaskStatus.SUCCEEDED
     async with SqliteStore(journal) as opened:
@@ -163,7 +163,7 @@ async def test_a_task_in_the_journal_may_be_unknown_for_as_long_as_replicas_are_
         submitted = await client.submit(EFFECT, external_task_id=ORDER)
     slow.fail_next(Fault.unknown_task(), times=5)
     async with slow.client(journal=journal, poll=PATIENT) as client:
-        assert isinstance(await client.attach(submitted.id), EffectResult)
+        assert isinstance(await client.attach(submitted.task_id), EffectResult)
     assert slow.faults_left == 0
 
 

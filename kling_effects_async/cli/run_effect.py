@@ -141,7 +141,7 @@ async def _submit_and_finish(
             if latest is not None:
                 attempt.stage, attempt.task_id = Stage.ACCEPTED, latest.task_id
             raise
-    attempt.stage, attempt.task_id = Stage.ACCEPTED, task.id
+    attempt.stage, attempt.task_id = Stage.ACCEPTED, task.task_id
     return await finish(client, task, attempt, progress)
 
 

@@ -34,7 +34,7 @@ class EffectTask:
         self._recall = recall  # reads the journal, before any poll
 
     @property
-    def id(self) -> str | None:
+    def task_id(self) -> str | None:
         """The service's ``task_id``; ``None`` until it is known, if attached by external id."""
         return self._tracked.task_id
 
@@ -58,7 +58,7 @@ class EffectTask:
 
     def __repr__(self) -> str:
         status = self.latest.status if self.latest else "not polled yet"
-        return f"<EffectTask {self.id or self.external_task_id} {status}>"
+        return f"<EffectTask {self.task_id or self.external_task_id} {status}>"
 
     def __await__(self) -> Generator[Any, None, EffectResult]:
         return self.result().__await__()

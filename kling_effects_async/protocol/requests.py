@@ -65,7 +65,7 @@ def build_submit(
         EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
         TypeError: it is no effect, or the callback URL no ``str``.
     """
-    check_effect(effect, taker="submit")
+    check_effect(effect, call="submit")
     _check_image_count(effect)
     if external_task_id is not None:
         check_external_task_id(external_task_id)

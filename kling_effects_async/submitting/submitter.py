@@ -272,7 +272,7 @@ class Submitter:
         """Whether an earlier submit of the job may be written down nowhere."""
         # An id that was drawn a moment ago cannot be at the service: a lookup would cost a request.
         is_drawn_now = is_random(job.external_task_id) and not job.was_sent
-        return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
+        return not is_drawn_now and (self._policy.look_up_first or self._store.misses_rows)
 
     async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
         """Check that an answer is not about another job's task.

@@ -109,7 +109,7 @@ async def write(
 async def submitted(at: Emulator, name: str) -> str:
     """The id of a task that the service has, and nobody wrote down."""
     async with at.client() as client:
-        return (await client.submit(SQUISH, external_task_id=name)).id or ""
+        return (await client.submit(SQUISH, external_task_id=name)).task_id or ""
 
 
 async def read(db: Path) -> dict[str, Job]:

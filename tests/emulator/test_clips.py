@@ -114,5 +114,5 @@ async def test_a_render_that_is_killed_fails_its_task_and_no_other(cat: Path) ->
         with pytest.raises(TaskFailedError, match="internal error"):
             await task
         assert (await client.run(effect)).video.url
-        assert (await client.submit(effect)).id  # the failed one gave its units back
+        assert (await client.submit(effect)).task_id  # the failed one gave its units back
     assert child_processes() == before

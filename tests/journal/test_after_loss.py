@@ -111,7 +111,7 @@ async def test_an_id_of_the_callers_that_was_forgotten_is_not_taken_for_his_own(
     async with emulator.client(journal=db, **QUICK) as client:
         with pytest.raises(ExternalIdTakenError) as caught:
             await client.submit(EFFECTS[0], external_task_id="order-42")
-    assert (caught.value.task_id, emulator.ledger.total) == (task.id, 1)
+    assert (caught.value.task_id, emulator.ledger.total) == (task.task_id, 1)
 
 
 async def test_a_job_that_went_back_to_planned_is_known_for_sent(
@@ -128,7 +128,7 @@ async def test_a_job_that_went_back_to_planned_is_known_for_sent(
     db.with_name("cut.db").rename(db)
     async with emulator.client(journal=db, **QUICK) as client:
         again = await client.submit(EFFECTS[0], external_task_id="order-42")
-    assert (again.id, emulator.ledger.total) == (task.id, 1)
+    assert (again.task_id, emulator.ledger.total) == (task.task_id, 1)
 
 
 async def test_a_random_id_is_not_looked_up_in_a_journal_that_misses_rows(

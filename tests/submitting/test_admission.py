@@ -72,7 +72,7 @@ async def test_submits_go_on_by_themselves_once_the_account_is_topped_up(
         submits = [client.submit(SQUISH) for _ in range(3)]
         outcomes = await asyncio.gather(*submits, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes].count(EffectTask) == 1
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
     assert emulator.requests["submit"] == 4
 
 
@@ -171,7 +171,7 @@ async def test_a_pause_longer_than_the_patience_ends_every_submit_at_once(
         assert caught.value.retry_after_s == 10**9
     assert emulator.requests["submit"] == 1
     await asyncio.sleep(61)
-    assert (await client.submit(SQUISH)).id
+    assert (await client.submit(SQUISH)).task_id
 
 
 @pytest.mark.looptime
@@ -246,7 +246,7 @@ async def test_slots_that_are_all_taken_are_never_a_matter_of_patience(emulator:
     async with emulator.client(submit=SubmitPolicy(max_retry_after_s=0.1)) as client:
         emulator.fail_next(Fault.business_code(1302))
         emulator.fail_next(Fault.business_code(1303), times=3)
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
 
 
 @pytest.mark.looptime
@@ -268,7 +268,7 @@ async def test_a_rate_limit_does_not_use_up_the_tries(emulator: Emulator) -> Non
     """Fault 13: does not use up the attempt count."""
     async with emulator.client(retry=RetryPolicy(attempts=2)) as client:
         emulator.fail_next(Fault.rate_limited(1), times=10)
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
     assert emulator.requests["submit"] == 11
 
 

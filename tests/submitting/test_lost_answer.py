@@ -178,16 +178,16 @@ async def test_what_is_looked_up_first_is_not_paid_again(
 ) -> None:
     """Fault 88: the journal that knew the job is lost, or another machine has it."""
     paid = await client.submit(SQUISH, external_task_id="order-42")
-    careful = SubmitPolicy(look_first=True)
+    careful = SubmitPolicy(look_up_first=True)
     async with emulator.client(submit=careful) as other:
         with pytest.raises(ExternalIdTakenError) as caught:
             await other.submit(SQUISH, external_task_id="order-42")
-        assert caught.value.task_id == paid.id
-        assert (await other.submit(SQUISH, external_task_id="order-43")).id != paid.id
+        assert caught.value.task_id == paid.task_id
+        assert (await other.submit(SQUISH, external_task_id="order-43")).task_id != paid.task_id
     async with emulator.client(submit=evolve(careful, on_taken="adopt")) as other:
         adopted = await other.submit(SQUISH, external_task_id="order-42")
-        assert adopted.id == paid.id
-        assert (await adopted).task_id == paid.id
+        assert adopted.task_id == paid.task_id
+        assert (await adopted).task_id == paid.task_id
         assert other.stats.running == 0
     assert emulator.ledger.total == 2
 
@@ -195,7 +195,7 @@ async def test_what_is_looked_up_first_is_not_paid_again(
 @pytest.mark.looptime
 async def test_nothing_is_sent_before_a_first_lookup_was_answered(emulator: Emulator) -> None:
     """Fault 88: where nobody can tell, nothing is paid."""
-    async with emulator.client(submit=SubmitPolicy(look_first=True)) as client:
+    async with emulator.client(submit=SubmitPolicy(look_up_first=True)) as client:
         emulator.fail_next(Fault.html(502, on="query"), times=50)
         with pytest.raises(ReplyError):
             await client.submit(SQUISH, external_task_id="order-42")

@@ -37,7 +37,7 @@ class Left:
     async def accepted(self, name: str) -> str:
         """A task that the service has."""
         async with self.emulator.client(poll=QUICK["poll"]) as dead:
-            task_id = (await dead.submit(self.effect, external_task_id=name)).id
+            task_id = (await dead.submit(self.effect, external_task_id=name)).task_id
         assert task_id is not None
         return task_id
 

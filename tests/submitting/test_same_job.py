@@ -39,7 +39,7 @@ async def test_the_same_effect_under_the_same_id_is_one_task(
 ) -> None:
     first = await client.submit(SQUISH, external_task_id="order-42")
     again = await client.submit(SQUISH, external_task_id="order-42")
-    assert again.id == first.id
+    assert again.task_id == first.task_id
     assert emulator.requests["submit"] == 1
 
 
@@ -52,7 +52,7 @@ async def test_five_callers_at_once_with_one_id_share_one_task(rule: RepeatedId)
     ):
         submits = [client.submit(SQUISH, external_task_id="order-42") for _ in range(5)]
         tasks = await asyncio.gather(*submits)
-        assert len({task.id for task in tasks}) == 1
+        assert len({task.task_id for task in tasks}) == 1
         assert emulator.requests["submit"] == emulator.ledger.total == 1
 
 
@@ -154,8 +154,8 @@ async def test_a_task_that_nobody_here_submitted_is_not_adopted(
         for _ in range(2):  # the second call has not sent it either
             with pytest.raises(ExternalIdTakenError) as caught:
                 await other.submit(SQUISH, external_task_id="order-42")
-            assert caught.value.task_id == first.id
-            assert str(first.id) in str(caught.value)
+            assert caught.value.task_id == first.task_id
+            assert str(first.task_id) in str(caught.value)
     assert emulator.ledger.total == 1
 
 
@@ -190,8 +190,8 @@ async def test_by_policy_a_taken_id_is_adopted(client: EffectsClient, emulator: 
     first = await client.submit(SQUISH, external_task_id="order-42")
     async with emulator.client(submit=SubmitPolicy(on_taken="adopt")) as other:
         adopted = await other.submit(SQUISH, external_task_id="order-42")
-        assert adopted.id == first.id
-        assert (await adopted).task_id == first.id
+        assert adopted.task_id == first.task_id
+        assert (await adopted).task_id == first.task_id
     assert emulator.ledger.total == 1
 
 

@@ -178,7 +178,7 @@ async def test_waits_go_on_when_the_journals_disk_is_full(tmp_path: Path) -> Non
             assert (await task).videos
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-        assert (await client.submit(SQUISH)).id
+        assert (await client.submit(SQUISH)).task_id
         assert emulator.requests["submit"] == 2
 
 
@@ -191,7 +191,7 @@ async def test_two_clients_do_not_share_a_journal(tmp_path: Path) -> None:
     ):
         with pytest.raises(JournalBusyError):
             await emulator.client(**options).__aenter__()
-        assert (await first.submit(SQUISH)).id
+        assert (await first.submit(SQUISH)).task_id
 
 
 async def test_a_job_that_was_abandoned_is_not_sent() -> None:

@@ -156,7 +156,7 @@ async def test_a_session_of_any_kind_sends_what_we_say(
     gateway.answers = [packed]
     async with aiohttp.ClientSession(**options) as http, client_of(gateway, http) as client:
         task = await client.submit(SQUISH)
-    assert task.id == "1"
+    assert task.task_id == "1"
     assert gateway.keys == [f"Bearer {KEY}"]
     sent = gateway.requests[0].headers
     assert sent["Content-Type"] == "application/json"
@@ -489,7 +489,7 @@ async def test_an_answer_is_read_as_it_came(gateway: Gateway) -> None:
     task = {"task_id": f"1-{KEY}", "task_status": "submitted"}
     gateway.answers.append(lambda _: web.json_response({"code": 0, "data": task}))
     async with client_of(gateway) as client:
-        assert (await client.submit(SQUISH)).id == f"1-{KEY}"
+        assert (await client.submit(SQUISH)).task_id == f"1-{KEY}"
 
 
 async def test_a_timeout_shows_no_frame_that_holds_the_key() -> None:
