@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from kling_effects_async.errors import ReplyError
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.protocol.json_body import parse_json
-from kling_effects_async.protocol.layers import layers_of
-from kling_effects_async.protocol.shown import Shown
+from kling_effects_async.protocol.layers import layers_of, parse_json
+from kling_effects_async.protocol.redaction import Shown
 from kling_effects_async.protocol.task_body import read_snapshot
 
 __all__ = ["read_callback"]

@@ -11,8 +11,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from kling_effects_async.errors import ReplyError, Scope
-from kling_effects_async.protocol.json_body import parse_json
-from kling_effects_async.protocol.layers import Layer, layers_of, request_id_of
+from kling_effects_async.protocol.layers import Layer, layers_of, parse_json, request_id_of
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.rejection import rejection_of
 from kling_effects_async.protocol.verdicts import SUCCESS_CODES

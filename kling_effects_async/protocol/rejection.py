@@ -11,8 +11,7 @@ import re
 from attrs import frozen
 
 from kling_effects_async.errors import ApiError
-from kling_effects_async.protocol.json_body import json_object
-from kling_effects_async.protocol.layers import LAYERS_MAX, Layer, request_id_of
+from kling_effects_async.protocol.layers import LAYERS_MAX, Layer, json_object, request_id_of
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.verdicts import verdict_of, without_id
 

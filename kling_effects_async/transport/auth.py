@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from kling_effects_async.protocol.http_dates import http_date
 from kling_effects_async.settings import AccessKeys, BearerToken, Credentials
 from kling_effects_async.transport.clock import Clock
 
-__all__ = ["Signer", "authorization"]
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["BY_A_PROXY", "Signer", "authorization", "signing"]
 
 _log = logging.getLogger(__name__)
+
+# The note on an error of a request that went by a proxy, whoever named it.
+BY_A_PROXY = "on the way through a proxy"
 
 # Source: Kling's authentication page, 2026-09: exp is half an hour ahead, nbf five seconds back.
 # We date it a minute back, because `nbf` is ours to choose and a slow clock here is common; the
@@ -66,3 +73,29 @@ class Signer:
             _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
         self.offset = offset
         return True
+
+
+def signing(
+    http: aiohttp.ClientSession, authorization: str
+) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    """The session's own middlewares, and one that puts our key in place of any other.
+
+    A session that trusts the environment reads netrc, and aiohttp rejects a request that has
+    both what it finds there and an Authorization header of its own. Such a session, or its owner,
+    may name a proxy too: only the request shows it.
+    """
+    import aiohttp
+
+    async def sign(
+        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers["Authorization"] = authorization
+        try:
+            return await send(request)
+        except (aiohttp.ClientError, OSError) as error:
+            if request.proxy is not None:
+                error.add_note(BY_A_PROXY)
+            raise
+
+    # Those of a request replace those of its session, which nothing public tells.
+    return (*getattr(http, "_middlewares", ()), sign)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from kling_effects_async.protocol.shown import bare
+from kling_effects_async.protocol.redaction import bare
 
 __all__ = ["CallersOwn", "frameless"]
 

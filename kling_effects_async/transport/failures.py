@@ -17,7 +17,7 @@ from kling_effects_async.errors import (
     TransportError,
 )
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.transport.borrowed import BY_A_PROXY
+from kling_effects_async.transport.auth import BY_A_PROXY
 from kling_effects_async.transport.proxies import Proxy
 from kling_effects_async.transport.unforeseen import class_and_position
 

@@ -21,10 +21,10 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.policy import RetryPolicy
 from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
+from kling_effects_async.protocol.redaction import Shown
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.shown import Shown
 from kling_effects_async.settings import Credentials
-from kling_effects_async.transport.auth import Signer
+from kling_effects_async.transport.auth import Signer, signing
 from kling_effects_async.transport.border import frameless
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.proxies import Proxies
@@ -185,8 +185,6 @@ class Session:
     async def _exchange(
         self, request: Request, payload: Base64JsonPayload | None, timeout_s: float
     ) -> Reply:
-        from kling_effects_async.transport.borrowed import signing
-
         http = self._session()
         async with (
             asyncio.timeout(timeout_s),  # aiohttp's sock_read begins anew with each byte

@@ -19,12 +19,12 @@ from kling_effects_async import (
     TaskStatus,
     VideoExpiredError,
 )
+from kling_effects_async.api import RecentTasks
 from kling_effects_async.downloading.renewal import Renewed, download_renewed
 from kling_effects_async.downloading.reply import NotThereError
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.transport.recent_tasks import RecentTasks
 
 DONE = Path("clip.mp4")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
