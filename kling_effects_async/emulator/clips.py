@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from importlib.resources import files
-from importlib.util import find_spec
 from typing import Protocol
 
 from attrs import define, field
@@ -16,13 +14,21 @@ from kling_effects_async.emulator.pictures import read_photographs, with_stand_i
 from kling_effects_async.emulator.settings import Clips, EmulatorError
 from kling_effects_async.emulator.tasks import UNUSABLE_IMAGE, Clip
 from kling_effects_async.emulator.validation import Order
-from kling_effects_async.emulator.workers import RenderPool, UnrenderableError
+from kling_effects_async.preview import (
+    PREVIEW,
+    TEST,
+    ClipQuality,
+    RenderError,
+    RenderPool,
+    can_render,
+    stock_clip,
+)
 
 __all__ = ["RenderedClips", "StockClips", "Studio", "open_studio"]
 
 _log = logging.getLogger(__name__)
 
-_NEEDED_TO_RENDER = ("av", "numpy")
+_QUALITIES = {Clips.PREVIEW: PREVIEW, Clips.TEST: TEST}
 
 
 class Studio(Protocol):
@@ -55,7 +61,7 @@ class StockClips:
 class RenderedClips:
     """Renders each order in another process, and keeps its clip in a file until the end."""
 
-    _quality: str
+    _quality: ClipQuality
     _photographs: tuple[bytes, ...] = field(repr=False)
     _clock: EmulatedClock
     _folder: ClipFolder
@@ -96,7 +102,7 @@ class RenderedClips:
                 self._pool.submit(order.effect_scene, images, order.duration_s, self._quality)
             )
             kept = await asyncio.to_thread(self._folder.keep, content)
-        except UnrenderableError as error:
+        except RenderError as error:
             _log.info("no clip of %s: %s", order.effect_scene, error)
             clip.finish(self._clock.now_s(), failure=UNUSABLE_IMAGE)
         except Exception:  # This task's outermost edge: delivered as the task's failure.
@@ -117,11 +123,11 @@ def open_studio(clips: Clips, clock: EmulatedClock, max_bytes: int) -> Studio:
         EmulatorError: rendering needs packages that are not installed.
     """
     if not clips.is_rendered:
-        content = files(__package__).joinpath("stock.mp4").read_bytes()
-        return StockClips(Clip(content=content, ready_s=0.0))
-    if any(find_spec(package) is None for package in _NEEDED_TO_RENDER):
+        return StockClips(Clip(content=stock_clip(), ready_s=0.0))
+    if not can_render():
         raise EmulatorError(
             "rendered clips need two more packages: "
             'pip install "kling-effects-async[emulator]", or use clips=Clips.STOCK'
         )
-    return RenderedClips(clips.name, read_photographs(), clock, ClipFolder(max_bytes), max_bytes)
+    photographs = read_photographs()
+    return RenderedClips(_QUALITIES[clips], photographs, clock, ClipFolder(max_bytes), max_bytes)

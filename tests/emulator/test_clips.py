@@ -15,13 +15,8 @@ import pytest
 
 from kling_effects_async import SingleImageEffect, TaskFailedError
 from kling_effects_async.emulator import Clips, Emulator
+from tests.support.child_processes import child_processes
 from tests.support.emulator_caller import calling, single, with_input
-
-
-def child_processes() -> set[str]:
-    """The ids of this process's children."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {pid for children in lists for pid in children.read_text().split()}
 
 
 async def test_a_clip_is_rendered_from_the_picture_and_no_process_stays() -> None:

@@ -1,4 +1,4 @@
-"""The emulator's clips: real mp4 files, the same each time, of whatever picture comes."""
+"""Rendered clips: real mp4 files, the same each time, of whatever picture comes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,8 @@ from PIL import Image
 
 av = pytest.importorskip("av", reason="rendering needs the extra `emulator`")
 
-from kling_effects_async.emulator.render import (  # noqa: E402  # needs the extra, checked above
-    PREVIEW,
-    TEST,
-    RenderError,
-    render_clip,
-)
+from kling_effects_async.preview import PREVIEW, TEST, RenderError  # noqa: E402  # checked above
+from kling_effects_async.preview.clip import render_clip  # noqa: E402  # needs the extra, see above
 
 SINGLE = ["squish", "expansion", "fuzzyfuzzy", "a_scene_nobody_knows"]
 DUAL = ["hug", "kiss", "heart_gesture", "two_in_a_scene_nobody_knows"]
@@ -98,11 +94,11 @@ def test_the_index_stands_before_the_pictures(scene: str) -> None:
 
 
 def top_level_boxes(mp4: bytes) -> list[bytes]:
-    kinds, place = [], 0
-    while place < len(mp4):
-        length, kind = struct.unpack_from(">I4s", mp4, place)
+    kinds, offset = [], 0
+    while offset < len(mp4):
+        length, kind = struct.unpack_from(">I4s", mp4, offset)
         kinds.append(kind)
-        place += length
+        offset += length
     return kinds
 
 

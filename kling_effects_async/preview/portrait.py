@@ -11,9 +11,9 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from kling_effects_async.emulator.render.canvas import Canvas
-from kling_effects_async.emulator.render.fields import Field, coordinates, soft_step
-from kling_effects_async.emulator.render.subject import Subject, find_subject
+from kling_effects_async.preview.canvas import Canvas
+from kling_effects_async.preview.fields import Field, coordinates, soft_step
+from kling_effects_async.preview.subject import Subject, find_subject
 
 __all__ = ["Portrait", "Pose", "portray"]
 

@@ -1,10 +1,8 @@
 """Render processes: at most two, each fed by a thread of its own through pipes.
 
 Not ``multiprocessing``: its fresh processes import the caller's script again, and then a three-line
-script without a ``__main__`` guard starts a second emulator instead of a render.
-
-A job is a JSON line (scene, duration, quality, image sizes) and the images; an answer is a JSON
-line (``size`` of the clip, or ``rejected``: why the picture cannot be read) and the clip.
+script without a ``__main__`` guard starts a second emulator instead of a render. ``worker`` is the
+other end of the pipes and describes what goes through them.
 """
 
 from __future__ import annotations
@@ -15,21 +13,29 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-__all__ = ["RenderPool", "UnrenderableError", "serve"]
+from attrs import asdict
 
-_WORKERS_AT_MOST = 2  # Rendering is a side show; the caller's own work needs the other cores.
+from kling_effects_async.preview.errors import RenderError
+from kling_effects_async.preview.quality import ClipQuality
+
+__all__ = ["RenderPool", "can_render"]
+
+_MAX_WORKERS = 2  # Rendering is a side show; the caller's own work needs the other cores.
+_NEEDED_PACKAGES = ("av", "numpy")
 _COMMAND = (
     sys.executable,
     "-c",
-    "from kling_effects_async.emulator.workers import serve; serve()",
+    "from kling_effects_async.preview.worker import serve; serve()",
 )
 
 
-class UnrenderableError(Exception):
-    """The renderer cannot read the picture, though its header looked well."""
+def can_render() -> bool:
+    """Whether the packages of the extra ``emulator`` are installed. Looks for files, may block."""
+    return all(find_spec(package) is not None for package in _NEEDED_PACKAGES)
 
 
 class RenderPool:
@@ -37,7 +43,7 @@ class RenderPool:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(
-            max_workers=min(_WORKERS_AT_MOST, os.cpu_count() or 1), thread_name_prefix="render"
+            max_workers=min(_MAX_WORKERS, os.cpu_count() or 1), thread_name_prefix="render"
         )
         self._of_thread = threading.local()
         self._lock = threading.Lock()
@@ -45,13 +51,13 @@ class RenderPool:
         self._is_closed = False
 
     def submit(
-        self, scene: str, images: list[bytes], duration_s: int, quality: str
+        self, scene: str, images: list[bytes], duration_s: int, quality: ClipQuality
     ) -> Future[bytes]:
-        """The clip, in a future that fails with ``UnrenderableError`` for unreadable pictures."""
+        """The clip, in a future that fails with ``RenderError`` for pictures that have none."""
         job = {
             "scene": scene,
             "duration_s": duration_s,
-            "quality": quality,
+            "quality": asdict(quality),
             "sizes": [len(image) for image in images],
         }
         return self._threads.submit(self._render, json.dumps(job).encode(), images)
@@ -64,28 +70,29 @@ class RenderPool:
                 process.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in self._processes:
-            _bury(process)
+            _reap(process)
 
     def _render(self, job: bytes, images: list[bytes]) -> bytes:
         process = self._process()
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            process.stdin.writelines([job, b"\n", *images])
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            if "rejected" in answer:
-                raise UnrenderableError(answer["rejected"])
-            return process.stdout.read(answer["size"])
+            head, clip = _exchange(process, [job, b"\n", *images])
         except (OSError, ValueError):
             del self._of_thread.process  # it died; the next job gets another
             raise
+        # Raised out here: a RenderError is a ValueError, and this process is well.
+        if "rejected" in head:
+            raise RenderError(head["rejected"])
+        return clip
 
     def _process(self) -> subprocess.Popen[bytes]:
         """This thread's own process."""
         process: subprocess.Popen[bytes] | None = getattr(self._of_thread, "process", None)
-        if process is not None:
-            return process
+        if process is None:
+            process = self._of_thread.process = self._started()
+        return process
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        # Under the lock, so that close() either sees the process or keeps it from being started.
         with self._lock:
             if self._is_closed:
                 raise ValueError("the emulator is closing")
@@ -97,15 +104,24 @@ class RenderPool:
                 start_new_session=True,  # Ctrl-C is the parent's; it decides what it means
             )
             self._processes.add(process)
-        self._of_thread.process = process
         return process
+
+
+def _exchange(process: subprocess.Popen[bytes], job: list[bytes]) -> tuple[dict[str, Any], bytes]:
+    """Send one job and read its reply: the head, and the clip if there is one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.writelines(job)
+    process.stdin.flush()
+    head = json.loads(process.stdout.readline())
+    return head, process.stdout.read(head.get("size", 0))
 
 
 def _absolute(entry: str) -> str:
     return str(Path(entry).absolute())
 
 
-def _bury(process: subprocess.Popen[bytes]) -> None:
+def _reap(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -113,26 +129,3 @@ def _bury(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
             except BrokenPipeError:
                 continue  # what was left in the buffer is for nobody
-
-
-def serve(jobs: IO[bytes] | None = None, answers: IO[bytes] | None = None) -> None:
-    """The other end: render job after job until the pipe is closed."""
-    from kling_effects_async.emulator.render import PREVIEW, TEST, RenderError, render_clip
-
-    qualities = {"PREVIEW": PREVIEW, "TEST": TEST}
-    jobs, answers = jobs or sys.stdin.buffer, answers or sys.stdout.buffer
-    while line := jobs.readline():
-        job = json.loads(line)
-        images = [jobs.read(size) for size in job["sizes"]]
-        try:
-            clip = render_clip(
-                job["scene"],
-                images,
-                duration_s=job["duration_s"],
-                quality=qualities[job["quality"]],
-            )
-            answer: dict[str, object] = {"size": len(clip)}
-        except RenderError as error:
-            clip, answer = b"", {"rejected": str(error)}
-        answers.writelines([json.dumps(answer).encode(), b"\n", clip])
-        answers.flush()

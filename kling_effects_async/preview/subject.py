@@ -6,8 +6,8 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from kling_effects_async.emulator.render.fields import Field, box_mean, resized, soft_step
-from kling_effects_async.emulator.render.matte import find_matte, without_detours
+from kling_effects_async.preview.fields import Field, box_mean, resized, soft_step
+from kling_effects_async.preview.matte import find_matte, without_detours
 
 __all__ = ["Subject", "find_subject"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from kling_effects_async.emulator.render.heart_shape import filled
-from kling_effects_async.emulator.render.motion import ease
+from kling_effects_async.preview.heart_shape import filled
+from kling_effects_async.preview.motion import ease
 
 __all__ = ["FloatingHearts"]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from kling_effects_async.emulator.render.fields import Field, box_mean, soft_step
+from kling_effects_async.preview.fields import Field, box_mean, soft_step
 
 __all__ = ["find_matte", "without_detours"]
 

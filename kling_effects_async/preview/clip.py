@@ -6,33 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from attrs import frozen
 from PIL import Image
 
-from kling_effects_async.emulator.render.badge import Badge
-from kling_effects_async.emulator.render.drift import Drift
-from kling_effects_async.emulator.render.encode import encode_mp4
-from kling_effects_async.emulator.render.expansion import Expansion
-from kling_effects_async.emulator.render.fields import Frame
-from kling_effects_async.emulator.render.fuzzyfuzzy import FuzzyFuzzy
-from kling_effects_async.emulator.render.picture import RenderError, clip_size, cover, open_picture
-from kling_effects_async.emulator.render.squish import Squish
-from kling_effects_async.emulator.render.together import HeartGesture, Hug, Kiss, Together
+from kling_effects_async.preview.badge import Badge
+from kling_effects_async.preview.drift import Drift
+from kling_effects_async.preview.encode import encode_mp4
+from kling_effects_async.preview.errors import RenderError
+from kling_effects_async.preview.expansion import Expansion
+from kling_effects_async.preview.fields import Frame
+from kling_effects_async.preview.fuzzyfuzzy import FuzzyFuzzy
+from kling_effects_async.preview.picture import clip_size, cover, open_picture
+from kling_effects_async.preview.quality import PREVIEW, ClipQuality
+from kling_effects_async.preview.squish import Squish
+from kling_effects_async.preview.together import HeartGesture, Hug, Kiss, Together
 
-__all__ = ["PREVIEW", "TEST", "ClipQuality", "render_clip"]
-
-
-@frozen
-class ClipQuality:
-    """How large, how smooth and how long at most a clip is."""
-
-    longest_side_px: int
-    fps: int
-    max_duration_s: float | None = None
-
-
-PREVIEW = ClipQuality(longest_side_px=640, fps=24)
-TEST = ClipQuality(longest_side_px=320, fps=12, max_duration_s=1.0)
+__all__ = ["render_clip"]
 
 
 class Effect(Protocol):

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from PIL import Image, ImageChops
 
-from kling_effects_async.emulator.render.fields import Field, grey, resized, soft_step, tinted
-from kling_effects_async.emulator.render.heart_shape import filled, outline
-from kling_effects_async.emulator.render.motion import ease
+from kling_effects_async.preview.fields import Field, grey, resized, soft_step, tinted
+from kling_effects_async.preview.heart_shape import filled, outline
+from kling_effects_async.preview.motion import ease
 
 __all__ = ["DrawnHeart"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import av
 from av.video.reformatter import Colorspace
 
-from kling_effects_async.emulator.render.fields import Frame
+from kling_effects_async.preview.fields import Frame
 
 __all__ = ["encode_mp4"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from kling_effects_async.emulator.render.fields import Field, box_mean, coordinates, noise, resized
-from kling_effects_async.emulator.render.subject import Subject
+from kling_effects_async.preview.fields import Field, box_mean, coordinates, noise, resized
+from kling_effects_async.preview.subject import Subject
 
 __all__ = ["Coat"]
 

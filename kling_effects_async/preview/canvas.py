@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 from PIL import Image, ImageFilter
 
-from kling_effects_async.emulator.render.fields import (
+from kling_effects_async.preview.fields import (
     Field,
     box_mean,
     coordinates,

@@ -12,7 +12,9 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-__all__ = ["RenderError", "clip_size", "cover", "open_picture"]
+from kling_effects_async.preview.errors import RenderError
+
+__all__ = ["clip_size", "cover", "open_picture"]
 
 SIDE_LIMIT_PX = 8192
 AREA_LIMIT_PX = 40_000_000
@@ -22,10 +24,6 @@ AREA_LIMIT_PX = 40_000_000
 ASPECT_LIMIT = 2.5
 
 PAPER = (238, 238, 240)
-
-
-class RenderError(ValueError):
-    """No clip can be made of these pictures; choose others."""
 
 
 def open_picture(content: bytes, needed_px: int) -> Image.Image:

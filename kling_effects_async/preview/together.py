@@ -12,12 +12,12 @@ import numpy as np
 from attrs import astuple
 from PIL import Image
 
-from kling_effects_async.emulator.render.drawn_heart import DrawnHeart
-from kling_effects_async.emulator.render.fields import Frame
-from kling_effects_async.emulator.render.floating_hearts import FloatingHearts
-from kling_effects_async.emulator.render.motion import ease, swing
-from kling_effects_async.emulator.render.portrait import Portrait, Pose, portray
-from kling_effects_async.emulator.render.stage import Stage
+from kling_effects_async.preview.drawn_heart import DrawnHeart
+from kling_effects_async.preview.fields import Frame
+from kling_effects_async.preview.floating_hearts import FloatingHearts
+from kling_effects_async.preview.motion import ease, swing
+from kling_effects_async.preview.portrait import Portrait, Pose, portray
+from kling_effects_async.preview.stage import Stage
 
 __all__ = ["HeartGesture", "Hug", "Kiss", "Together"]
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from kling_effects_async.emulator.render.coat import Coat
-from kling_effects_async.emulator.render.fields import Field, Frame, resized
-from kling_effects_async.emulator.render.motion import ease
-from kling_effects_async.emulator.render.subject import find_subject
-from kling_effects_async.emulator.render.warp import Grid
+from kling_effects_async.preview.coat import Coat
+from kling_effects_async.preview.fields import Field, Frame, resized
+from kling_effects_async.preview.motion import ease
+from kling_effects_async.preview.subject import find_subject
+from kling_effects_async.preview.warp import Grid
 
 __all__ = ["FuzzyFuzzy"]
 

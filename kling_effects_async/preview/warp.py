@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from kling_effects_async.emulator.render.fields import Field
+from kling_effects_async.preview.fields import Field
 
 __all__ = ["Grid"]
 

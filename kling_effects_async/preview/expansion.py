@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from kling_effects_async.emulator.render.balloon import lit_as_balloon
-from kling_effects_async.emulator.render.fields import Field, Frame
-from kling_effects_async.emulator.render.motion import Spring, ease, swing
-from kling_effects_async.emulator.render.subject import find_subject
-from kling_effects_async.emulator.render.warp import Grid
+from kling_effects_async.preview.balloon import lit_as_balloon
+from kling_effects_async.preview.fields import Field, Frame
+from kling_effects_async.preview.motion import Spring, ease, swing
+from kling_effects_async.preview.subject import find_subject
+from kling_effects_async.preview.warp import Grid
 
 __all__ = ["Expansion"]
 

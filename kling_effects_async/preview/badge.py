@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from kling_effects_async.emulator.render.fields import Frame
+from kling_effects_async.preview.fields import Frame
 
 __all__ = ["Badge"]
 

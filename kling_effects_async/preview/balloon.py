@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from kling_effects_async.emulator.render.fields import Field, box_mean, resized, soft_step
+from kling_effects_async.preview.fields import Field, box_mean, resized, soft_step
 
 __all__ = ["lit_as_balloon"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from kling_effects_async.emulator.render.fields import Frame, grey, resized
-from kling_effects_async.emulator.render.motion import ease, swing
-from kling_effects_async.emulator.render.subject import find_subject
-from kling_effects_async.emulator.render.warp import Grid
+from kling_effects_async.preview.fields import Frame, grey, resized
+from kling_effects_async.preview.motion import ease, swing
+from kling_effects_async.preview.subject import find_subject
+from kling_effects_async.preview.warp import Grid
 
 __all__ = ["Drift"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from kling_effects_async.emulator.render.fields import Field, Frame, coordinates
-from kling_effects_async.emulator.render.motion import Spring
-from kling_effects_async.emulator.render.subject import find_subject
-from kling_effects_async.emulator.render.warp import Grid
+from kling_effects_async.preview.fields import Field, Frame, coordinates
+from kling_effects_async.preview.motion import Spring
+from kling_effects_async.preview.subject import find_subject
+from kling_effects_async.preview.warp import Grid
 
 __all__ = ["Squish"]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from attrs import frozen
 
-from kling_effects_async.emulator.render.fields import Field
+from kling_effects_async.preview.fields import Field
 
 __all__ = ["Spring", "ease", "swing"]
 

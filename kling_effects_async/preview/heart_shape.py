@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kling_effects_async.emulator.render.fields import Field
+from kling_effects_async.preview.fields import Field
 
 __all__ = ["filled", "outline"]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from kling_effects_async.emulator.render.fields import (
+from kling_effects_async.preview.fields import (
     Field,
     coordinates,
     grey,
     soft_step,
     tinted,
 )
-from kling_effects_async.emulator.render.portrait import Portrait, Pose
+from kling_effects_async.preview.portrait import Portrait, Pose
 
 __all__ = ["Stage"]
 
