@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kling_effects_async.emulator.errors import EmulatorError
     from kling_effects_async.emulator.faults import Fault
     from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
     from kling_effects_async.emulator.server import Emulator
-    from kling_effects_async.emulator.settings import (
+    from kling_effects_async.emulator.variants import (
         Clips,
-        EmulatorError,
         RepeatedId,
         ReplyShape,
         RetiredScenes,
@@ -42,16 +42,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Clips": "settings",
+    "Clips": "variants",
     "Emulator": "server",
-    "EmulatorError": "settings",
+    "EmulatorError": "errors",
     "Fault": "faults",
     "Ledger": "ledger",
     "LedgerEntry": "ledger",
-    "RepeatedId": "settings",
-    "ReplyShape": "settings",
-    "RetiredScenes": "settings",
-    "UnknownTask": "settings",
+    "RepeatedId": "variants",
+    "ReplyShape": "variants",
+    "RetiredScenes": "variants",
+    "UnknownTask": "variants",
 }
 
 

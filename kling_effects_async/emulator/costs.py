@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from kling_effects_async.emulator.rejections import Reply, json_reply
-from kling_effects_async.emulator.replies import milliseconds
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply
+from kling_effects_async.emulator.task_replies import milliseconds
 
-__all__ = ["COSTS_PATH", "LEAST_PAUSE_S", "costs_reply"]
+__all__ = ["COSTS_PATH", "MIN_PAUSE_S", "costs_reply"]
 
 COSTS_PATH = "/account/costs"
-LEAST_PAUSE_S = 1.0
+MIN_PAUSE_S = 1.0
 
 # A choice: a pack that outlives every test.
 _PACK_LASTS_S = 365 * 24 * 3600.0
@@ -23,8 +23,8 @@ _PACK_LASTS_S = 365 * 24 * 3600.0
 
 def costs_reply(
     total_units: Decimal | None, left_units: Decimal | None, start_s: float, request_id: str
-) -> Reply:
-    """One pack with what is left of it; no pack where nobody counts units."""
+) -> EmulatedReply:
+    """One pack with what is left of it; no pack where units are unlimited."""
     packs = []
     if total_units is not None and left_units is not None:
         packs = [_pack(total_units, left_units, start_s)]

@@ -42,5 +42,5 @@ class FaultQueues:
 
     @property
     def left(self) -> int:
-        """How many faults wait for a call: 0 at a test's end says all of them happened."""
+        """How many faults wait for a call; 0 at a test's end: all of them happened."""
         return sum(times for queue in self._queues.values() for _fault, times in queue)

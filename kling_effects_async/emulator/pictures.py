@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-from kling_effects_async.emulator.validation import ImageUrl
+from kling_effects_async.emulator.submit_request import ImageUrl
 
 __all__ = ["are_usable", "read_photographs", "with_stand_ins"]
 

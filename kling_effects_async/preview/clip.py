@@ -23,17 +23,17 @@ from kling_effects_async.preview.together import HeartGesture, Hug, Kiss, Togeth
 __all__ = ["render_clip"]
 
 
-class Effect(Protocol):
+class Animation(Protocol):
     """What moves: a pure function of time."""
 
     def frame(self, t: float) -> Frame:
         """The picture at ``t``, 0 at the clip's first frame and 1 at its last; (h, w, 3) RGB."""
 
 
-SINGLE: Mapping[str, Callable[[Image.Image], Effect]] = MappingProxyType(
+SINGLE: Mapping[str, Callable[[Image.Image], Animation]] = MappingProxyType(
     {"squish": Squish, "expansion": Expansion, "fuzzyfuzzy": FuzzyFuzzy}
 )
-DUAL: Mapping[str, Callable[[Image.Image, Image.Image, tuple[int, int]], Effect]] = (
+DUAL: Mapping[str, Callable[[Image.Image, Image.Image, tuple[int, int]], Animation]] = (
     MappingProxyType({"hug": Hug, "kiss": Kiss, "heart_gesture": HeartGesture})
 )
 
@@ -72,7 +72,7 @@ def render_clip(
 
 def _prepared(
     scene: str, images: Sequence[bytes], longest_px: int
-) -> tuple[Effect, tuple[int, int]]:
+) -> tuple[Animation, tuple[int, int]]:
     """The effect on its pictures, and the size of its frames."""
     pictures = [open_picture(image, longest_px) for image in images]
     match pictures:
@@ -85,6 +85,6 @@ def _prepared(
     raise RenderError(f"a clip is made of one or two pictures, not of {len(pictures)}")
 
 
-def _frames(effect: Effect, count: int, badge: Badge) -> Iterator[Frame]:
+def _frames(effect: Animation, count: int, badge: Badge) -> Iterator[Frame]:
     for number in range(count):
         yield badge.on(effect.frame(number / max(1, count - 1)))

@@ -12,12 +12,12 @@ import numpy as np
 from attrs import astuple
 from PIL import Image
 
+from kling_effects_async.preview.composition import Composition
 from kling_effects_async.preview.drawn_heart import DrawnHeart
 from kling_effects_async.preview.fields import Frame
 from kling_effects_async.preview.floating_hearts import FloatingHearts
 from kling_effects_async.preview.motion import ease, swing
 from kling_effects_async.preview.portrait import Portrait, Pose, portray
-from kling_effects_async.preview.stage import Stage
 
 __all__ = ["HeartGesture", "Hug", "Kiss", "Together"]
 
@@ -44,7 +44,7 @@ class Together:
         self._size = width, _ = size
         self._left = portray(left, size, width / 4)
         self._right = portray(right, size, 3 * width / 4)
-        self._stage = Stage(self._left, self._right, size)
+        self._stage = Composition(self._left, self._right, size)
 
     def frame(self, t: float) -> Frame:
         near, released = ease(t, 0.03, 0.58), ease(t, 0.0, 0.38)

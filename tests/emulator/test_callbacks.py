@@ -16,7 +16,8 @@ from attrs import define, field
 from standardwebhooks import Webhook
 
 from kling_effects_async.emulator import Clips, Emulator
-from kling_effects_async.emulator.callbacks import is_loopback, signature_headers
+from kling_effects_async.emulator.callback_sender import signature_headers
+from kling_effects_async.emulator.loopback import is_loopback_url
 from tests.support.emulator_caller import calling, single, with_input
 
 # The test vector of Kling's callbacks page, 2026-09.
@@ -155,4 +156,4 @@ async def test_a_receiver_that_is_gone_does_not_stop_the_next_message() -> None:
     ],
 )
 def test_only_plain_http_on_this_machine_is_called_back(url: str, expected: bool) -> None:
-    assert is_loopback(url) is expected
+    assert is_loopback_url(url) is expected

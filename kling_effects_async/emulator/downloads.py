@@ -1,4 +1,4 @@
-"""Serving a video, whole or in part.
+"""Downloads of a video, whole or in part, and the signature of its address.
 
 Source: RFC 9110 sections 13.1.5 (If-Range) and 14 (ranges); one range, as players and resuming
 downloaders send it. What Kling's own file host does is not documented.
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 
-from kling_effects_async.emulator.rejections import Reply
+from kling_effects_async.emulator.emulated_reply import EmulatedReply
 
 __all__ = ["etag_of", "serve_clip", "sign_of"]
 
@@ -27,24 +27,25 @@ def etag_of(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def serve_clip(content: bytes, etag: str, asked: str | None, if_range: str | None) -> Reply:
+def serve_clip(
+    content: bytes, etag: str, range_header: str | None, if_range: str | None
+) -> EmulatedReply:
     """Answer 200, 206 or 416.
 
     Args:
-        asked: the ``Range`` header. Not understood or several ranges: the whole file, as the RFC
-            allows.
+        range_header: not understood or several ranges: the whole file, as the RFC allows.
         if_range: the ``If-Range`` header; another ETag gives the whole file.
     """
     headers = {"ETag": etag, "Accept-Ranges": "bytes"}
     size = len(content)
-    found = _ONE_RANGE.fullmatch(asked.strip()) if asked else None
+    found = _ONE_RANGE.fullmatch(range_header.strip()) if range_header else None
     if found is None or found.groups() == ("", "") or if_range not in (None, etag):
-        return Reply(200, content, "video/mp4", headers)
+        return EmulatedReply(200, content, "video/mp4", headers)
     start, stop = _bounds(found[1], found[2], size)
     if start >= stop:
-        return Reply(416, b"", "text/plain", headers | {"Content-Range": f"bytes */{size}"})
+        return EmulatedReply(416, b"", "text/plain", headers | {"Content-Range": f"bytes */{size}"})
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return Reply(206, content[start:stop], "video/mp4", headers)
+    return EmulatedReply(206, content[start:stop], "video/mp4", headers)
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:

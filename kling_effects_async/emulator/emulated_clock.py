@@ -33,7 +33,7 @@ class EmulatedClock:
         return self._start_s + (self._loop.time() - self._loop_start_s) * self.speed
 
     def loop_s(self) -> float:
-        """The event loop's own clock, in seconds from anywhere: for limits of real requests."""
+        """The event loop's own clock, its zero is arbitrary: for limits of real requests."""
         return self._loop.time()
 
     def wall_s(self) -> float:

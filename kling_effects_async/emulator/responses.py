@@ -1,57 +1,35 @@
-"""Between aiohttp and the service: what every request carries, and replies becoming responses."""
+"""Replies and rejections as aiohttp responses, with the headers that every response carries."""
 
 from __future__ import annotations
 
-from collections import Counter
 from email.utils import formatdate
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from kling_effects_async.emulator.fault_queues import FaultQueues
-from kling_effects_async.emulator.faults import Fault
+from kling_effects_async.emulator.app_keys import NOTE, REQUEST_ID, SERVICE
+from kling_effects_async.emulator.emulated_reply import EmulatedReply
 from kling_effects_async.emulator.rejections import (
     OutOfUnitsError,
     RejectedError,
-    Reply,
     out_of_units,
     rejection,
 )
-from kling_effects_async.emulator.service import Service
-from kling_effects_async.emulator.settings import ReplyShape
-from kling_effects_async.emulator.validation import Dialect
+from kling_effects_async.emulator.submit_request import EmulatedDialect
+from kling_effects_async.emulator.variants import ReplyShape
 
-__all__ = [
-    "FAULT",
-    "FAULTS",
-    "NOTE",
-    "REQUESTS",
-    "REQUEST_ID",
-    "SERVICE",
-    "dialect_of",
-    "rejecting",
-    "respond",
-    "stamp",
-]
+__all__ = ["add_common_headers", "answering_rejections", "dialect_of", "respond"]
 
-SERVICE = web.AppKey("service", Service)
-FAULTS = web.AppKey("faults", FaultQueues)
-REQUESTS = web.AppKey("requests", Counter[str])
-FAULT = web.RequestKey("fault", Fault)
-REQUEST_ID = web.RequestKey("request_id", str)
-# What a request came to, in a few words for the log of requests.
-NOTE = web.RequestKey("note", str)
-
-# Two hosts live at one address: Kling's own paths begin like this, all others are the gateway's.
+# Two hosts share one address: Kling's own paths begin like this, all others are the gateway's.
 _OFFICIAL_ROOTS = ("v1", "account")
 
 
-def dialect_of(path: str) -> Dialect:
+def dialect_of(path: str) -> EmulatedDialect:
     root = path.removeprefix("/").partition("/")[0]
-    return Dialect.OFFICIAL if root in _OFFICIAL_ROOTS else Dialect.GATEWAY
+    return EmulatedDialect.OFFICIAL if root in _OFFICIAL_ROOTS else EmulatedDialect.GATEWAY
 
 
-def respond(reply: Reply) -> web.Response:
+def respond(reply: EmulatedReply) -> web.Response:
     return web.Response(
         status=reply.status,
         body=reply.body,
@@ -61,7 +39,7 @@ def respond(reply: Reply) -> web.Response:
     )
 
 
-async def stamp(request: web.Request, response: web.StreamResponse) -> None:
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The wall clock's date, which shows a caller whose clock is wrong, and the request id."""
     service = request.app[SERVICE]
     response.headers[hdrs.DATE] = formatdate(service.clock.wall_s(), usegmt=True)
@@ -71,8 +49,8 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 
 
 @web.middleware
-async def rejecting(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say no in the words of the host that was asked."""
+async def answering_rejections(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn a rejection into the body that the host of this path would send."""
     try:
         return await handler(request)
     except RejectedError as rejected:
@@ -81,7 +59,8 @@ async def rejecting(request: web.Request, handler: Handler) -> web.StreamRespons
         return respond(_reply_to(rejected, shape, request[REQUEST_ID]))
 
 
-def _reply_to(rejected: RejectedError, shape: ReplyShape, request_id: str) -> Reply:
+def _reply_to(rejected: RejectedError, shape: ReplyShape, request_id: str) -> EmulatedReply:
+    # A gateway keeps balances of its own and has an error of its own for an empty one.
     if isinstance(rejected, OutOfUnitsError):
         return out_of_units(shape, request_id)
     return rejection(

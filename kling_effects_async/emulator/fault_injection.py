@@ -1,4 +1,4 @@
-"""Playing a fault on the wire: the outermost middleware, which also counts the requests."""
+"""Scripted faults on the wire: the middleware that injects them, and counts the requests."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ import math
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from kling_effects_async.emulator.bodies import read_body
-from kling_effects_async.emulator.faults import Fault
-from kling_effects_async.emulator.rejections import RejectedError, rejection
-from kling_effects_async.emulator.routes import EFFECTS_PATHS
-from kling_effects_async.emulator.wire import (
+from kling_effects_async.emulator.app_keys import (
+    CLOSING,
     FAULT,
     FAULTS,
     REQUEST_ID,
     REQUESTS,
     SERVICE,
-    dialect_of,
-    respond,
 )
+from kling_effects_async.emulator.bodies import read_body
+from kling_effects_async.emulator.faults import CannedAnswer, Fault
+from kling_effects_async.emulator.rejections import RejectedError, rejection
+from kling_effects_async.emulator.responses import dialect_of, respond
+from kling_effects_async.emulator.routes import EFFECTS_PATHS
 
-__all__ = ["CLOSING", "operation_of", "troubling"]
-
-CLOSING = web.AppKey("closing", asyncio.Event)
+__all__ = ["injecting_faults", "operation_of"]
 
 
 def operation_of(method: str, path: str) -> str:
-    """The name a request is counted under, and a fault waits for."""
+    """The name under which a request is counted, and for which a fault waits."""
     if path.startswith("/media/"):
         return "download"
     if path.startswith("/_emulator/"):
@@ -42,7 +40,7 @@ def operation_of(method: str, path: str) -> str:
 
 
 @web.middleware
-async def troubling(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def injecting_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[REQUEST_ID] = request.app[SERVICE].new_request_id()
     operation = operation_of(request.method, request.rel_url.raw_path)
     request.app[REQUESTS][operation] += 1
@@ -51,12 +49,60 @@ async def troubling(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     request[FAULT] = fault
     if fault.cut == "before_reading":
-        return _hang_up(request, politely=False)
-    response = await _answer_of(request, handler, fault)
-    if fault.delay_s and not await _outlast(request, fault.delay_s):
-        return _hang_up(request)
+        return _reset(request)
+    is_served = fault.accepted or operation != "submit"
+    response = await _answer_to(request, handler, fault, is_served=is_served)
+    if fault.delay_s and not await _slept(request, fault.delay_s):
+        return _close(request)
+    return await _send(request, response, fault)
+
+
+async def _answer_to(
+    request: web.Request, handler: Handler, fault: Fault, *, is_served: bool
+) -> web.Response:
+    """The complete answer, before the fault delays it or cuts it.
+
+    Args:
+        is_served: whether the service handles the request, and so accepts and charges a submit.
+    """
+    own = None
+    if is_served:
+        own = await handler(request)
+    else:
+        await _read_without_serving(request)
+    if fault.canned is not None:
+        return _canned(fault.canned)
+    if isinstance(own, web.Response) and fault.code is None:
+        return own
+    return _coded(request, fault)
+
+
+async def _read_without_serving(request: web.Request) -> None:
+    # Read all the same: closing with unread bytes would reset the connection, another fault.
+    with contextlib.suppress(RejectedError):
+        await read_body(request)
+
+
+def _canned(canned: CannedAnswer) -> web.Response:
+    return web.Response(status=canned.status, body=canned.body, headers=canned.headers)
+
+
+def _coded(request: web.Request, fault: Fault) -> web.Response:
+    """The fault's code in the shape of the host; 5000 for a submit that is only late or cut."""
+    reply = rejection(
+        5000 if fault.code is None else fault.code,
+        request.app[SERVICE].shape(dialect_of(request.path)),
+        request[REQUEST_ID],
+        message=fault.message,
+        headers=fault.headers,
+    )
+    return respond(reply)
+
+
+async def _send(request: web.Request, response: web.Response, fault: Fault) -> web.StreamResponse:
+    """The answer as the fault lets it out: not at all, raw, in part, in pieces, or whole."""
     if fault.cut == "after_reading":
-        return _hang_up(request)
+        return _close(request)
     if fault.has_no_head:
         return _write_raw(request, _body_of(response))
     try:
@@ -65,35 +111,11 @@ async def troubling(request: web.Request, handler: Handler) -> web.StreamRespons
         if fault.drip_bytes:
             return await _drip(request, response, fault)
     except ConnectionResetError:  # the caller left first, or died
-        return _hang_up(request)
+        return _close(request)
     return response
 
 
-async def _answer_of(request: web.Request, handler: Handler, fault: Fault) -> web.Response:
-    """What the caller would get if nothing happened to it on the way."""
-    own = None
-    if fault.accepted or operation_of(request.method, request.rel_url.raw_path) != "submit":
-        own = await handler(request)
-    else:
-        with contextlib.suppress(RejectedError):
-            await read_body(request)
-    if fault.canned is not None:
-        canned = fault.canned
-        return web.Response(status=canned.status, body=canned.body, headers=canned.headers)
-    if isinstance(own, web.Response) and fault.code is None:
-        return own
-    return respond(
-        rejection(
-            5000 if fault.code is None else fault.code,
-            request.app[SERVICE].shape(dialect_of(request.path)),
-            request[REQUEST_ID],
-            message=fault.message,
-            headers=fault.headers,
-        )
-    )
-
-
-async def _outlast(request: web.Request, delay_s: float) -> bool:
+async def _slept(request: web.Request, delay_s: float) -> bool:
     """Wait; ``False`` when the emulator closes first. The loop's clock, not the emulated one."""
     closing = request.app[CLOSING].wait()
     try:
@@ -103,20 +125,24 @@ async def _outlast(request: web.Request, delay_s: float) -> bool:
     return False
 
 
-def _hang_up(request: web.Request, *, politely: bool = True) -> web.Response:
-    """End the connection, by FIN after what was written, or by RST; nothing more is sent."""
+def _close(request: web.Request) -> web.Response:
+    """End the connection after what was written (FIN). aiohttp cannot send the response then."""
     if request.transport is not None:
-        if politely:
-            request.transport.close()
-        else:
-            request.transport.abort()
+        request.transport.close()
+    return web.Response()
+
+
+def _reset(request: web.Request) -> web.Response:
+    """End the connection at once (RST)."""
+    if request.transport is not None:
+        request.transport.abort()
     return web.Response()
 
 
 def _write_raw(request: web.Request, content: bytes) -> web.Response:
     if request.transport is not None:
         request.transport.write(content)
-    return _hang_up(request)
+    return _close(request)
 
 
 async def _cut(request: web.Request, response: web.Response, fault: Fault) -> web.StreamResponse:
@@ -125,7 +151,7 @@ async def _cut(request: web.Request, response: web.Response, fault: Fault) -> we
         return _write_raw(request, _bare_head(response) + part)
     stream = await _begin(request, response)
     await stream.write(part)
-    _hang_up(request)
+    _close(request)
     return stream
 
 
@@ -134,8 +160,8 @@ async def _drip(request: web.Request, response: web.Response, fault: Fault) -> w
     stream = await _begin(request, response)
     for start in range(0, len(body), fault.drip_bytes):
         await stream.write(body[start : start + fault.drip_bytes])
-        if not await _outlast(request, fault.drip_every_s):
-            _hang_up(request)
+        if not await _slept(request, fault.drip_every_s):
+            _close(request)
             break
     return stream
 

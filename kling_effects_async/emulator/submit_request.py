@@ -1,4 +1,4 @@
-"""What a submit must look like; pure, from body bytes to an order or a rejection.
+"""What a submit must look like; pure, from the bytes of a body to a request or a rejection.
 
 Two rule sets. The gateway demands ``model_name`` and a string ``duration``, and ``mode`` where two
 pictures are wanted. The newest official page has only the pictures; what else stands in ``input``
@@ -20,7 +20,13 @@ from attrs import frozen
 from kling_effects_async.emulator.json_body import JsonObject, is_unicode, read_json
 from kling_effects_async.emulator.rejections import RejectedError
 
-__all__ = ["IMAGE_LIMIT_BYTES", "Dialect", "ImageUrl", "Order", "read_order"]
+__all__ = [
+    "IMAGE_LIMIT_BYTES",
+    "EmulatedDialect",
+    "ImageUrl",
+    "SubmitRequest",
+    "read_submit_request",
+]
 
 # Source: every effects page, input.image: "at most 10 MB".
 IMAGE_LIMIT_BYTES = 10 * 2**20
@@ -37,11 +43,11 @@ _DUAL_DURATIONS = ("5", "10")
 _DEFAULT_DURATION_S = 5
 
 # Source: RFC 3986, section 2: what no address may have in it, spaces and controls among them.
-_NEVER_IN_AN_ADDRESS = re.compile(r'[\s\x00-\x1f\x7f<>"\\^`{|}]')
+_FORBIDDEN_IN_URL = re.compile(r'[\s\x00-\x1f\x7f<>"\\^`{|}]')
 
 
-class Dialect(enum.Enum):
-    """Whose rules the path belongs to."""
+class EmulatedDialect(enum.Enum):
+    """Whose rules a path follows: Kling's own, or those of a gateway before it."""
 
     GATEWAY = "gateway"
     OFFICIAL = "official"
@@ -55,7 +61,7 @@ class ImageUrl:
 
 
 @frozen(kw_only=True)
-class Order:
+class SubmitRequest:
     """A submit that passed the checks. ``images``: one, or left and right."""
 
     effect_scene: str
@@ -65,13 +71,13 @@ class Order:
     external_task_id: str | None
 
 
-def read_order(
+def read_submit_request(
     body: bytes,
-    dialect: Dialect,
+    dialect: EmulatedDialect,
     image_counts: Mapping[str, int],
     *,
     requires_model_fields: bool = True,
-) -> Order:
+) -> SubmitRequest:
     """Check a submit and decode its pictures.
 
     Args:
@@ -87,9 +93,9 @@ def read_order(
     given = payload.get("input")
     if not isinstance(given, dict):
         raise RejectedError(1201, "input is required and must be an object")
-    if dialect is Dialect.GATEWAY:
+    if dialect is EmulatedDialect.GATEWAY:
         _check_gateway_fields(given, is_dual=count == 2, are_required=requires_model_fields)
-    return Order(
+    return SubmitRequest(
         effect_scene=scene,
         images=_read_images(given, count),
         duration_s=_duration_s(given, dialect),
@@ -122,8 +128,8 @@ def _check_gateway_fields(given: JsonObject, *, is_dual: bool, are_required: boo
             _one_of(given, name, allowed)
 
 
-def _duration_s(given: JsonObject, dialect: Dialect) -> int:
-    if dialect is Dialect.OFFICIAL:
+def _duration_s(given: JsonObject, dialect: EmulatedDialect) -> int:
+    if dialect is EmulatedDialect.OFFICIAL:
         return _DEFAULT_DURATION_S
     return int(str(given.get("duration", _DEFAULT_DURATION_S)))
 
@@ -171,7 +177,7 @@ def _text(given: JsonObject, name: str, *, within: str = "") -> str:
 def _optional_text(payload: JsonObject, name: str) -> str | None:
     """A text that may stay away. Empty is the same: Kling's own pages send ``""`` for none.
 
-    ``null`` is rejected, a choice: the pages say "optional string", and null is none.
+    ``null`` is rejected, a choice: the pages have "optional string", and null is none.
     """
     if name not in payload:
         return None
@@ -184,15 +190,15 @@ def _optional_text(payload: JsonObject, name: str) -> str | None:
 def _callback_url(payload: JsonObject) -> str | None:
     """The address, if there is one. The rejection does not repeat it: it may carry a secret."""
     url = _optional_text(payload, "callback_url")
-    if url is not None and not _is_address(url):
+    if url is not None and not _is_http_url(url):
         raise RejectedError(1201, "callback_url value is invalid: it must be an http(s) address")
     return url
 
 
-def _is_address(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port or a bracketed host that is none
         return False
-    return has_host and parts.scheme in ("http", "https") and not _NEVER_IN_AN_ADDRESS.search(url)
+    return has_host and parts.scheme in ("http", "https") and not _FORBIDDEN_IN_URL.search(url)

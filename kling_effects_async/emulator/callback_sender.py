@@ -1,8 +1,8 @@
-"""Telling callers of each change of status: one coroutine, and only if somebody asked for it.
+"""Callbacks on each change of status: one coroutine, started by the first task with an address.
 
 Source: K5 callbacks page, 2026-09. Retries and time limit are not documented: each message is sent
-once, in order, and abandoned after five seconds. Whether effects callbacks are signed is not said
-either; they are when the emulator has a secret.
+once, in order, and abandoned after five seconds. Whether effects callbacks are signed is not
+documented either; they are when the emulator has a secret.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import heapq
 import hmac
-import ipaddress
 import json
 import logging
 import math
@@ -22,24 +21,24 @@ from typing import TypeAlias
 
 import aiohttp
 from attrs import define, field
-from yarl import URL
 
-from kling_effects_async.emulator.clock import EmulatedClock
-from kling_effects_async.emulator.replies import callback_body
+from kling_effects_async.emulator.emulated_clock import EmulatedClock
+from kling_effects_async.emulator.loopback import is_loopback_url
+from kling_effects_async.emulator.task_replies import callback_body
 from kling_effects_async.emulator.tasks import Task, TaskView, view_of
 
-__all__ = ["Callbacks", "is_loopback", "signature_headers"]
+__all__ = ["CallbackSender", "signature_headers"]
 
 _log = logging.getLogger(__name__)
 
-_GIVE_UP_AFTER_S = 5.0
+_MAX_SEND_S = 5.0
 
-# When it is due, a number that keeps the order of equals, whom it is about.
+# When it is due, a number that orders messages due at once, and the task.
 _Due: TypeAlias = tuple[float, int, Task]
 
 
 @define
-class Callbacks:
+class CallbackSender:
     """The messages to come, in a heap by due time."""
 
     _clock: EmulatedClock
@@ -52,19 +51,24 @@ class Callbacks:
 
     def watch(self, task: Task) -> None:
         """Send this task's changes to its ``callback_url``, if it has one on this machine."""
-        url = task.order.callback_url
-        if url is None:
-            return
-        if not is_loopback(url):
-            _log.warning("callback_url of task %s is not on this machine: ignored", task.task_id)
-            return
-        if len(self._heap) >= self._max_waiting:
-            _log.warning("too many callbacks wait: none is sent for task %s", task.task_id)
+        if not self._takes(task):
             return
         self._push(task.life.starts_s, task)
         self._push(task.life.ends_s, task)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="emulator callbacks")
+
+    def _takes(self, task: Task) -> bool:
+        url = task.request.callback_url
+        if url is None:
+            return False
+        if not is_loopback_url(url):
+            _log.warning("callback_url of task %s is not on this machine: ignored", task.task_id)
+            return False
+        if len(self._heap) >= self._max_waiting:
+            _log.warning("too many callbacks wait: none is sent for task %s", task.task_id)
+            return False
+        return True
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -77,7 +81,7 @@ class Callbacks:
         self._woken.set()
 
     async def _run(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=_GIVE_UP_AFTER_S)
+        timeout = aiohttp.ClientTimeout(total=_MAX_SEND_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 due_s, task = await self._next_due()
@@ -105,30 +109,25 @@ class Callbacks:
         task.clip.when_ready(lambda: self._push(task.finished_s, task))
 
     async def _send(self, session: aiohttp.ClientSession, view: TaskView) -> None:
-        url = view.task.order.callback_url or ""
+        url = view.task.request.callback_url or ""
         body = json.dumps(callback_body(view), ensure_ascii=False).encode()
-        headers = {"Content-Type": "application/json"}
-        if self._secret is not None:
-            message_id = f"{view.task.task_id}{next(self._numbers)}"
-            headers |= signature_headers(self._secret, message_id, self._clock.wall_s(), body)
+        headers = self._headers(view.task.task_id, body)
         try:
+            # A redirect could lead off this machine.
             async with session.post(
                 url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 _log.debug("callback of task %s: HTTP %s", view.task.task_id, answer.status)
         except (aiohttp.ClientError, TimeoutError) as error:
+            # The class alone: the message of an error has the address, which may carry a secret.
             _log.warning("callback of task %s failed: %s", view.task.task_id, type(error).__name__)
 
-
-def is_loopback(url: str) -> bool:
-    """A plain http address of this machine; the emulator talks to nobody else."""
-    try:
-        parsed = URL(url)
-        if parsed.scheme != "http" or parsed.host is None:
-            return False
-        return parsed.host == "localhost" or ipaddress.ip_address(parsed.host).is_loopback
-    except ValueError:
-        return False
+    def _headers(self, task_id: str, body: bytes) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self._secret is not None:
+            message_id = f"{task_id}{next(self._numbers)}"
+            headers |= signature_headers(self._secret, message_id, self._clock.wall_s(), body)
+        return headers
 
 
 def signature_headers(secret: str, message_id: str, wall_s: float, body: bytes) -> dict[str, str]:

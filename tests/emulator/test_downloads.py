@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kling_effects_async.emulator import Clips, Emulator
-from kling_effects_async.emulator.media import serve_clip
+from kling_effects_async.emulator.downloads import serve_clip
 from tests.support.emulator_caller import Caller, calling
 
 CLIP = bytes(range(100))

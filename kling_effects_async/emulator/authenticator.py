@@ -1,4 +1,4 @@
-"""Who may come in: bearer keys, and tokens signed with an access key's secret.
+"""Authentication: bearer keys, and tokens signed with an access key's secret.
 
 Source: K6 authentication page, 2026-09: HS256, ``iss`` the access key, ``exp`` and ``nbf`` in
 seconds; an API key is sent plainly. The codes are those of the K4 error-codes page: 1001 header
@@ -16,40 +16,42 @@ import jwt
 from attrs import field, frozen
 
 from kling_effects_async.emulator.rejections import RejectedError
-from kling_effects_async.emulator.validation import Dialect
+from kling_effects_async.emulator.submit_request import EmulatedDialect
 
-__all__ = ["Account"]
+__all__ = ["Authenticator"]
 
 
 @frozen
-class Account:
-    """The one account of an emulator; both dialects spend from it."""
+class Authenticator:
+    """The keys of the one account of an emulator, for both dialects."""
 
     bearer_keys: tuple[str, ...] = field(repr=False)
     access_keys: Mapping[str, str] = field(repr=False)
 
-    def admit(self, authorization: str | None, dialect: Dialect, wall_s: float) -> None:
-        """Let the caller in, or reject.
+    def authenticate(
+        self, authorization: str | None, dialect: EmulatedDialect, wall_s: float
+    ) -> None:
+        """Reject a request without a valid key or token.
 
         Raises:
             RejectedError: with one of the codes 1000 to 1004.
         """
         token = _bearer(authorization)
-        if self._knows(token):
+        if self._is_bearer_key(token):
             return
         # A choice: what has no dot is taken for an API key. Kling has been seen to call such a key
         # a token with 0 parts, too.
-        if dialect is Dialect.GATEWAY or "." not in token:
+        if dialect is EmulatedDialect.GATEWAY or "." not in token:
             raise RejectedError(1002, "api key not found")
-        self._admit_signed(token, wall_s)
+        self._check_signed(token, wall_s)
 
-    def _knows(self, token: str) -> bool:
-        """Compares with every key, so that the time taken tells nothing about which is near."""
+    def _is_bearer_key(self, token: str) -> bool:
+        """Compares with every key, so that the time taken does not depend on which one is near."""
         given = token.encode(errors="surrogateescape")
         seen = [hmac.compare_digest(given, key.encode()) for key in self.bearer_keys]
         return any(seen)
 
-    def _admit_signed(self, token: str, wall_s: float) -> None:
+    def _check_signed(self, token: str, wall_s: float) -> None:
         claims = self._verified_claims(token)
         if wall_s < _seconds(claims, "nbf", 0.0):
             raise RejectedError(1003)
@@ -57,20 +59,11 @@ class Account:
             raise RejectedError(1004)
 
     def _verified_claims(self, token: str) -> dict[str, Any]:
-        parts = token.split(".")
-        if len(parts) != 3:
-            raise RejectedError(
-                1002, f"The token was expected to have 3 parts, but got {len(parts)}"
-            )
-        try:
-            claimed = jwt.decode(token, options={"verify_signature": False})
-        except (jwt.InvalidTokenError, UnicodeError):
-            raise RejectedError(1002, "Authorization is invalid") from None
-        secret = self.access_keys.get(str(claimed.get("iss")))
+        secret = self.access_keys.get(_claimed_access_key(token))
         if secret is None:
             raise RejectedError(1000, "the access key is unknown")
         try:
-            # The times are judged afterwards, by the emulator's own wall clock.
+            # The times are checked afterwards, by the emulator's own wall clock.
             claims: dict[str, Any] = jwt.decode(
                 token,
                 secret,
@@ -80,6 +73,18 @@ class Account:
         except jwt.InvalidTokenError:
             raise RejectedError(1000, "the token's signature is wrong") from None
         return claims
+
+
+def _claimed_access_key(token: str) -> str:
+    """The ``iss`` of a token whose signature nobody has checked yet."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise RejectedError(1002, f"The token was expected to have 3 parts, but got {len(parts)}")
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, UnicodeError):
+        raise RejectedError(1002, "Authorization is invalid") from None
+    return str(claims.get("iss"))
 
 
 def _bearer(authorization: str | None) -> str:

@@ -19,7 +19,7 @@ from kling_effects_async.preview.fields import (
 )
 from kling_effects_async.preview.portrait import Portrait, Pose
 
-__all__ = ["Stage"]
+__all__ = ["Composition"]
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -33,7 +33,7 @@ GLOW = (255, 170, 100)  # the light between the two
 VIGNETTE = (255, 250, 242)
 
 
-class Stage:
+class Composition:
     """A frame of ``size`` with room for a left and a right portrait."""
 
     def __init__(self, left: Portrait, right: Portrait, size: tuple[int, int]) -> None:

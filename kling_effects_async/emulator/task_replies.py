@@ -1,4 +1,4 @@
-"""How the service says yes: every reply shape, spelled by hand.
+"""Replies about tasks in every reply shape, written out by hand.
 
 Times inside Kling's own object are Unix milliseconds; those of the new-api envelope are Unix
 seconds, 0 = not reached. Source: K1 effects page, 2026-09; the gateway's create page; new-api's
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kling_effects_async.emulator.rejections import Reply, json_reply
-from kling_effects_async.emulator.settings import ReplyShape
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply
 from kling_effects_async.emulator.tasks import TaskView
+from kling_effects_async.emulator.variants import ReplyShape
 
 __all__ = ["callback_body", "create_reply", "list_reply", "milliseconds", "query_reply"]
 
@@ -26,7 +26,7 @@ def milliseconds(moment_s: float) -> int:
     return int(moment_s * 1000)
 
 
-def create_reply(view: TaskView, shape: ReplyShape, request_id: str) -> Reply:
+def create_reply(view: TaskView, shape: ReplyShape, request_id: str) -> EmulatedReply:
     """The answer to an accepted submit.
 
     The wrapped shapes answer it wrapped too: a choice, since only the query is documented so.
@@ -34,12 +34,12 @@ def create_reply(view: TaskView, shape: ReplyShape, request_id: str) -> Reply:
     return json_reply(200, _answer(_created(view), view, shape, request_id))
 
 
-def query_reply(view: TaskView, shape: ReplyShape, request_id: str) -> Reply:
+def query_reply(view: TaskView, shape: ReplyShape, request_id: str) -> EmulatedReply:
     """One task. A failed one is HTTP 200, code 0, SUCCEED: the reason is in the task alone."""
     return json_reply(200, _answer(_queried(view), view, shape, request_id))
 
 
-def list_reply(views: Sequence[TaskView], shape: ReplyShape, request_id: str) -> Reply:
+def list_reply(views: Sequence[TaskView], shape: ReplyShape, request_id: str) -> EmulatedReply:
     """A page. Items are queried tasks without ``watermark_info`` (K1 effects page, 2026-09)."""
     items = [_shaped(_listed(view), view, shape, request_id) for view in views]
     return json_reply(200, _enveloped(items, shape, request_id))
@@ -76,16 +76,16 @@ def _shaped(
             return task
         case ReplyShape.UNION:
             full = _union_task(task, view)
-            return _gateway_row(view, full, action="effects") | full
+            return _gateway_record(view, full, action="effects") | full
         case ReplyShape.WRAPPED:
-            return _gateway_row(view, task)
+            return _gateway_record(view, task)
         case ReplyShape.WRAPPED_TWICE:
-            return _gateway_row(view, _kling_envelope(task, request_id))
+            return _gateway_record(view, _kling_envelope(task, request_id))
 
 
 def _created(view: TaskView) -> dict[str, object]:
-    order = view.task.order
-    named = {"external_task_id": order.external_task_id} if order.external_task_id else {}
+    request = view.task.request
+    named = {"external_task_id": request.external_task_id} if request.external_task_id else {}
     return {
         "task_id": view.task.task_id,
         "task_status": view.word,
@@ -118,7 +118,7 @@ def _videos(view: TaskView) -> list[dict[str, object]]:
         "url": view.task.video_url,
         "watermark_url": "",
         # 24 frames a second and one frame over: "5.041" is what the documents show for five.
-        "duration": f"{view.task.order.duration_s}.041",
+        "duration": f"{view.task.request.duration_s}.041",
     }
     return [video]
 
@@ -133,7 +133,7 @@ def _union_task(task: dict[str, object], view: TaskView) -> dict[str, object]:
     return task | {"task_status_msg": view.message, "task_result": result}
 
 
-def _gateway_row(
+def _gateway_record(
     view: TaskView, content: object, action: str = "/kling/v1/videos/effects_POST"
 ) -> dict[str, object]:
     life = view.task.life
