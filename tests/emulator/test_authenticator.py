@@ -1,152 +1,92 @@
-"""The emulator's account: what it can spend, what it tells of that, and what costs nothing."""
+"""Which keys and tokens the emulator accepts, and with which code it rejects the others."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
+import jwt
 import pytest
 
-from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
-from tests.support.emulator_caller import (
-    GATEWAY,
-    OFFICIAL,
-    PICTURE,
-    Answer,
-    Caller,
-    calling,
-    single,
-    with_input,
-)
+from kling_effects_async.emulator import Clips, Emulator
+from tests.support.emulator_caller import GATEWAY, OFFICIAL, calling
 
-WINDOW = {"start_time": 0, "end_time": 1_999_999_999_999}
+NOW = 1_790_000_000.0
+ACCESS_KEY = "some-access-key"
+SECRET = "a-secret-that-is-long-enough-for-hs256"
 
 
-def stock(**options: Any) -> Emulator:
-    return Emulator(clips=Clips.STOCK, **options)
+def stock() -> Emulator:
+    return Emulator(
+        clips=Clips.STOCK,
+        wall=lambda: NOW,
+        bearer_keys=["some-key"],
+        access_keys={ACCESS_KEY: SECRET},
+    )
 
 
-async def costs(caller: Caller, **window: object) -> Answer:
-    return await caller.ask("GET", "/account/costs", params=window or WINDOW)
+def token(*, secret: str = SECRET, **changes: object) -> str:
+    claims = {"iss": ACCESS_KEY, "exp": NOW + 1800, "nbf": NOW - 5} | changes
+    signed = jwt.encode({k: v for k, v in claims.items() if v is not None}, secret, "HS256")
+    return f"Bearer {signed}"
 
 
-@pytest.mark.parametrize("path", [GATEWAY, OFFICIAL])
-async def test_a_task_that_costs_more_than_is_left_is_rejected(path: str) -> None:
-    async with stock(balance_units=5) as emulator, calling(emulator, path) as caller:
-        assert [(await caller.submit()).status for _ in range(2)] == [200, 200]
-        answer = await caller.submit()
-        assert emulator.ledger.total == 2
-    assert answer.status == 429
-    assert {"code": 1102, "message": "Account balance not enough"}.items() <= answer.json.items()
-
-
-async def test_a_cheaper_task_may_still_be_paid_with_what_is_left() -> None:
-    prices = {"expansion": "0.5"}
-    async with (
-        stock(balance_units="2.5", units_per_scene=prices) as emulator,
-        calling(emulator) as caller,
-    ):
+@pytest.mark.parametrize("authorization", [token(), "Bearer some-key"])
+async def test_the_official_path_takes_a_signed_token_and_a_plain_key(authorization: str) -> None:
+    async with stock() as emulator, calling(emulator, OFFICIAL, authorization) as caller:
         assert (await caller.submit()).status == 200
-        assert (await caller.submit()).status == 429
-        assert (await caller.submit(effect_scene="expansion")).status == 200
-        assert (await caller.submit(effect_scene="expansion")).status == 429
-
-
-@pytest.mark.looptime
-@pytest.mark.parametrize("fails", ["scripted", "picture"])
-async def test_a_failed_task_gives_its_units_back(fails: str) -> None:
-    async with (
-        stock(balance_units=2, task_seconds=60.0) as emulator,
-        calling(emulator) as caller,
-    ):
-        if fails == "scripted":
-            emulator.fail_next(Fault.task_failed())
-        await caller.submit(with_input(single(), image="AAAA") if fails == "picture" else None)
-        assert (await caller.submit()).status == 429
-        await asyncio.sleep(61)
-        assert (await caller.submit()).status == 200
-        await asyncio.sleep(61)
-        assert (await caller.submit()).status == 429
-
-
-async def test_a_picture_that_cannot_be_rendered_gives_its_units_back(broken: str) -> None:
-    async with (
-        Emulator(clips=Clips.TEST, balance_units=2, speed=1e6) as emulator,
-        calling(emulator) as caller,
-    ):
-        task_id = (await caller.submit(with_input(single(), image=broken))).task["task_id"]
-        while (await caller.query(task_id)).task["task_status"] != "failed":
-            pass
-        assert (await caller.submit()).status == 200
-
-
-@pytest.fixture
-def broken() -> str:
-    """A picture whose header is well and whose content is cut off."""
-    return PICTURE[: len(PICTURE) // 2 // 4 * 4]
-
-
-async def test_a_rejected_submit_costs_nothing() -> None:
-    async with stock(balance_units=4) as emulator, calling(emulator) as caller:
-        await caller.submit(external_task_id="order-42")
-        await caller.submit(external_task_id="order-42")
-        await caller.submit(effect_scene="no_such_scene")
-        assert (await caller.submit()).status == 200
-
-
-async def test_a_wrapped_gateway_has_words_of_its_own_for_an_empty_account() -> None:
-    async with (
-        stock(balance_units=1, reply_shape=ReplyShape.WRAPPED) as emulator,
-        calling(emulator) as caller,
-    ):
-        answer = await caller.submit()
-    assert (answer.status, answer.json["code"]) == (403, "quota_not_enough")
-
-
-async def test_the_account_tells_what_is_left() -> None:
-    async with stock(balance_units="10.5") as emulator, calling(emulator) as caller:
-        await caller.submit()
-        answer = await costs(caller)
-    assert (answer.status, answer.json["code"]) == (200, 0)
-    assert (answer.task["code"], answer.task["msg"]) == (0, "SUCCEED")
-    (pack,) = answer.task["resource_pack_subscribe_infos"]
-    assert (pack["total_quantity"], pack["remaining_quantity"]) == (10.5, 8.5)
-    assert pack["status"] == "online"
-    assert pack["purchase_time"] == pack["effective_time"] < pack["invalid_time"]
-
-
-async def test_an_account_that_nobody_counts_has_no_pack() -> None:
-    async with stock() as emulator, calling(emulator) as caller:
-        assert (await costs(caller)).task["resource_pack_subscribe_infos"] == []
-
-
-@pytest.mark.looptime
-async def test_the_account_is_told_once_a_second_at_most() -> None:
-    async with stock() as emulator, calling(emulator) as caller:
-        answers = [await costs(caller) for _ in range(2)]
-        await asyncio.sleep(1.1)
-        answers.append(await costs(caller))
-    assert [answer.status for answer in answers] == [200, 429, 200]
-    assert answers[1].json["code"] == 1302
 
 
 @pytest.mark.parametrize(
-    ("window", "name"),
+    ("authorization", "code"),
     [
-        ({"end_time": 1}, "start_time"),
-        ({"start_time": 1}, "end_time"),
-        ({"start_time": "soon", "end_time": 1}, "start_time"),
-        ({"start_time": 1, "end_time": "9" * 5000}, "end_time"),
-        ({"start_time": 2, "end_time": 1}, "start_time"),
+        (None, 1001),
+        ("", 1001),
+        ("some-key", 1002),
+        ("Basic some-key", 1002),
+        ("Bearer not.a.token", 1002),
+        (token(exp=None), 1002),
+        (token(exp="soon"), 1002),
+        (token(nbf=NOW + 1), 1003),
+        (token(exp=NOW - 1), 1004),
+        (token(exp=NOW), 1004),
+        ("Bearer another-key", 1002),
+        ("Bearer one.dot", 1002),
+        (token(iss="someone"), 1000),
+        (token(secret=SECRET[::-1]), 1000),
     ],
 )
-async def test_the_account_is_asked_for_a_window(window: dict[str, Any], name: str) -> None:
-    async with stock() as emulator, calling(emulator) as caller:
-        answer = await costs(caller, **window)
-    assert (answer.status, answer.json["code"]) == (400, 1201)
-    assert name in answer.json["message"]
+async def test_a_wrong_authorization_has_its_own_code(authorization: str | None, code: int) -> None:
+    async with stock() as emulator, calling(emulator, OFFICIAL, authorization) as caller:
+        answer = await caller.submit()
+        assert (answer.status, answer.json["code"]) == (401, code)
+        assert set(answer.json) == {"code", "message", "request_id"}
+        assert emulator.ledger.total == 0
 
 
-async def test_the_account_is_told_to_its_owner_alone() -> None:
-    async with stock() as emulator, calling(emulator, authorization=None) as caller:
-        assert (await costs(caller)).json["code"] == 1001
+async def test_a_rejected_caller_sees_the_service_clock() -> None:
+    async with stock() as emulator, calling(emulator, OFFICIAL, token(nbf=NOW + 1)) as caller:
+        assert (await caller.submit()).headers["Date"] == "Mon, 21 Sep 2026 14:13:20 GMT"
+
+
+async def test_the_gateway_takes_no_signed_token() -> None:
+    async with stock() as emulator, calling(emulator, GATEWAY, token()) as caller:
+        assert (await caller.submit()).json["code"] == 1002
+
+
+@pytest.mark.parametrize(
+    ("authorization", "message"),
+    [
+        ("Bearer another-key", "api key not found"),
+        ("Bearer api-key-kling-another", "api key not found"),
+        ("Bearer one.dot", "The token was expected to have 3 parts, but got 2"),
+    ],
+)
+async def test_a_wrong_key_is_rejected_in_klings_words(authorization: str, message: str) -> None:
+    async with stock() as emulator, calling(emulator, OFFICIAL, authorization) as caller:
+        answer = await caller.query("1")
+    assert (answer.status, answer.json["code"], answer.json["message"]) == (401, 1002, message)
+
+
+@pytest.mark.parametrize("method", ["query", "list"])
+async def test_reading_needs_a_key_too(method: str) -> None:
+    async with stock() as emulator, calling(emulator, GATEWAY, None) as caller:
+        answer = await (caller.query("1") if method == "query" else caller.list())
+        assert answer.json["code"] == 1001

@@ -1,4 +1,4 @@
-"""Scripted trouble: one call goes wrong in the way that was asked for, the next one is well."""
+"""Scripted faults: one call goes wrong in the scripted way, the next one is well."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stock(**options: Any) -> Emulator:
 
 
 async def download(caller: Caller, url: str, **headers: str) -> tuple[int, bytes, Any]:
-    answer = await caller.ask("GET", url, headers=headers)
+    answer = await caller.send("GET", url, headers=headers)
     return answer.status, answer.body, answer.headers
 
 
@@ -49,7 +49,7 @@ async def test_faults_of_one_operation_come_in_order() -> None:
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-async def test_a_submit_is_paid_before_the_trouble_only_if_asked(accepted: bool) -> None:
+async def test_a_submit_is_paid_before_the_fault_only_if_accepted(accepted: bool) -> None:
     async with stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(Fault.html(504, accepted=accepted))
         answer = await caller.submit(external_task_id="order-42")
@@ -69,7 +69,7 @@ async def test_a_business_code_comes_with_its_documented_status(code: int, statu
 
 
 @pytest.mark.parametrize("retry_after", [7, "Wed, 21 Oct 2026 07:28:00 GMT", "soonish"])
-async def test_a_rate_limit_says_when_to_come_back(retry_after: str | int) -> None:
+async def test_a_rate_limit_has_the_scripted_retry_after(retry_after: str | int) -> None:
     async with stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(Fault.rate_limited(retry_after))
         answer = await caller.submit()
@@ -81,7 +81,7 @@ async def test_any_answer_can_be_scripted() -> None:
     async with stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(Fault.answer(302, headers=elsewhere))
         emulator.fail_next(Fault.json(400, {"code": "quota_not_enough", "data": None}))
-        redirect = await caller.ask("POST", caller.path, allow_redirects=False)
+        redirect = await caller.send("POST", caller.path, allow_redirects=False)
         rejection = await caller.submit()
     assert (redirect.status, redirect.headers["Location"]) == (302, elsewhere["Location"])
     assert rejection.json["code"] == "quota_not_enough"
@@ -148,7 +148,7 @@ async def test_a_late_answer_is_the_right_one() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("accepted", [False, True])
-async def test_silence_lasts_until_the_caller_gives_up(accepted: bool) -> None:
+async def test_silence_lasts_until_the_caller_leaves(accepted: bool) -> None:
     async with stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(Fault.silence(accepted=accepted))
         with pytest.raises(TimeoutError):
@@ -157,15 +157,15 @@ async def test_silence_lasts_until_the_caller_gives_up(accepted: bool) -> None:
         assert emulator.ledger.total == int(accepted)
 
 
-async def test_an_emulator_closes_while_a_caller_is_kept_waiting() -> None:
+async def test_an_emulator_closes_while_a_caller_waits() -> None:
     async with stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(Fault.silence(on="list"))
-        asked = asyncio.create_task(caller.list())
-        while "list" not in (await caller.ask("GET", "/_emulator/requests")).json:
+        pending = asyncio.create_task(caller.list())
+        while "list" not in (await caller.send("GET", "/_emulator/requests")).json:
             pass
         await emulator.__aexit__(None, None, None)
         with pytest.raises(CUT):
-            await asked
+            await pending
 
 
 @pytest.mark.looptime

@@ -31,7 +31,7 @@ async def test_a_request_is_one_line_with_what_it_came_to(lines: pytest.LogCaptu
         await caller.query("nobody")
         await caller.list()
         await caller.submit(effect_scene="no_such_scene")
-        await caller.ask("GET", "/v1/nothing")
+        await caller.send("GET", "/v1/nothing")
     assert lines.messages == [
         f"POST {GATEWAY} 200 accepted task {task_id} (squish)",
         f"GET {GATEWAY}/{task_id} 200 task {task_id} is succeed",
@@ -43,7 +43,7 @@ async def test_a_request_is_one_line_with_what_it_came_to(lines: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "logged"),
     [
         (Fault.html(502), "502 fault: answered 502 instead"),
         (Fault.rejected(1303), "429 fault: answered code 1303"),
@@ -55,7 +55,9 @@ async def test_a_request_is_one_line_with_what_it_came_to(lines: pytest.LogCaptu
         (Fault.cut_before_reading(), "- fault: cut before reading"),
     ],
 )
-async def test_a_fault_is_told(fault: Fault, told: str, lines: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_is_logged(
+    fault: Fault, logged: str, lines: pytest.LogCaptureFixture
+) -> None:
     async with stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(fault)
         try:
@@ -63,7 +65,7 @@ async def test_a_fault_is_told(fault: Fault, told: str, lines: pytest.LogCapture
         except aiohttp.ClientError:
             assert fault.cut is not None
     (line,) = lines.messages
-    assert told in line
+    assert logged in line
 
 
 async def test_no_secret_is_in_the_log(lines: pytest.LogCaptureFixture) -> None:
@@ -76,15 +78,15 @@ async def test_no_secret_is_in_the_log(lines: pytest.LogCaptureFixture) -> None:
     ):
         task_id = await caller.new_task_id(callback_url=f"http://127.0.0.1:1/{secret}")
         video = (await caller.query(task_id)).task["task_result"]["videos"][0]
-        await caller.ask("GET", video["url"])
-        await caller.ask("GET", f"{GATEWAY}/{task_id}?token={secret}")
+        await caller.send("GET", video["url"])
+        await caller.send("GET", f"{GATEWAY}/{task_id}?token={secret}")
         await caller.submit(callback_url=f"not an address {secret}")
         await stranger.submit()
         signature = video["url"].partition("sign=")[2]
-    told = "\n".join(lines.messages)
+    logged = "\n".join(lines.messages)
     assert [record.name for record in lines.records].count(LOGGER) == 6
-    assert secret not in told
-    assert signature not in told
+    assert secret not in logged
+    assert signature not in logged
 
 
 async def test_a_long_path_is_cut_short(lines: pytest.LogCaptureFixture) -> None:

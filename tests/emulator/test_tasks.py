@@ -31,7 +31,7 @@ async def test_a_task_is_submitted_then_processing_then_succeeds() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_faster_service_ends_sooner_and_still_tells_emulated_times() -> None:
+async def test_a_faster_service_ends_sooner_and_shows_emulated_times() -> None:
     async with (
         Emulator(clips=Clips.STOCK, task_seconds=60.0, speed=60) as emulator,
         calling(emulator) as caller,
@@ -216,7 +216,7 @@ async def test_requests_are_counted_by_operation() -> None:
         await caller.query(task_id)
         await caller.query(task_id)
         await caller.list()
-        await caller.ask("GET", "/favicon.ico")
+        await caller.send("GET", "/favicon.ico")
         assert emulator.requests == {"submit": 1, "query": 2, "list": 1, "other": 1}
 
 
@@ -234,6 +234,6 @@ async def test_a_list_is_in_the_shape_of_the_other_answers(shape: ReplyShape) ->
 async def test_an_external_id_may_hold_a_slash() -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         task_id = await caller.new_task_id(external_task_id="cats/1")
-        found = await caller.ask("GET", URL(f"{GATEWAY}/cats%2F1", encoded=True))
+        found = await caller.send("GET", URL(f"{GATEWAY}/cats%2F1", encoded=True))
         assert found.task["task_id"] == task_id
         assert emulator.requests["query"] == 1

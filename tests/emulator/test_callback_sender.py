@@ -77,7 +77,7 @@ async def test_each_change_of_status_is_one_message_without_envelope() -> None:
     assert first["created_at"] < first["updated_at"] < last["updated_at"]
 
 
-async def test_a_failure_is_told_with_its_reason() -> None:
+async def test_a_failed_task_is_reported_with_its_reason() -> None:
     async with (
         an_inbox() as inbox,
         Emulator(clips=Clips.STOCK, speed=1e6) as emulator,
