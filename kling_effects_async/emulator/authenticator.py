@@ -47,6 +47,7 @@ class Authenticator:
 
     def _is_bearer_key(self, token: str) -> bool:
         """Compares with every key, so that the time taken does not depend on which one is near."""
+        # aiohttp decodes the bytes of a header this way.
         given = token.encode(errors="surrogateescape")
         seen = [hmac.compare_digest(given, key.encode()) for key in self.bearer_keys]
         return any(seen)

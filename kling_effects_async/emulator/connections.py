@@ -80,12 +80,13 @@ async def serve(
 ) -> None:
     runner = web.AppRunner(
         app,
-        access_log=None,
-        handler_cancellation=True,
+        access_log=None,  # aiohttp's has the whole path, with the signature of a clip
+        handler_cancellation=True,  # a silent fault ends with the caller who waits for it
         shutdown_timeout=_MAX_SHUTDOWN_S,
         keepalive_timeout=_MAX_IDLE_S,
     )
     await runner.setup()
+    # Run in reverse: stop listening, wake the handlers that wait on purpose, wait for all of them.
     exits.push_async_callback(runner.cleanup)
     exits.callback(app[CLOSING].set)
     exits.callback((await _listen(runner, listening, max_connections)).close)

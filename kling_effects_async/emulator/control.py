@@ -58,16 +58,22 @@ async def add_faults(request: web.Request) -> web.Response:
     _check_is_local(request)
     try:
         check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
-        given = dict(read_json(await _read_script(request)))
-        times = given.pop("times", 1)
-        if isinstance(times, bool) or not isinstance(times, int):
-            raise ValueError("times must be a whole number")
-        request.app[FAULTS].add(Fault.from_json(given), times)
+        fault, times = _read_fault(await _read_script(request))
+        request.app[FAULTS].add(fault, times)
     except RejectedError as rejected:
         return _error(rejected.status or 400, rejected.message)
     except (ValueError, TypeError) as error:
         return _error(400, str(error))
     return web.json_response({"waiting": request.app[FAULTS].left})
+
+
+def _read_fault(script: bytes) -> tuple[Fault, int]:
+    """The fault and how often it comes."""
+    given = dict(read_json(script))
+    times = given.pop("times", 1)
+    if isinstance(times, bool) or not isinstance(times, int):  # true is an int to Python
+        raise ValueError("times must be a whole number")
+    return Fault.from_json(given), times
 
 
 async def _read_script(request: web.Request) -> bytes:

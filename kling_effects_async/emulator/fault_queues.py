@@ -15,6 +15,7 @@ __all__ = ["FaultQueues"]
 class FaultQueues:
     """The faults still to come, one queue per operation; of each, how often it comes."""
 
+    # A fault is kept once with its number: it may come a hundred million times.
     _queues: dict[str, deque[tuple[Fault, int]]] = field(
         factory=lambda: {operation: deque() for operation in OPERATIONS}, init=False
     )

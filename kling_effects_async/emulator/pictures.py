@@ -45,6 +45,7 @@ def read_photographs() -> tuple[bytes, ...]:
 
 def with_stand_ins(images: Sequence[bytes | ImageUrl], photographs: Sequence[bytes]) -> list[bytes]:
     """The pictures to render: one given by address becomes a photograph, the same each time."""
+    # Not hash(): that of a text differs in each process.
     return [
         photographs[zlib.crc32(image.url.encode()) % len(photographs)]
         if isinstance(image, ImageUrl)

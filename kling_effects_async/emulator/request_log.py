@@ -69,21 +69,25 @@ def _fault_note(request: web.Request) -> str:
 
 def _effects_of(fault: Fault) -> str:
     """What goes wrong, in the order in which it goes wrong."""
-    words = []
-    if fault.failure is not None:
-        words.append("the task will fail")
-    if fault.defect is not None:
-        words.append(fault.defect.value.replace("_", " "))
-    if fault.canned is not None:
-        words.append(f"answered {fault.canned.status} instead")
-    if fault.code is not None:
-        words.append(f"answered code {fault.code}")
-    if fault.delay_s:
-        words.append("no answer" if fault.delay_s == math.inf else f"{fault.delay_s:g} s late")
-    if isinstance(fault.cut, int):
-        words.append(f"cut after {fault.cut} bytes")
-    elif fault.cut is not None:
-        words.append(f"cut {fault.cut.replace('_', ' ')}")
-    if fault.drip_bytes:
-        words.append("sent slowly")
-    return ", ".join(words)
+    effects = [
+        "the task will fail" if fault.failure is not None else "",
+        fault.defect.value.replace("_", " ") if fault.defect is not None else "",
+        f"answered {fault.canned.status} instead" if fault.canned is not None else "",
+        f"answered code {fault.code}" if fault.code is not None else "",
+        _delay_note(fault.delay_s),
+        _cut_note(fault.cut),
+        "sent slowly" if fault.drip_bytes else "",
+    ]
+    return ", ".join(filter(None, effects))
+
+
+def _delay_note(delay_s: float) -> str:
+    if delay_s == math.inf:
+        return "no answer"
+    return f"{delay_s:g} s late" if delay_s else ""
+
+
+def _cut_note(cut: str | int | None) -> str:
+    if isinstance(cut, int):
+        return f"cut after {cut} bytes"
+    return "" if cut is None else f"cut {cut.replace('_', ' ')}"

@@ -118,6 +118,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
     task_id = request.match_info["task_id"]
     given_sign = request.query.get("sign", "").encode(errors="replace")
+    # As bytes: compare_digest raises on text outside ASCII.
     if not hmac.compare_digest(given_sign, service.sign(task_id).encode()):
         return respond(html_page(403, "<html><body><h1>403 Forbidden</h1></body></html>"))
     content = await _content_of(service, task_id)

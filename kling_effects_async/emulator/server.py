@@ -236,12 +236,14 @@ class Emulator:
             await exits.aclose()
 
     async def _start(self, exits: AsyncExitStack) -> None:
+        # Closed in reverse: the server first, then the callbacks and renders of its requests.
         self._ledger = Ledger(self.settings.max_tasks)
         self._requests = Counter()
         clock = EmulatedClock(self.settings.speed, self.settings.wall)
         clip_source = await asyncio.to_thread(_open_clip_source, self.settings, clock)
         exits.push_async_callback(clip_source.close)
-        callbacks = CallbackSender(clock, self.settings.webhook_secret, 2 * self.settings.max_tasks)
+        max_waiting = 2 * self.settings.max_tasks  # a task has two messages: its start and its end
+        callbacks = CallbackSender(clock, self.settings.webhook_secret, max_waiting)
         exits.push_async_callback(callbacks.close)
         listening = exits.enter_context(bind(self.settings.host, self.settings.port))
         self._url = url_of(listening)

@@ -9,7 +9,7 @@ from kling_effects_async.preview.fields import Field, box_mean, resized, soft_st
 
 __all__ = ["lit_as_balloon"]
 
-WORKING_PX = 120  # light is smooth, so it is reckoned at this longest side
+WORKING_PX = 120  # light is smooth, so it is computed at this longest side
 
 # Towards the lamp: upper left, in front. A unit vector.
 LAMP = (-0.45, -0.6, 0.66)

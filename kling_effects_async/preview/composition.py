@@ -23,7 +23,7 @@ __all__ = ["Composition"]
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# Masks are soft, so they are reckoned at a fraction of the frame's width and height.
+# Masks are soft, so they are computed at a fraction of the frame's width and height.
 SHRINK = 4
 
 SEAM = 0.09  # half the width of the seam, of the frame's width

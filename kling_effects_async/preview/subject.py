@@ -58,7 +58,7 @@ class Subject:
 
 
 def find_subject(picture: Image.Image) -> Subject:
-    """Look for the one subject of a picture."""
+    """Find the one subject of a picture."""
     small = find_matte(picture)
     if not LEAST_SHARE < float(small.mean()) < LARGEST_SHARE:
         small = _oval(small.shape)

@@ -1,7 +1,7 @@
 """Two pictures, one frame: two people leave their pictures and come together.
 
-``Together`` is the approach alone; it serves scenes nobody drew anything for. ``Hug``, ``Kiss`` and
-``HeartGesture`` differ in how near the two come, and in what is laid over the picture.
+``Together`` is the approach alone, for scenes that have no effect of their own. ``Hug``, ``Kiss``
+and ``HeartGesture`` differ in how near the two come, and in what is laid over the picture.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Together:
         self._size = width, _ = size
         self._left = portray(left, size, width / 4)
         self._right = portray(right, size, 3 * width / 4)
-        self._stage = Composition(self._left, self._right, size)
+        self._composition = Composition(self._left, self._right, size)
 
     def frame(self, t: float) -> Frame:
         near, released = ease(t, 0.03, 0.58), ease(t, 0.0, 0.38)
         poses = self._pose(self._left, -1, near, t), self._pose(self._right, 1, near, t)
-        picture = self._stage.seen(poses, released)
-        lit = self._stage.lit(picture, released, self.warmth * near)
+        picture = self._composition.seen(poses, released)
+        lit = self._composition.lit(picture, released, self.warmth * near)
         return np.asarray(self._adorned(lit, t))
 
     def _adorned(self, picture: Image.Image, t: float) -> Image.Image:
