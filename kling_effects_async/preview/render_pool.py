@@ -2,12 +2,11 @@
 
 Not ``multiprocessing``: its fresh processes import the caller's script again, and then a three-line
 script without a ``__main__`` guard starts a second emulator instead of a render. ``worker`` is the
-other end of the pipes and describes what goes through them.
+other end of the pipes.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,11 +14,9 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-from attrs import asdict
 
 from kling_effects_async.preview.errors import RenderError
+from kling_effects_async.preview.pipe import RenderJob, read_clip, write_job
 from kling_effects_async.preview.quality import ClipQuality
 
 __all__ = ["RenderPool", "can_render"]
@@ -56,13 +53,8 @@ class RenderPool:
         self, scene: str, images: list[bytes], duration_s: int, quality: ClipQuality
     ) -> Future[bytes]:
         """The clip, in a future that fails with ``RenderError`` for pictures that have none."""
-        job = {
-            "scene": scene,
-            "duration_s": duration_s,
-            "quality": asdict(quality),
-            "sizes": [len(image) for image in images],
-        }
-        return self._threads.submit(self._render, json.dumps(job).encode(), images)
+        job = RenderJob(scene, images, duration_s, quality)
+        return self._threads.submit(self._render, job)
 
     def close(self) -> None:
         """End the processes, whatever they are at. Blocks for some milliseconds."""
@@ -74,17 +66,18 @@ class RenderPool:
         for process in self._processes:
             _reap(process)
 
-    def _render(self, job: bytes, images: list[bytes]) -> bytes:
+    def _render(self, job: RenderJob) -> bytes:
         process = self._process()
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            head, clip = _exchange(process, [job, b"\n", *images])
-        except (OSError, ValueError):
+            write_job(process.stdin, job)
+            return read_clip(process.stdout)
+        except RenderError:
+            raise  # the process is well and takes the next job
+        except (OSError, EOFError, ValueError):
             del self._of_thread.process  # it died; the next job gets another
             raise
-        # Raised out here: a RenderError is a ValueError, and this process is well.
-        if "rejected" in head:
-            raise RenderError(head["rejected"])
-        return clip
 
     def _process(self) -> subprocess.Popen[bytes]:
         """This thread's own process."""
@@ -97,7 +90,7 @@ class RenderPool:
         # Under the lock, so that close() either sees the process or keeps it from being started.
         with self._lock:
             if self._is_closed:
-                raise ValueError("the emulator is closing")
+                raise ValueError("the render pool is closed")
             process = subprocess.Popen(
                 _COMMAND,
                 stdin=subprocess.PIPE,
@@ -107,16 +100,6 @@ class RenderPool:
             )
             self._processes.add(process)
         return process
-
-
-def _exchange(process: subprocess.Popen[bytes], job: list[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Send one job and read its reply: the head, and the clip if there is one."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.writelines(job)
-    process.stdin.flush()
-    head = json.loads(process.stdout.readline())
-    return head, process.stdout.read(head.get("size", 0))
 
 
 def _absolute(entry: str) -> str:

@@ -1,37 +1,25 @@
-"""The render process: reads jobs from one pipe, writes clips to another.
-
-A job is a JSON line (scene, duration, quality, image sizes) and the images. A reply is a JSON line
-(``size`` of the clip, or ``rejected``: why no clip can be made of the pictures) and the clip.
-"""
+"""The render process: reads jobs from its standard input, writes clips to its standard output."""
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import IO, Any
 
 from kling_effects_async.preview.clip import render_clip
 from kling_effects_async.preview.errors import RenderError
-from kling_effects_async.preview.quality import ClipQuality
+from kling_effects_async.preview.pipe import read_job, write_clip, write_rejection
 
 __all__ = ["serve"]
 
 
-def serve(jobs: IO[bytes] | None = None, replies: IO[bytes] | None = None) -> None:
+def serve() -> None:
     """Render job after job until the pipe is closed."""
-    jobs, replies = jobs or sys.stdin.buffer, replies or sys.stdout.buffer
-    while line := jobs.readline():
-        job = json.loads(line)
-        images = [jobs.read(size) for size in job["sizes"]]
-        head, clip = _rendered(job, images)
-        replies.writelines([json.dumps(head).encode(), b"\n", clip])
-        replies.flush()
-
-
-def _rendered(job: dict[str, Any], images: list[bytes]) -> tuple[dict[str, object], bytes]:
-    quality = ClipQuality(**job["quality"])
-    try:
-        clip = render_clip(job["scene"], images, duration_s=job["duration_s"], quality=quality)
-    except RenderError as error:
-        return {"rejected": str(error)}, b""
-    return {"size": len(clip)}, clip
+    replies = sys.stdout.buffer
+    while job := read_job(sys.stdin.buffer):
+        try:
+            clip = render_clip(
+                job.scene, job.images, duration_s=job.duration_s, quality=job.quality
+            )
+        except RenderError as error:
+            write_rejection(replies, error)
+        else:
+            write_clip(replies, clip)
