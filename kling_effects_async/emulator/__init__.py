@@ -16,17 +16,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kling_effects_async.emulator.errors import EmulatorError
-    from kling_effects_async.emulator.faults import Fault
-    from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
-    from kling_effects_async.emulator.server import Emulator
-    from kling_effects_async.emulator.variants import (
+    from kling_effects_async.emulator.choices import (
         Clips,
         RepeatedId,
         ReplyShape,
         RetiredScenes,
         UnknownTask,
     )
+    from kling_effects_async.emulator.errors import EmulatorError
+    from kling_effects_async.emulator.faults import Fault
+    from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
+    from kling_effects_async.emulator.server import Emulator
 
 __all__ = [
     "Clips",
@@ -42,16 +42,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Clips": "variants",
+    "Clips": "choices",
     "Emulator": "server",
     "EmulatorError": "errors",
     "Fault": "faults",
     "Ledger": "ledger",
     "LedgerEntry": "ledger",
-    "RepeatedId": "variants",
-    "ReplyShape": "variants",
-    "RetiredScenes": "variants",
-    "UnknownTask": "variants",
+    "RepeatedId": "choices",
+    "ReplyShape": "choices",
+    "RetiredScenes": "choices",
+    "UnknownTask": "choices",
 }
 
 

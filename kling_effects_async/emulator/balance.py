@@ -16,7 +16,7 @@ __all__ = ["Balance"]
 class Balance:
     """What is left: units leave with the acceptance of a task, and come back when it fails.
 
-    Source: the bill of a failed task says 0 (seen at Kling, 2026-09). That units are set aside at
+    Source: the bill of a failed task is 0 (seen at Kling, 2026-09). That units are set aside at
     acceptance is a choice: when Kling takes them is not documented.
 
     Attributes:

@@ -85,6 +85,7 @@ class CallbackSender:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 due_s, task = await self._next_due()
+                # Past its planned end, but its clip is not rendered yet: the message waits for it.
                 if due_s >= task.life.ends_s and task.finished_s == math.inf:
                     self._push_when_ready(task)
                     continue

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from attrs import define, field
 
+from kling_effects_async.emulator.choices import Clips
 from kling_effects_async.emulator.clip_folder import ClipFolder
 from kling_effects_async.emulator.emulated_clock import EmulatedClock
 from kling_effects_async.emulator.errors import EmulatorError
 from kling_effects_async.emulator.pictures import read_photographs, with_stand_ins
 from kling_effects_async.emulator.submit_request import SubmitRequest
 from kling_effects_async.emulator.tasks import UNUSABLE_IMAGE, Clip
-from kling_effects_async.emulator.variants import Clips
 from kling_effects_async.preview import (
     PREVIEW,
     TEST,
@@ -45,7 +45,7 @@ class ClipSource(Protocol):
 
 @define
 class StockClips:
-    """The same tiny file for every request: five seconds of real H.264, whatever it wants."""
+    """The same tiny file for every request: five seconds of real H.264, whatever is submitted."""
 
     _clip: Clip
 

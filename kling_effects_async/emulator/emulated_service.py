@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 
 from kling_effects_async.emulator.balance import Balance
 from kling_effects_async.emulator.callback_sender import CallbackSender
+from kling_effects_async.emulator.choices import RepeatedId, ReplyShape, UnknownTask
 from kling_effects_async.emulator.clip_sources import ClipSource
 from kling_effects_async.emulator.downloads import sign_of
 from kling_effects_async.emulator.emulated_clock import EmulatedClock
@@ -20,7 +21,6 @@ from kling_effects_async.emulator.rejections import OutOfUnitsError, RejectedErr
 from kling_effects_async.emulator.submit_request import EmulatedDialect, SubmitRequest
 from kling_effects_async.emulator.task_replies import milliseconds
 from kling_effects_async.emulator.tasks import Clip, Life, Task, Tasks, TaskView, plan_life, view_of
-from kling_effects_async.emulator.variants import RepeatedId, ReplyShape, UnknownTask
 
 __all__ = ["EmulatedService"]
 

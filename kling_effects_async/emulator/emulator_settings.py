@@ -12,14 +12,14 @@ from attrs import converters, field, frozen, validators
 
 from kling_effects_async.emulator import settings_checks as checks
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
-from kling_effects_async.emulator.settings_checks import TaskSeconds
-from kling_effects_async.emulator.variants import (
+from kling_effects_async.emulator.choices import (
     Clips,
     RepeatedId,
     ReplyShape,
     RetiredScenes,
     UnknownTask,
 )
+from kling_effects_async.emulator.settings_checks import TaskSeconds
 
 __all__ = ["EmulatorSettings", "TaskSeconds"]
 

@@ -6,4 +6,4 @@ __all__ = ["EmulatorError"]
 
 
 class EmulatorError(RuntimeError):
-    """The emulator cannot start or was used outside its ``async with``; the message says why."""
+    """The emulator cannot start, or was used outside its ``async with``; see the message."""

@@ -66,12 +66,14 @@ class Fault:
         accepted: the service does its work first; its own answer is then what is late or cut.
         failure: what the accepted task fails with in the end; ``None``: it is a task like others.
         canned: sent in place of the service's answer.
-        code: a Kling business code answered in the host's own shape.
+        code, message, headers: a Kling business code answered in the host's own shape, with its
+            documented text where the message is empty.
         delay_s: seconds of the event loop's clock before the answer; infinity: it never comes.
         cut: ``"before_reading"``, ``"after_reading"``, or how many body bytes leave first.
         announces_length: a cut answer carries the Content-Length of the whole.
         drip_bytes, drip_every_s: the body comes in pieces this large, this far apart.
         has_no_head: the body is written raw, without a status line.
+        defect, word: what is wrong inside the answer; ``word`` is the status word it shows.
     """
 
     on: Operation = field(default="submit", validator=validators.in_(OPERATIONS))

@@ -65,4 +65,5 @@ class Ledger:
         if name is not None and self._accepted[name] == 1:
             del self._accepted[name]
         if len(self._accepted) > 2 * self._max_entries:
+            # The oldest: a Counter keeps the order in which its keys came.
             del self._accepted[next(iter(self._accepted))]

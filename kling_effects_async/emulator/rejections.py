@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from kling_effects_async.emulator.choices import ReplyShape, UnknownTask
 from kling_effects_async.emulator.emulated_reply import EmulatedReply, html_page, json_reply
-from kling_effects_async.emulator.variants import ReplyShape, UnknownTask
 
 __all__ = [
     "CODES",

@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from kling_effects_async.emulator.app_keys import NOTE, REQUEST_ID, SERVICE
+from kling_effects_async.emulator.choices import ReplyShape
 from kling_effects_async.emulator.emulated_reply import EmulatedReply
 from kling_effects_async.emulator.rejections import (
     OutOfUnitsError,
@@ -16,7 +17,6 @@ from kling_effects_async.emulator.rejections import (
     rejection,
 )
 from kling_effects_async.emulator.submit_request import EmulatedDialect
-from kling_effects_async.emulator.variants import ReplyShape
 
 __all__ = ["add_common_headers", "answering_rejections", "dialect_of", "respond"]
 

@@ -26,6 +26,13 @@ from kling_effects_async.emulator.authenticator import Authenticator
 from kling_effects_async.emulator.bodies import BODY_LIMIT_BYTES, MAX_LARGE_BODIES
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 from kling_effects_async.emulator.callback_sender import CallbackSender
+from kling_effects_async.emulator.choices import (
+    Clips,
+    RepeatedId,
+    ReplyShape,
+    RetiredScenes,
+    UnknownTask,
+)
 from kling_effects_async.emulator.clip_sources import ClipSource, open_clip_source
 from kling_effects_async.emulator.connections import bind, sending_in_time, serve, url_of
 from kling_effects_async.emulator.control import add_control_routes
@@ -41,13 +48,6 @@ from kling_effects_async.emulator.origins import rejecting_foreign_pages
 from kling_effects_async.emulator.request_log import logging_requests
 from kling_effects_async.emulator.responses import add_common_headers, answering_rejections
 from kling_effects_async.emulator.routes import add_routes
-from kling_effects_async.emulator.variants import (
-    Clips,
-    RepeatedId,
-    ReplyShape,
-    RetiredScenes,
-    UnknownTask,
-)
 from kling_effects_async.scenes import catalogue
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""What a submit must look like; pure, from the bytes of a body to a request or a rejection.
+"""What a submit must contain; pure, from the bytes of a body to a request or a rejection.
 
 Two rule sets. The gateway demands ``model_name`` and a string ``duration``, and ``mode`` where two
 pictures are wanted. The newest official page has only the pictures; what else stands in ``input``
-is passed over, because no document says whether it is rejected.
+is ignored, because it is not documented whether it is rejected.
 Source: the gateway's effects pages (single and dual), and K1/K2 effects pages, 2026-09.
 """
 
@@ -81,7 +81,7 @@ def read_submit_request(
     """Check a submit and decode its pictures.
 
     Args:
-        image_counts: every scene that is taken, with how many pictures it wants.
+        image_counts: every scene that is taken, with how many pictures it needs.
         requires_model_fields: the gateway's own fields must be there; those that are there must
             have documented values in any case.
 
@@ -131,6 +131,7 @@ def _check_gateway_fields(given: JsonObject, *, is_dual: bool, are_required: boo
 def _duration_s(given: JsonObject, dialect: EmulatedDialect) -> int:
     if dialect is EmulatedDialect.OFFICIAL:
         return _DEFAULT_DURATION_S
+    # Checked before: one of the documented durations, where there is one.
     return int(str(given.get("duration", _DEFAULT_DURATION_S)))
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kling_effects_async.emulator.choices import ReplyShape
 from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply
 from kling_effects_async.emulator.tasks import TaskView
-from kling_effects_async.emulator.variants import ReplyShape
 
 __all__ = ["callback_body", "create_reply", "list_reply", "milliseconds", "query_reply"]
 

@@ -24,7 +24,7 @@ __all__ = ["UNUSABLE_IMAGE", "Clip", "Life", "Task", "TaskView", "Tasks", "plan_
 UNUSABLE_IMAGE = "Image pixel is invalid"
 _UNUSABLE_FAILS_AFTER_S = 1.7
 
-# A choice: no document says how long a task stays "submitted".
+# A choice: how long a task stays "submitted" is not documented.
 _START_SHARE = 0.1
 _MAX_START_S = 5.0
 
@@ -145,7 +145,7 @@ def plan_life(
 
 
 def view_of(task: Task, moment_s: float) -> TaskView:
-    """What the task looked like at a moment; an earlier one gives an earlier status."""
+    """The task as it was at a moment; an earlier one gives an earlier status."""
     if moment_s < task.life.starts_s:
         return TaskView(task, "submitted", "", task.life.accepted_s)
     finished_s = task.finished_s
@@ -163,6 +163,7 @@ class Tasks:
     _by_id: dict[str, Task] = field(factory=dict, init=False)
     _by_external_id: dict[str, Task] = field(factory=dict, init=False)
     _in_order: list[Task] = field(factory=list, init=False)
+    # Unfinished tasks: by the planned end in the heap, or past it while the clip is not rendered.
     _ends: list[tuple[float, str]] = field(factory=list, init=False)
     _without_clip: set[str] = field(factory=set, init=False)
 

@@ -46,7 +46,7 @@ def test_a_price_that_is_no_number_is_rejected(value: Any) -> None:
         ("retired_scenes", "RetiredScenes"),
     ],
 )
-def test_a_word_that_is_no_variant_is_rejected_with_the_variants(name: str, kind: str) -> None:
+def test_a_word_that_is_no_choice_is_rejected_with_the_choices(name: str, kind: str) -> None:
     for value in ("Preview!", 5, True, b"flat"):
         wrong: dict[str, Any] = {name: value}
         with pytest.raises(ValueError, match=rf"^{kind} must be one of '\w+', '\w+'.* not "):
@@ -79,7 +79,7 @@ def test_an_argument_of_a_wrong_type_is_named(name: str, value: Any) -> None:
         Emulator(**{name: value})
 
 
-def test_variants_and_prices_may_be_given_as_text() -> None:
+def test_choices_and_prices_may_be_given_as_text() -> None:
     plain: dict[str, Any] = {
         "clips": "stock",
         "reply_shape": "wrapped_twice",
@@ -95,7 +95,7 @@ def test_variants_and_prices_may_be_given_as_text() -> None:
 
 
 @pytest.mark.parametrize("speed", [1e6, 1e9])
-async def test_a_run_ends_where_variants_are_given_as_words(speed: float) -> None:
+async def test_a_run_ends_where_choices_are_given_as_words(speed: float) -> None:
     words: dict[str, Any] = {"clips": "stock", "reply_shape": "flat", "units": 3}
     async with Emulator(speed=speed, **words) as emulator, emulator.client() as client:
         result = await client.run(SingleImageEffect("squish", image="https://img.example/a.jpg"))

@@ -1,4 +1,7 @@
-"""The behaviours between which an emulator is set: how real services differ, or may differ."""
+"""The emulator's settings that are one of several words.
+
+Apart from the other settings, which need attrs: ``kling-effects emulate --help`` lists them.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import enum
 __all__ = ["Clips", "RepeatedId", "ReplyShape", "RetiredScenes", "UnknownTask"]
 
 
-class _Variant(enum.Enum):
-    """A member may be given as its value, which is one word."""
+class _Choice(enum.Enum):
+    """A member may be given as its value, which is a word."""
 
     @classmethod
     def _missing_(cls, value: object) -> None:
@@ -16,7 +19,7 @@ class _Variant(enum.Enum):
         raise ValueError(f"{cls.__name__} must be one of {words}, not {value!r}")
 
 
-class ReplyShape(_Variant):
+class ReplyShape(_Choice):
     """How the gateway wraps its answers. The official paths always answer ``FLAT``.
 
     FLAT: Kling's own envelope, as the gateway's query page shows it.
@@ -31,7 +34,7 @@ class ReplyShape(_Variant):
     WRAPPED_TWICE = "wrapped_twice"
 
 
-class RepeatedId(_Variant):
+class RepeatedId(_Choice):
     """What happens to a submit whose ``external_task_id`` was used before.
 
     REJECT: HTTP 400, code 1201, and nothing is charged: seen at Kling in 2026, account-wide.
@@ -42,7 +45,7 @@ class RepeatedId(_Variant):
     ACCEPT = "accept"
 
 
-class UnknownTask(_Variant):
+class UnknownTask(_Choice):
     """What a query answers when no task has the id.
 
     KLING: HTTP 400, code 1201, ``Task not found by id/external id: ...``. Seen at Kling's own
@@ -60,7 +63,7 @@ class UnknownTask(_Variant):
     EMPTY = "empty"
 
 
-class RetiredScenes(_Variant):
+class RetiredScenes(_Choice):
     """What happens to a submit of a scene that neither of Kling's newest lists names (2026-09).
 
     ACCEPT: a task like any other; ``hug`` and ``squish`` are such scenes.
@@ -72,11 +75,11 @@ class RetiredScenes(_Variant):
     REJECT = "reject"
 
 
-class Clips(_Variant):
+class Clips(_Choice):
     """What the videos show.
 
     PREVIEW and TEST are rendered from the caller's picture, in good and in small; STOCK is one tiny
-    real H.264 file for all tasks, for tests that do not check pictures.
+    real H.264 file for all tasks, for tests that do not look at pictures.
     """
 
     PREVIEW = "preview"
