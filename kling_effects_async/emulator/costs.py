@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply
-from kling_effects_async.emulator.task_replies import milliseconds
+from kling_effects_async.emulator.emulated_clock import milliseconds
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply, kling_envelope
 
 __all__ = ["COSTS_PATH", "MIN_PAUSE_S", "costs_reply"]
 
@@ -29,8 +29,7 @@ def costs_reply(
     if total_units is not None and left_units is not None:
         packs = [_pack(total_units, left_units, start_s)]
     inner = {"code": 0, "msg": "SUCCEED", "resource_pack_subscribe_infos": packs}
-    answer = {"code": 0, "message": "SUCCEED", "request_id": request_id, "data": inner}
-    return json_reply(200, answer)
+    return json_reply(200, kling_envelope(inner, request_id))
 
 
 def _pack(total_units: Decimal, left_units: Decimal, start_s: float) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-__all__ = ["EmulatedClock"]
+__all__ = ["EmulatedClock", "milliseconds"]
 
 
 @define
@@ -43,3 +43,8 @@ class EmulatedClock:
     def loop_seconds_until(self, moment_s: float) -> float:
         """Seconds to sleep on the event loop until an emulated moment; 0 when it is past."""
         return max(0.0, (moment_s - self.now_s()) / self.speed)
+
+
+def milliseconds(moment_s: float) -> int:
+    """A moment as Kling's replies have it: whole Unix milliseconds."""
+    return int(moment_s * 1000)

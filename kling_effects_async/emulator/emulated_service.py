@@ -14,12 +14,11 @@ from kling_effects_async.emulator.callback_sender import CallbackSender
 from kling_effects_async.emulator.choices import RepeatedId, ReplyShape, UnknownTask
 from kling_effects_async.emulator.clip_sources import ClipSource
 from kling_effects_async.emulator.downloads import sign_of
-from kling_effects_async.emulator.emulated_clock import EmulatedClock
+from kling_effects_async.emulator.emulated_clock import EmulatedClock, milliseconds
 from kling_effects_async.emulator.emulator_settings import EmulatorSettings
 from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
 from kling_effects_async.emulator.rejections import OutOfUnitsError, RejectedError
 from kling_effects_async.emulator.submit_request import EmulatedDialect, SubmitRequest
-from kling_effects_async.emulator.task_replies import milliseconds
 from kling_effects_async.emulator.tasks import Clip, Life, Task, Tasks, TaskView, plan_life, view_of
 
 __all__ = ["EmulatedService"]

@@ -29,7 +29,7 @@ from kling_effects_async.emulator.submit_request import (
     SubmitRequest,
     read_submit_request,
 )
-from kling_effects_async.emulator.task_replies import create_reply, list_reply, query_reply
+from kling_effects_async.emulator.task_replies import list_reply, query_reply, submit_reply
 from kling_effects_async.emulator.tasks import Task, TaskView, view_of
 
 __all__ = ["EFFECTS_PATHS", "add_routes"]
@@ -67,7 +67,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     task = service.accept(submitted, has_usable_images=has_usable_images, failure=failure)
     request[NOTE] = f"accepted task {task.task_id} ({submitted.effect_scene})"
     view = view_of(task, task.life.accepted_s)
-    return respond(create_reply(view, service.shape(dialect), request[REQUEST_ID]))
+    return respond(submit_reply(view, service.shape(dialect), request[REQUEST_ID]))
 
 
 async def query(request: web.Request) -> web.StreamResponse:

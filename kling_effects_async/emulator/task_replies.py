@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kling_effects_async.emulator.choices import ReplyShape
-from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply
+from kling_effects_async.emulator.emulated_clock import milliseconds
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply, kling_envelope
 from kling_effects_async.emulator.tasks import TaskView
 
-__all__ = ["callback_body", "create_reply", "list_reply", "milliseconds", "query_reply"]
+__all__ = ["callback_body", "list_reply", "query_reply", "submit_reply"]
 
 _ENVELOPE_STATUS = {"submitted": "SUBMITTED", "processing": "IN_PROGRESS"} | {
     "succeed": "SUCCESS",
@@ -22,11 +23,7 @@ _ENVELOPE_STATUS = {"submitted": "SUBMITTED", "processing": "IN_PROGRESS"} | {
 _PROGRESS = {"submitted": "10%", "processing": "30%", "succeed": "100%", "failed": "100%"}
 
 
-def milliseconds(moment_s: float) -> int:
-    return int(moment_s * 1000)
-
-
-def create_reply(view: TaskView, shape: ReplyShape, request_id: str) -> EmulatedReply:
+def submit_reply(view: TaskView, shape: ReplyShape, request_id: str) -> EmulatedReply:
     """The answer to an accepted submit.
 
     The wrapped shapes answer it wrapped too: a choice, since only the query is documented so.
@@ -59,13 +56,9 @@ def _answer(
 def _enveloped(content: object, shape: ReplyShape, request_id: str) -> dict[str, object]:
     if shape in (ReplyShape.WRAPPED, ReplyShape.WRAPPED_TWICE):
         return {"code": "success", "message": "", "data": content}
-    envelope = _kling_envelope(content, request_id)
+    envelope = kling_envelope(content, request_id)
     # The create page's schema requires a member with an empty name.
     return envelope | {"": ""} if shape is ReplyShape.UNION else envelope
-
-
-def _kling_envelope(content: object, request_id: str) -> dict[str, object]:
-    return {"code": 0, "message": "SUCCEED", "request_id": request_id, "data": content}
 
 
 def _shaped(
@@ -80,7 +73,7 @@ def _shaped(
         case ReplyShape.WRAPPED:
             return _gateway_record(view, task)
         case ReplyShape.WRAPPED_TWICE:
-            return _gateway_record(view, _kling_envelope(task, request_id))
+            return _gateway_record(view, kling_envelope(task, request_id))
 
 
 def _created(view: TaskView) -> dict[str, object]:
