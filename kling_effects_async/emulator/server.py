@@ -55,6 +55,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Emulator"]
 
+# The first is the outermost: every request is logged, and a foreign page uses up no fault.
+_MIDDLEWARES = (
+    sending_in_time,
+    logging_requests,
+    rejecting_foreign_pages,
+    injecting_faults,
+    answering_rejections,
+)
+
 
 class Emulator:
     """Kling's video-effects service on this machine, as an async context manager.
@@ -237,40 +246,33 @@ class Emulator:
 
     async def _start(self, exits: AsyncExitStack) -> None:
         # Closed in reverse: the server first, then the callbacks and renders of its requests.
-        self._ledger = Ledger(self.settings.max_tasks)
-        self._requests = Counter()
+        self._ledger, self._requests = Ledger(self.settings.max_tasks), Counter()
+        listening = exits.enter_context(bind(self.settings.host, self.settings.port))
+        url = url_of(listening)
+        service = await self._open_service(url, exits)
+        app = self._application(service)
+        await serve(app, listening, self.settings.max_connections, exits)
+        self._url = url
+
+    async def _open_service(self, url: str, exits: AsyncExitStack) -> EmulatedService:
         clock = EmulatedClock(self.settings.speed, self.settings.wall)
         clip_source = await asyncio.to_thread(_open_clip_source, self.settings, clock)
         exits.push_async_callback(clip_source.close)
         max_waiting = 2 * self.settings.max_tasks  # a task has two messages: its start and its end
         callbacks = CallbackSender(clock, self.settings.webhook_secret, max_waiting)
         exits.push_async_callback(callbacks.close)
-        listening = exits.enter_context(bind(self.settings.host, self.settings.port))
-        self._url = url_of(listening)
-        service = EmulatedService(
+        return EmulatedService(
             settings=self.settings,
             clock=clock,
             ledger=self._ledger,
             image_counts=_image_counts(self.settings.retired_scenes),
-            url=self._url,
+            url=url,
             clip_source=clip_source,
             callbacks=callbacks,
         )
-        app = self._application(service)
-        await serve(app, listening, self.settings.max_connections, exits)
 
     def _application(self, service: EmulatedService) -> web.Application:
-        app = web.Application(
-            # The first is the outermost: a foreign page uses up no fault, every request is logged.
-            middlewares=[
-                sending_in_time,
-                logging_requests,
-                rejecting_foreign_pages,
-                injecting_faults,
-                answering_rejections,
-            ],
-            client_max_size=BODY_LIMIT_BYTES,
-        )
+        app = web.Application(middlewares=_MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES)
         app[SERVICE] = service
         app[AUTHENTICATOR] = Authenticator(self.settings.bearer_keys, self.settings.access_keys)
         app[FAULTS] = self._faults

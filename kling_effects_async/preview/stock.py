@@ -1,4 +1,4 @@
-"""One clip that was made before, for whoever does not look at the pictures."""
+"""One clip that was made before, for callers that do not need their own pictures in it."""
 
 from __future__ import annotations
 
