@@ -16,14 +16,11 @@ from tests.support.emulator_caller import (
     Caller,
     calling,
     single,
+    stock,
     with_input,
 )
 
 WINDOW = {"start_time": 0, "end_time": 1_999_999_999_999}
-
-
-def stock(**options: Any) -> Emulator:
-    return Emulator(clips=Clips.STOCK, **options)
 
 
 async def costs(caller: Caller, **window: object) -> Answer:

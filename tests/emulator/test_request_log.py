@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import aiohttp
 import pytest
 
-from kling_effects_async.emulator import Clips, Emulator, Fault
-from tests.support.emulator_caller import GATEWAY, calling
+from kling_effects_async.emulator import Fault
+from tests.support.emulator_caller import GATEWAY, calling, fast_stock
 
 LOGGER = "kling_effects_async.emulator.requests"
-
-
-def stock(**options: Any) -> Emulator:
-    return Emulator(clips=Clips.STOCK, speed=1e9, **options)
 
 
 @pytest.fixture
@@ -25,7 +20,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 async def test_a_request_is_one_line_with_what_it_came_to(lines: pytest.LogCaptureFixture) -> None:
-    async with stock() as emulator, calling(emulator) as caller:
+    async with fast_stock() as emulator, calling(emulator) as caller:
         task_id = await caller.new_task_id()
         await caller.query(task_id)
         await caller.query("nobody")
@@ -58,7 +53,7 @@ async def test_a_request_is_one_line_with_what_it_came_to(lines: pytest.LogCaptu
 async def test_a_fault_is_logged(
     fault: Fault, logged: str, lines: pytest.LogCaptureFixture
 ) -> None:
-    async with stock() as emulator, calling(emulator) as caller:
+    async with fast_stock() as emulator, calling(emulator) as caller:
         emulator.fail_next(fault)
         try:
             await caller.submit()
@@ -72,7 +67,7 @@ async def test_no_secret_is_in_the_log(lines: pytest.LogCaptureFixture) -> None:
     """Fault 67: keys, signatures and callback addresses."""
     secret = "sentinel-key"
     async with (
-        stock(bearer_keys=[secret]) as emulator,
+        fast_stock(bearer_keys=[secret]) as emulator,
         calling(emulator, authorization=f"Bearer {secret}") as caller,
         calling(emulator, authorization=f"Bearer other-{secret}") as stranger,
     ):
@@ -90,14 +85,14 @@ async def test_no_secret_is_in_the_log(lines: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_long_path_is_cut_short(lines: pytest.LogCaptureFixture) -> None:
-    async with stock() as emulator, calling(emulator) as caller:
+    async with fast_stock() as emulator, calling(emulator) as caller:
         await caller.query("a" * 5000)
     (line,) = lines.messages
     assert len(line) < 300
 
 
 async def test_a_path_keeps_to_one_line(lines: pytest.LogCaptureFixture) -> None:
-    async with stock() as emulator, calling(emulator) as caller:
+    async with fast_stock() as emulator, calling(emulator) as caller:
         await caller.query("a%0Ab")
         await caller.submit(effect_scene="two\nlines")
     assert "a%0Ab" in lines.messages[0]

@@ -10,13 +10,12 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from kling_effects_async import BearerToken, DualImageEffect, EffectsClient, Service
-from kling_effects_async.emulator import Clips, Emulator, ReplyShape
+from kling_effects_async.emulator import Emulator, ReplyShape
 from tests.support.emulator_caller import (
     GATEWAY,
     OFFICIAL,
@@ -24,14 +23,11 @@ from tests.support.emulator_caller import (
     calling,
     dual,
     single,
+    stock,
     with_input,
 )
 
 NOT_BASE64 = "File is not in a valid base64 format"
-
-
-def stock(**options: Any) -> Emulator:
-    return Emulator(clips=Clips.STOCK, bearer_keys=["some-key"], **options)
 
 
 def png(width_px: int, height_px: int) -> str:

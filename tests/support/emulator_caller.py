@@ -15,7 +15,7 @@ from attrs import frozen
 from yarl import URL
 
 import kling_effects_async.emulator
-from kling_effects_async.emulator import Emulator
+from kling_effects_async.emulator import Clips, Emulator
 
 GATEWAY = "/kling/v1/videos/effects"
 OFFICIAL = "/v1/videos/effects"
@@ -74,6 +74,16 @@ class Caller:
         answer = await self.submit(**changes)
         task_id: str = answer.task["task_id"]
         return task_id
+
+
+def stock(**options: Any) -> Emulator:
+    """An emulator that renders nothing."""
+    return Emulator(clips=Clips.STOCK, **options)
+
+
+def fast_stock(**options: Any) -> Emulator:
+    """An emulator that renders nothing, and whose tasks end at once."""
+    return stock(speed=1e9, **options)
 
 
 @asynccontextmanager
