@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import traceback
 from collections.abc import Sequence
 
 __all__ = ["ExitCode", "Failure", "without_secrets"]
@@ -53,6 +52,8 @@ class Failure(Exception):
 
     def traceback(self) -> str:
         """Where it came from; a service's words in it may have repeated a key."""
+        import traceback
+
         return without_secrets("".join(traceback.format_exception(self)), self._secrets)
 
 

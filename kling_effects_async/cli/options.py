@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = [
     "Check",
@@ -129,6 +131,8 @@ def _service(_context: click.Context, _option: click.Parameter, name: str | None
 def _units(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
     if text is None:
         return None
+    from decimal import Decimal, InvalidOperation
+
     try:
         units = Decimal(text)
     except InvalidOperation:
