@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from kling_effects_async.settings import AccessKeys, BearerToken, Credentials, Settings
     from kling_effects_async.stats import ClientStats
     from kling_effects_async.submitting.planning import derived_id
+    from kling_effects_async.submitting.settling import Finding
 
 __all__ = [
     "MAX_VIDEO_BYTES",
@@ -118,6 +119,7 @@ __all__ = [
     "EffectsClient",
     "ExternalIdTakenError",
     "Failed",
+    "Finding",
     "IdempotencyConflictError",
     "ImageFacts",
     "ImageRejectedError",
@@ -189,6 +191,7 @@ _HOMES = {
     "journal.job": ["Job", "JobState", "Transition"],
     "journal.sqlite.journal": ["Journal"],
     "submitting.planning": ["derived_id"],
+    "submitting.settling": ["Finding"],
     "listing": ["TaskListing"],
     "client_options": ["ClientOptions"],
     "client": ["EffectsClient", "UnknownSceneWarning"],

@@ -15,17 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kling_effects_async.emulator.faults import Fault
-    from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
-    from kling_effects_async.emulator.server import Emulator
-    from kling_effects_async.emulator.settings import (
+    from kling_effects_async.emulator.choices import (
         Clips,
-        EmulatorError,
         RepeatedId,
         ReplyShape,
         RetiredScenes,
         UnknownTask,
     )
+    from kling_effects_async.emulator.faults import Fault
+    from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
+    from kling_effects_async.emulator.server import Emulator
+    from kling_effects_async.emulator.settings import EmulatorError
 
 __all__ = [
     "Clips",
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Clips": "settings",
+    "Clips": "choices",
     "Emulator": "server",
     "EmulatorError": "settings",
     "Fault": "faults",
     "Ledger": "ledger",
     "LedgerEntry": "ledger",
-    "RepeatedId": "settings",
-    "ReplyShape": "settings",
-    "RetiredScenes": "settings",
-    "UnknownTask": "settings",
+    "RepeatedId": "choices",
+    "ReplyShape": "choices",
+    "RetiredScenes": "choices",
+    "UnknownTask": "choices",
 }
 
 
