@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import rich_click as click
 from click.exceptions import Abort, ClickException, UsageError
 
-from kling_effects_async.cli.console import not_printed, say
+from kling_effects_async.cli import version_text
+from kling_effects_async.cli.console import NotPrinted, lost_stdout, not_printed, say, write_err
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.lazy import LazyGroup
 from kling_effects_async.cli.signals import Terminated, loading, raised_sigterm
-from kling_effects_async.cli.streams import NotPrinted, lost_stdout, write_err
-from kling_effects_async.cli.version import version
 
 __all__ = ["app", "run_app"]
 
@@ -56,7 +55,7 @@ _PRINTED_BY_OTHERS = {"-h", "--help", "--version"}
 
 def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
     if is_wanted:
-        click.echo(version())
+        click.echo(version_text())
         context.exit()
 
 

@@ -1,30 +1,42 @@
 """Both outputs of a command: stdout for programs, stderr for people.
 
 stdout gets paths and JSON. stderr gets whole lines, each with the command's name in front; words
-that came from elsewhere (a service, a file name) lose what would steer a terminal.
+that came from elsewhere (a service, a file name) lose what would steer a terminal. A process may
+get either stream closed, full, or with nobody who reads.
+
+Loads nothing that is slow: the version is printed with it.
 """
 
 from __future__ import annotations
 
-import json
+import io
+import os
 import re
+import sys
 from collections.abc import Iterable
+from typing import TextIO
 
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.streams import NotPrinted, write_err, write_out
 
 __all__ = [
+    "NotPrinted",
+    "lost_stdout",
     "not_printed",
+    "occupy_descriptors",
     "one_line",
     "print_json",
     "print_json_lines",
     "print_lines",
     "print_result",
     "say",
+    "write_err",
+    "write_out",
 ]
 
 # Whatever ``str.splitlines`` takes for the end of a line, and a tab.
 _BREAK = re.compile(r"[ ]*[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
+# What a stream that cannot be written raises; ValueError: it is closed.
+_UNUSABLE = (OSError, ValueError)
 
 
 def one_line(text: str) -> str:
@@ -62,11 +74,15 @@ def not_printed(error: NotPrinted) -> str:
 
 def print_json(value: object) -> None:
     """One JSON value on one line, in ASCII, which no terminal or pipe can garble."""
+    import json
+
     _print(json.dumps(value))
 
 
 def print_json_lines(values: Iterable[object]) -> None:
     """One JSON value on each line."""
+    import json
+
     _print("\n".join(map(json.dumps, values)))
 
 
@@ -86,3 +102,89 @@ def _print(lines: str | bytes) -> None:
     except NotPrinted as error:
         if not error.has_no_reader:
             raise
+
+
+class NotPrinted(Exception):
+    """A line did not get to stdout; the text says why, in the system's words.
+
+    Attributes:
+        has_no_reader: who was to read has left, as ``head`` does.
+    """
+
+    def __init__(self, reason: str, *, has_no_reader: bool = False) -> None:
+        super().__init__(reason)
+        self.has_no_reader = has_no_reader
+
+
+def occupy_descriptors() -> None:
+    """Open what is closed of the descriptors 0 to 2.
+
+    Otherwise the journal or a connection gets one of them, and whoever writes to "stderr" without
+    Python (a video library, a crash report) writes into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            _point_to_null(number)
+
+
+def write_out(line: str | bytes) -> None:
+    """Write one line to stdout, at once; bytes as they are.
+
+    Raises:
+        NotPrinted: it could not be written, as any line after it.
+    """
+    if sys.stdout is None:
+        raise NotPrinted("it is closed")
+    if isinstance(sys.stdout, _Lost):
+        raise sys.stdout.error
+    try:
+        _write(sys.stdout, line)
+    except _UNUSABLE as error:
+        raise lost_stdout(error) from error
+
+
+def lost_stdout(error: OSError | ValueError) -> NotPrinted:
+    """What to raise for an error that stdout raised; from now on nothing is written to it."""
+    reason = getattr(error, "strerror", None) or "it is closed"
+    lost = NotPrinted(reason, has_no_reader=isinstance(error, BrokenPipeError))
+    sys.stdout = _Lost(lost)
+    return lost
+
+
+def write_err(line: str) -> None:
+    """Write one line to stderr; where that is not possible nobody is left to be told."""
+    if sys.stderr is None:
+        return
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    try:
+        _write(sys.stderr, line.encode(encoding, "backslashreplace").decode(encoding))
+    except _UNUSABLE:
+        sys.stderr = None  # as Python itself does for a closed one
+
+
+def _write(stream: TextIO, line: str | bytes) -> None:
+    if isinstance(line, bytes):
+        stream.flush()
+        stream.buffer.write(line + b"\n")
+    else:
+        stream.write(line + "\n")
+    stream.flush()
+
+
+class _Lost(io.TextIOBase):
+    """Stands where stdout was; whoever writes to it meets the same again."""
+
+    def __init__(self, error: NotPrinted) -> None:
+        self.error = error
+
+    def write(self, _text: str) -> int:
+        raise self.error
+
+
+def _point_to_null(number: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)

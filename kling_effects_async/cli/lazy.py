@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import rich_click as click
 
-from kling_effects_async.cli.signals import loading
+from kling_effects_async.cli.signals import loaded
 
 __all__ = ["LazyGroup"]
 
@@ -37,6 +36,5 @@ class LazyGroup(click.RichGroup):
 
     def _load(self, name: str) -> click.Command:
         module, _, attribute = self._targets[name].partition(":")
-        with loading():
-            command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = getattr(loaded(module), attribute)
         return command

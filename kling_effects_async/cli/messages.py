@@ -9,6 +9,8 @@ import errno
 import logging
 import os
 import re
+import select
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ __all__ = [
     "errors_as_failures",
     "exit_code_of",
     "in_our_words",
+    "request_lines",
     "sentence",
     "show_library_messages",
 ]
@@ -230,6 +233,46 @@ def show_library_messages() -> Iterator[None]:
             yield
     finally:
         _log.removeHandler(handler)
+
+
+@contextmanager
+def request_lines(*, is_wanted: bool) -> Iterator[None]:
+    """Within the block, every request of an emulator is logged in one line."""
+    if not is_wanted:
+        yield
+        return
+    from kling_effects_async.emulator.request_log import LOGGER_NAME
+
+    logger, handler = logging.getLogger(LOGGER_NAME), _RequestLines()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _RequestLines(logging.Handler):
+    """Says a line if that takes no time: a full pipe that nobody reads must not stop requests."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _can_be_written():
+            say(record.getMessage())
+
+
+def _can_be_written() -> bool:
+    """Whether a line fits. A pipe is writable when 4 KiB are free (POSIX, PIPE_BUF), a line less.
+
+    ``True`` where nobody can tell: on Windows, and for a stream without a file.
+    """
+    try:
+        poll = select.poll()
+        poll.register(sys.stderr, select.POLLOUT)
+        return any(event & select.POLLOUT for _file, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):
+        return True
 
 
 class _Lines(logging.Handler):

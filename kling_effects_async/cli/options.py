@@ -20,6 +20,7 @@ __all__ = [
     "Number",
     "account",
     "as_json",
+    "as_json_lines",
     "budget_units",
     "file_name",
     "file_names",
@@ -157,7 +158,7 @@ def _or_the_groups(check: Check) -> Check:
 
 as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_as_json_lines = click.option(
+as_json_lines: _Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, an object a line."
 )
 
@@ -252,7 +253,7 @@ for_waiting: _Decorator = _together(
 
 # What the commands of ``jobs`` can be told besides the journal.
 resuming: _Decorator = _together(
-    (budget_units, _a_service, _account_of_the_group, _timeout_s, _as_json_lines, _quiet)
+    (budget_units, _a_service, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
 )
 
 of_one_account: _Decorator = _together((_a_service, _account_of_the_group))

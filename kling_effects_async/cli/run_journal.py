@@ -1,4 +1,4 @@
-"""The journal of a run: what it knows of the job before, and what it is told of it afterwards.
+"""The job of a run, and its journal: what it has of the job before, and what is recorded after.
 
 It is opened first and closed last. A command line that was run before is answered from what its job
 left, before anything is sent.
@@ -10,9 +10,21 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kling_effects_async import Job, JobState, Journal, JournalError, Service
+from kling_effects_async import (
+    BudgetExceededError,
+    Effect,
+    Job,
+    JobState,
+    Journal,
+    JournalError,
+    Service,
+    Settings,
+)
 from kling_effects_async.cli.attempt import Attempt, Stage
 from kling_effects_async.cli.console import say
 from kling_effects_async.cli.failures import ExitCode, Failure
@@ -20,10 +32,21 @@ from kling_effects_async.cli.finish import Report
 from kling_effects_async.cli.hints import adopt_command
 from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.cli.output_path import OutputPath
+from kling_effects_async.cli.settings_file import account_of
 from kling_effects_async.downloading.file_names import as_text
+from kling_effects_async.images.checks import image_hash
+from kling_effects_async.journal.budget import check_budget, expected_cost
 from kling_effects_async.journal.job import UNSENT, UNSETTLED, JobUpdate
+from kling_effects_async.journal.store import MemoryStore
+from kling_effects_async.protocol.requests import build_submit
+from kling_effects_async.submitting.planning import make_job, random_id
+
+if TYPE_CHECKING:
+    from kling_effects_async.cli.run import RunArguments
 
 __all__ = [
+    "is_to_be_sent",
+    "job_of",
     "note_on_earlier",
     "note_saved",
     "reject_ended",
@@ -35,11 +58,27 @@ __all__ = [
 _SAVEABLE = (JobState.SUCCEEDED, JobState.DOWNLOADED)
 
 
+def job_of(arguments: RunArguments, effect: Effect, settings: Settings | None) -> Job:
+    """What is to be paid for. Blocks.
+
+    With a journal the same command line has the same id, so that it is the same job.
+    """
+    is_derived = arguments.is_repeatable and arguments.external_task_id is None
+    return make_job(
+        effect,
+        account="" if settings is None else account_of(settings, arguments.account),
+        service=None if settings is None else settings.service.base_url,
+        external_task_id=None if is_derived else arguments.external_task_id or random_id(),
+        image_hashes=[image_hash(i) if arguments.is_repeatable else "" for i in effect.images],
+        now=datetime.now(UTC),
+    )
+
+
 @asynccontextmanager
 async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[Journal | None]:
     """The opened journal, if the run has one; close the client before the block ends.
 
-    A planned job that was not sent is abandoned, unless the same command can ask for it again:
+    A planned job that was not sent is abandoned, unless the same command line means it again:
     ``jobs resume`` would submit it next to whatever was run in its place.
     """
     if attempt.journal is None:
@@ -98,6 +137,32 @@ async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
 
 async def _move(journal: Journal, job: Job, update: JobUpdate) -> None:
     await journal.move(job.account, job.external_task_id, update)
+
+
+async def is_to_be_sent(
+    job: Job,
+    effect: Effect,
+    service: Service,
+    journal: Journal | None,
+    budget_units: Decimal | None,
+) -> bool:
+    """Whether its submit will be sent to the service; if not, the submit itself says why.
+
+    Raises:
+        EffectRejectedError: the effect or its id cannot be meant.
+    """
+    build_submit(service, effect, external_task_id=job.external_task_id)
+    held = None if journal is None else await journal.get(job.account, job.external_task_id)
+    if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):
+        return False
+    store = journal or MemoryStore()
+    expected = expected_cost(await store.typical_units(job.account, job.scene))
+    try:
+        committed = await store.committed(job.account)
+        check_budget(job.scene, committed, expected, budget_units)
+    except BudgetExceededError:
+        return False
+    return True
 
 
 async def report_of_earlier(

@@ -11,9 +11,10 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from importlib import import_module
+from types import FrameType, ModuleType
 
-__all__ = ["TERMINATING", "Terminated", "end_quietly", "loading", "raised_sigterm"]
+__all__ = ["TERMINATING", "Terminated", "end_quietly", "loaded", "loading", "raised_sigterm"]
 
 # ``ExitCode.INTERRUPTED`` and ``TERMINATED``, which may not be imported before this is in force.
 _INTERRUPTED, _TERMINATED = 130, 143
@@ -32,6 +33,12 @@ def loading() -> Iterator[None]:
         for number, handler in before.items():
             with suppress(ValueError):  # not in the main thread
                 signal.signal(number, handler)
+
+
+def loaded(name: str) -> ModuleType:
+    """The module of this name, imported within ``loading``."""
+    with loading():
+        return import_module(name)
 
 
 def end_quietly() -> None:

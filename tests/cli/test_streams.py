@@ -239,7 +239,7 @@ sys.exit(main())
     [
         (["--version"], "importlib.metadata"),
         (["--help"], "click"),
-        (["run", "squish", "cat.jpg"], "kling_effects_async.cli.run_effect"),
+        (["run", "squish", "cat.jpg"], "kling_effects_async.cli.run_journal"),
         (["run", "squish", "cat.jpg"], "kling_effects_async.client"),
         (["jobs", "resume"], "kling_effects_async.cli.jobs.resume"),
     ],
