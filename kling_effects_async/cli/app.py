@@ -9,9 +9,9 @@ import rich_click as click
 from click.exceptions import Abort, ClickException, UsageError
 
 from kling_effects_async.cli import version_text
+from kling_effects_async.cli.commands import LazyGroup
 from kling_effects_async.cli.console import NotPrinted, lost_stdout, not_printed, say, write_err
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.lazy import LazyGroup
 from kling_effects_async.cli.signals import Terminated, loading, raised_sigterm
 
 __all__ = ["app", "run_app"]
@@ -25,9 +25,9 @@ _COMMANDS = {
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
 }
 _STOPPING = (
-    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the answer to what was sent is awaited "
-    "for at most ten seconds. A second one leaves at once. The last lines name the paid task, "
-    "and the command that goes on with it."
+    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the command waits at most ten seconds for "
+    "the answer to what was sent. A second one ends it at once. The last lines name the paid task, "
+    "and the command that continues with it."
 )
 
 # rich-click makes a line of each paragraph of an epilog.
@@ -42,14 +42,9 @@ _LOOK = {
     # Nothing here is marked up or an emoji, and what reads such text takes time to load.
     "text_markup": None,
     "text_emojis": False,
-    # An option is one cell, "--speed FACTOR". With a cell for each part, which is rich-click's
-    # default, the long help of ``emulate`` takes half as long again.
-    "options_table_column_types": ["opt_all_metavar", "help"],
-    "append_metavars_help_string": "{}",
-    "style_options_table_expand": False,
 }
 
-# Who asks for these gets nothing else, and what goes wrong is stdout.
+# With one of these click alone prints, so an OSError can only be about stdout.
 _PRINTED_BY_OTHERS = {"-h", "--help", "--version"}
 
 
@@ -72,15 +67,15 @@ def _show_version(context: click.Context, _option: click.Parameter, is_wanted: b
     is_eager=True,
     expose_value=False,
     callback=_show_version,
-    help="Show the version and end.",
+    help="Show the version and exit.",
 )
 def app() -> None:
     """Kling's video effects: a photograph in, a short clip out.
 
-    The key comes from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
-    KLING_SECRET_KEY (Kling's older pair); KLING_SERVICE chooses the service. Without a key there,
-    it is the table [kling] of config.toml in your settings folder: api_key, access_key, secret_key,
-    service.
+    The key is read from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
+    KLING_SECRET_KEY (Kling's older pair). KLING_SERVICE names the service. If no key is set there,
+    the table [kling] of config.toml in your settings folder is read: api_key, access_key,
+    secret_key, service.
     """
 
 

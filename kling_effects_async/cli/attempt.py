@@ -1,7 +1,7 @@
-"""What is known of the task while it is made, and what is said of it if an error ends the command.
+"""What is known of the task while it is made, and the report if an error ends the command.
 
 An attempt is the one value of the command that changes. It is kept outside the event loop, because
-Ctrl-C can end that anywhere.
+Ctrl-C can end the loop anywhere.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Attempt:
     Attributes:
         external_task_id: the task's id of our own; ``None`` if it is only known by ``task_id``.
         scene: what was submitted; ``None`` if this command submits nothing.
-        service: what ``--service`` said, to be said again.
-        journal: what ``--journal`` said; ``None`` if the task is written down nowhere.
-        account: what ``--account`` said.
-        is_repeatable: the same command line asks for this job again, and for no other.
+        service: the value of ``--service``, to be repeated in commands.
+        journal: the value of ``--journal``; ``None`` if the task is recorded nowhere.
+        account: the value of ``--account``.
+        is_repeatable: the same command line means this job again, and no other.
         one_more: how to have one more; ``None`` where the same command line is another job.
-        is_planned: nothing was sent, and the journal still means to.
+        is_planned: nothing was sent, and the journal has the job as planned.
         path: where the video was saved.
         is_preview: the task lives in this process alone, and costs nothing.
         secrets: what must be cut out of every message, whoever wrote it.
@@ -116,7 +116,7 @@ class Attempt:
 
 @contextmanager
 def report_errors(attempt: Attempt) -> Iterator[None]:
-    """Turn whatever ends the block into a ``Failure`` that tells how to go on with the task."""
+    """Turn whatever ends the block into a ``Failure`` that says how to go on with the task."""
     try:
         with show_library_messages():
             yield
@@ -186,7 +186,7 @@ def _is_uncertain(error: Exception, attempt: Attempt) -> bool:
 def _look_first(attempt: Attempt) -> str:
     if attempt.journal is not None:
         return f"settle it before you submit again: {attempt.settle_command()}"
-    return f"look for it before you submit again: {attempt.command()}"
+    return f"look it up before you submit again: {attempt.command()}"
 
 
 def _go_on(attempt: Attempt) -> str:

@@ -154,7 +154,7 @@ def lost_stdout(error: OSError | ValueError) -> NotPrinted:
 
 
 def write_err(line: str) -> None:
-    """Write one line to stderr; where that is not possible nobody is left to be told."""
+    """Write one line to stderr; where that is not possible it is dropped."""
     if sys.stderr is None:
         return
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import NotPrinted, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.options import Number, as_json, text
@@ -86,7 +87,7 @@ def _word(choice: enum.Enum) -> str:
     return str(choice.value).replace("_", "-")
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -8,6 +8,7 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import say
 from kling_effects_async.cli.options import for_waiting, text
 
@@ -31,7 +32,7 @@ class FetchArguments(NamedTuple):
     is_silent: bool
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("task_id", required=False, callback=text("id"))
 @click.option(
     "--external-task-id",
@@ -97,7 +98,7 @@ async def _fetch(arguments: FetchArguments, settings: Settings, attempt: Attempt
         ) as client:
             task = client.attach(arguments.task_id, external_task_id=arguments.external_task_id)
             with cli.progress.shown_progress(is_silent=arguments.is_silent) as progress:
-                progress.tell(f"querying task {arguments.task_id or arguments.external_task_id}")
+                progress.show(f"querying task {arguments.task_id or arguments.external_task_id}")
                 report = await cli.finish.finish(client, task, attempt, progress)
     if not arguments.is_silent:
         say(str(report))

@@ -22,7 +22,7 @@ class Report:
 
     Attributes:
         scene: ``None`` for a task of which only the id is known.
-        units: what it cost, as the service's decimal; ``None`` if the service does not tell.
+        units: what it cost, as the service's decimal; ``None`` if the service does not state it.
         is_preview: it was made on this machine, not by Kling's model.
     """
 
@@ -59,11 +59,11 @@ def print_report(report: Report, *, as_json: bool) -> None:
 async def finish(
     client: EffectsClient, task: EffectTask, attempt: Attempt, progress: Progress
 ) -> Report:
-    """Wait for the task, save its video, and tell about it."""
+    """Wait for the task, save its video, and report it."""
     async for snapshot in task:
         _note(attempt, task)
         if not snapshot.is_final:
-            progress.tell(f"task {snapshot.task_id}: {snapshot.status}")
+            progress.show(f"task {snapshot.task_id}: {snapshot.status}")
     result = await task
     path = await client.download(
         result.video,

@@ -1,4 +1,4 @@
-"""What the library says (errors, warnings, its log) in the words of the command line.
+"""The library's messages (errors, warnings, its log) in the words of the command line.
 
 One plain sentence and an exit code for each error.
 """
@@ -160,7 +160,7 @@ def in_our_words(text: str) -> str:
 def _uncertain(error: SubmissionUncertainError) -> str:
     reason = f" ({in_our_words(str(error.__cause__))})" if error.__cause__ else ""
     return (
-        f"the answer to submitting {error.scene!r} was lost, and looking for the task did not "
+        f"the answer to submitting {error.scene!r} was lost, and a lookup of the task did not "
         f"settle it{reason}; the task may exist and be charged, with the external id "
         f"{error.external_task_id}"
     )
@@ -265,7 +265,7 @@ class _RequestLines(logging.Handler):
 def _can_be_written() -> bool:
     """Whether a line fits. A pipe is writable when 4 KiB are free (POSIX, PIPE_BUF), a line less.
 
-    ``True`` where nobody can tell: on Windows, and for a stream without a file.
+    ``True`` where that cannot be found out: on Windows, and for a stream without a file.
     """
     try:
         poll = select.poll()

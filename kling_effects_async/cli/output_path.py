@@ -122,7 +122,7 @@ def _too_long(folder: Path, names: list[str]) -> str | None:
 
 
 def _limit(folder: Path, name: str) -> float:
-    """One of the folder's limits in bytes; infinite where it has none, or nobody can tell."""
+    """One of the folder's limits in bytes; infinite where it states none."""
     try:
         limit = os.pathconf(folder, name)
     except (AttributeError, OSError, ValueError):  # Windows has no pathconf

@@ -11,6 +11,7 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import say
 from kling_effects_async.cli.options import (
     account,
@@ -73,14 +74,14 @@ class RunArguments(NamedTuple):
         return self.journal is not None and not self.is_one_more
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("scene", callback=text("scene"))
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE [IMAGE]", callback=file_names)
 @click.option(
     "--model-name",
     metavar="NAME",
     callback=text("name of the model"),
-    help="The model to use; by default the scene's own.",
+    help="One of the service's models; leave it out for the default.",
 )
 @click.option(
     "--mode", metavar="std|pro", callback=text("mode"), help="Only for scenes with two images."
@@ -293,7 +294,7 @@ async def _run(
                 _say_advice(effect, client)
             with cli.progress.shown_progress(is_silent=arguments.is_silent) as progress:
                 if is_new:
-                    progress.tell(f"submitting {effect.scene}")
+                    progress.show(f"submitting {effect.scene}")
                 report = await _submit_and_finish(client, effect, attempt, progress)
             if journal is not None:
                 with suppress(kling.JournalError):  # said at the end of the run

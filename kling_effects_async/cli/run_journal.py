@@ -215,7 +215,7 @@ def _is_its_video(held: Job, path: str, output: OutputPath) -> bool:
     """Whether the file that is there is this job's video, and nothing else of that name."""
     if held.state is JobState.SUCCEEDED:
         # A file called after the task appears when its video is whole; a kill can come before the
-        # journal knows of it.
+        # journal records it.
         return output.is_folder
     return held.state is JobState.DOWNLOADED and held.path == path
 
@@ -223,7 +223,7 @@ def _is_its_video(held: Job, path: str, output: OutputPath) -> bool:
 def _saved(held: Job, output: OutputPath, name: str | None) -> Path | None:
     """The job's video, if it is where this command line wants it. Blocks.
 
-    Who names no place is content with the one that the journal names.
+    Without --output the path in the journal is good enough.
     """
     path = output.path(name or "")
     if output.is_taken(name) and _is_its_video(held, as_text(path), output):

@@ -18,7 +18,7 @@ from kling_effects_async.cli.signals import TERMINATING
 __all__ = ["run", "stopped_gently"]
 
 T = TypeVar("T")
-# Windows has no such signals, and only the main thread may ask for them.
+# Windows has no such signals, and only the main thread may handle them.
 _NOT_HERE = (NotImplementedError, RuntimeError, ValueError)
 
 
@@ -71,25 +71,25 @@ class _Stopping:
         self.loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._asyncios = signal.getsignal(signal.SIGINT)
-        self._was_told = False
+        self._was_stopped = False
 
     def terminate(self) -> None:
         """SIGTERM or SIGHUP."""
         assert self._task is not None
-        for each in asyncio.all_tasks(self.loop) if self._was_told else [self._task]:
+        for each in asyncio.all_tasks(self.loop) if self._was_stopped else [self._task]:
             each.cancel()
-        self._was_told = True
+        self._was_stopped = True
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C. The first one does what asyncio makes of it."""
         assert callable(self._asyncios)
-        if self._was_told:
+        if self._was_stopped:
             signal.signal(signal.SIGINT, self._asyncios)
             # Not raised here: from where Python drops exceptions (a weak reference's callback, a
             # destructor) it would print a traceback, and end nothing.
             self.loop.call_soon_threadsafe(_interrupt)
             return
-        self._was_told = True
+        self._was_stopped = True
         # Not said here: a handler may have interrupted somebody who prints.
         self.loop.call_soon_threadsafe(say, "stopping; Ctrl-C again leaves at once")
         self._asyncios(number, frame)

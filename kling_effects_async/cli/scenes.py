@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import rich_click as click
 
 import kling_effects_async as kling
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_json, print_lines, say
 from kling_effects_async.cli.options import as_json
 from kling_effects_async.cli.signals import loaded
@@ -36,7 +37,7 @@ class SceneFilter(NamedTuple):
     shows_all: bool
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("search", nargs=-1)
 @click.option("--images", type=click.IntRange(1, 2), help="Only scenes with this many images.")
 @click.option("--all", "shows_all", is_flag=True, help="Also scenes that ended or are unlisted.")

@@ -32,10 +32,10 @@ def config_path() -> Path | None:
 def find_settings(
     environ: Mapping[str, str], config: Path | None, *, service: str | None, is_required: bool
 ) -> Settings | None:
-    """The key and the service to use; ``None`` if there is no key and nothing asks for one.
+    """The key and the service to use; ``None`` if there is no key and none is needed.
 
-    A file is not looked into if the environment has a key. Naming a service asks for a key: who
-    names one does not mean a preview.
+    The file is not read if the environment has a key. With a service a key is needed: whoever names
+    one does not mean a preview.
 
     Args:
         service: what ``--service`` said, which overrides ``KLING_SERVICE``.

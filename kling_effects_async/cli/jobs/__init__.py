@@ -14,8 +14,8 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import LazyGroup
 from kling_effects_async.cli.console import print_json_lines, print_lines, say
-from kling_effects_async.cli.lazy import LazyGroup
 from kling_effects_async.cli.options import account, as_json_lines, journal
 from kling_effects_async.cli.signals import loaded
 from kling_effects_async.journal.states import JobState
@@ -94,12 +94,10 @@ def _list_jobs(
         given: the journal, as the person named it.
         account: only its jobs; ``None``: those of all accounts.
     """
-    import asyncio
-
     from kling_effects_async.journal.job import OPEN
 
     wanted = {JobState(word) for word in states} or set(JobState)
-    everything = asyncio.run(_list(path, wanted, account, as_json=as_json))
+    everything = cli.runner.run(_list(path, wanted, account, as_json=as_json))
     shown = given or str(path)
     ours = account or _account_of_the_key()
     tally = everything.of_account(account) if account else everything

@@ -8,6 +8,7 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_result, say
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.hints import resume_command
@@ -32,7 +33,7 @@ class AdoptArguments(NamedTuple):
     account: str | None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("from_account", metavar="ACCOUNT", callback=text("name of the account"))
 @of_the_group
 @of_one_account
@@ -53,15 +54,13 @@ def _adopt_jobs(arguments: AdoptArguments) -> int:
     Raises:
         Failure: there are none, or an id exists under both accounts; says what can be done.
     """
-    import asyncio
-
     tally, settings_file = cli.jobs.tally, cli.settings_file
     with cli.messages.errors_as_failures():
         path = tally.journal_file(arguments.journal)
         ours = arguments.account or settings_file.account_of(
             settings_file.needed_settings(arguments.service), None
         )
-        number = asyncio.run(_adopt(path, arguments.from_account, ours))
+        number = cli.runner.run(_adopt(path, arguments.from_account, ours))
     say(f"{tally.counted(number, 'job')} of {arguments.from_account} taken over to {ours}")
     say(f"go on with: {_resume(arguments, path)}")
     return number

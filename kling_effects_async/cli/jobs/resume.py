@@ -10,6 +10,7 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import NotPrinted, not_printed, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure, without_secrets
 from kling_effects_async.cli.options import file_name, of_the_group, resuming
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["resume"]
 
 
-@click.command()
+@click.command(cls=Command)
 @of_the_group
 @click.option(
     "--download-to",
@@ -52,8 +53,6 @@ def _resume_jobs(arguments: ResumeArguments) -> None:
     Raises:
         Failure: not all went well, or it was stopped; says how to go on.
     """
-    import asyncio
-
     summary, tally = cli.jobs.resume_summary, cli.jobs.tally
     secrets: list[str] = []
     with cli.messages.errors_as_failures(secrets):
@@ -67,7 +66,7 @@ def _resume_jobs(arguments: ResumeArguments) -> None:
         resumption = summary.Resumption()
         stopped = _run(path, arguments, settings, resumption)
         # From the file, which is right however the run ended.
-        everything = asyncio.run(tally.tally_of(path))
+        everything = cli.runner.run(tally.tally_of(path))
     code, lines = summary.resume_summary(arguments, resumption, everything, stopped)
     if code is not ExitCode.DONE:
         raise Failure(code, lines, secrets)
@@ -111,13 +110,13 @@ async def _resume(
             total = sum(counts[state] for state in arguments.states)
             with cli.progress.shown_progress(is_silent=arguments.is_silent) as progress:
                 jobs = cli.jobs.tally.counted(total, "job")
-                progress.tell(f"0 of {jobs}" if total else "nothing is left to do")
+                progress.show(f"0 of {jobs}" if total else "nothing is left to do")
                 async for outcome in client.resume(download_to=arguments.download_to):
                     news = resumption.add(outcome)
                     with progress.aside():
                         is_printed = _print(outcome, news, arguments, secrets)
                     resumption.is_unprinted |= not is_printed
-                    progress.tell(_step(outcome, resumption.number, total))
+                    progress.show(_step(outcome, resumption.number, total))
 
 
 def _print(

@@ -1,4 +1,4 @@
-"""What a resumption is to do, how it goes, and what is said at its end; pure."""
+"""The options of a resumption, its progress, and the report at its end; pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ResumeArguments", "Resumption", "outcome_as_json", "resume_summary"]
 
 @frozen(kw_only=True)
 class ResumeArguments:
-    """What the command line asks for."""
+    """The options of one ``resume``."""
 
     journal: str | None
     download_to: str | None

@@ -13,6 +13,7 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_result, say
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.hints import resume_command, settle_command
@@ -63,7 +64,7 @@ class SettleArguments(NamedTuple):
         )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", metavar="ID", callback=text("id"))
 @of_the_group
 @click.option(
@@ -95,8 +96,6 @@ def settle(
     """
     if is_to_resubmit and is_to_abandon:
         raise click.UsageError("Give either --resubmit or --abandon.")
-    import asyncio
-
     tally = cli.jobs.tally  # loads all that the rest needs
     loaded("kling_effects_async.client")
     secrets: list[str] = []
@@ -105,7 +104,7 @@ def settle(
         arguments = SettleArguments(
             name, journal or str(path), is_to_resubmit, is_to_abandon, service, account
         )
-        state = asyncio.run(_settle(path, arguments, secrets))
+        state = cli.runner.run(_settle(path, arguments, secrets))
     print_result(str(state), else_say=f"{name} is {state} now")
 
 

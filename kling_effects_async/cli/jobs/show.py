@@ -9,6 +9,7 @@ import rich_click as click
 
 import kling_effects_async as kling
 from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_json, print_lines, say
 from kling_effects_async.cli.hints import settle_command
 from kling_effects_async.cli.options import as_json, of_the_group, text
@@ -27,7 +28,7 @@ _UNCERTAIN = {
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", metavar="ID", callback=text("id"))
 @of_the_group
 @as_json
@@ -37,12 +38,10 @@ def show(name: str, journal: str | None, as_json: bool) -> None:
     ID is its external id or its task id. Where several accounts have a job of this id, all are
     shown.
     """
-    import asyncio
-
     tally, views = cli.jobs.tally, cli.jobs.text
     with cli.messages.errors_as_failures():
         path = tally.journal_file(journal)
-        found = asyncio.run(_find(path, name))
+        found = cli.runner.run(_find(path, name))
     for job, history in found:
         if as_json:
             print_json(views.facts_of(job, history))

@@ -1,6 +1,6 @@
 """The journal of the ``jobs`` commands, which is there already, and what its jobs come to.
 
-Also what of it wants a person.
+Also which jobs a person has to settle.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class JobTally:
 
     Attributes:
         counts: jobs by account and state.
-        units: units spent by account, as far as the services told.
-        uncertain: the first jobs of each account that may have a task nobody knows.
+        units: units spent by account, as far as the services stated them.
+        uncertain: the first jobs of each account that may have an unknown task.
         misses_rows: the journal lost jobs, which cannot be counted.
     """
 
@@ -185,6 +185,6 @@ async def pages_of(path: Path, tally: JobTally) -> AsyncIterator[list[Job]]:
 
 
 def no_such_job(path: Path, name: str) -> Failure:
-    """What ends a command that was asked for a job which is not there."""
+    """The failure of a command that names a job which does not exist."""
     what = f"{path} has no job with the external id or task id {name!r}"
     return Failure(ExitCode.REJECTED_HERE, [what])
