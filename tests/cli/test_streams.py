@@ -15,8 +15,8 @@ import pytest
 from kling_effects_async import JobState
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.emulator import Clips, Emulator
-from tests.cli.test_jobs import account_at, read, submitted, write
 from tests.support.command_line import clean_environment, lines_until, python, started
+from tests.support.journal_jobs import account_at, read, submitted, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell is needed")
 
