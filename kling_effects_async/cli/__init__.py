@@ -47,8 +47,8 @@ _AT_FIRST_USE = (
 
 # Of ``ExitCode``, which may not be imported before the packages are there.
 _DONE, _SETTINGS, _NOT_PRINTED = 0, 3, 12
-# How many make Python look for garbage. What is imported is none, and to look through it at every
-# 700th object, Python's default, takes a tenth of the time that a help does.
+# After so many new objects Python looks for garbage. Imports leave none, and a search at every
+# 700th object, Python's default, takes a tenth of the time of a help.
 _NEW_OBJECTS = 50_000
 
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run_app = _load_app()
     code = _SETTINGS if run_app is None else run_app(given)
     if arguments is None:
-        end_quietly()  # Python's own end is not to be seen either
+        end_quietly()  # a Ctrl-C while Python shuts down would print a traceback
     return code
 
 

@@ -26,7 +26,7 @@ _COMMANDS = {
 }
 _STOPPING = (
     "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the command waits at most ten seconds for "
-    "the answer to what was sent. A second one ends it at once. The last lines name the paid task, "
+    "the answer to what was sent. A second one leaves at once. The last lines name the paid task, "
     "and the command that continues with it."
 )
 

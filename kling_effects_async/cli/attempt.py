@@ -96,6 +96,7 @@ class Attempt:
         words += ["--overwrite"] if self.output.overwrite else []
         words += ["--service", self.service] if self.service else []
         if self.task_id is None:
+            # With "=", because an id may begin with a dash.
             words += [f"--external-task-id={self.external_task_id}"]
         else:
             words += as_argument(self.task_id)
@@ -122,7 +123,7 @@ def report_errors(attempt: Attempt) -> Iterator[None]:
             yield
     except KeyboardInterrupt as error:
         raise Failure(ExitCode.INTERRUPTED, _stopped(attempt)) from error
-    except (asyncio.CancelledError, Terminated) as error:  # the loop is over: nobody waits for this
+    except (asyncio.CancelledError, Terminated) as error:  # the loop has ended: no one awaits it
         raise Failure(ExitCode.TERMINATED, _stopped(attempt)) from error
     except Failure:
         raise
@@ -162,7 +163,7 @@ def _explain(error: Exception, attempt: Attempt) -> list[str]:
     )
     # The task that has the id is another one, or there can be none.
     is_over = isinstance(error, (TaskFailedError, IdempotencyConflictError, EffectRejectedError))
-    # A task we have submitted exists, whatever the service says of it now.
+    # A task that this command submitted exists, even if the service does not find it now.
     is_unknown = isinstance(error, TaskNotFoundError) and attempt.scene is None
     is_worth_it = has_more and not is_over and not is_unknown
     rest = [_go_on(attempt)] if is_worth_it else _still_planned(attempt)
@@ -177,8 +178,7 @@ def _explain(error: Exception, attempt: Attempt) -> list[str]:
 def _is_uncertain(error: Exception, attempt: Attempt) -> bool:
     if isinstance(error, SubmissionUncertainError):
         return True
-    # A journal that fails after the submit, or a fault of anybody's in it, cannot say any more what
-    # became of it.
+    # If the journal fails after the submit, or anything has a fault there, the outcome is unknown.
     is_known = isinstance(error, KlingEffectsError) and not isinstance(error, JournalError)
     return attempt.stage is Stage.SUBMITTING and attempt.is_to_be_fetched and not is_known
 

@@ -33,7 +33,8 @@ class LazyGroup(click.RichGroup):
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._targets = {name: target for name, (target, _line) in table.items()}
-        for name, (_target, line) in table.items():  # for the list alone
+        # These stand in the list only; a command itself is imported when it is run.
+        for name, (_target, line) in table.items():
             self.add_command(click.RichCommand(name=name, short_help=line))
 
     def list_commands(self, ctx: click.Context) -> list[str]:

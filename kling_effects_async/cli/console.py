@@ -157,6 +157,7 @@ def write_err(line: str) -> None:
     """Write one line to stderr; where that is not possible it is dropped."""
     if sys.stderr is None:
         return
+    # Not every terminal has every letter; an escaped letter is better than no line.
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     try:
         _write(sys.stderr, line.encode(encoding, "backslashreplace").decode(encoding))
@@ -166,6 +167,7 @@ def write_err(line: str) -> None:
 
 def _write(stream: TextIO, line: str | bytes) -> None:
     if isinstance(line, bytes):
+        # Text that was written before lies in a buffer above this one, and comes first.
         stream.flush()
         stream.buffer.write(line + b"\n")
     else:

@@ -36,7 +36,7 @@ __all__ = ["emulate"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Arguments of Emulator that are checked there, and the options that set them.
+# Arguments that Emulator itself checks; its sentences get the option's name instead.
 _OPTIONS = {
     "bearer_keys": "--api-key",
     "webhook_secret": "--webhook-secret",
@@ -51,6 +51,7 @@ def _task_seconds(
     _context: click.Context, _option: click.Parameter, text: str
 ) -> float | tuple[float, float]:
     found = _SECONDS.fullmatch(text)
+    # What is no number becomes a range that ends before it begins, and is rejected as one.
     low, high = (found[1], found[2] or found[1]) if found else ("1", "0")
     if float(low) > float(high) or math.isinf(float(high)):
         raise click.BadParameter(f"{text!r} is no number of seconds such as 40, or 40-90.")

@@ -57,7 +57,8 @@ def fetch(
     """
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
-    print_report = cli.finish.print_report  # loads all that the rest needs
+    # Read before anything runs, because it loads the client: a signal ends a load at once.
+    print_report = cli.finish.print_report
     arguments = FetchArguments(
         task_id=task_id,
         external_task_id=external_task_id,
@@ -86,6 +87,7 @@ def _fetch_task(arguments: FetchArguments) -> Report:
         cli.output_path.reject_kept(arguments.output.path(attempt.name))
         settings = cli.settings_file.needed_settings(arguments.service)
         attempt.secrets = cli.settings_file.secrets_of(settings.credentials)
+        # From here on an error names the command that fetches the task later.
         attempt.stage = cli.attempt.Stage.ACCEPTED
         return cli.runner.run(_fetch(arguments, settings, attempt))
 

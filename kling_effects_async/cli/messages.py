@@ -228,6 +228,7 @@ def show_library_messages() -> Iterator[None]:
         with warnings.catch_warnings():
             from kling_effects_async import UnknownSceneWarning
 
+            # Python's default shows a warning once for each line of code.
             warnings.simplefilter("always", UnknownSceneWarning)
             warnings.showwarning = _say_warning
             yield

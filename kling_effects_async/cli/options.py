@@ -138,7 +138,7 @@ def _units(_context: click.Context, _option: click.Parameter, text: str | None) 
     try:
         units = Decimal(text)
     except InvalidOperation:
-        units = Decimal(-1)
+        units = Decimal(-1)  # rejected below, like any number below zero
     if units.is_finite() and units >= 0:
         return units
     raise click.BadParameter(f"{text!r} is no number of units, such as 20 or 7.5.")
@@ -174,6 +174,7 @@ journal: _Decorator = click.option(
     help=_JOURNAL_HELP,
 )
 
+# Without the variable, which the group reads: otherwise it would beat the group's own option.
 of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",

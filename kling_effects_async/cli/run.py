@@ -154,7 +154,7 @@ def run(
         raise click.UsageError(f"An effect takes one or two images, not {len(images)}.")
     if options["is_one_more"] and options["external_task_id"] is not None:
         raise click.UsageError("Give either --again or --external-task-id: --again makes a new id.")
-    # Nothing that is slow to load is left for the time when a task is paid.
+    # Read before anything runs, because it loads the client: a signal ends a load at once.
     print_report = cli.finish.print_report
     loaded("kling_effects_async.cli.run_journal")
     from kling_effects_async.scenes import find_scene
@@ -197,7 +197,7 @@ def _run_effect(arguments: RunArguments) -> Report:
         effect = _effect_of(arguments)
         attempt.is_preview = settings is None
         if settings is None:
-            os.getcwd()  # where the process starts that draws it: better known now if it is gone
+            os.getcwd()  # raises if it is gone: the process that draws the preview starts there
         else:
             attempt.secrets = cli.settings_file.secrets_of(settings.credentials)
         job = cli.run_journal.job_of(arguments, effect, settings)
@@ -321,7 +321,7 @@ async def _submit_and_finish(
     stage = cli.attempt.Stage
     attempt.stage = stage.SUBMITTING
     with warnings.catch_warnings():
-        # It was said before.
+        # ``_say_advice`` has said it already.
         warnings.simplefilter("ignore", kling.UnknownSceneWarning)
         try:
             task = await client.submit(effect, external_task_id=attempt.external_task_id)

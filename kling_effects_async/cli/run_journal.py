@@ -55,6 +55,7 @@ __all__ = [
     "run_journal",
 ]
 
+# DOWNLOADED too: a video may be downloaded again, to another path.
 _SAVEABLE = (JobState.SUCCEEDED, JobState.DOWNLOADED)
 
 
@@ -69,6 +70,7 @@ def job_of(arguments: RunArguments, effect: Effect, settings: Settings | None) -
         account="" if settings is None else account_of(settings, arguments.account),
         service=None if settings is None else settings.service.base_url,
         external_task_id=None if is_derived else arguments.external_task_id or random_id(),
+        # To hash an image reads all of it; only a job that can be repeated needs that.
         image_hashes=[image_hash(i) if arguments.is_repeatable else "" for i in effect.images],
         now=datetime.now(UTC),
     )
@@ -94,6 +96,7 @@ async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[Journal |
 async def _record_end(journal: Journal, account: str, attempt: Attempt) -> None:
     try:
         job = await journal.get(account, attempt.external_task_id or "")
+        # The journal counts: an interrupted submit may have got its answer afterwards.
         attempt.stage = _stage_of(job)
         if job is not None:
             await _follow_up(journal, job, attempt)
@@ -112,7 +115,8 @@ def _stage_of(job: Job | None) -> Stage:
 async def note_saved(journal: Journal, account: str, attempt: Attempt) -> None:
     """Write down where the video is as soon as it is there, lest a kill leave that unknown."""
     job = await journal.get(account, attempt.external_task_id or "")
-    # Until the end of its task is written down it is noted at the end of the run.
+    # Before the end of its task is recorded there is no step to DOWNLOADED; the end of the run
+    # notes it then.
     if job is not None and job.state in _SAVEABLE:
         await _note_path(journal, job, attempt)
 
@@ -151,6 +155,7 @@ async def is_to_be_sent(
     Raises:
         EffectRejectedError: the effect or its id cannot be meant.
     """
+    # For its checks alone: the client builds the request that is sent.
     build_submit(service, effect, external_task_id=job.external_task_id)
     held = None if journal is None else await journal.get(job.account, job.external_task_id)
     if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):

@@ -76,6 +76,7 @@ class _Stopping:
     def terminate(self) -> None:
         """SIGTERM or SIGHUP."""
         assert self._task is not None
+        # A second signal also ends what the first one lets finish, such as a pending submit.
         for each in asyncio.all_tasks(self.loop) if self._was_stopped else [self._task]:
             each.cancel()
         self._was_stopped = True

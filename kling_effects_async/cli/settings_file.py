@@ -24,6 +24,7 @@ def config_path() -> Path | None:
     import platformdirs
 
     try:
+        # Without ``appauthor=False`` Windows gets the folder twice, one in the other.
         return platformdirs.user_config_path("kling-effects", appauthor=False) / "config.toml"
     except (KeyError, OSError, RuntimeError):  # a user id that no list of users has
         return None
@@ -83,6 +84,7 @@ def secrets_of(credentials: Credentials) -> tuple[str, ...]:
 
 
 def _without_key(environ: Mapping[str, str], config: Path | None) -> SettingsError:
+    # Called for its sentence, so that the names of the variables are listed in one place.
     try:
         Settings.from_env({name: environ.get(name, "") for name in _KEYS})
     except SettingsError as error:

@@ -58,6 +58,7 @@ def _numbers() -> list[signal.Signals]:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
+    # Not ``sys.exit``: an exception in the middle of an import can be caught there.
     os._exit(_INTERRUPTED if number == signal.SIGINT else _TERMINATED)
 
 

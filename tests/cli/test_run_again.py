@@ -211,7 +211,7 @@ async def killed(at: Emulator, db: Path, cat: Path, *, is_waiting: bool) -> None
 @pytest.mark.parametrize("is_waiting", [False, True])
 async def test_a_killed_line_typed_again_pays_once(is_waiting: bool, cat: Path, db: Path) -> None:
     """Fault 71: a user presses twice."""
-    async with emulator(speed=30) as at:
+    async with emulator(speed=200) as at:
         if not is_waiting:
             at.fail_next(Fault.silence(accepted=True))
         await killed(at, db, cat, is_waiting=is_waiting)

@@ -263,7 +263,7 @@ async def test_a_closed_terminal_ends_a_wait_as_sigterm_does(cat: Path, tmp_path
 
 async def test_a_hangup_that_is_ignored_stays_ignored(cat: Path, tmp_path: Path) -> None:
     """``nohup`` ignores it for us."""
-    async with Emulator(clips=Clips.STOCK, speed=20) as at:
+    async with Emulator(clips=Clips.STOCK, speed=60) as at:
         code = f"""
 import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -48,7 +48,8 @@ def clean_environment(folder: Path, **environ: str) -> dict[str, str]:
     """The process's environment with no settings but these; the settings file is in ``folder``."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("KLING_")}
     home = {"HOME": str(folder / "home"), "XDG_CONFIG_HOME": str(folder / "home" / "config")}
-    return {**ours, **home, **environ}
+    # Without bytecode a process compiles the whole package, which takes as long as its imports.
+    return {**ours, **home, "PYTHONDONTWRITEBYTECODE": "", **environ}
 
 
 def kling(*arguments: object, folder: Path, **environ: str) -> Ended:

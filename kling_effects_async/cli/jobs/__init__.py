@@ -73,7 +73,7 @@ def jobs(
     only.
     """
     if context.invoked_subcommand is None:
-        tally = cli.jobs.tally  # loads all that the rest needs
+        tally = cli.jobs.tally
         with cli.messages.errors_as_failures():
             _list_jobs(tally.journal_file(journal), journal, states, account, as_json=as_json)
     elif states or as_json:

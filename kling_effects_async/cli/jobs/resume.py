@@ -39,7 +39,7 @@ def resume(as_json: bool, quiet: bool, **options: Any) -> None:
     Prints a line for each job that is done: the path of its video, or its external id if no video
     is saved.
     """
-    # Nothing that is slow to load is left for the time when a task is paid.
+    # Before the loop runs, where a signal could no longer end the process at once.
     loaded("kling_effects_async.client")
     arguments = cli.jobs.resume_summary.ResumeArguments(
         as_json=as_json, is_silent=as_json or quiet, **options
@@ -57,12 +57,14 @@ def _resume_jobs(arguments: ResumeArguments) -> None:
     secrets: list[str] = []
     with cli.messages.errors_as_failures(secrets):
         path = tally.journal_file(arguments.journal)
+        # First, because later a task would be paid and its video could not be saved.
         if arguments.download_to is not None:
             cli.output_path.OutputPath(
                 Path(arguments.download_to), is_folder=True, overwrite=False
             ).check_folder()
         settings = cli.settings_file.needed_settings(arguments.service)
         secrets += cli.settings_file.secrets_of(settings.credentials)
+        # Filled step by step and not returned, because a signal may end the loop anywhere.
         resumption = summary.Resumption()
         stopped = _run(path, arguments, settings, resumption)
         # From the file, which is right however the run ended.
@@ -83,7 +85,7 @@ def _run(
         cli.runner.run(_resume(path, arguments, settings, resumption))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except (asyncio.CancelledError, Terminated):  # the loop is over: nobody waits for this any more
+    except (asyncio.CancelledError, Terminated):  # the loop has ended: no one awaits it
         return ExitCode.TERMINATED
     return None
 

@@ -153,6 +153,7 @@ def resume_summary(
 
 
 def _code_of_all(resumption: Resumption, ours: JobTally) -> ExitCode:
+    # Before any failure, because an uncertain job may have been charged.
     if ours.number(UNSETTLED):
         return ExitCode.UNCERTAIN
     if not resumption.failed:

@@ -96,7 +96,8 @@ def settle(
     """
     if is_to_resubmit and is_to_abandon:
         raise click.UsageError("Give either --resubmit or --abandon.")
-    tally = cli.jobs.tally  # loads all that the rest needs
+    tally = cli.jobs.tally
+    # Before the loop runs, where a signal could no longer end the process at once.
     loaded("kling_effects_async.client")
     secrets: list[str] = []
     with cli.messages.errors_as_failures(secrets):
@@ -189,7 +190,7 @@ async def _look_up(
         service=settings.service,
         journal=journal,
         account=arguments.account,
-        # "Not found" is tried again like any failure that may pass, and a person is waiting.
+        # "Not found" is retried like any failure that may pass, and a person waits for the end.
         retry=kling.RetryPolicy(attempts=3, base_s=0.2, max_pause_s=0.5),
         trust_env=True,
     ) as client:

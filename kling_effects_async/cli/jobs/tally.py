@@ -28,13 +28,14 @@ __all__ = [
     "uncertain_lines",
 ]
 
-# So many uncertain jobs are named; a person settles them one by one.
+# So many uncertain jobs are named, because a person settles them one by one.
 _NAMED = 10
 
 _MISSES_ROWS = (
     "this journal lost writes, or cannot tell whether it did: there may be more jobs, so each job "
     "is looked up at the service before it is submitted"
 )
+# So many jobs are in memory at a time, however long the list is.
 _PAGE = 500
 
 
@@ -157,6 +158,7 @@ def journal_file(given: str | None) -> Path:
     if given is None:
         raise SettingsError("no journal: name its file with --journal, or with KLING_JOURNAL")
     path = journal_path(given)
+    # First: a damaged journal was moved aside, so its path is free.
     reject_after_damage(path, start_fresh=False)
     if not path.exists():
         raise JournalError(f"there is no journal at {path}")
