@@ -1,7 +1,7 @@
 """The command ``kling-effects``. What it needs is imported when it is used, so that it starts fast.
 
-Results go to stdout, messages go to stderr, and the exit code tells scripts what happened
-(``failures``). With ``KLING_EFFECTS_DEBUG=1`` an error comes with its traceback.
+Results go to stdout, messages go to stderr, and the exit code is for scripts (``failures``). With
+``KLING_EFFECTS_DEBUG=1`` an error comes with its traceback.
 
 A command is one file: its options and what it does. What a help does not need is reached through
 this package, ``cli.finish``, and is imported at its first use.
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.set_threshold(_NEW_OBJECTS)
             occupy_descriptors()
         given = list(sys.argv[1:] if arguments is None else arguments)
-        if given == ["--version"]:  # the group knows the option too, and takes three times as long
+        if given == ["--version"]:  # the group has the option too, and takes three times as long
             return _show_version()
         run_app = _load_app()
     code = _SETTINGS if run_app is None else run_app(given)

@@ -61,7 +61,7 @@ class Attempt:
         is_planned: nothing was sent, and the journal has the job as planned.
         path: where the video was saved.
         is_preview: the task lives in this process alone, and costs nothing.
-        secrets: what must be cut out of every message, whoever wrote it.
+        secrets: what must be cut out of every message.
     """
 
     output: OutputPath
@@ -81,7 +81,7 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """What the video is called where nobody said it."""
+        """The name of the video's file if none was given."""
         task = self.task_id or self.external_task_id or "?"
         return task if self.scene is None else f"{self.scene}-{task}"
 

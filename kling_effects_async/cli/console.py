@@ -2,7 +2,7 @@
 
 stdout gets paths and JSON. stderr gets whole lines, each with the command's name in front; words
 that came from elsewhere (a service, a file name) lose what would steer a terminal. A process may
-get either stream closed, full, or with nobody who reads.
+get either stream closed, full, or without a reader.
 
 Loads nothing that is slow: the version is printed with it.
 """
@@ -56,7 +56,7 @@ def say(text: str) -> None:
 
 
 def print_result(line: str | bytes, *, else_say: str) -> None:
-    """What the command was run for: a reader that has left has missed it.
+    """Print what the command was run for; a reader that has left has missed it.
 
     Raises:
         Failure: it cannot be printed; says ``else_say``.
@@ -68,7 +68,7 @@ def print_result(line: str | bytes, *, else_say: str) -> None:
 
 
 def not_printed(error: NotPrinted) -> str:
-    """What to say of it."""
+    """The sentence about it."""
     return f"stdout cannot be written: {error}"
 
 
@@ -108,7 +108,7 @@ class NotPrinted(Exception):
     """A line did not get to stdout; the text says why, in the system's words.
 
     Attributes:
-        has_no_reader: who was to read has left, as ``head`` does.
+        has_no_reader: the reader has left, as ``head`` does.
     """
 
     def __init__(self, reason: str, *, has_no_reader: bool = False) -> None:
@@ -119,7 +119,7 @@ class NotPrinted(Exception):
 def occupy_descriptors() -> None:
     """Open what is closed of the descriptors 0 to 2.
 
-    Otherwise the journal or a connection gets one of them, and whoever writes to "stderr" without
+    Otherwise the journal or a connection gets one of them, and what writes to "stderr" without
     Python (a video library, a crash report) writes into it.
     """
     for number in range(3):
@@ -176,7 +176,7 @@ def _write(stream: TextIO, line: str | bytes) -> None:
 
 
 class _Lost(io.TextIOBase):
-    """Stands where stdout was; whoever writes to it meets the same again."""
+    """Replaces stdout: each further write raises the same error."""
 
     def __init__(self, error: NotPrinted) -> None:
         self.error = error

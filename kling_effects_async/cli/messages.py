@@ -112,7 +112,7 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
 
 
 def sentence(error: BaseException, *, task: str | None = None, is_preview: bool = False) -> str:
-    """What happened, and where the error knows it, what to do.
+    """What happened, and where the error has it, what to do.
 
     Args:
         task: the id to call the task by where the error does not know one.
@@ -201,7 +201,7 @@ def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
 
 
 def code_of_fault(error: BaseException) -> ExitCode:
-    """The code of an error that nobody raised on purpose, before anything was sent."""
+    """The code of an error from outside the library, before anything was sent."""
     return ExitCode.REJECTED_HERE if isinstance(error, OSError) else ExitCode.FAULT
 
 
@@ -210,7 +210,7 @@ def errors_as_failures(secrets: Sequence[str] = ()) -> Iterator[None]:
     """Turn an error that ends the block into a ``Failure`` of one sentence.
 
     Args:
-        secrets: what must be cut out of the sentence; looked at when it is said.
+        secrets: what must be cut out of the sentence; may be filled within the block.
     """
     try:
         with show_library_messages():
@@ -256,7 +256,7 @@ def request_lines(*, is_wanted: bool) -> Iterator[None]:
 
 
 class _RequestLines(logging.Handler):
-    """Says a line if that takes no time: a full pipe that nobody reads must not stop requests."""
+    """Writes a line if that takes no time: a full pipe without a reader must not stop requests."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if _can_be_written():

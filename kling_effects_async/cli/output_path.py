@@ -25,11 +25,11 @@ _OF_A_VIDEO = ("", ".part", ".part.json")
 
 @frozen
 class OutputPath:
-    """What ``--output`` and ``--overwrite`` said.
+    """The values of ``--output`` and ``--overwrite``.
 
     Attributes:
         file_or_folder: a file, or the folder for a new one.
-        is_chosen: somebody named it; else it is the working folder.
+        is_chosen: it was given; otherwise it is the working folder.
     """
 
     file_or_folder: Path
@@ -131,7 +131,7 @@ def _limit(folder: Path, name: str) -> float:
 
 
 def _rejection(trial: Path) -> str | None:
-    """What the system says against a new file of this name; ``None``: nothing."""
+    """Why the system rejects a new file of this name; ``None``: it does not."""
     try:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         trial.unlink()

@@ -1,4 +1,4 @@
-"""A client of an emulator inside this process, for whoever has no key."""
+"""A client of an emulator inside this process, for a run without a key."""
 
 from __future__ import annotations
 

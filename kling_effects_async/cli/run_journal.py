@@ -150,7 +150,7 @@ async def is_to_be_sent(
     journal: Journal | None,
     budget_units: Decimal | None,
 ) -> bool:
-    """Whether its submit will be sent to the service; if not, the submit itself says why.
+    """Whether its submit will be sent to the service; if not, the submit itself raises the reason.
 
     Raises:
         EffectRejectedError: the effect or its id cannot be meant.
@@ -283,7 +283,7 @@ def reject_of_other_account(
 
     Args:
         found: every job of its id.
-        given_service: what ``--service`` said, to be said again.
+        given_service: the value of ``--service``, to be repeated in commands.
         one_more: says how to make another job.
 
     Raises:

@@ -41,9 +41,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def stopped_gently() -> Iterator[None]:
     """Within the block the first signal cancels the running task, which may take a while.
 
-    It writes down what it sent, and its summary is said. A second signal, of the same kind or
+    It records what it sent, and its summary is printed. A second signal, of the same kind or
     another, ends the loop, and asyncio cancels all that still runs; a third Ctrl-C raises where it
-    is: whatever holds the loop up. What somebody ignores, as ``nohup`` does SIGHUP, stays ignored.
+    is, whatever blocks the loop. An ignored signal, as SIGHUP is under ``nohup``, stays ignored.
     """
     stopping = _Stopping()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *TERMINATING)}
@@ -65,7 +65,7 @@ def stopped_gently() -> Iterator[None]:
 
 
 class _Stopping:
-    """What the signals have done so far to the task that runs."""
+    """What the signals have done so far to the running task."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -91,7 +91,7 @@ class _Stopping:
             self.loop.call_soon_threadsafe(_interrupt)
             return
         self._was_stopped = True
-        # Not said here: a handler may have interrupted somebody who prints.
+        # Not printed here: the handler may have interrupted a print.
         self.loop.call_soon_threadsafe(say, "stopping; Ctrl-C again leaves at once")
         self._asyncios(number, frame)
 

@@ -35,11 +35,11 @@ def find_settings(
 ) -> Settings | None:
     """The key and the service to use; ``None`` if there is no key and none is needed.
 
-    The file is not read if the environment has a key. With a service a key is needed: whoever names
-    one does not mean a preview.
+    The file is not read if the environment has a key. With a service a key is needed: a preview has
+    none.
 
     Args:
-        service: what ``--service`` said, which overrides ``KLING_SERVICE``.
+        service: the value of ``--service``, which overrides ``KLING_SERVICE``.
         is_required: a key is needed in any case.
 
     Raises:
@@ -68,16 +68,16 @@ def needed_settings(service: str | None) -> Settings:
 
 
 def account_of(settings: Settings, named: str | None) -> str:
-    """What the journal calls the account.
+    """The name of the account in the journal.
 
     Args:
-        named: what ``--account`` said; by default it is made from the service and the key.
+        named: the value of ``--account``; by default it is made from the service and the key.
     """
     return named or account_name(settings.service, settings.credentials)
 
 
 def secrets_of(credentials: Credentials) -> tuple[str, ...]:
-    """What must not be shown, whoever repeats it."""
+    """What must not be shown, in whatever message it comes."""
     if isinstance(credentials, AccessKeys):
         return credentials.access_key, credentials.secret_key
     return (credentials.token,)

@@ -42,7 +42,7 @@ def loaded(name: str) -> ModuleType:
 
 
 def end_quietly() -> None:
-    """From now on Ctrl-C, SIGTERM and SIGHUP end the process, except those somebody ignores.
+    """From now on Ctrl-C, SIGTERM and SIGHUP end the process, except those that are ignored.
 
     ``nohup`` ignores SIGHUP, and a shell ignores Ctrl-C for what it starts in the background.
     """
@@ -63,7 +63,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 class Terminated(BaseException):
-    """Somebody wants the process to end."""
+    """The process is to end."""
 
 
 @contextmanager

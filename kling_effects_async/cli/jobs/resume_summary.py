@@ -54,7 +54,7 @@ class Resumption:
     """What has become of the jobs so far.
 
     Attributes:
-        account: the one of the key; ``""`` until it is known.
+        account: the one of the key; ``""`` before the client is open.
         is_unprinted: a line did not get to stdout.
         failed: how many failed, by the exit code that each would have had alone.
         reasons: how often each reason was met.
@@ -72,7 +72,7 @@ class Resumption:
         return self.done + self.failed.total()
 
     def add(self, outcome: Outcome) -> str | None:
-        """Count it; what is to be said about it, if its reason was not met before.
+        """Count it; the message about it, or ``None`` if its reason was reported before.
 
         A wrong key is one reason for a thousand jobs.
         """

@@ -1,4 +1,4 @@
-"""The journal of the ``jobs`` commands, which is there already, and what its jobs come to.
+"""The existing journal of a ``jobs`` command, and counts of its jobs.
 
 Also which jobs a person has to settle.
 """
@@ -132,7 +132,7 @@ def lines_of_others(
 
     Args:
         states: where a job stands that is unfinished.
-        named: what ``--account`` said.
+        named: the value of ``--account``.
     """
     whose = f"--account says {ours}" if named else f"the key is of {ours}"
     lines = []
@@ -166,7 +166,7 @@ def journal_file(given: str | None) -> Path:
 
 
 async def tally_of(path: Path) -> JobTally:
-    """What the journal's jobs come to now, whoever owns it."""
+    """Counts of the journal's jobs now; it may be open in another process."""
     tally = JobTally()
     async for page in pages_of(path, tally):
         for job in page:
