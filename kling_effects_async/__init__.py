@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from kling_effects_async.settings import Settings as Settings
     from kling_effects_async.stats import ClientStats as ClientStats
     from kling_effects_async.submitting.planning import derived_id as derived_id
+    from kling_effects_async.submitting.settling import Finding as Finding
 
 # The modules and their public names, in the order of the floors.
 _NAMES = {
@@ -150,6 +151,7 @@ _NAMES = {
     "journal.sqlite.journal": ["Journal"],
     "polling.task": ["EffectTask"],
     "submitting.planning": ["derived_id"],
+    "submitting.settling": ["Finding"],
     "listing": ["TaskListing"],
     "client_options": ["ClientOptions"],
     "client": ["EffectsClient", "UnknownSceneWarning"],

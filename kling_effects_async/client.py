@@ -49,6 +49,7 @@ from kling_effects_async.settings import (
 from kling_effects_async.stats import ClientStats
 from kling_effects_async.submitting.account import account_name
 from kling_effects_async.submitting.planning import random_id
+from kling_effects_async.submitting.settling import Finding
 from kling_effects_async.transport.clock import Clock, SystemClock
 from kling_effects_async.transport.proxies import Proxies
 
@@ -475,6 +476,27 @@ class EffectsClient:
             raise ValueError("resubmit and abandon exclude each other: choose one")
         check_arguments(_SETTLE, locals())
         return await self._runtime().settle(external_task_id, resubmit=resubmit, abandon=abandon)
+
+    async def look_up(self, external_task_id: str) -> Finding:
+        """Look the task of an uncertain job up once, for a person who decides what comes next.
+
+        ``settle`` looks twice and decides itself. Here a task that is found makes the job accepted,
+        and a task that is not found leaves it uncertain.
+
+        Args:
+            external_task_id: of a job of this account, in the journal or of this client.
+
+        Returns:
+            The task as ``snapshot``. Without one, ``is_absent`` is true if the service did find
+            another task by its external id: then the job was most likely never accepted.
+
+        Raises:
+            JobStateError: the job is not uncertain.
+            JournalError: there is no such job, or the journal cannot be used.
+            KlingEffectsError: the service did not answer.
+        """
+        check_arguments(_SETTLE, locals())
+        return await self._runtime().look_up(external_task_id)
 
     def list_tasks(self, *, page: int = 1, page_size: int = 100) -> TaskListing:
         """The account's tasks: ``await`` it for one page, ``async for`` over it for all tasks.

@@ -42,6 +42,7 @@ from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.submitting.listed import earlier_tasks
 from kling_effects_async.submitting.memory import AccountMemory
 from kling_effects_async.submitting.planning import PreparedJob, make_job, read_images
+from kling_effects_async.submitting.settling import Finding
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import Clock, sleep
@@ -300,19 +301,18 @@ class Runtime:
     async def settle(self, external_task_id: str, *, resubmit: bool, abandon: bool) -> Job:
         """See ``EffectsClient.settle``."""
         account = await self.account()
-        found = await account.store.find(external_task_id)
-        ours = (account.name, external_task_id)
-        jobs = [job for job in found if (job.account, job.external_task_id) == ours]
-        if not jobs:
-            raise JournalError(
-                f"there is no job {external_task_id!r} of the account {account.name}"
-            )
+        job = await _job_of(account, external_task_id)
         if abandon or resubmit:
             steps = steps_to_abandon if abandon else steps_to_resubmit
-            return await account.submitter.decide(jobs[0], steps)
-        job = await account.submitter.settle(jobs[0])
+            return await account.submitter.decide(job, steps)
+        job = await account.submitter.settle(job)
         account.resume(job)
         return job
+
+    async def look_up(self, external_task_id: str) -> Finding:
+        """See ``EffectsClient.look_up``."""
+        account = await self.account()
+        return await account.submitter.look_up(await _job_of(account, external_task_id))
 
     def abandon(self, job: Job) -> Awaitable[None]:
         """Abandon a job that was only planned; what may have been accepted stays as it is.
@@ -423,6 +423,15 @@ def compose_submitter(
         submit=submit,
         clock=clock,
     )
+
+
+async def _job_of(account: Account, external_task_id: str) -> Job:
+    found = await account.store.find(external_task_id)
+    ours = (account.name, external_task_id)
+    for job in found:
+        if (job.account, job.external_task_id) == ours:
+            return job
+    raise JournalError(f"there is no job {external_task_id!r} of the account {account.name}")
 
 
 def _is_of(tracked: TrackedTask, job: Job) -> bool:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Sequence
 
 import rich_click as click
 from click.exceptions import Abort, ClickException, UsageError
 
-from kling_effects_async.cli.console import not_printed, say
+from kling_effects_async.cli import version_text
+from kling_effects_async.cli.commands import LazyGroup
+from kling_effects_async.cli.console import NotPrinted, lost_stdout, not_printed, say, write_err
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.lazy import LazyGroup
 from kling_effects_async.cli.signals import Terminated, loading, raised_sigterm
-from kling_effects_async.cli.streams import NotPrinted, lost_stdout, write_err
-from kling_effects_async.cli.version import version
 
 __all__ = ["app", "run_app"]
 
@@ -27,9 +25,9 @@ _COMMANDS = {
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
 }
 _STOPPING = (
-    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the answer to what was sent is awaited "
-    "for at most ten seconds. A second one leaves at once. The last lines name the paid task, "
-    "and the command that goes on with it."
+    "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the command waits at most ten seconds for "
+    "the answer to what was sent. A second one leaves at once. The last lines name the paid task, "
+    "and the command that continues with it."
 )
 
 # rich-click makes a line of each paragraph of an epilog.
@@ -41,16 +39,18 @@ _EPILOG = "\n\n".join(
 _LOOK = {
     "text_paragraph_linebreaks": "\n\n",
     "padding_helptext_first_line": (0, 0, 1, 0),
-    "text_emojis": False,  # there are none, and their names take time to load
+    # Nothing here is marked up or an emoji, and what reads such text takes time to load.
+    "text_markup": None,
+    "text_emojis": False,
 }
 
-# Who asks for these gets nothing else, and what goes wrong is stdout.
+# With one of these click alone prints, so an OSError can only be about stdout.
 _PRINTED_BY_OTHERS = {"-h", "--help", "--version"}
 
 
 def _show_version(context: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
     if is_wanted:
-        click.echo(version())
+        click.echo(version_text())
         context.exit()
 
 
@@ -67,15 +67,15 @@ def _show_version(context: click.Context, _option: click.Parameter, is_wanted: b
     is_eager=True,
     expose_value=False,
     callback=_show_version,
-    help="Show the version and end.",
+    help="Show the version and exit.",
 )
 def app() -> None:
     """Kling's video effects: a photograph in, a short clip out.
 
-    The key comes from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
-    KLING_SECRET_KEY (Kling's older pair); KLING_SERVICE chooses the service. Without a key there,
-    it is the table [kling] of config.toml in your settings folder: api_key, access_key, secret_key,
-    service.
+    The key is read from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
+    KLING_SECRET_KEY (Kling's older pair). KLING_SERVICE names the service. If no key is set there,
+    the table [kling] of config.toml in your settings folder is read: api_key, access_key,
+    secret_key, service.
     """
 
 
@@ -99,6 +99,8 @@ def run_app(arguments: Sequence[str]) -> int:
 def _traceback_of(error: BaseException) -> str:
     if isinstance(error, Failure):
         return error.traceback()
+    import traceback
+
     return "".join(traceback.format_exception(error))
 
 

@@ -1,7 +1,7 @@
-"""What is known of the task while it is made, and what is said of it if an error ends the command.
+"""What is known of the task while it is made, and the report if an error ends the command.
 
 An attempt is the one value of the command that changes. It is kept outside the event loop, because
-Ctrl-C can end that anywhere.
+Ctrl-C can end the loop anywhere.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class Attempt:
     Attributes:
         external_task_id: the task's id of our own; ``None`` if it is only known by ``task_id``.
         scene: what was submitted; ``None`` if this command submits nothing.
-        service: what ``--service`` said, to be said again.
-        journal: what ``--journal`` said; ``None`` if the task is written down nowhere.
-        account: what ``--account`` said.
-        is_repeatable: the same command line asks for this job again, and for no other.
+        service: the value of ``--service``, to be repeated in commands.
+        journal: the value of ``--journal``; ``None`` if the task is recorded nowhere.
+        account: the value of ``--account``.
+        is_repeatable: the same command line means this job again, and no other.
         one_more: how to have one more; ``None`` where the same command line is another job.
-        is_planned: nothing was sent, and the journal still means to.
+        is_planned: nothing was sent, and the journal has the job as planned.
         path: where the video was saved.
         is_preview: the task lives in this process alone, and costs nothing.
-        secrets: what must be cut out of every message, whoever wrote it.
+        secrets: what must be cut out of every message.
     """
 
     output: OutputPath
@@ -81,7 +81,7 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """What the video is called where nobody said it."""
+        """The name of the video's file if none was given."""
         task = self.task_id or self.external_task_id or "?"
         return task if self.scene is None else f"{self.scene}-{task}"
 
@@ -96,6 +96,7 @@ class Attempt:
         words += ["--overwrite"] if self.output.overwrite else []
         words += ["--service", self.service] if self.service else []
         if self.task_id is None:
+            # With "=", because an id may begin with a dash.
             words += [f"--external-task-id={self.external_task_id}"]
         else:
             words += as_argument(self.task_id)
@@ -116,13 +117,13 @@ class Attempt:
 
 @contextmanager
 def report_errors(attempt: Attempt) -> Iterator[None]:
-    """Turn whatever ends the block into a ``Failure`` that tells how to go on with the task."""
+    """Turn whatever ends the block into a ``Failure`` that says how to go on with the task."""
     try:
         with show_library_messages():
             yield
     except KeyboardInterrupt as error:
         raise Failure(ExitCode.INTERRUPTED, _stopped(attempt)) from error
-    except (asyncio.CancelledError, Terminated) as error:  # the loop is over: nobody waits for this
+    except (asyncio.CancelledError, Terminated) as error:  # the loop has ended: no one awaits it
         raise Failure(ExitCode.TERMINATED, _stopped(attempt)) from error
     except Failure:
         raise
@@ -162,7 +163,7 @@ def _explain(error: Exception, attempt: Attempt) -> list[str]:
     )
     # The task that has the id is another one, or there can be none.
     is_over = isinstance(error, (TaskFailedError, IdempotencyConflictError, EffectRejectedError))
-    # A task we have submitted exists, whatever the service says of it now.
+    # A task that this command submitted exists, even if the service does not find it now.
     is_unknown = isinstance(error, TaskNotFoundError) and attempt.scene is None
     is_worth_it = has_more and not is_over and not is_unknown
     rest = [_go_on(attempt)] if is_worth_it else _still_planned(attempt)
@@ -177,8 +178,7 @@ def _explain(error: Exception, attempt: Attempt) -> list[str]:
 def _is_uncertain(error: Exception, attempt: Attempt) -> bool:
     if isinstance(error, SubmissionUncertainError):
         return True
-    # A journal that fails after the submit, or a fault of anybody's in it, cannot say any more what
-    # became of it.
+    # If the journal fails after the submit, or anything has a fault there, the outcome is unknown.
     is_known = isinstance(error, KlingEffectsError) and not isinstance(error, JournalError)
     return attempt.stage is Stage.SUBMITTING and attempt.is_to_be_fetched and not is_known
 
@@ -186,7 +186,7 @@ def _is_uncertain(error: Exception, attempt: Attempt) -> bool:
 def _look_first(attempt: Attempt) -> str:
     if attempt.journal is not None:
         return f"settle it before you submit again: {attempt.settle_command()}"
-    return f"look for it before you submit again: {attempt.command()}"
+    return f"look it up before you submit again: {attempt.command()}"
 
 
 def _go_on(attempt: Attempt) -> str:

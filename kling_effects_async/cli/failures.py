@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import traceback
 from collections.abc import Sequence
 
 __all__ = ["ExitCode", "Failure", "without_secrets"]
@@ -24,15 +23,15 @@ class ExitCode(enum.IntEnum):
     FAULT = 1, "a fault of this program"
     USAGE = 2, "the command line is wrong"
     SETTINGS = 3, "no key, setting or package, or no usable journal; nothing was sent"
-    REJECTED_HERE = 4, "the effect, an image, an id, the output or the machine; nothing was sent"
-    NO_ANSWER = 5, "no answer from the service, or none that can be read"
-    REJECTED_THERE = 6, "the service rejected it: key, account, request, content or rate"
+    REJECTED_HERE = 4, "rejected here: effect, image, id, output or machine; nothing was sent"
+    NO_ANSWER = 5, "no reply from the service, or one that cannot be read"
+    REJECTED_THERE = 6, "rejected by the service: key, account, request, content or rate"
     TASK_FAILED = 7, "the task, or one of many, failed or ended without a video"
-    TIMED_OUT = 8, "not done within --timeout-s; the task goes on"
-    UNCERTAIN = 9, "the task may exist and be charged: look before submitting again"
+    TIMED_OUT = 8, "the task did not end within --timeout-s; it goes on"
+    UNCERTAIN = 9, "the task may exist and be charged: look it up before you submit again"
     NOT_SAVED = 10, "there is a task, but its video could not be saved"
     OVER_BUDGET = 11, "the budget does not allow it; nothing was sent"
-    NOT_PRINTED = 12, "all is done, but stdout could not be written; stderr has the path"
+    NOT_PRINTED = 12, "done, but stdout could not be written; stderr has the path"
     INTERRUPTED = 130, "stopped by Ctrl-C; a task that was submitted goes on"
     TERMINATED = 143, "stopped by SIGTERM or SIGHUP; a task that was submitted goes on"
 
@@ -53,6 +52,8 @@ class Failure(Exception):
 
     def traceback(self) -> str:
         """Where it came from; a service's words in it may have repeated a key."""
+        import traceback
+
         return without_secrets("".join(traceback.format_exception(self)), self._secrets)
 
 

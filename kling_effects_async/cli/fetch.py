@@ -1,22 +1,44 @@
-"""The command ``fetch``: options in, ``finish.fetch_task``, output out."""
+"""``kling-effects fetch``: wait for a task that was submitted before, and save its video."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import rich_click as click
 
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
+from kling_effects_async.cli.console import say
 from kling_effects_async.cli.options import for_waiting, text
-from kling_effects_async.cli.signals import loading
+
+if TYPE_CHECKING:
+    from kling_effects_async import Settings
+    from kling_effects_async.cli.attempt import Attempt
+    from kling_effects_async.cli.finish import Report
+    from kling_effects_async.cli.output_path import OutputPath
 
 __all__ = ["fetch"]
 
 
-@click.command()
+class FetchArguments(NamedTuple):
+    """Which task to fetch; exactly one of the ids is given."""
+
+    task_id: str | None
+    external_task_id: str | None
+    output: OutputPath
+    service: str | None
+    timeout_s: float
+    is_silent: bool
+
+
+@click.command(cls=Command)
 @click.argument("task_id", required=False, callback=text("id"))
 @click.option(
     "--external-task-id",
     metavar="ID",
     callback=text("id"),
-    help="The id it was submitted with, instead.",
+    help="The id the task was submitted with, instead of TASK_ID.",
 )
 @for_waiting
 def fetch(
@@ -31,20 +53,55 @@ def fetch(
 ) -> None:
     """Save the video of a task that was submitted before.
 
-    Waits for the task if need be, and costs nothing. Prints the path of the video.
+    Waits until the task has ended, and costs nothing. Prints the path of the video.
     """
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
-    with loading():
-        from kling_effects_async.cli.finish import FetchArguments, fetch_task, print_report
-        from kling_effects_async.cli.output_path import OutputPath
-
+    # Read before anything runs, because it loads the client: a signal ends a load at once.
+    print_report = cli.finish.print_report
     arguments = FetchArguments(
         task_id=task_id,
         external_task_id=external_task_id,
-        output=OutputPath.given(output, overwrite=overwrite),
+        output=cli.output_path.OutputPath.given(output, overwrite=overwrite),
         service=service,
         timeout_s=timeout_s,
         is_silent=as_json or quiet,
     )
-    print_report(fetch_task(arguments), as_json=as_json)
+    print_report(_fetch_task(arguments), as_json=as_json)
+
+
+def _fetch_task(arguments: FetchArguments) -> Report:
+    """Wait for the task and save its video.
+
+    Raises:
+        Failure: says what happened, and how to go on.
+    """
+    attempt = cli.attempt.Attempt(
+        output=arguments.output,
+        task_id=arguments.task_id,
+        external_task_id=arguments.external_task_id,
+        service=arguments.service,
+    )
+    with cli.attempt.report_errors(attempt):
+        arguments.output.check(attempt.name)
+        cli.output_path.reject_kept(arguments.output.path(attempt.name))
+        settings = cli.settings_file.needed_settings(arguments.service)
+        attempt.secrets = cli.settings_file.secrets_of(settings.credentials)
+        # From here on an error names the command that fetches the task later.
+        attempt.stage = cli.attempt.Stage.ACCEPTED
+        return cli.runner.run(_fetch(arguments, settings, attempt))
+
+
+async def _fetch(arguments: FetchArguments, settings: Settings, attempt: Attempt) -> Report:
+    poll = kling.PollPolicy(deadline_s=arguments.timeout_s)
+    with cli.runner.stopped_gently():
+        async with kling.EffectsClient(
+            settings.credentials, service=settings.service, poll=poll, trust_env=True
+        ) as client:
+            task = client.attach(arguments.task_id, external_task_id=arguments.external_task_id)
+            with cli.progress.shown_progress(is_silent=arguments.is_silent) as progress:
+                progress.show(f"querying task {arguments.task_id or arguments.external_task_id}")
+                report = await cli.finish.finish(client, task, attempt, progress)
+    if not arguments.is_silent:
+        say(str(report))
+    return report

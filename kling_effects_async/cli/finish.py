@@ -8,15 +8,12 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
-from kling_effects_async import EffectResult, EffectsClient, EffectTask, PollPolicy, Settings
-from kling_effects_async.cli.attempt import Attempt, Stage, report_errors
-from kling_effects_async.cli.console import print_result, say
-from kling_effects_async.cli.output_path import OutputPath, reject_kept
-from kling_effects_async.cli.progress import Progress, shown_progress
-from kling_effects_async.cli.runner import run, stopped_gently
-from kling_effects_async.cli.settings_file import needed_settings, secrets_of
+from kling_effects_async import EffectResult, EffectsClient, EffectTask
+from kling_effects_async.cli.attempt import Attempt, Stage
+from kling_effects_async.cli.console import print_result
+from kling_effects_async.cli.progress import Progress
 
-__all__ = ["FetchArguments", "Report", "fetch_task", "finish", "print_report"]
+__all__ = ["Report", "finish", "print_report"]
 
 
 @frozen(kw_only=True)
@@ -25,7 +22,7 @@ class Report:
 
     Attributes:
         scene: ``None`` for a task of which only the id is known.
-        units: what it cost, as the service's decimal; ``None`` if the service does not tell.
+        units: what it cost, as the service's decimal; ``None`` if the service does not state it.
         is_preview: it was made on this machine, not by Kling's model.
     """
 
@@ -62,11 +59,11 @@ def print_report(report: Report, *, as_json: bool) -> None:
 async def finish(
     client: EffectsClient, task: EffectTask, attempt: Attempt, progress: Progress
 ) -> Report:
-    """Wait for the task, save its video, and tell about it."""
+    """Wait for the task, save its video, and report it."""
     async for snapshot in task:
         _note(attempt, task)
         if not snapshot.is_final:
-            progress.tell(f"task {snapshot.task_id}: {snapshot.status}")
+            progress.show(f"task {snapshot.task_id}: {snapshot.status}")
     result = await task
     path = await client.download(
         result.video,
@@ -97,51 +94,3 @@ def _report(result: EffectResult, path: Path, attempt: Attempt, service: str) ->
         updated_at=result.updated_at.isoformat() if result.updated_at else None,
         is_preview=attempt.is_preview,
     )
-
-
-@frozen(kw_only=True)
-class FetchArguments:
-    """Which task the command line asks for; exactly one of the ids is given."""
-
-    task_id: str | None
-    external_task_id: str | None
-    output: OutputPath
-    service: str | None = None
-    timeout_s: float
-    is_silent: bool = False
-
-
-def fetch_task(arguments: FetchArguments) -> Report:
-    """Wait for the task and save its video.
-
-    Raises:
-        Failure: says what happened, and how to go on.
-    """
-    attempt = Attempt(
-        output=arguments.output,
-        task_id=arguments.task_id,
-        external_task_id=arguments.external_task_id,
-        service=arguments.service,
-    )
-    with report_errors(attempt):
-        arguments.output.check(attempt.name)
-        reject_kept(arguments.output.path(attempt.name))
-        settings = needed_settings(arguments.service)
-        attempt.secrets = secrets_of(settings.credentials)
-        attempt.stage = Stage.ACCEPTED
-        return run(_fetch(arguments, settings, attempt))
-
-
-async def _fetch(arguments: FetchArguments, settings: Settings, attempt: Attempt) -> Report:
-    poll = PollPolicy(deadline_s=arguments.timeout_s)
-    with stopped_gently():
-        async with EffectsClient(
-            settings.credentials, service=settings.service, poll=poll, trust_env=True
-        ) as client:
-            task = client.attach(arguments.task_id, external_task_id=arguments.external_task_id)
-            with shown_progress(is_silent=arguments.is_silent) as progress:
-                progress.tell(f"asking for task {arguments.task_id or arguments.external_task_id}")
-                report = await finish(client, task, attempt, progress)
-    if not arguments.is_silent:
-        say(str(report))
-    return report

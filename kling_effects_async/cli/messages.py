@@ -1,4 +1,4 @@
-"""What the library says (errors, warnings, its log) in the words of the command line.
+"""The library's messages (errors, warnings, its log) in the words of the command line.
 
 One plain sentence and an exit code for each error.
 """
@@ -9,6 +9,8 @@ import errno
 import logging
 import os
 import re
+import select
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ __all__ = [
     "errors_as_failures",
     "exit_code_of",
     "in_our_words",
+    "request_lines",
     "sentence",
     "show_library_messages",
 ]
@@ -109,7 +112,7 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
 
 
 def sentence(error: BaseException, *, task: str | None = None, is_preview: bool = False) -> str:
-    """What happened, and where the error knows it, what to do.
+    """What happened, and where the error has it, what to do.
 
     Args:
         task: the id to call the task by where the error does not know one.
@@ -157,7 +160,7 @@ def in_our_words(text: str) -> str:
 def _uncertain(error: SubmissionUncertainError) -> str:
     reason = f" ({in_our_words(str(error.__cause__))})" if error.__cause__ else ""
     return (
-        f"the answer to submitting {error.scene!r} was lost, and looking for the task did not "
+        f"the answer to submitting {error.scene!r} was lost, and a lookup of the task did not "
         f"settle it{reason}; the task may exist and be charged, with the external id "
         f"{error.external_task_id}"
     )
@@ -198,7 +201,7 @@ def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
 
 
 def code_of_fault(error: BaseException) -> ExitCode:
-    """The code of an error that nobody raised on purpose, before anything was sent."""
+    """The code of an error from outside the library, before anything was sent."""
     return ExitCode.REJECTED_HERE if isinstance(error, OSError) else ExitCode.FAULT
 
 
@@ -207,7 +210,7 @@ def errors_as_failures(secrets: Sequence[str] = ()) -> Iterator[None]:
     """Turn an error that ends the block into a ``Failure`` of one sentence.
 
     Args:
-        secrets: what must be cut out of the sentence; looked at when it is said.
+        secrets: what must be cut out of the sentence; may be filled within the block.
     """
     try:
         with show_library_messages():
@@ -225,11 +228,52 @@ def show_library_messages() -> Iterator[None]:
         with warnings.catch_warnings():
             from kling_effects_async import UnknownSceneWarning
 
+            # Python's default shows a warning once for each line of code.
             warnings.simplefilter("always", UnknownSceneWarning)
             warnings.showwarning = _say_warning
             yield
     finally:
         _log.removeHandler(handler)
+
+
+@contextmanager
+def request_lines(*, is_wanted: bool) -> Iterator[None]:
+    """Within the block, every request of an emulator is logged in one line."""
+    if not is_wanted:
+        yield
+        return
+    from kling_effects_async.emulator.request_log import LOGGER_NAME
+
+    logger, handler = logging.getLogger(LOGGER_NAME), _RequestLines()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _RequestLines(logging.Handler):
+    """Writes a line if that takes no time: a full pipe without a reader must not stop requests."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _can_be_written():
+            say(record.getMessage())
+
+
+def _can_be_written() -> bool:
+    """Whether a line fits. A pipe is writable when 4 KiB are free (POSIX, PIPE_BUF), a line less.
+
+    ``True`` where that cannot be found out: on Windows, and for a stream without a file.
+    """
+    try:
+        poll = select.poll()
+        poll.register(sys.stderr, select.POLLOUT)
+        return any(event & select.POLLOUT for _file, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):
+        return True
 
 
 class _Lines(logging.Handler):

@@ -1,23 +1,26 @@
 """The options that several commands have, and what may be given as text, number or file name.
 
-Checked while the command line is read, before anything is looked at or sent; anything else is a
-usage error.
+Checked while the command line is read, before any file is opened or anything is sent; what fails is
+a usage error.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = [
     "Check",
     "Number",
     "account",
     "as_json",
+    "as_json_lines",
     "budget_units",
     "file_name",
     "file_names",
@@ -28,6 +31,7 @@ __all__ = [
     "resuming",
     "text",
 ]
+
 
 Check: TypeAlias = Callable[[click.Context, click.Parameter, str | None], str | None]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -129,10 +133,12 @@ def _service(_context: click.Context, _option: click.Parameter, name: str | None
 def _units(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
     if text is None:
         return None
+    from decimal import Decimal, InvalidOperation
+
     try:
         units = Decimal(text)
     except InvalidOperation:
-        units = Decimal(-1)
+        units = Decimal(-1)  # rejected below, like any number below zero
     if units.is_finite() and units >= 0:
         return units
     raise click.BadParameter(f"{text!r} is no number of units, such as 20 or 7.5.")
@@ -153,11 +159,11 @@ def _or_the_groups(check: Check) -> Check:
 
 as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_as_json_lines = click.option(
+as_json_lines: _Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, an object a line."
 )
 
-_JOURNAL_HELP = "The file in which every job is written down."
+_JOURNAL_HELP = "The file that records every job."
 
 journal: _Decorator = click.option(
     "--journal",
@@ -168,6 +174,7 @@ journal: _Decorator = click.option(
     help=_JOURNAL_HELP,
 )
 
+# Without the variable, which the group reads: otherwise it would beat the group's own option.
 of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
@@ -175,7 +182,7 @@ of_the_group: _Decorator = click.option(
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
 )
 
-_ACCOUNT_HELP = "What the journal calls the account, whatever its key; for keys that are rotated."
+_ACCOUNT_HELP = "The account's name in the journal; it stays the same when the key is changed."
 
 account: _Decorator = click.option(
     "--account",
@@ -197,7 +204,7 @@ budget_units: _Decorator = click.option(
     "--budget-units",
     metavar="N",
     callback=_units,
-    help="Submit nothing that could make all jobs in the journal cost more than N units.",
+    help="Submit nothing that could bring the cost of all jobs in the journal above N units.",
 )
 
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
@@ -206,7 +213,7 @@ _a_service = click.option(
     "--service",
     metavar="NAME",
     callback=_service,
-    help="vapi, singapore, beijing or a gateway's URL; instead of KLING_SERVICE.",
+    help="The service: vapi, singapore, beijing or a gateway's URL. By default KLING_SERVICE.",
 )
 
 _timeout_s = click.option(
@@ -215,7 +222,7 @@ _timeout_s = click.option(
     metavar="SECONDS",
     default=3600.0,
     show_default=True,
-    help="How long to wait for the task to end.",
+    help="How long to wait for the end of a task.",
 )
 
 
@@ -228,7 +235,7 @@ def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
     return add
 
 
-# What a command that waits for a task and saves its video can be told.
+# The options of a command that waits for a task and saves its video.
 for_waiting: _Decorator = _together(
     (
         click.option(
@@ -236,9 +243,9 @@ for_waiting: _Decorator = _together(
             "--output",
             metavar="FILE",
             callback=file_name("output"),
-            help="Where the video goes: a file, or a folder. By default a new file here.",
+            help="Save the video in this file or folder. By default a new file in this folder.",
         ),
-        click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+        click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
         _a_service,
         _timeout_s,
         as_json,
@@ -246,9 +253,9 @@ for_waiting: _Decorator = _together(
     )
 )
 
-# What the commands of ``jobs`` can be told besides the journal.
+# The options of ``jobs resume`` besides the journal.
 resuming: _Decorator = _together(
-    (budget_units, _a_service, _account_of_the_group, _timeout_s, _as_json_lines, _quiet)
+    (budget_units, _a_service, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
 )
 
 of_one_account: _Decorator = _together((_a_service, _account_of_the_group))

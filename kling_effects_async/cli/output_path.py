@@ -25,11 +25,11 @@ _OF_A_VIDEO = ("", ".part", ".part.json")
 
 @frozen
 class OutputPath:
-    """What ``--output`` and ``--overwrite`` said.
+    """The values of ``--output`` and ``--overwrite``.
 
     Attributes:
         file_or_folder: a file, or the folder for a new one.
-        is_chosen: somebody named it; else it is the working folder.
+        is_chosen: it was given; otherwise it is the working folder.
     """
 
     file_or_folder: Path
@@ -122,7 +122,7 @@ def _too_long(folder: Path, names: list[str]) -> str | None:
 
 
 def _limit(folder: Path, name: str) -> float:
-    """One of the folder's limits in bytes; infinite where it has none, or nobody can tell."""
+    """One of the folder's limits in bytes; infinite where it states none."""
     try:
         limit = os.pathconf(folder, name)
     except (AttributeError, OSError, ValueError):  # Windows has no pathconf
@@ -131,7 +131,7 @@ def _limit(folder: Path, name: str) -> float:
 
 
 def _rejection(trial: Path) -> str | None:
-    """What the system says against a new file of this name; ``None``: nothing."""
+    """Why the system rejects a new file of this name; ``None``: it does not."""
     try:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         trial.unlink()

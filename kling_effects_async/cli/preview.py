@@ -1,4 +1,4 @@
-"""A client of an emulator inside this process, for whoever has no key."""
+"""A client of an emulator inside this process, for a run without a key."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NOTICE = (
     "effect set KLING_API_KEY, or KLING_ACCESS_KEY and KLING_SECRET_KEY"
 )
 
-# Makes nothing of the 40 to 90 s of an emulated task. Drawing its clip takes two to four real
-# seconds, and those alone should be waited for.
+# An emulated task of 40 to 90 s then takes 0.15 s at most. Drawing its clip takes two to four real
+# seconds, and the wait should be for that alone.
 _SPEED = 600
 
 
@@ -28,6 +28,7 @@ async def preview_client(clips: Clips, *, timeout_s: float) -> AsyncIterator[Eff
     Raises:
         SettingsError: the packages that draw the clips are missing.
     """
+    # Polls within one machine cost nothing, so they come often.
     poll = PollPolicy(shortest_s=0.1, max_interval_s=0.5, deadline_s=timeout_s)
     async with AsyncExitStack() as exits:
         try:

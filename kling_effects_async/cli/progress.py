@@ -15,24 +15,24 @@ _REFRESHES_PER_S = 5
 
 
 class Progress(Protocol):
-    """Somebody who is told how it goes."""
+    """Shows how far a command is."""
 
-    def tell(self, change: str) -> None:
-        """Say that something has changed."""
+    def show(self, change: str) -> None:
+        """Show what has changed."""
 
     def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Say how far the download has come."""
+        """Show how far the download is."""
 
     def aside(self) -> AbstractContextManager[object]:
         """Within the block the screen is free for other lines."""
 
 
 class _Silence:
-    def tell(self, change: str) -> None:
-        """Nobody wants to know."""
+    def show(self, change: str) -> None:
+        """Shows nothing."""
 
     def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Nobody wants to know."""
+        """Shows nothing."""
 
     def aside(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -41,7 +41,7 @@ class _Silence:
 class _Lines(_Silence):
     """For logs: a line for each change, and none for a download's bytes."""
 
-    def tell(self, change: str) -> None:
+    def show(self, change: str) -> None:
         say(change)
 
 
@@ -79,12 +79,12 @@ def _moving_line() -> Iterator[Progress]:
     line = bars.add_task("", total=None)
 
     class _MovingLine:
-        def tell(self, change: str) -> None:
+        def show(self, change: str) -> None:
             bars.update(line, description=escape(one_line(change)))
 
         def show_download(self, done_bytes: int, total_bytes: int | None) -> None:
             total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
-            self.tell(f"downloading {done_bytes / 1e6:.1f}{total} MB")
+            self.show(f"downloading {done_bytes / 1e6:.1f}{total} MB")
 
         @contextmanager
         def aside(self) -> Iterator[None]:

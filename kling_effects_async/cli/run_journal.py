@@ -1,4 +1,4 @@
-"""The journal of a run: what it knows of the job before, and what it is told of it afterwards.
+"""The job of a run, and its journal: what it has of the job before, and what is recorded after.
 
 It is opened first and closed last. A command line that was run before is answered from what its job
 left, before anything is sent.
@@ -10,9 +10,20 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kling_effects_async import Job, JobState, JournalError, Service
+from kling_effects_async import (
+    BudgetExceededError,
+    Effect,
+    Job,
+    JobState,
+    JournalError,
+    Service,
+    Settings,
+)
 from kling_effects_async.cli.attempt import Attempt, Stage
 from kling_effects_async.cli.console import say
 from kling_effects_async.cli.failures import ExitCode, Failure
@@ -20,11 +31,22 @@ from kling_effects_async.cli.finish import Report
 from kling_effects_async.cli.hints import adopt_command
 from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.cli.output_path import OutputPath
+from kling_effects_async.cli.settings_file import account_of
 from kling_effects_async.downloading.file_names import as_text
+from kling_effects_async.images.checks import image_hash
+from kling_effects_async.journal.budget import check_budget, expected_cost
 from kling_effects_async.journal.job import UNSENT, UNSETTLED, JobUpdate
 from kling_effects_async.journal.sqlite.store import SqliteStore
+from kling_effects_async.journal.store import MemoryStore
+from kling_effects_async.protocol.requests import build_submit
+from kling_effects_async.submitting.planning import make_job, random_id
+
+if TYPE_CHECKING:
+    from kling_effects_async.cli.run import RunArguments
 
 __all__ = [
+    "is_to_be_sent",
+    "job_of",
     "note_on_earlier",
     "note_saved",
     "reject_ended",
@@ -33,14 +55,32 @@ __all__ = [
     "run_journal",
 ]
 
+# DOWNLOADED too: a video may be downloaded again, to another path.
 _SAVEABLE = (JobState.SUCCEEDED, JobState.DOWNLOADED)
+
+
+def job_of(arguments: RunArguments, effect: Effect, settings: Settings | None) -> Job:
+    """What is to be paid for. Blocks.
+
+    With a journal the same command line has the same id, so that it is the same job.
+    """
+    is_derived = arguments.is_repeatable and arguments.external_task_id is None
+    return make_job(
+        effect,
+        account="" if settings is None else account_of(settings, arguments.account),
+        service=None if settings is None else settings.service.base_url,
+        external_task_id=None if is_derived else arguments.external_task_id or random_id(),
+        # To hash an image reads all of it; only a job that can be repeated needs that.
+        image_hashes=[image_hash(i) if arguments.is_repeatable else "" for i in effect.images],
+        now=datetime.now(UTC),
+    )
 
 
 @asynccontextmanager
 async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[SqliteStore | None]:
     """The opened journal, if the run has one; close the client before the block ends.
 
-    A planned job that was not sent is abandoned, unless the same command can ask for it again:
+    A planned job that was not sent is abandoned, unless the same command line means it again:
     ``jobs resume`` would submit it next to whatever was run in its place.
     """
     if attempt.journal is None:
@@ -56,6 +96,7 @@ async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[SqliteSto
 async def _record_end(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     try:
         job = await journal.get(account, attempt.external_task_id or "")
+        # The journal counts: an interrupted submit may have got its answer afterwards.
         attempt.stage = _stage_of(job)
         if job is not None:
             await _follow_up(journal, job, attempt)
@@ -74,7 +115,8 @@ def _stage_of(job: Job | None) -> Stage:
 async def note_saved(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     """Write down where the video is as soon as it is there, lest a kill leave that unknown."""
     job = await journal.get(account, attempt.external_task_id or "")
-    # Until the end of its task is written down it is noted at the end of the run.
+    # Before the end of its task is recorded there is no step to DOWNLOADED; the end of the run
+    # notes it then.
     if job is not None and job.state in _SAVEABLE:
         await _note_path(journal, job, attempt)
 
@@ -99,6 +141,33 @@ async def _follow_up(journal: SqliteStore, job: Job, attempt: Attempt) -> None:
 
 async def _move(journal: SqliteStore, job: Job, update: JobUpdate) -> None:
     await journal.move(job.account, job.external_task_id, update)
+
+
+async def is_to_be_sent(
+    job: Job,
+    effect: Effect,
+    service: Service,
+    journal: SqliteStore | None,
+    budget_units: Decimal | None,
+) -> bool:
+    """Whether its submit will be sent to the service; if not, the submit itself raises the reason.
+
+    Raises:
+        EffectRejectedError: the effect or its id cannot be meant.
+    """
+    # For its checks alone: the client builds the request that is sent.
+    build_submit(service, effect, external_task_id=job.external_task_id)
+    held = None if journal is None else await journal.get(job.account, job.external_task_id)
+    if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):
+        return False
+    store = journal or MemoryStore()
+    expected = expected_cost(await store.typical_units(job.account, job.scene))
+    try:
+        committed = await store.committed(job.account)
+        check_budget(job.scene, committed, expected, budget_units)
+    except BudgetExceededError:
+        return False
+    return True
 
 
 async def report_of_earlier(
@@ -151,7 +220,7 @@ def _is_its_video(held: Job, path: str, output: OutputPath) -> bool:
     """Whether the file that is there is this job's video, and nothing else of that name."""
     if held.state is JobState.SUCCEEDED:
         # A file called after the task appears when its video is whole; a kill can come before the
-        # journal knows of it.
+        # journal records it.
         return output.is_folder
     return held.state is JobState.DOWNLOADED and held.path == path
 
@@ -159,7 +228,7 @@ def _is_its_video(held: Job, path: str, output: OutputPath) -> bool:
 def _saved(held: Job, output: OutputPath, name: str | None) -> Path | None:
     """The job's video, if it is where this command line wants it. Blocks.
 
-    Who names no place is content with the one that the journal names.
+    Without --output the path in the journal is good enough.
     """
     path = output.path(name or "")
     if output.is_taken(name) and _is_its_video(held, as_text(path), output):
@@ -214,7 +283,7 @@ def reject_of_other_account(
 
     Args:
         found: every job of its id.
-        given_service: what ``--service`` said, to be said again.
+        given_service: the value of ``--service``, to be repeated in commands.
         one_more: says how to make another job.
 
     Raises:

@@ -18,7 +18,7 @@ from kling_effects_async.cli.signals import TERMINATING
 __all__ = ["run", "stopped_gently"]
 
 T = TypeVar("T")
-# Windows has no such signals, and only the main thread may ask for them.
+# Windows has no such signals, and only the main thread may handle them.
 _NOT_HERE = (NotImplementedError, RuntimeError, ValueError)
 
 
@@ -41,9 +41,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def stopped_gently() -> Iterator[None]:
     """Within the block the first signal cancels the running task, which may take a while.
 
-    It writes down what it sent, and its summary is said. A second signal, of the same kind or
+    It records what it sent, and its summary is printed. A second signal, of the same kind or
     another, ends the loop, and asyncio cancels all that still runs; a third Ctrl-C raises where it
-    is: whatever holds the loop up. What somebody ignores, as ``nohup`` does SIGHUP, stays ignored.
+    is, whatever blocks the loop. An ignored signal, as SIGHUP is under ``nohup``, stays ignored.
     """
     stopping = _Stopping()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *TERMINATING)}
@@ -65,32 +65,33 @@ def stopped_gently() -> Iterator[None]:
 
 
 class _Stopping:
-    """What the signals have done so far to the task that runs."""
+    """What the signals have done so far to the running task."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._asyncios = signal.getsignal(signal.SIGINT)
-        self._was_told = False
+        self._was_stopped = False
 
     def terminate(self) -> None:
         """SIGTERM or SIGHUP."""
         assert self._task is not None
-        for each in asyncio.all_tasks(self.loop) if self._was_told else [self._task]:
+        # A second signal also ends what the first one lets finish, such as a pending submit.
+        for each in asyncio.all_tasks(self.loop) if self._was_stopped else [self._task]:
             each.cancel()
-        self._was_told = True
+        self._was_stopped = True
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C. The first one does what asyncio makes of it."""
         assert callable(self._asyncios)
-        if self._was_told:
+        if self._was_stopped:
             signal.signal(signal.SIGINT, self._asyncios)
             # Not raised here: from where Python drops exceptions (a weak reference's callback, a
             # destructor) it would print a traceback, and end nothing.
             self.loop.call_soon_threadsafe(_interrupt)
             return
-        self._was_told = True
-        # Not said here: a handler may have interrupted somebody who prints.
+        self._was_stopped = True
+        # Not printed here: the handler may have interrupted a print.
         self.loop.call_soon_threadsafe(say, "stopping; Ctrl-C again leaves at once")
         self._asyncios(number, frame)
 

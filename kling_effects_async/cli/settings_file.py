@@ -24,6 +24,7 @@ def config_path() -> Path | None:
     import platformdirs
 
     try:
+        # Without ``appauthor=False`` Windows gets the folder twice, one in the other.
         return platformdirs.user_config_path("kling-effects", appauthor=False) / "config.toml"
     except (KeyError, OSError, RuntimeError):  # a user id that no list of users has
         return None
@@ -32,13 +33,13 @@ def config_path() -> Path | None:
 def find_settings(
     environ: Mapping[str, str], config: Path | None, *, service: str | None, is_required: bool
 ) -> Settings | None:
-    """The key and the service to use; ``None`` if there is no key and nothing asks for one.
+    """The key and the service to use; ``None`` if there is no key and none is needed.
 
-    A file is not looked into if the environment has a key. Naming a service asks for a key: who
-    names one does not mean a preview.
+    The file is not read if the environment has a key. With a service a key is needed: a preview has
+    none.
 
     Args:
-        service: what ``--service`` said, which overrides ``KLING_SERVICE``.
+        service: the value of ``--service``, which overrides ``KLING_SERVICE``.
         is_required: a key is needed in any case.
 
     Raises:
@@ -67,22 +68,23 @@ def needed_settings(service: str | None) -> Settings:
 
 
 def account_of(settings: Settings, named: str | None) -> str:
-    """What the journal calls the account.
+    """The name of the account in the journal.
 
     Args:
-        named: what ``--account`` said; by default it is made from the service and the key.
+        named: the value of ``--account``; by default it is made from the service and the key.
     """
     return named or account_name(settings.service, settings.credentials)
 
 
 def secrets_of(credentials: Credentials) -> tuple[str, ...]:
-    """What must not be shown, whoever repeats it."""
+    """What must not be shown, in whatever message it comes."""
     if isinstance(credentials, AccessKeys):
         return credentials.access_key, credentials.secret_key
     return (credentials.token,)
 
 
 def _without_key(environ: Mapping[str, str], config: Path | None) -> SettingsError:
+    # Called for its sentence, so that the names of the variables are listed in one place.
     try:
         Settings.from_env({name: environ.get(name, "") for name in _KEYS})
     except SettingsError as error:

@@ -11,9 +11,10 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from importlib import import_module
+from types import FrameType, ModuleType
 
-__all__ = ["TERMINATING", "Terminated", "end_quietly", "loading", "raised_sigterm"]
+__all__ = ["TERMINATING", "Terminated", "end_quietly", "loaded", "loading", "raised_sigterm"]
 
 # ``ExitCode.INTERRUPTED`` and ``TERMINATED``, which may not be imported before this is in force.
 _INTERRUPTED, _TERMINATED = 130, 143
@@ -34,8 +35,14 @@ def loading() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def loaded(name: str) -> ModuleType:
+    """The module of this name, imported within ``loading``."""
+    with loading():
+        return import_module(name)
+
+
 def end_quietly() -> None:
-    """From now on Ctrl-C, SIGTERM and SIGHUP end the process, except those somebody ignores.
+    """From now on Ctrl-C, SIGTERM and SIGHUP end the process, except those that are ignored.
 
     ``nohup`` ignores SIGHUP, and a shell ignores Ctrl-C for what it starts in the background.
     """
@@ -51,11 +58,12 @@ def _numbers() -> list[signal.Signals]:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
+    # Not ``sys.exit``: an exception in the middle of an import can be caught there.
     os._exit(_INTERRUPTED if number == signal.SIGINT else _TERMINATED)
 
 
 class Terminated(BaseException):
-    """Somebody wants the process to end."""
+    """The process is to end."""
 
 
 @contextmanager

@@ -20,7 +20,6 @@ FAILED and ABANDONED are for ever.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -30,6 +29,7 @@ from typing import TypeVar
 from attrs import evolve, field, frozen
 
 from kling_effects_async.errors import JournalError
+from kling_effects_async.journal.states import JobState
 
 __all__ = [
     "FOLLOWERS",
@@ -47,23 +47,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-class JobState(enum.Enum):
-    """Where a job stands with us; where its task stands at the service is ``TaskStatus``."""
-
-    PLANNED = "planned"
-    SUBMITTING = "submitting"
-    UNCERTAIN = "uncertain"
-    ACCEPTED = "accepted"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    REJECTED = "rejected"
-    DOWNLOADED = "downloaded"
-    ABANDONED = "abandoned"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 FOLLOWERS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(

@@ -1,14 +1,24 @@
-"""What a person may decide about an uncertain job: submit it again, or abandon it; pure."""
+"""What is written down when a person settles a job: by a lookup, or by a decision; pure."""
 
 from __future__ import annotations
 
 from kling_effects_async.errors import JobStateError
 from kling_effects_async.journal.job import FOLLOWERS, UNSETTLED, Job, JobState, JobUpdate
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.submitting.planning import effect_of
 
-__all__ = ["steps_to_abandon", "steps_to_resubmit"]
+__all__ = ["steps_after_lookup", "steps_to_abandon", "steps_to_resubmit"]
 
 _DIED = JobUpdate(JobState.UNCERTAIN, note="its process died while it was sent")
+
+
+def steps_after_lookup(job: Job, found: TaskSnapshot | None) -> list[JobUpdate]:
+    """What to write down of an uncertain job after one lookup; to find nothing proves nothing."""
+    if found is None:
+        return _out_of_submitting(job)
+    note = "a lookup found it"
+    accepted = JobUpdate(JobState.ACCEPTED, note=note, task_id=found.task_id)
+    return [*_out_of_submitting(job), accepted]
 
 
 def steps_to_abandon(job: Job) -> list[JobUpdate]:

@@ -29,7 +29,7 @@ class Finding:
 
     Attributes:
         snapshot: the task, if there is one for sure.
-        is_absent: whether there is none for sure.
+        is_absent: whether there is none for sure; after a single lookup, most likely none.
     """
 
     snapshot: TaskSnapshot | None = None
@@ -80,6 +80,15 @@ class Finder:
         if listed is None and unanswered is not None:
             raise unanswered
         return Finding(listed)
+
+    async def look_up_once(self, job: Job) -> Finding:
+        """What a single lookup shows, for a person who decides about the job.
+
+        Raises:
+            KlingEffectsError: the lookup got no answer.
+        """
+        snapshot = await self.look_up(job)
+        return Finding(snapshot, is_absent=snapshot is None and await self._lookups_work(job))
 
     async def look_up(self, job: Job) -> TaskSnapshot | None:
         """One lookup; ``None`` if the service does not know the task.

@@ -34,6 +34,7 @@ from kling_effects_async.errors import (
     EffectRejectedError,
     ExternalIdTakenError,
     ImageRejectedError,
+    JobStateError,
     JournalError,
     KlingEffectsError,
     NetworkError,
@@ -48,9 +49,10 @@ from kling_effects_async.policy import SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.submitting.admission import Admission, Permit
 from kling_effects_async.submitting.attempts import Attempts
+from kling_effects_async.submitting.decision import steps_after_lookup
 from kling_effects_async.submitting.outcome import SubmitOutcome, may_have_arrived, outcome_of
 from kling_effects_async.submitting.planning import is_made_here, is_random
-from kling_effects_async.submitting.settling import Finder
+from kling_effects_async.submitting.settling import Finder, Finding
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.unforeseen import class_and_position
@@ -155,6 +157,22 @@ class Submitter:
         async with self._turn_of(job):
             job = await self._store.add(job)
             return await self._settled(job) if job.state in UNSETTLED else job
+
+    async def look_up(self, job: Job) -> Finding:
+        """Look an uncertain job up once, and write down the task that is found.
+
+        Raises:
+            JobStateError: it is not uncertain.
+            KlingEffectsError: the lookup got no answer.
+        """
+        async with self._turn_of(job):
+            job = await self._store.add(job)
+            if job.state not in UNSETTLED:
+                raise JobStateError(job.external_task_id, job.state, "looked up")
+            finding = await self._finder.look_up_once(job)
+            for step in steps_after_lookup(job, finding.snapshot):
+                job = await self._move(job, step)
+            return finding
 
     async def decide(self, job: Job, steps: Callable[[Job], list[JobUpdate]]) -> Job:
         """Write down what a person decided about a job; see ``decision``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from statistics import median
 
@@ -24,8 +25,13 @@ async def _import_ms(statement: str) -> tuple[float, float]:
         f"; {statement}; print(perf_counter() - wall_s, cpu() - cpu_s)"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+        *[sys.executable, "-c", code], env=_environment(), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     wall_s, cpu_s = map(float, out.splitlines()[-1].split())  # a command may print before
     return wall_s * 1000, cpu_s * 1000
+
+
+def _environment() -> dict[str, str]:
+    """Bytecode is kept, as pip keeps it of what it installs; both sides have it then."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}

@@ -11,21 +11,9 @@ import pytest
 
 from kling_effects_async import JobState, SingleImageEffect, derived_id
 from kling_effects_async.cli.failures import ExitCode
-from kling_effects_async.emulator import Clips, Emulator, Fault
-from tests.cli.test_jobs import account_at, go_on, read
+from kling_effects_async.emulator import Emulator, Fault
 from tests.support.command_line import Ended, acceptance, kling, kling_at, lines_until, started
-
-AT_ONCE = 1e6  # tasks take 40 to 90 emulated seconds
-NEVER = 0.001
-
-
-def emulator(**options: object) -> Emulator:
-    return Emulator(**{"clips": Clips.STOCK, "speed": AT_ONCE, **options})  # type: ignore[arg-type]  # as written
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    return tmp_path / "effects.db"
+from tests.support.journal_jobs import NEVER, account_at, emulator, go_on, read
 
 
 async def run(at: Emulator, db: Path, cat: Path, *options: str) -> Ended:
@@ -171,7 +159,7 @@ async def test_a_task_that_failed_before_is_said_and_nothing_is_sent(cat: Path, 
         assert ended.err.splitlines()[-1].endswith("--again makes one more")
 
 
-async def test_a_job_that_was_given_up_is_said_and_nothing_is_sent(cat: Path, db: Path) -> None:
+async def test_a_job_that_was_abandoned_is_said_and_nothing_is_sent(cat: Path, db: Path) -> None:
     async with emulator() as at:
         planned = await run(at, db, cat, "--budget-units=1")
         assert (planned.code, await state(db)) == (ExitCode.OVER_BUDGET, JobState.PLANNED)
@@ -223,7 +211,7 @@ async def killed(at: Emulator, db: Path, cat: Path, *, is_waiting: bool) -> None
 @pytest.mark.parametrize("is_waiting", [False, True])
 async def test_a_killed_line_typed_again_pays_once(is_waiting: bool, cat: Path, db: Path) -> None:
     """Fault 71: a user presses twice."""
-    async with emulator(speed=30) as at:
+    async with emulator(speed=200) as at:
         if not is_waiting:
             at.fail_next(Fault.silence(accepted=True))
         await killed(at, db, cat, is_waiting=is_waiting)

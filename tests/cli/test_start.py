@@ -11,6 +11,8 @@ import click
 import pytest
 
 from kling_effects_async.cli.app import app
+from kling_effects_async.cli.commands import LazyGroup
+from kling_effects_async.cli.jobs import jobs
 from tests.support.command_line import clean_environment, kling, python
 
 
@@ -54,15 +56,30 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate"} & loaded
     assert ended.returncode == 0, ended.stderr
 
 
-def test_every_command_says_in_the_list_what_it_says_itself() -> None:
-    context = click.Context(app)
-    assert app.list_commands(context) == ["run", "fetch", "jobs", "scenes", "emulate"]
-    for name in app.list_commands(context):
-        _name, command, _rest = app.resolve_command(context, [name])
-        listed = app.get_command(context, name)
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        (app, ["run", "fetch", "jobs", "scenes", "emulate"]),
+        (jobs, ["show", "resume", "settle", "adopt"]),
+    ],
+)
+def test_every_command_says_in_the_list_what_it_says_itself(
+    group: LazyGroup, names: list[str]
+) -> None:
+    context = click.Context(group)
+    assert group.list_commands(context) == names
+    for name in names:
+        _name, command, _rest = group.resolve_command(context, [name])
+        listed = group.get_command(context, name)
         assert listed is not None
         assert command is not None
         assert listed.short_help == (command.help or "").splitlines()[0]
+
+
+def test_a_help_names_every_option_and_its_default(tmp_path: Path) -> None:
+    shown = kling("emulate", "--help", folder=tmp_path).out
+    for words in ("--slots N ", "-q, --quiet ", "wrapped-twice", "[default: 8787", "-h, --help "):
+        assert words in shown
 
 
 @pytest.mark.parametrize("package", ["click", "rich_click"])

@@ -15,8 +15,8 @@ import pytest
 from kling_effects_async import JobState
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.emulator import Clips, Emulator
-from tests.cli.test_jobs import account_at, read, submitted, write
 from tests.support.command_line import clean_environment, lines_until, python, started
+from tests.support.journal_jobs import account_at, read, submitted, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell is needed")
 
@@ -239,7 +239,7 @@ sys.exit(main())
     [
         (["--version"], "importlib.metadata"),
         (["--help"], "click"),
-        (["run", "squish", "cat.jpg"], "kling_effects_async.cli.run_effect"),
+        (["run", "squish", "cat.jpg"], "kling_effects_async.cli.run_journal"),
         (["run", "squish", "cat.jpg"], "kling_effects_async.client"),
         (["jobs", "resume"], "kling_effects_async.cli.jobs.resume"),
     ],
@@ -263,7 +263,7 @@ async def test_a_closed_terminal_ends_a_wait_as_sigterm_does(cat: Path, tmp_path
 
 async def test_a_hangup_that_is_ignored_stays_ignored(cat: Path, tmp_path: Path) -> None:
     """``nohup`` ignores it for us."""
-    async with Emulator(clips=Clips.STOCK, speed=20) as at:
+    async with Emulator(clips=Clips.STOCK, speed=60) as at:
         code = f"""
 import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)

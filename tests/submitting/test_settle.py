@@ -87,6 +87,31 @@ async def test_where_nothing_can_be_found_a_person_decides(tmp_path: Path) -> No
             await client.settle("order-1", resubmit=True)
 
 
+async def test_one_lookup_accepts_a_job_whose_task_is_found(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    async with emulator.client(journal=tmp_path / "jobs.db") as client:
+        await left_uncertain(emulator, client)
+        finding = await client.look_up("order-1")
+        assert finding.snapshot is not None
+        assert finding.snapshot.task_id == emulator.ledger.entries[0].task_id
+        with pytest.raises(JobStateError, match="is accepted and cannot be looked up"):
+            await client.look_up("order-1")
+    assert (await the_job(tmp_path / "jobs.db")).state is JobState.ACCEPTED
+
+
+async def test_one_lookup_that_finds_nothing_decides_nothing(tmp_path: Path) -> None:
+    journal = tmp_path / "jobs.db"
+    async with (
+        Emulator(clips=Clips.STOCK, finds_external_ids=False) as emulator,
+        emulator.client(journal=journal) as client,
+    ):
+        await left_uncertain(emulator, client)
+        finding = await client.look_up("order-1")
+        assert (finding.snapshot, finding.is_absent) == (None, False)
+        assert (await the_job(journal)).state is JobState.UNCERTAIN
+
+
 async def test_an_abandoned_job_is_never_sent_again(emulator: Emulator, tmp_path: Path) -> None:
     journal = tmp_path / "jobs.db"
     async with emulator.client(journal=journal) as client:

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from attrs import frozen
 
 from kling_effects_async.cli import main
 from kling_effects_async.emulator import Emulator
+from tests.support.quick_loop import quick_loop
 
 __all__ = [
     "Ended",
@@ -46,7 +48,8 @@ def clean_environment(folder: Path, **environ: str) -> dict[str, str]:
     """The process's environment with no settings but these; the settings file is in ``folder``."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("KLING_")}
     home = {"HOME": str(folder / "home"), "XDG_CONFIG_HOME": str(folder / "home" / "config")}
-    return {**ours, **home, **environ}
+    # Without bytecode a process compiles the whole package, which takes as long as its imports.
+    return {**ours, **home, "PYTHONDONTWRITEBYTECODE": "", **environ}
 
 
 def kling(*arguments: object, folder: Path, **environ: str) -> Ended:
@@ -54,6 +57,8 @@ def kling(*arguments: object, folder: Path, **environ: str) -> Ended:
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "surrogateescape") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
+        # A command runs on uvloop where that is installed; here the quick loop is in its place.
+        patch.setitem(sys.modules, "uvloop", SimpleNamespace(new_event_loop=quick_loop))
         for name in [name for name in os.environ if name.startswith("KLING_")]:
             patch.delenv(name)
         for name, value in clean_environment(folder, **environ).items():

@@ -1,56 +1,63 @@
-"""The command ``jobs`` and its own ``show``, ``resume``, ``settle`` and ``adopt``: options in.
+"""``kling-effects jobs``: list the journal's jobs, without holding all of them in memory.
 
-The work of each is in the file of its name.
+Each command of the group is in the file of its name.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Collection
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from kling_effects_async.cli.console import print_result
-from kling_effects_async.cli.lazy import LazyGroup
-from kling_effects_async.cli.options import (
-    account,
-    as_json,
-    file_name,
-    journal,
-    of_one_account,
-    of_the_group,
-    resuming,
-    text,
-)
-from kling_effects_async.cli.signals import loading
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.commands import LazyGroup
+from kling_effects_async.cli.console import print_json_lines, print_lines, say
+from kling_effects_async.cli.options import account, as_json_lines, journal
+from kling_effects_async.cli.signals import loaded
+from kling_effects_async.journal.states import JobState
 
-__all__ = ["STATES", "jobs"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
-# ``JobState``'s words, because to import it takes longer than the help.
-STATES = (
-    "planned",
-    "submitting",
-    "uncertain",
-    "accepted",
-    "succeeded",
-    "failed",
-    "rejected",
-    "downloaded",
-    "abandoned",
-)
+    import kling_effects_async.cli.jobs.resume_summary
+    import kling_effects_async.cli.jobs.tally
+    import kling_effects_async.cli.jobs.text
+    from kling_effects_async.cli.jobs.tally import JobTally
+
+__all__ = ["jobs"]
+
+_COMMANDS = {
+    "show": (f"{__name__}.show:show", "Show one job and its history."),
+    "resume": (f"{__name__}.resume:resume", "Finish all unfinished jobs."),
+    "settle": (f"{__name__}.settle:settle", "Settle an uncertain job."),
+    "adopt": (f"{__name__}.adopt:adopt", "Move the jobs of an old key to the key of today."),
+}
+_STATES = [state.value for state in JobState]
+_AT_FIRST_USE = ("resume_summary", "tally", "text")
 
 
-@click.group(cls=LazyGroup, table={}, invoke_without_command=True)
+def __getattr__(name: str) -> ModuleType:
+    if name not in _AT_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return loaded(f"{__name__}.{name}")
+
+
+@click.group(cls=LazyGroup, table=_COMMANDS, invoke_without_command=True)
 @journal
 @account
 @click.option(
     "--state",
     "states",
-    type=click.Choice(STATES),
+    type=click.Choice(_STATES),
     metavar="STATE",
     multiple=True,
-    help=f"Only jobs in this state; may be repeated. One of {', '.join(STATES)}.",
+    help=f"Only jobs in this state; may be repeated. One of {', '.join(_STATES)}.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
+@as_json_lines
 @click.pass_context
 def jobs(
     context: click.Context,
@@ -61,93 +68,76 @@ def jobs(
 ) -> None:
     """List the jobs of a journal, and finish them.
 
-    Without a command it lists them, also while another process works on them, and says what they
-    cost and which are uncertain. With --account it lists those of that account.
+    Without a command it lists the jobs, what they cost, and which of them are uncertain. The list
+    works while another process uses the journal. With --account it has the jobs of that account
+    only.
     """
     if context.invoked_subcommand is None:
-        with loading():
-            from kling_effects_async.cli.jobs.list import list_jobs
-
-        list_jobs(journal, states, account=account, as_json=as_json)
+        tally = cli.jobs.tally
+        with cli.messages.errors_as_failures():
+            _list_jobs(tally.journal_file(journal), journal, states, account, as_json=as_json)
     elif states or as_json:
         raise click.UsageError("--state and --json are for the list: give them after the command.")
 
 
-@jobs.command()
-@click.argument("name", metavar="ID", callback=text("id"))
-@of_the_group
-@as_json
-def show(name: str, journal: str | None, as_json: bool) -> None:
-    """Show one job and its history.
+def _list_jobs(
+    path: Path,
+    given: str | None,
+    states: Collection[str],
+    account: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the jobs in these states, all if empty, and say how many there are and what they cost.
 
-    ID is its external id or its task id.
+    Args:
+        given: the journal, as the person named it.
+        account: only its jobs; ``None``: those of all accounts.
     """
-    with loading():
-        from kling_effects_async.cli.jobs.show import show_job
+    from kling_effects_async.journal.job import OPEN
 
-    show_job(journal, name, as_json=as_json)
-
-
-@jobs.command()
-@of_the_group
-@click.option(
-    "--download-to",
-    metavar="FOLDER",
-    callback=file_name("folder"),
-    help="Save the videos there.",
-)
-@resuming
-def resume(as_json: bool, quiet: bool, **options: Any) -> None:
-    """Finish all unfinished jobs.
-
-    Planned jobs are submitted, uncertain ones are looked up, and running tasks are waited for.
-    Prints a line for each job that is done: its video's path, or its external id if none is saved.
-    """
-    with loading():
-        from kling_effects_async.cli.jobs.resume import resume_jobs
-        from kling_effects_async.cli.jobs.resume_summary import ResumeArguments
-
-    resume_jobs(ResumeArguments(as_json=as_json, is_silent=as_json or quiet, **options))
+    wanted = {JobState(word) for word in states} or set(JobState)
+    everything = cli.runner.run(_list(path, wanted, account, as_json=as_json))
+    shown = given or str(path)
+    ours = account or _account_of_the_key()
+    tally = everything.of_account(account) if account else everything
+    lines = [
+        *tally.lines(),
+        *cli.jobs.tally.uncertain_lines(tally, journal=shown, account=account),
+    ]
+    if ours is not None:
+        lines += cli.jobs.tally.lines_of_others(
+            everything, ours, OPEN, journal=shown, named=account
+        )
+    for line in lines:
+        say(line)
 
 
-@jobs.command()
-@click.argument("name", metavar="ID", callback=text("id"))
-@of_the_group
-@click.option("--resubmit", "is_to_resubmit", is_flag=True, help="There is no task: submit again.")
-@click.option("--abandon", "is_to_abandon", is_flag=True, help="Abandon the job.")
-@of_one_account
-def settle(name: str, is_to_resubmit: bool, is_to_abandon: bool, **options: Any) -> None:
-    """Settle an uncertain job: an answer was lost, and its task may exist and be charged.
-
-    ID is its external id. Without an option its task is looked up now. Prints the state the job is
-    in then; what is planned again is submitted by the next: kling-effects jobs resume.
-    """
-    if is_to_resubmit and is_to_abandon:
-        raise click.UsageError("Give either --resubmit or --abandon.")
-    with loading():
-        from kling_effects_async.cli.jobs.settle import SettleArguments, settle_job
-
-    arguments = SettleArguments(
-        name=name, is_to_resubmit=is_to_resubmit, is_to_abandon=is_to_abandon, **options
-    )
-    state = settle_job(arguments)
-    print_result(str(state), else_say=f"{name} is {state} now")
+def _account_of_the_key() -> str | None:
+    """``None`` where there is no key, which a list does not need."""
+    try:
+        settings = cli.settings_file.find_settings(
+            os.environ, cli.settings_file.config_path(), service=None, is_required=False
+        )
+    except kling.SettingsError:
+        return None
+    return None if settings is None else cli.settings_file.account_of(settings, None)
 
 
-@jobs.command()
-@click.argument("from_account", metavar="ACCOUNT", callback=text("name of the account"))
-@of_the_group
-@of_one_account
-def adopt(from_account: str, **options: Any) -> None:
-    """Take the jobs of another account over to that of the key.
+async def _list(
+    path: Path, states: Collection[JobState], account: str | None, *, as_json: bool
+) -> JobTally:
+    from datetime import UTC, datetime
 
-    For a key that was changed: ACCOUNT is what the journal calls the same account under the old
-    key. Tasks are known at their own service only, so do not take over jobs of another one. Prints
-    how many jobs there were.
-    """
-    with loading():
-        from kling_effects_async.cli.jobs.adopt import AdoptArguments, adopt_jobs
-
-    arguments = AdoptArguments(from_account=from_account, **options)
-    number = adopt_jobs(arguments)
-    print_result(str(number), else_say=f"jobs taken over: {number}")
+    tally, columns, now = cli.jobs.tally.JobTally(), cli.jobs.text.Columns(), datetime.now(UTC)
+    async for page in cli.jobs.tally.pages_of(path, tally):
+        for job in page:
+            tally.add(job)
+        shown = [job for job in page if job.state in states and account in (None, job.account)]
+        if not shown:
+            continue
+        if as_json:
+            print_json_lines(map(cli.jobs.text.job_as_json, shown))
+        else:
+            print_lines(columns.lines([cli.jobs.text.row_of(job, now) for job in shown]))
+    return tally

@@ -1,60 +1,79 @@
-"""``kling-effects jobs adopt``: the jobs of an old key become those of the one after it."""
+"""``kling-effects jobs adopt``: the jobs of an old key become those of the key of today."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
+import rich_click as click
 
-from kling_effects_async import Journal
-from kling_effects_async.cli.console import say
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
+from kling_effects_async.cli.console import print_result, say
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.hints import resume_command
-from kling_effects_async.cli.jobs.tally import counted, journal_file, tally_of
-from kling_effects_async.cli.messages import errors_as_failures
-from kling_effects_async.cli.settings_file import account_of, needed_settings
+from kling_effects_async.cli.options import of_one_account, of_the_group, text
 
-__all__ = ["AdoptArguments", "adopt_jobs"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["adopt"]
 
 
-@frozen(kw_only=True)
-class AdoptArguments:
-    """What the command line asks for.
+class AdoptArguments(NamedTuple):
+    """Whose jobs to move.
 
     Attributes:
         account: who gets the jobs; ``None``: the account of the key.
     """
 
-    journal: str | None
     from_account: str
+    journal: str | None
     service: str | None
     account: str | None
 
 
-def adopt_jobs(arguments: AdoptArguments) -> int:
-    """Take the jobs over; how many there were.
+@click.command(cls=Command)
+@click.argument("from_account", metavar="ACCOUNT", callback=text("name of the account"))
+@of_the_group
+@of_one_account
+def adopt(from_account: str, journal: str | None, service: str | None, account: str | None) -> None:
+    """Move the jobs of an old key to the key of today.
+
+    For a key that was changed: ACCOUNT is the journal's name of the same account under the old key.
+    A service finds its own tasks only, so do not move jobs of another service. Prints how many jobs
+    were moved.
+    """
+    number = _adopt_jobs(AdoptArguments(from_account, journal, service, account))
+    print_result(str(number), else_say=f"jobs taken over: {number}")
+
+
+def _adopt_jobs(arguments: AdoptArguments) -> int:
+    """Move the jobs; how many there were.
 
     Raises:
         Failure: there are none, or an id exists under both accounts; says what can be done.
     """
-    with errors_as_failures():
-        path = journal_file(arguments.journal)
-        ours = arguments.account or account_of(needed_settings(arguments.service), None)
-        number = asyncio.run(_adopt(path, arguments.from_account, ours))
-    say(f"{counted(number, 'job')} of {arguments.from_account} taken over to {ours}")
+    tally, settings_file = cli.jobs.tally, cli.settings_file
+    with cli.messages.errors_as_failures():
+        path = tally.journal_file(arguments.journal)
+        ours = arguments.account or settings_file.account_of(
+            settings_file.needed_settings(arguments.service), None
+        )
+        number = cli.runner.run(_adopt(path, arguments.from_account, ours))
+    say(f"{tally.counted(number, 'job')} of {arguments.from_account} taken over to {ours}")
     say(f"go on with: {_resume(arguments, path)}")
     return number
 
 
 async def _adopt(path: Path, from_account: str, ours: str) -> int:
-    accounts = sorted((await tally_of(path)).units)
+    accounts = sorted((await cli.jobs.tally.tally_of(path)).units)
     if from_account == ours:
         raise _rejected(f"{ours} is the account of the key already")
     if from_account not in accounts:
         held = ", ".join(accounts) or "none"
         raise _rejected(f"{path} has no job of the account {from_account}; its accounts: {held}")
-    async with Journal(path) as journal:
+    async with kling.Journal(path) as journal:
         return await journal.adopt(from_account, ours)
 
 

@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kling_effects_async import (
-    Done,
-    EffectsClient,
-    Failed,
-    Journal,
-    Outcome,
-    PollPolicy,
-    Settings,
-    SubmissionUncertainError,
-)
-from kling_effects_async.cli.console import not_printed, say
+import rich_click as click
+
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
+from kling_effects_async.cli.console import NotPrinted, not_printed, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure, without_secrets
-from kling_effects_async.cli.jobs.resume_summary import (
-    ResumeArguments,
-    Resumption,
-    outcome_as_json,
-    resume_summary,
+from kling_effects_async.cli.options import file_name, of_the_group, resuming
+from kling_effects_async.cli.signals import Terminated, loaded
+
+if TYPE_CHECKING:
+    from kling_effects_async import Outcome, Settings
+    from kling_effects_async.cli.jobs.resume_summary import ResumeArguments, Resumption
+
+__all__ = ["resume"]
+
+
+@click.command(cls=Command)
+@of_the_group
+@click.option(
+    "--download-to",
+    metavar="FOLDER",
+    callback=file_name("folder"),
+    help="Save the videos in this folder; without it no video is saved.",
 )
-from kling_effects_async.cli.jobs.tally import counted, journal_file, tally_of
-from kling_effects_async.cli.messages import errors_as_failures
-from kling_effects_async.cli.output_path import OutputPath
-from kling_effects_async.cli.progress import shown_progress
-from kling_effects_async.cli.runner import run, stopped_gently
-from kling_effects_async.cli.settings_file import needed_settings, secrets_of
-from kling_effects_async.cli.signals import Terminated
-from kling_effects_async.cli.streams import NotPrinted, write_out
+@resuming
+def resume(as_json: bool, quiet: bool, **options: Any) -> None:
+    """Finish all unfinished jobs.
 
-__all__ = ["resume_jobs"]
+    Planned jobs are submitted, uncertain jobs are looked up, and running tasks are waited for.
+    Prints a line for each job that is done: the path of its video, or its external id if no video
+    is saved.
+    """
+    # Before the loop runs, where a signal could no longer end the process at once.
+    loaded("kling_effects_async.client")
+    arguments = cli.jobs.resume_summary.ResumeArguments(
+        as_json=as_json, is_silent=as_json or quiet, **options
+    )
+    _resume_jobs(arguments)
 
 
-def resume_jobs(arguments: ResumeArguments) -> None:
+def _resume_jobs(arguments: ResumeArguments) -> None:
     """Print a line for each video, or for each job if no video is to be saved.
 
     Raises:
         Failure: not all went well, or it was stopped; says how to go on.
     """
+    summary, tally = cli.jobs.resume_summary, cli.jobs.tally
     secrets: list[str] = []
-    with errors_as_failures(secrets):
-        path = journal_file(arguments.journal)
+    with cli.messages.errors_as_failures(secrets):
+        path = tally.journal_file(arguments.journal)
+        # First, because later a task would be paid and its video could not be saved.
         if arguments.download_to is not None:
-            OutputPath(Path(arguments.download_to), is_folder=True, overwrite=False).check_folder()
-        settings = needed_settings(arguments.service)
-        secrets += secrets_of(settings.credentials)
-        resumption = Resumption()
+            cli.output_path.OutputPath(
+                Path(arguments.download_to), is_folder=True, overwrite=False
+            ).check_folder()
+        settings = cli.settings_file.needed_settings(arguments.service)
+        secrets += cli.settings_file.secrets_of(settings.credentials)
+        # Filled step by step and not returned, because a signal may end the loop anywhere.
+        resumption = summary.Resumption()
         stopped = _run(path, arguments, settings, resumption)
-        # Looked at afresh, however it ended.
-        everything = asyncio.run(tally_of(path))
-    code, lines = resume_summary(arguments, resumption, everything, stopped)
+        # From the file, which is right however the run ended.
+        everything = cli.runner.run(tally.tally_of(path))
+    code, lines = summary.resume_summary(arguments, resumption, everything, stopped)
     if code is not ExitCode.DONE:
         raise Failure(code, lines, secrets)
     for line in () if arguments.is_silent else lines:
@@ -64,11 +79,13 @@ def resume_jobs(arguments: ResumeArguments) -> None:
 def _run(
     path: Path, arguments: ResumeArguments, settings: Settings, resumption: Resumption
 ) -> ExitCode | None:
+    import asyncio
+
     try:
-        run(_resume(path, arguments, settings, resumption))
+        cli.runner.run(_resume(path, arguments, settings, resumption))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except (asyncio.CancelledError, Terminated):  # the loop is over: nobody waits for this any more
+    except (asyncio.CancelledError, Terminated):  # the loop has ended: no one awaits it
         return ExitCode.TERMINATED
     return None
 
@@ -76,39 +93,41 @@ def _run(
 async def _resume(
     path: Path, arguments: ResumeArguments, settings: Settings, resumption: Resumption
 ) -> None:
-    with stopped_gently():
+    with cli.runner.stopped_gently():
         async with (
-            Journal(path) as journal,
-            EffectsClient(
+            kling.Journal(path) as journal,
+            kling.EffectsClient(
                 settings.credentials,
                 service=settings.service,
                 journal=journal,
                 account=arguments.account,
                 budget_units=arguments.budget_units,
-                poll=PollPolicy(deadline_s=arguments.timeout_s),
+                poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
                 trust_env=True,
             ) as client,
         ):
             resumption.account = client.account
             counts = await journal.counts(client.account)
+            secrets = cli.settings_file.secrets_of(settings.credentials)
             total = sum(counts[state] for state in arguments.states)
-            with shown_progress(is_silent=arguments.is_silent) as progress:
-                progress.tell(f"0 of {counted(total, 'job')}" if total else "nothing is left to do")
+            with cli.progress.shown_progress(is_silent=arguments.is_silent) as progress:
+                jobs = cli.jobs.tally.counted(total, "job")
+                progress.show(f"0 of {jobs}" if total else "nothing is left to do")
                 async for outcome in client.resume(download_to=arguments.download_to):
                     news = resumption.add(outcome)
                     with progress.aside():
-                        is_told = _tell(outcome, news, arguments, secrets_of(settings.credentials))
-                    resumption.is_unprinted |= not is_told
-                    progress.tell(_step(outcome, resumption.number, total))
+                        is_printed = _print(outcome, news, arguments, secrets)
+                    resumption.is_unprinted |= not is_printed
+                    progress.show(_step(outcome, resumption.number, total))
 
 
-def _tell(
+def _print(
     outcome: Outcome, news: str | None, arguments: ResumeArguments, secrets: tuple[str, ...]
 ) -> bool:
     """Print the outcome; False if stdout cannot be written, which ends nothing that is paid."""
     if news is not None and not arguments.as_json:
         say(without_secrets(news, secrets))
-    if not arguments.as_json and not isinstance(outcome, Done):
+    if not arguments.as_json and not isinstance(outcome, kling.Done):
         return True
     try:
         write_out(_as_json(outcome, secrets) if arguments.as_json else _as_line(outcome))
@@ -120,26 +139,32 @@ def _tell(
 
 def _as_line(outcome: Outcome) -> str | bytes:
     # A file name need not be text in any encoding.
-    if isinstance(outcome, Done) and outcome.path is not None:
+    if isinstance(outcome, kling.Done) and outcome.path is not None:
         return os.fsencode(outcome.path)
     return outcome.external_task_id
 
 
 def _as_json(outcome: Outcome, secrets: tuple[str, ...]) -> str:
-    facts = outcome_as_json(outcome)
+    import json
+
+    facts = cli.jobs.resume_summary.outcome_as_json(outcome)
     return json.dumps(
         {k: without_secrets(v, secrets) if isinstance(v, str) else v for k, v in facts.items()}
     )
 
 
 def _became(outcome: Outcome) -> str:
-    if isinstance(outcome, Done) and outcome.path is not None:
+    if isinstance(outcome, kling.Done) and outcome.path is not None:
         return f"the video is saved: {outcome.path}"
-    return "done" if isinstance(outcome, Done) else "failed"
+    return "done" if isinstance(outcome, kling.Done) else "failed"
 
 
 def _step(outcome: Outcome, number: int, total: int) -> str:
-    became = "done" if isinstance(outcome, Done) else "failed"
-    if isinstance(outcome, Failed) and isinstance(outcome.error, SubmissionUncertainError):
+    became = "done" if isinstance(outcome, kling.Done) else "failed"
+    if isinstance(outcome, kling.Failed) and isinstance(
+        outcome.error, kling.SubmissionUncertainError
+    ):
         became = "uncertain"
-    return f"{number} of {counted(total, 'job')}: {outcome.external_task_id} {became}"
+    return (
+        f"{number} of {cli.jobs.tally.counted(total, 'job')}: {outcome.external_task_id} {became}"
+    )

@@ -1,4 +1,4 @@
-"""What a resumption is to do, how it goes, and what is said at its end; pure."""
+"""The options of a resumption, its progress, and the report at its end; pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ResumeArguments", "Resumption", "outcome_as_json", "resume_summary"]
 
 @frozen(kw_only=True)
 class ResumeArguments:
-    """What the command line asks for."""
+    """The options of one ``resume``."""
 
     journal: str | None
     download_to: str | None
@@ -54,7 +54,7 @@ class Resumption:
     """What has become of the jobs so far.
 
     Attributes:
-        account: the one of the key; ``""`` until it is known.
+        account: the one of the key; ``""`` before the client is open.
         is_unprinted: a line did not get to stdout.
         failed: how many failed, by the exit code that each would have had alone.
         reasons: how often each reason was met.
@@ -72,7 +72,7 @@ class Resumption:
         return self.done + self.failed.total()
 
     def add(self, outcome: Outcome) -> str | None:
-        """Count it; what is to be said about it, if its reason was not met before.
+        """Count it; the message about it, or ``None`` if its reason was reported before.
 
         A wrong key is one reason for a thousand jobs.
         """
@@ -153,6 +153,7 @@ def resume_summary(
 
 
 def _code_of_all(resumption: Resumption, ours: JobTally) -> ExitCode:
+    # Before any failure, because an uncertain job may have been charged.
     if ours.number(UNSETTLED):
         return ExitCode.UNCERTAIN
     if not resumption.failed:

@@ -1,39 +1,33 @@
 """``kling-effects jobs settle``: a person decides about one job, or has its task looked up.
 
-Abandoning and submitting again change the journal alone; a lookup needs the key of the account.
+A decision changes the journal alone; a lookup needs the key of the job's account.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
+import rich_click as click
 
-from kling_effects_async import (
-    EffectsClient,
-    Job,
-    JobState,
-    JobStateError,
-    KlingEffectsError,
-    RetryPolicy,
-    Settings,
-    TaskNotFoundError,
-    TaskSnapshot,
-)
-from kling_effects_async.cli.console import say
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
+from kling_effects_async.cli.console import print_result, say
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.hints import resume_command, settle_command
-from kling_effects_async.cli.jobs.tally import journal_file, no_such_job
-from kling_effects_async.cli.messages import errors_as_failures
-from kling_effects_async.cli.settings_file import account_of, needed_settings, secrets_of
-from kling_effects_async.journal.job import UNSETTLED, JobUpdate
-from kling_effects_async.journal.sqlite.store import SqliteStore
-from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
+from kling_effects_async.cli.options import of_one_account, of_the_group, text
+from kling_effects_async.cli.signals import loaded
+from kling_effects_async.journal.states import JobState
 
-__all__ = ["SettleArguments", "Ways", "look_up", "settle_job"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kling_effects_async import Job, Settings
+    from kling_effects_async.journal.sqlite.store import SqliteStore
+
+__all__ = ["settle"]
 
 _WHY_NOT = {
     JobState.PLANNED: "nothing was sent for it yet: kling-effects jobs resume submits it",
@@ -44,63 +38,102 @@ _WHY_NOT = {
     JobState.REJECTED: "the service rejected it and made no task",
     JobState.ABANDONED: "it was abandoned: kling-effects run with --again makes one more",
 }
-# "Not found" is tried again like any failure that may pass, and a person is waiting.
-_SOON = RetryPolicy(attempts=3, base_s=0.2, max_pause_s=0.5)
 
 
-@frozen(kw_only=True)
-class SettleArguments:
-    """What the command line says about a job; without either decision it is looked up."""
+class SettleArguments(NamedTuple):
+    """Which job to settle, and how; without either decision it is looked up.
 
-    journal: str | None
+    Attributes:
+        journal: as the person named it.
+    """
+
     name: str
+    journal: str
     is_to_resubmit: bool
     is_to_abandon: bool
     service: str | None
     account: str | None
 
+    def command(self, *, how: str | None = None, account: str | None = None) -> str:
+        """The command that settles the job; under another account where one is given."""
+        return settle_command(
+            self.name,
+            journal=self.journal,
+            service=self.service,
+            account=account or self.account,
+            how=how,
+        )
 
-def settle_job(arguments: SettleArguments) -> JobState:
-    """Do it; the state the job is in then.
 
-    Raises:
-        Failure: it cannot be done, or the lookup found nothing; says what can be done.
+@click.command(cls=Command)
+@click.argument("name", metavar="ID", callback=text("id"))
+@of_the_group
+@click.option(
+    "--resubmit",
+    "is_to_resubmit",
+    is_flag=True,
+    help="Plan the job again. If it has a task, both are charged.",
+)
+@click.option(
+    "--abandon",
+    "is_to_abandon",
+    is_flag=True,
+    help="Abandon the job. If it has a task, that goes on and is charged.",
+)
+@of_one_account
+def settle(
+    name: str,
+    journal: str | None,
+    is_to_resubmit: bool,
+    is_to_abandon: bool,
+    service: str | None,
+    account: str | None,
+) -> None:
+    """Settle an uncertain job.
+
+    The answer to its submit was lost, so its task may exist and be charged. ID is its external id.
+    Without an option its task is looked up now. Prints the state of the job afterwards. A planned
+    job is submitted by the next: kling-effects jobs resume.
     """
+    if is_to_resubmit and is_to_abandon:
+        raise click.UsageError("Give either --resubmit or --abandon.")
+    tally = cli.jobs.tally
+    # Before the loop runs, where a signal could no longer end the process at once.
+    loaded("kling_effects_async.client")
     secrets: list[str] = []
-    with errors_as_failures(secrets):
-        path = journal_file(arguments.journal)
-        return asyncio.run(_settle(path, arguments, secrets))
+    with cli.messages.errors_as_failures(secrets):
+        path = tally.journal_file(journal)
+        arguments = SettleArguments(
+            name, journal or str(path), is_to_resubmit, is_to_abandon, service, account
+        )
+        state = cli.runner.run(_settle(path, arguments, secrets))
+    print_result(str(state), else_say=f"{name} is {state} now")
 
 
 async def _settle(path: Path, arguments: SettleArguments, secrets: list[str]) -> JobState:
+    from kling_effects_async.journal.sqlite.store import SqliteStore
+
     async with SqliteStore(path) as journal:
         job = await _the_job(journal, path, arguments)
-        if arguments.is_to_abandon:
-            return await _abandon(journal, job)
-        if arguments.is_to_resubmit:
-            return await _resubmit(journal, job)
-        if job.state not in UNSETTLED:
-            with _told_why(job):
-                raise JobStateError(job.external_task_id, job.state, "settled")
-        settings = needed_settings(arguments.service)
-        secrets += secrets_of(settings.credentials)
-        return await look_up(journal, job, settings, ways=_ways_of(arguments, path))
-
-
-def _ways_of(arguments: SettleArguments, path: Path) -> Ways:
-    return Ways(
-        journal=arguments.journal or str(path), service=arguments.service, account=arguments.account
-    )
+        if arguments.is_to_abandon or arguments.is_to_resubmit:
+            return await _decide(journal, job, arguments)
+        _check_is_uncertain(job)
+        settings = cli.settings_file.needed_settings(arguments.service)
+        secrets += cli.settings_file.secrets_of(settings.credentials)
+        arguments = arguments._replace(name=job.external_task_id)
+        return await _look_up(journal, job, settings, arguments)
 
 
 async def _the_job(journal: SqliteStore, path: Path, arguments: SettleArguments) -> Job:
     found = await journal.find(arguments.name)
     named = [job for job in found if job.external_task_id == arguments.name] or found
     if not named:
-        raise no_such_job(path, arguments.name)
+        raise cli.jobs.tally.no_such_job(path, arguments.name)
     if len(named) == 1:
         return named[0]
-    ours = arguments.account or account_of(needed_settings(arguments.service), None)
+    ours = arguments.account or cli.settings_file.account_of(
+        cli.settings_file.needed_settings(arguments.service), None
+    )
     for job in named:
         if job.account == ours:
             return job
@@ -109,143 +142,83 @@ async def _the_job(journal: SqliteStore, path: Path, arguments: SettleArguments)
     raise Failure(ExitCode.SETTINGS, [f"{what}: name the one meant with --account"])
 
 
-async def _abandon(journal: SqliteStore, job: Job) -> JobState:
-    with _told_why(job):
-        steps = steps_to_abandon(job)
-    if _may_have_task(job):
-        say(f"{_task(job)} is not stopped by this, and may be charged all the same")
-    return await _take(journal, job, steps)
+async def _decide(journal: SqliteStore, job: Job, arguments: SettleArguments) -> JobState:
+    """Write down what the person decided. Needs no key: the service is not called."""
+    from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 
-
-async def _resubmit(journal: SqliteStore, job: Job) -> JobState:
-    with _told_why(job):
-        steps = steps_to_resubmit(job)
-    if _may_have_task(job):
-        say("if its task exists after all, it will be charged twice")
-    return await _take(journal, job, steps)
-
-
-@contextmanager
-def _told_why(job: Job) -> Iterator[None]:
-    try:
-        yield
-    except JobStateError as error:
-        told = str(error) if error.why else f"{error}: {_WHY_NOT[job.state]}"
-        raise Failure(ExitCode.REJECTED_HERE, [told]) from error
-
-
-async def _take(journal: SqliteStore, job: Job, steps: list[JobUpdate]) -> JobState:
+    with _with_reason(job):
+        steps = steps_to_abandon(job) if arguments.is_to_abandon else steps_to_resubmit(job)
+    if job.is_paid or job.state is JobState.SUBMITTING:
+        say(_price_of(job, arguments))
     for step in steps:
         await journal.move(job.account, job.external_task_id, step)
     return steps[-1].to
 
 
-def _may_have_task(job: Job) -> bool:
-    return job.is_paid or job.state is JobState.SUBMITTING
+def _price_of(job: Job, arguments: SettleArguments) -> str:
+    if arguments.is_to_resubmit:
+        return "if its task exists after all, it will be charged twice"
+    task = f"task {job.task_id}" if job.task_id else "its task, if it has one,"
+    return f"{task} is not stopped by this, and may be charged all the same"
 
 
-def _task(job: Job) -> str:
-    return f"task {job.task_id}" if job.task_id else "its task, if it has one,"
+def _check_is_uncertain(job: Job) -> None:
+    from kling_effects_async.journal.job import UNSETTLED
+
+    if job.state not in UNSETTLED:
+        with _with_reason(job):
+            raise kling.JobStateError(job.external_task_id, job.state, "settled")
 
 
-@frozen(kw_only=True)
-class Ways:
-    """How to say to a person what can be done next.
-
-    Attributes:
-        journal: as the person named it.
-        service, account: what ``--service`` and ``--account`` said.
-    """
-
-    journal: str
-    service: str | None
-    account: str | None
-
-    def resume(self) -> str:
-        """The command that waits for the task that was found."""
-        return resume_command(
-            journal=self.journal, service=self.service, account=self.account, download_to="."
-        )
-
-    def to_settle(self, job: Job) -> str:
-        """The command that settles a job under the name of its own account."""
-        return settle_command(
-            job.external_task_id, journal=self.journal, service=self.service, account=job.account
-        )
-
-    def of_settling(self, name: str) -> list[str]:
-        """What a person decides where nothing was found."""
-        resubmit, abandon = (
-            settle_command(
-                name, journal=self.journal, service=self.service, account=self.account, how=how
-            )
-            for how in ("--resubmit", "--abandon")
-        )
-        return [f"if there is no such task: {resubmit}", f"to abandon it: {abandon}"]
+@contextmanager
+def _with_reason(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except kling.JobStateError as error:
+        what = str(error) if error.why else f"{error}: {_WHY_NOT[job.state]}"
+        raise Failure(ExitCode.REJECTED_HERE, [what]) from error
 
 
-async def look_up(journal: SqliteStore, job: Job, settings: Settings, *, ways: Ways) -> JobState:
-    """Ask for the job's task by its external id; where it exists, the job gets it.
+async def _look_up(
+    journal: SqliteStore, job: Job, settings: Settings, arguments: SettleArguments
+) -> JobState:
+    """Look the job's task up by its external id; where it exists, the job gets it.
 
     Raises:
         Failure: the key is of another account, or nothing was found.
-        KlingEffectsError: nobody could be asked.
+        KlingEffectsError: the service did not answer.
     """
-    name = job.external_task_id
-    async with EffectsClient(
+    async with kling.EffectsClient(
         settings.credentials,
         service=settings.service,
-        account=ways.account,
-        retry=_SOON,
+        journal=journal,
+        account=arguments.account,
+        # "Not found" is retried like any failure that may pass, and a person waits for the end.
+        retry=kling.RetryPolicy(attempts=3, base_s=0.2, max_pause_s=0.5),
         trust_env=True,
     ) as client:
-        _check_account(job, client.account, ways)
-        snapshot = await _found(client, name)
-        finds_others = snapshot is None and await _finds_others(client, journal, job)
-    if job.state is JobState.SUBMITTING:
-        note = "its process died while it was sent"
-        await journal.move(job.account, name, JobUpdate(JobState.UNCERTAIN, note=note))
-    if snapshot is not None:
-        say(f"found task {snapshot.task_id}: {snapshot.status}")
-        say(f"go on with: {ways.resume()}")
-        await journal.move(
-            job.account,
-            name,
-            JobUpdate(JobState.ACCEPTED, note="a lookup found it", task_id=snapshot.task_id),
-        )
-        return JobState.ACCEPTED
-    raise Failure(ExitCode.UNCERTAIN, [_meaning(name, finds_others), *ways.of_settling(name)])
+        _check_account(job, client.account, arguments)
+        finding = await client.look_up(job.external_task_id)
+    if finding.snapshot is None:
+        lines = [_meaning(job.external_task_id, is_absent=finding.is_absent)]
+        raise Failure(ExitCode.UNCERTAIN, [*lines, *_decisions(arguments)])
+    say(f"found task {finding.snapshot.task_id}: {finding.snapshot.status}")
+    say(f"go on with: {_resume(arguments)}")
+    return JobState.ACCEPTED
 
 
-def _check_account(job: Job, ours: str, ways: Ways) -> None:
+def _check_account(job: Job, ours: str, arguments: SettleArguments) -> None:
     if job.account != ours:
         what = f"{job.external_task_id} belongs to the account {job.account}, and the key is of"
         lines = [
             f"{what} {ours}: set its key and its service",
-            f"if its key was changed: {ways.to_settle(job)}",
+            f"if its key was changed: {arguments.command(account=job.account)}",
         ]
         raise Failure(ExitCode.SETTINGS, lines)
 
 
-async def _found(client: EffectsClient, external_task_id: str) -> TaskSnapshot | None:
-    with suppress(TaskNotFoundError):
-        return await client.attach(external_task_id=external_task_id).refresh()
-    return None
-
-
-async def _finds_others(client: EffectsClient, journal: SqliteStore, job: Job) -> bool:
-    """Whether "not found" means something: another task is found by its external id."""
-    known = await journal.known_task(job.account)
-    if known is None:
-        return False
-    with suppress(KlingEffectsError):
-        snapshot = await client.attach(external_task_id=known.external_task_id).refresh()
-        return snapshot.task_id == known.task_id
-    return False
-
-
-def _meaning(name: str, finds_others: bool) -> str:
-    if finds_others:
+def _meaning(name: str, *, is_absent: bool) -> str:
+    if is_absent:
         return (
             f"the service does not know {name} and does find another task by its external id: "
             f"most likely {name} was never accepted"
@@ -253,4 +226,18 @@ def _meaning(name: str, finds_others: bool) -> str:
     return (
         f"the service does not find {name}, which proves nothing: no other task was found by its "
         "external id either. Look for it in the service's own list"
+    )
+
+
+def _decisions(arguments: SettleArguments) -> list[str]:
+    resubmit, abandon = (arguments.command(how=how) for how in ("--resubmit", "--abandon"))
+    return [f"if there is no such task: {resubmit}", f"to abandon it: {abandon}"]
+
+
+def _resume(arguments: SettleArguments) -> str:
+    return resume_command(
+        journal=arguments.journal,
+        service=arguments.service,
+        account=arguments.account,
+        download_to=".",
     )

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kling_effects_async import Job, JobState, Journal, Transition
+import rich_click as click
+
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_json, print_lines, say
 from kling_effects_async.cli.hints import settle_command
-from kling_effects_async.cli.jobs.tally import journal_file, no_such_job
-from kling_effects_async.cli.jobs.text import facts_of, sheet_of
-from kling_effects_async.cli.messages import errors_as_failures
+from kling_effects_async.cli.options import as_json, of_the_group, text
+from kling_effects_async.journal.states import JobState
 
-__all__ = ["show_job"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kling_effects_async import Job, Transition
+
+__all__ = ["show"]
 
 _UNCERTAIN = {
     JobState.UNCERTAIN: "its task may exist and be charged",
@@ -21,31 +28,33 @@ _UNCERTAIN = {
 }
 
 
-def show_job(given: str | None, name: str, *, as_json: bool) -> None:
-    """Print every job with this external id or task id; accounts may share one.
+@click.command(cls=Command)
+@click.argument("name", metavar="ID", callback=text("id"))
+@of_the_group
+@as_json
+def show(name: str, journal: str | None, as_json: bool) -> None:
+    """Show one job and its history.
 
-    Raises:
-        Failure: there is none, or the journal cannot be read.
+    ID is its external id or its task id. Where several accounts have a job of this id, all are
+    shown.
     """
-    with errors_as_failures():
-        path = journal_file(given)
-        found = asyncio.run(_find(path, name))
+    tally, views = cli.jobs.tally, cli.jobs.text
+    with cli.messages.errors_as_failures():
+        path = tally.journal_file(journal)
+        found = cli.runner.run(_find(path, name))
     for job, history in found:
         if as_json:
-            print_json(facts_of(job, history))
+            print_json(views.facts_of(job, history))
         else:
-            print_lines(sheet_of(job, history))
+            print_lines(views.sheet_of(job, history))
         if job.state in _UNCERTAIN:
-            say(f"{_UNCERTAIN[job.state]}, settle it: {_settle(job, given or str(path))}")
+            how = settle_command(job.external_task_id, journal=journal or str(path))
+            say(f"{_UNCERTAIN[job.state]}, settle it: {how}")
 
 
 async def _find(path: Path, name: str) -> Sequence[tuple[Job, Sequence[Transition]]]:
-    async with Journal(path, read_only=True) as journal:
+    async with kling.Journal(path, read_only=True) as journal:
         jobs = await journal.find(name)
         if not jobs:
-            raise no_such_job(path, name)
+            raise cli.jobs.tally.no_such_job(path, name)
         return [(job, await journal.history(job.account, job.external_task_id)) for job in jobs]
-
-
-def _settle(job: Job, shown: str) -> str:
-    return settle_command(job.external_task_id, journal=shown)

@@ -1,6 +1,6 @@
-"""The journal of the ``jobs`` commands, which is there already, and what its jobs come to.
+"""The existing journal of a ``jobs`` command, and counts of its jobs.
 
-Also what of it wants a person.
+Also which jobs a person has to settle.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ __all__ = [
     "uncertain_lines",
 ]
 
-# So many uncertain jobs are named; a person settles them one by one.
+# So many uncertain jobs are named, because a person settles them one by one.
 _NAMED = 10
 
 _MISSES_ROWS = (
     "this journal lost writes, or cannot tell whether it did: there may be more jobs, so each job "
     "is looked up at the service before it is submitted"
 )
+# So many jobs are in memory at a time, however long the list is.
 _PAGE = 500
 
 
@@ -44,8 +45,8 @@ class JobTally:
 
     Attributes:
         counts: jobs by account and state.
-        units: units spent by account, as far as the services told.
-        uncertain: the first jobs of each account that may have a task nobody knows.
+        units: units spent by account, as far as the services stated them.
+        uncertain: the first jobs of each account that may have an unknown task.
         misses_rows: the journal lost jobs, which cannot be counted.
     """
 
@@ -131,7 +132,7 @@ def lines_of_others(
 
     Args:
         states: where a job stands that is unfinished.
-        named: what ``--account`` said.
+        named: the value of ``--account``.
     """
     whose = f"--account says {ours}" if named else f"the key is of {ours}"
     lines = []
@@ -157,6 +158,7 @@ def journal_file(given: str | None) -> Path:
     if given is None:
         raise SettingsError("no journal: name its file with --journal, or with KLING_JOURNAL")
     path = journal_path(given)
+    # First: a damaged journal was moved aside, so its path is free.
     reject_after_damage(path, start_fresh=False)
     if not path.exists():
         raise JournalError(f"there is no journal at {path}")
@@ -164,7 +166,7 @@ def journal_file(given: str | None) -> Path:
 
 
 async def tally_of(path: Path) -> JobTally:
-    """What the journal's jobs come to now, whoever owns it."""
+    """Counts of the journal's jobs now; it may be open in another process."""
     tally = JobTally()
     async for page in pages_of(path, tally):
         for job in page:
@@ -185,6 +187,6 @@ async def pages_of(path: Path, tally: JobTally) -> AsyncIterator[list[Job]]:
 
 
 def no_such_job(path: Path, name: str) -> Failure:
-    """What ends a command that was asked for a job which is not there."""
+    """The failure of a command that names a job which does not exist."""
     what = f"{path} has no job with the external id or task id {name!r}"
     return Failure(ExitCode.REJECTED_HERE, [what])

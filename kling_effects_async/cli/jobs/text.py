@@ -107,6 +107,7 @@ def _images(job: Job) -> list[str]:
 
 
 def _units(job: Job) -> str | None:
+    # "f", because a Decimal of a hundred may print itself as 1E+2.
     return None if job.units is None else f"{job.units:f}"
 
 
