@@ -10,7 +10,7 @@ import pytest
 
 from kling_effects_async.emulator import Clips, Emulator, Fault, ReplyShape
 from kling_effects_async.emulator.rejections import CODES
-from tests.support.emulator_caller import Caller, calling, fast_stock
+from tests.support.emulator_caller import GATEWAY, Caller, calling, fast_stock
 
 CUT = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
 
@@ -98,6 +98,24 @@ async def test_a_connection_can_be_cut_after_reading(accepted: bool) -> None:
         with pytest.raises(CUT):
             await caller.submit()
         assert emulator.ledger.total == int(accepted)
+
+
+async def test_a_cut_after_reading_waits_for_the_whole_body() -> None:
+    """Closed with unread bytes, the connection would be reset: that is the other fault."""
+    async with fast_stock() as emulator, calling(emulator) as caller:
+        emulator.fail_next(Fault.cut_after_reading())
+        port = int(emulator.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST {GATEWAY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n"
+        writer.write(head.encode() + b"12345")
+        reading = asyncio.create_task(reader.read())
+        while emulator.faults_left:
+            await caller.list()
+        await caller.list()
+        assert not reading.done()
+        writer.write(b"67890")
+        assert await reading == b""
+        writer.close()
 
 
 async def test_an_answer_can_be_cut_in_the_middle_of_its_length() -> None:
