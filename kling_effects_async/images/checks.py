@@ -202,7 +202,7 @@ def _examined_by_pillow(file: IO[bytes], kind: str | None, state: FileState | No
     try:
         facts = pillow.read_facts(file, kind, state)
     except pillow.UNREADABLE as error:
-        _raise_trouble(error)
+        _raise_os_error(error)
         return _Examined(problems=[_DAMAGED_HEADER])
     return _Examined(problems=list(_problems(facts)), facts=facts, state=state)
 
@@ -229,12 +229,12 @@ def _decode(image: Path | bytes, file: IO[bytes], facts: ImageFacts, layout: Lay
 
 
 def _damaged(image: Path | bytes, error: Exception) -> ImageRejectedError:
-    _raise_trouble(error)
+    _raise_os_error(error)
     problem = f"It is damaged ({error}); take another copy of the picture."
     return ImageRejectedError(image_label(image), [problem])
 
 
-def _raise_trouble(error: Exception) -> None:
+def _raise_os_error(error: Exception) -> None:
     """Pillow raises OSError for damage, too, but without a number of the system."""
     if isinstance(error, OSError) and error.errno is not None:
         raise error

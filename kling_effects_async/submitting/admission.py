@@ -32,7 +32,7 @@ __all__ = ["Admission", "Permit"]
 
 # Where others hold all slots. Source: Kling's concurrency rules: back off exponentially, from one
 # second. By a tenth each time, so that no slot stays free for long beside the wait for it.
-_SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
+_SLOT_PAUSE_S, _LONGEST_SLOT_PAUSE_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
 
 
 @frozen
@@ -180,4 +180,4 @@ class Admission:
 
 def _slot_pause_s(waited_s: float) -> float:
     """How long nothing is sent where others hold all slots, after so many seconds of waiting."""
-    return min(_SLOT_PAUSE_CAP_S, max(_SLOT_PAUSE_S, waited_s * _SLOT_PAUSE_SHARE))
+    return min(_LONGEST_SLOT_PAUSE_S, max(_SLOT_PAUSE_S, waited_s * _SLOT_PAUSE_SHARE))

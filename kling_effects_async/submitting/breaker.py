@@ -35,7 +35,7 @@ _FIRST_WINDOW = 5
 
 # Source: Kling's concurrency rules: back off exponentially, from one second. The lower half of the
 # first pause is not drawn, so it is at least that.
-_PAUSE_S, _PAUSE_CAP_S = 2.0, 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
 # Shorter pauses are usual at the limit of an account; this one is worth a line in every log.
 _WARN_AFTER_S = 30.0
@@ -176,7 +176,11 @@ class SubmitBreaker:
             self._rejections += 1
             self._window = 1
             drawn_s = backoff_s(
-                self._rejections, asked_s, self._rng, base_s=_PAUSE_S, max_pause_s=_PAUSE_CAP_S
+                self._rejections,
+                asked_s,
+                self._rng,
+                base_s=_FIRST_PAUSE_S,
+                max_pause_s=_LONGEST_PAUSE_S,
             )
             self._paced_s += drawn_s
             self.pause(drawn_s, reason)

@@ -43,6 +43,7 @@ from kling_effects_async import (
     EffectTask,
     ExternalIdTakenError,
     Failed,
+    Finding,
     IdempotencyConflictError,
     ImageFacts,
     ImageRejectedError,
@@ -375,6 +376,7 @@ async def journals(client: EffectsClient) -> None:
         assert_type(await journal.adopt("studio-old-key", "studio"), int)
         for step in await journal.history("studio", "order-42"):
             assert_type((step, step.state, step.at), tuple[Transition, JobState, datetime])
+    assert_type(await client.look_up("order-42"), Finding)
     assert_type(await client.settle("order-42"), Job)
     assert_type(await client.settle("order-42", resubmit=True), Job)
     assert_type(await client.settle("order-42", abandon=True), Job)
