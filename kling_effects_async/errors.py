@@ -30,7 +30,7 @@ KlingEffectsError
 │   ├── JournalBusyError       another process has it open: wait, or read only
 │   ├── JournalDamagedError    the file is damaged; nothing of it was deleted
 │   ├── JournalFullError       the disk is full or fails: make room
-│   ├── JournalVersionError    a newer version of this package wrote it: update
+│   ├── JournalVersionError    another version of this package wrote it: update
 │   └── JobStateError          what was decided about a job does not fit its state
 ├── TaskFailedError            the task ended in failure: submit another image
 ├── TaskTimeoutError           the deadline passed: ``attach`` later (also a ``TimeoutError``)
@@ -520,7 +520,7 @@ class ServiceError(ApiError):
 class JournalError(KlingEffectsError):
     """The journal of paid jobs cannot be used, or has no such job; nothing was written.
 
-    The message names the file and what to do.
+    The message names the cause and what to do.
     """
 
 
@@ -567,7 +567,9 @@ class JournalFullError(JournalError):
 
 
 class JournalVersionError(JournalError):
-    """The file has a newer version than this package writes: update it. Nothing was touched.
+    """The file has another version than this package writes; it was not touched.
+
+    For a newer one update this package; open an older one for writing once, which updates it.
 
     Attributes:
         ours: the version this package writes.
