@@ -135,7 +135,7 @@ class Job:
         expected_units: what its task was expected to cost when it was submitted; ``None`` where
             there is none that could cost anything.
         earlier_units: what earlier submits of it were expected to cost, where it was submitted
-            again though nobody knows whether they were accepted.
+            again though it is not known whether they were accepted.
         result: opaque JSON text of what the task made.
         path: where its video was downloaded to last.
     """

@@ -78,9 +78,9 @@ class Shown:
 
     def _task(self, task: TaskSnapshot) -> TaskSnapshot:
         names = ("message", "raw_status", "request_id")
-        told = {name: getattr(task, name) for name in names if getattr(task, name)}
-        harmless: dict[str, Any] = {name: self.text(text, name) for name, text in told.items()}
-        return task if harmless == told else evolve(task, **harmless)
+        texts = {name: getattr(task, name) for name in names if getattr(task, name)}
+        harmless: dict[str, Any] = {name: self.text(text, name) for name, text in texts.items()}
+        return task if harmless == texts else evolve(task, **harmless)
 
 
 def bare(error: E) -> E:

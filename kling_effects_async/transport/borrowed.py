@@ -51,7 +51,7 @@ def signing(
 
     A session that trusts the environment reads netrc, and aiohttp rejects a request that has
     both what it finds there and an Authorization header of its own. Such a session, or its owner,
-    may name a proxy too: only the request tells.
+    may name a proxy too: only the request shows it.
     """
 
     async def sign(
@@ -65,5 +65,5 @@ def signing(
                 error.add_note(BY_A_PROXY)
             raise
 
-    # Those of a request replace those of its session, which nothing public tells.
+    # Those of a request replace those of its session, which nothing public shows.
     return (*getattr(http, "_middlewares", ()), sign)

@@ -1,7 +1,7 @@
 """Which tasks have just ended, so that their videos may still be on the way to their server.
 
 A video server can need a while to know a new file. Source: an issue of
-icebear0828/notebooklm-client tells of about 150 s.
+icebear0828/notebooklm-client reports about 150 s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REMEMBERED = 10_000  # tasks; as many as the client remembers jobs without a jo
 class RecentTasks:
     """When tasks were seen to end.
 
-    What was seen here counts more than the times that the service tells: its clock can be another
+    What was seen here counts more than the times in the service's answers: its clock can be another
     one, and some services set the times of their rows again and again.
     """
 

@@ -126,7 +126,7 @@ def _version(connection: sqlite3.Connection, path: Path, *, is_ours: bool) -> in
     if version > VERSION:
         raise JournalVersionError(
             f"{path} was written by a newer kling-effects-async (journal version {version}, this "
-            f"one knows {VERSION}) and was not touched: upgrade the package",
+            f"one reads {VERSION}) and was not touched: upgrade the package",
             ours=VERSION,
             theirs=int(version),
         )
