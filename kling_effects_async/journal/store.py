@@ -124,14 +124,19 @@ class MemoryStore:
         moved = apply(held, update, at=self._now())
         if (expected, earlier) != (held.expected_units, held.earlier_units):
             moved = evolve(moved, expected_units=expected, earlier_units=earlier)
+        self._replace(held, moved)
+
+    def _replace(self, held: Job, moved: Job) -> None:
+        """Keep the job as it is now, with all that is derived from it."""
+        key = (moved.account, moved.external_task_id)
         self._count(held, -1)
         self._count(moved, 1)
         self._jobs[key] = moved
-        is_told_now = moved.units is not None and held.units is None
-        if is_told_now and moved.units is not None and moved.state is not JobState.FAILED:
-            self._recent[account, moved.scene].append(moved.units)
+        is_reported_now = moved.units is not None and held.units is None
+        if is_reported_now and moved.units is not None and moved.state is not JobState.FAILED:
+            self._recent[moved.account, moved.scene].append(moved.units)
         if moved.task_id is not None:
-            self._known[account] = moved
+            self._known[moved.account] = moved
         self._ended.pop(key, None)  # it may be submitted again
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None

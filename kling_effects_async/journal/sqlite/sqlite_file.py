@@ -110,11 +110,7 @@ def application_of(path: Path) -> int | None:
 
 
 def _version(connection: sqlite3.Connection, path: Path, *, is_ours: bool) -> int:
-    if sqlite3.sqlite_version_info < NEEDED_SQLITE:
-        needed = ".".join(map(str, NEEDED_SQLITE))
-        raise JournalError(
-            f"the journal needs SQLite {needed} or newer, this Python has {sqlite3.sqlite_version}"
-        )
+    _reject_old_sqlite()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -131,6 +127,14 @@ def _version(connection: sqlite3.Connection, path: Path, *, is_ours: bool) -> in
             theirs=int(version),
         )
     return int(version)
+
+
+def _reject_old_sqlite() -> None:
+    if sqlite3.sqlite_version_info < NEEDED_SQLITE:
+        needed = ".".join(map(str, NEEDED_SQLITE))
+        raise JournalError(
+            f"the journal needs SQLite {needed} or newer, this Python has {sqlite3.sqlite_version}"
+        )
 
 
 def _read_through(connection: sqlite3.Connection, version: int) -> None:
