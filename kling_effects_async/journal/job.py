@@ -208,6 +208,7 @@ def check_update(job: Job, update: JobUpdate) -> None:
             were accepted, and both may be charged.
     """
     name = job.external_task_id
+    # Before the table: this is about money already spent, whatever the step.
     if update.task_id is not None and job.task_id not in (None, update.task_id):
         raise JournalError(
             f"job {name!r} has task {job.task_id} and cannot get task {update.task_id} as well: "
@@ -232,7 +233,7 @@ def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
         units=_newer(job.units, update.units),
         result=_newer(job.result, update.result),
         path=_newer(job.path, update.path),
-        was_sent=job.was_sent or update.was_sent,
+        was_sent=job.was_sent or update.was_sent,  # the service may have an earlier submit
     )
 
 

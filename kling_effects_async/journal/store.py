@@ -82,7 +82,8 @@ class MemoryStore:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._jobs: dict[tuple[str, str], Job] = {}
-        self._ended: dict[tuple[str, str], None] = {}  # oldest first
+        # A dict for its order, oldest first: a job that is submitted again leaves it in one step.
+        self._ended: dict[tuple[str, str], None] = {}
         self._known: dict[str, Job] = {}
         self._costs: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
             lambda: defaultdict(Decimal)
@@ -120,6 +121,7 @@ class MemoryStore:
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
         check_update(held, update)
+        # No await from here to the end: two submits must not both fit into the rest of a budget.
         expected, earlier = self._costs_after(held, update)
         moved = apply(held, update, at=self._now())
         if (expected, earlier) != (held.expected_units, held.earlier_units):
@@ -149,7 +151,7 @@ class MemoryStore:
         states: Collection[JobState] | None = None,
         run: str | None = None,
     ) -> AsyncIterator[Job]:
-        for job in list(self._jobs.values()):
+        for job in list(self._jobs.values()):  # a copy: jobs are added while the caller has one
             is_wanted = account in (None, job.account) and run in (None, job.run)
             if is_wanted and (states is None or job.state in states):
                 yield job
