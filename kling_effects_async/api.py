@@ -118,7 +118,7 @@ class EffectsApi:
 class RecentTasks:
     """When tasks were seen to end.
 
-    What was seen here counts more than the times that the service tells: its clock can be another
+    What was seen here counts more than the times in the service's answers: its clock can be another
     one, and some services set the times of their rows again and again.
     """
 

@@ -68,7 +68,7 @@ class _Transfer:
 
     def error(self, failure: TryAgainError) -> DownloadError:
         waiting = (
-            f"; it asks to wait {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
+            f"; it wants a pause of {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
         )
         length = self.part.length_bytes
         kept = f"; {self.part.path} keeps {length} bytes for the next call" if length else ""
@@ -144,11 +144,11 @@ class Downloader:
                 folder, device, named pipe or socket stays, and so does a link to one.
             max_bytes: a larger video is not fetched, or not any further, and nothing of it is kept.
             on_progress: called after each chunk with the bytes so far and the size of the whole
-                (``None``: not told); begins again at 0 where the download has to.
+                (``None``: not announced); begins again at 0 where the download has to.
 
         Raises:
             VideoExpiredError: the address is no longer valid, or not valid yet
-                (``NotThereError``); ask the task for a fresh one.
+                (``NotThereError``); the task has a fresh one.
             DownloadError: the name is taken, or names a device or the like; the disk rejects; the
                 address may not be used; the video did not come whole, or is too large for one.
         """

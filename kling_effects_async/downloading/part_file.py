@@ -58,7 +58,7 @@ class Source:
     Attributes:
         address: where they came from, without its signature.
         etag: the server's strong name for this very content; ``None``: cannot be resumed.
-        total: the size of the whole in bytes; ``None`` if the server did not tell.
+        total: the size of the whole in bytes; ``None`` if not announced.
     """
 
     address: str = field(validator=instance_of(str))

@@ -1,6 +1,6 @@
 """What to do about a video's address that its server rejects.
 
-- Its task has just ended, or nobody knows when it did, and the server does not have the video: the
+- Its task has just ended, or when it did is not known, and the server does not have the video: the
   task is queried again for some seconds, with growing pauses, and each address it has is tried.
 - Its task ended long ago, or the address has expired: the task is queried for another address, and
   that is tried once.

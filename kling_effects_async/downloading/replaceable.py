@@ -1,4 +1,4 @@
-"""What a video may be written to, told before anything is opened: no open waits for a pipe.
+"""What a video may be written to, found before anything is opened: no open waits for a pipe.
 
 A video may replace a regular file, or a link that leads to one or to nothing. A device, a named
 pipe or a socket is used by other programs under its name; a file in its place breaks them.

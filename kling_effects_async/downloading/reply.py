@@ -76,7 +76,7 @@ class Promise:
 
 
 def resume_headers(source: Source | None, length_bytes: int) -> dict[str, str]:
-    """What asks for the rest only if the content is still the same; empty: for the whole."""
+    """The headers for the rest, if the content is still the same; none for the whole."""
     if source is None or source.etag is None or length_bytes == 0:
         return {}
     return {"Range": f"bytes={length_bytes}-", "If-Range": source.etag}

@@ -128,7 +128,7 @@ def parse(address: str, *, is_whole: bool = True) -> URL:
 
 def _malformed(why: str) -> DownloadError:
     return DownloadError(
-        f"the video's address is malformed: {why}; ask its task for another one: "
+        f"the video's address is malformed: {why}; get another one from its task: "
         "await client.attach(task_id).refresh()"
     )
 

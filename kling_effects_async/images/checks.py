@@ -68,7 +68,7 @@ class PreparedImage:
 
 @frozen(kw_only=True)
 class Inspection:
-    """What one reading of an image told.
+    """What one reading of an image found.
 
     Attributes:
         state: what the file was; ``None`` for bytes.

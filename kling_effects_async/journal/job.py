@@ -118,7 +118,7 @@ class Job:
         expected_units: what its task was expected to cost when it was submitted; ``None`` where
             there is none that could cost anything.
         earlier_units: what earlier submits of it were expected to cost, where it was submitted
-            again though nobody knows whether they were accepted.
+            again though it is not known whether they were accepted.
         result: opaque JSON text of what the task made.
         path: where its video was downloaded to last.
     """
@@ -191,6 +191,7 @@ def check_update(job: Job, update: JobUpdate) -> None:
             were accepted, and both may be charged.
     """
     name = job.external_task_id
+    # Before the table: this is about money already spent, whatever the step.
     if update.task_id is not None and job.task_id not in (None, update.task_id):
         raise JournalError(
             f"job {name!r} has task {job.task_id} and cannot get task {update.task_id} as well: "
@@ -215,7 +216,7 @@ def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
         units=_newer(job.units, update.units),
         result=_newer(job.result, update.result),
         path=_newer(job.path, update.path),
-        was_sent=job.was_sent or update.was_sent,
+        was_sent=job.was_sent or update.was_sent,  # the service may have an earlier submit
     )
 
 

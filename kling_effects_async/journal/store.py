@@ -82,7 +82,8 @@ class MemoryStore:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._jobs: dict[tuple[str, str], Job] = {}
-        self._ended: dict[tuple[str, str], None] = {}  # oldest first
+        # A dict for its order, oldest first: a job that is submitted again leaves it in one step.
+        self._ended: dict[tuple[str, str], None] = {}
         self._known: dict[str, Job] = {}
         self._costs: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
             lambda: defaultdict(Decimal)
@@ -120,18 +121,24 @@ class MemoryStore:
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
         check_update(held, update)
+        # No await from here to the end: two submits must not both fit into the rest of a budget.
         expected, earlier = self._costs_after(held, update)
         moved = apply(held, update, at=self._now())
         if (expected, earlier) != (held.expected_units, held.earlier_units):
             moved = evolve(moved, expected_units=expected, earlier_units=earlier)
+        self._replace(held, moved)
+
+    def _replace(self, held: Job, moved: Job) -> None:
+        """Keep the job as it is now, with all that is derived from it."""
+        key = (moved.account, moved.external_task_id)
         self._count(held, -1)
         self._count(moved, 1)
         self._jobs[key] = moved
-        is_told_now = moved.units is not None and held.units is None
-        if is_told_now and moved.units is not None and moved.state is not JobState.FAILED:
-            self._recent[account, moved.scene].append(moved.units)
+        is_reported_now = moved.units is not None and held.units is None
+        if is_reported_now and moved.units is not None and moved.state is not JobState.FAILED:
+            self._recent[moved.account, moved.scene].append(moved.units)
         if moved.task_id is not None:
-            self._known[account] = moved
+            self._known[moved.account] = moved
         self._ended.pop(key, None)  # it may be submitted again
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None
@@ -144,7 +151,7 @@ class MemoryStore:
         states: Collection[JobState] | None = None,
         run: str | None = None,
     ) -> AsyncIterator[Job]:
-        for job in list(self._jobs.values()):
+        for job in list(self._jobs.values()):  # a copy: jobs are added while the caller has one
             is_wanted = account in (None, job.account) and run in (None, job.run)
             if is_wanted and (states is None or job.state in states):
                 yield job

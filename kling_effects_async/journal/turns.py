@@ -35,6 +35,7 @@ class Turns:
         with self._lock:
             queue = self._queues.setdefault(turn.key, deque())
             queue.append(turn)
+            # The first one's loop may have been closed without its `leave`, as after asyncio.run.
             if queue[0] is turn or queue[0].loop.is_closed():
                 _notify_first(queue)
 

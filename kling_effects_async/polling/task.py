@@ -124,7 +124,7 @@ class EffectTask:
 
 
 def _result(final: TaskSnapshot) -> EffectResult:
-    if final.status is TaskStatus.FAILED:
+    if final.status is not TaskStatus.SUCCEEDED:
         raise TaskFailedError(final)
     if not final.videos:
         raise ResultMissingError(final)

@@ -7,38 +7,51 @@ members that hold an address by accident.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from kling_effects_async.protocol.layers import Layer
 
 __all__ = ["clips_of", "is_url"]
 
+Clip: TypeAlias = dict[str, Any]
 
-def clips_of(inside_out: Sequence[Layer]) -> list[dict[str, Any]]:
+
+def clips_of(inside_out: Sequence[Layer]) -> list[Clip]:
     """A succeeded task's clips, as the wire spells them; empty where there is none."""
-    for task in inside_out:
-        result = _member(task.get("task_result"), "videos")
-        for entries in (result, task.get("outputs"), task.get("video_result"), task.get("videos")):
-            if found := _clips(entries):
-                return found
-    for task in inside_out:
-        metadata = _member(task.get("metadata"), "url")
-        for url in (task.get("result_url"), task.get("url"), metadata, task.get("video_url")):
-            if is_url(url):
-                return [{"url": str(url).strip()}]
-    for task in inside_out:
-        if is_url(task.get("fail_reason")):  # older new-api keeps a success's address here
-            return [{"url": task["fail_reason"].strip()}]
-    for task in inside_out:
-        # The gateway's page documents `images` and null `videos` for this video task. Should it
-        # ever answer so, the address there is what was paid for; a download checks what it is.
-        found = _clips(_member(task.get("task_result"), "images"))
-        if found:
-            return found
-    return []
+    # One kind of member after the other, in all layers: a last resort in Kling's own task must not
+    # win over the gateway's own address.
+    searches = (_in_a_list, _in_an_address, _in_the_reason, _among_images)
+    found = (clips for search in searches for task in inside_out if (clips := search(task)))
+    return next(found, [])
 
 
-def _clips(entries: object) -> list[dict[str, Any]]:
+def _in_a_list(task: Layer) -> list[Clip]:
+    own = _member(task.get("task_result"), "videos")
+    lists = (own, task.get("outputs"), task.get("video_result"), task.get("videos"))
+    return next((clips for entries in lists if (clips := _clips(entries))), [])
+
+
+def _in_an_address(task: Layer) -> list[Clip]:
+    metadata = _member(task.get("metadata"), "url")
+    urls = (task.get("result_url"), task.get("url"), metadata, task.get("video_url"))
+    return next(([{"url": str(url).strip()}] for url in urls if is_url(url)), [])
+
+
+def _in_the_reason(task: Layer) -> list[Clip]:
+    """Older new-api keeps a success's address in its ``fail_reason``."""
+    reason = task.get("fail_reason")
+    return [{"url": str(reason).strip()}] if is_url(reason) else []
+
+
+def _among_images(task: Layer) -> list[Clip]:
+    """The gateway's page documents ``images`` and null ``videos`` for this video task.
+
+    Should it ever answer so, the address there is what was paid for; a download checks what it is.
+    """
+    return _clips(_member(task.get("task_result"), "images"))
+
+
+def _clips(entries: object) -> list[Clip]:
     if not isinstance(entries, list):
         return []
     return [_clip(entry) for entry in entries if is_url(_member(entry, "url")) and _moves(entry)]
@@ -49,7 +62,7 @@ def _moves(entry: Mapping[str, Any]) -> bool:
     return entry.get("type") in (None, "", "video")
 
 
-def _clip(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _clip(entry: Mapping[str, Any]) -> Clip:
     names = ("id", "duration", "watermark_url")
     others = {name: entry[name] for name in names if entry.get(name) not in (None, "")}
     return {"url": entry["url"].strip(), **others}

@@ -112,7 +112,7 @@ def _redirected(reply: Reply) -> ReplyError:
 def _contradictory(reply: Reply, document: Layer) -> ReplyError:
     return ReplyError(
         f"HTTP {reply.status} says no, and the body with it says yes and names a task: "
-        "nobody can tell which is true",
+        "which of them is true is not known",
         http_status=reply.status,
         request_id=request_id_of(reply, (document,)),
     )

@@ -91,6 +91,7 @@ E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
 # An answer of 4 MiB must not become a message of 4 MiB.
+# An answer of 4 MiB must not become a message of 4 MiB.
 _LONGEST = {"code": 80, "raw_status": 80, "request_id": 200}
 _LONGEST_TEXT = 2_000
 # What is shorter is no secret, but would be found in every word.
@@ -144,9 +145,9 @@ class Shown:
 
     def _task(self, task: TaskSnapshot) -> TaskSnapshot:
         names = ("message", "raw_status", "request_id")
-        told = {name: getattr(task, name) for name in names if getattr(task, name)}
-        harmless: dict[str, Any] = {name: self.text(text, name) for name, text in told.items()}
-        return task if harmless == told else evolve(task, **harmless)
+        texts = {name: getattr(task, name) for name in names if getattr(task, name)}
+        harmless: dict[str, Any] = {name: self.text(text, name) for name, text in texts.items()}
+        return task if harmless == texts else evolve(task, **harmless)
 
 
 def bare(error: E) -> E:

@@ -40,7 +40,7 @@ def rejection_of(reply: Reply, layer: Layer, *, about_task: bool, queried_id: st
         request_id=request_id_of(reply, (layer,)) or (in_text.group(1) if in_text else None),
         retryable=verdict.retryable,
         may_be_accepted=verdict.may_be_accepted,
-        retry_after_s=reply.retry_after_s or None,  # 0 asks for no pause
+        retry_after_s=reply.retry_after_s or None,  # 0 stands for no pause
         scope=verdict.scope,
         advice=verdict.advice,
     )

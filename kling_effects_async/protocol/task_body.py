@@ -53,7 +53,7 @@ def read_submitted(reply: Reply) -> TaskSnapshot:
     """The task that a create was answered with.
 
     Raises:
-        ApiError: rejected; ``may_be_accepted`` tells whether a task can exist all the same.
+        ApiError: rejected; ``may_be_accepted`` is whether a task can exist all the same.
         ReplyError: unreadable, so a task may exist.
     """
     return _read_one(reply, layers_of(open_envelope(reply)))

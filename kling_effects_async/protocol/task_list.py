@@ -55,20 +55,10 @@ def read_listed(reply: Reply, wanted: Mapping[str, TaskSnapshot | None]) -> List
         ReplyError: unreadable, or no list.
     """
     entries, request_id = _entries(reply)
-    seen: list[TaskSnapshot] = []
-    news: list[object] = []
-    for entry in entries:
-        task_id = str(entry.get("task_id")) if isinstance(entry, dict) else ""
-        if task_id not in wanted:
-            continue
-        held = wanted[task_id]
-        if held is not None and _is_unchanged(entry, held):
-            seen.append(held)
-        else:
-            news.append(entry)
+    unchanged, others = _compared(entries, wanted)
     newest_at, oldest_at = _created_between(entries)
     return Listed(
-        tasks=[*seen, *_readable(news, request_id)],
+        tasks=[*unchanged, *_readable(others, request_id)],
         shown=len(entries),
         first_id=_id_of(entries[0]) if entries else "",
         newest_at=newest_at,
@@ -96,6 +86,24 @@ def _readable(entries: Iterable[object], request_id: str | None) -> Iterator[Tas
             yield read_snapshot(layers_of(entry), request_id=request_id)
         except ReplyError:
             continue
+
+
+def _compared(
+    entries: Iterable[object], wanted: Mapping[str, TaskSnapshot | None]
+) -> tuple[list[TaskSnapshot], list[object]]:
+    """Of the wanted tasks: the held snapshots that did not change, and the entries of the rest."""
+    unchanged: list[TaskSnapshot] = []
+    others: list[object] = []
+    for entry in entries:
+        task_id = _id_of(entry)
+        if task_id not in wanted:
+            continue
+        held = wanted[task_id]
+        if held is not None and _is_unchanged(entry, held):
+            unchanged.append(held)
+        else:
+            others.append(entry)
+    return unchanged, others
 
 
 def _id_of(entry: Any) -> str:

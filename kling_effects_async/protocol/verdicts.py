@@ -2,8 +2,8 @@
 
 HTTP 429 is not one thing with Kling: 1302 and 1303 pass, 1100 to 1102 and 1304 need a person. And
 one code is not one thing either: 1201 is a bad value, an unknown task or a used external id, and
-only its words tell. So Kling's own code decides where it says enough, then words that are known,
-then a gateway's code, and the HTTP status only where there is none of these.
+only its words show which. So Kling's own code decides where it is clear enough, then words that are
+known, then a gateway's code, and the HTTP status only where there is none of these.
 
 Source: Kling's error codes page, 2026-09 (codes); public records of live calls, 2026-04 to 2026-09
 (words of 1002, 1102, 1201); new-api source, 2025 and 2026 (words of gateways).
@@ -71,7 +71,7 @@ _NO_CHANNEL = Verdict(
     ServiceError,
     retryable=True,
     scope=Scope.ACCOUNT,  # the effects of one gateway share their models
-    advice="The gateway has nobody who serves this scene's model: ask it, or use another service",
+    advice="The gateway has no channel for this scene's model: write to it, or use another service",
 )
 # A code that no document has: neither what the service did nor whether it passes is known.
 _UNKNOWN = Verdict(ApiError, retryable=True, may_be_accepted=True)
@@ -143,7 +143,7 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# Words that tell more than any code or status beside them; the first that is met decides.
+# Words that are clearer than any code or status beside them; the first that is met decides.
 # Source: Kling, recorded live (base64, models, balance); new-api's distributor, limiter and relay
 # (channel, saturation, upstream failure, quota); other gateways' rejections for money.
 _BY_WORDS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
@@ -214,14 +214,18 @@ def verdict_of(
     """
     if about_task and _is_unknown_task(status, code, message):
         return _NOT_FOUND
-    told = next((_BY_CODE[name] for name in (code, kind) if name in _BY_CODE), None)
-    if told is not None and (isinstance(code, int) or told is _TOP_UP) and code not in _VAGUE_CODES:
-        return told
+    coded = next((_BY_CODE[name] for name in (code, kind) if name in _BY_CODE), None)
+    if (
+        coded is not None
+        and (isinstance(code, int) or coded is _TOP_UP)
+        and code not in _VAGUE_CODES
+    ):
+        return coded
     for words, verdict in _BY_WORDS:
         if words.search(message):
             return verdict
-    if told is not None:
-        return told
+    if coded is not None:
+        return coded
     if status == 400 and _NO_SUCH_PATH.search(message):
         return _ADDRESS
     if status == 401 and code is None and not message:

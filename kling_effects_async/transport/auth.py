@@ -97,5 +97,5 @@ def signing(
                 error.add_note(BY_A_PROXY)
             raise
 
-    # Those of a request replace those of its session, which nothing public tells.
+    # Those of a request replace those of its session, which nothing public shows.
     return (*getattr(http, "_middlewares", ()), sign)

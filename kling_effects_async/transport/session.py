@@ -127,7 +127,7 @@ class Session:
         Safe for every request: what was rejected for its token was not accepted.
 
         Raises:
-            TransportError: no answer; ``sent`` tells whether the server may have the request.
+            TransportError: no answer; ``sent`` is whether the server may have the request.
             ReplyError, ApiError: from ``read``.
         """
         return await frameless(self._send_once(request, read))

@@ -42,7 +42,7 @@ _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 class Base64JsonPayload(Payload):
     """A JSON document of known length, for aiohttp to send.
 
-    aiohttp wraps what goes wrong while it writes, so ask here:
+    aiohttp wraps what goes wrong while it writes, so it is kept here:
 
     Attributes:
         has_started: a write has begun to hand bytes over; while ``False``, nothing was sent.
@@ -93,7 +93,7 @@ def _encoded_size(piece: bytes | Base64Of) -> int:
 
 def _state(piece: Base64Of) -> FileState:
     if piece.state is None:
-        raise TypeError(f"nobody has looked at the file of {piece!r}")
+        raise TypeError(f"the file was never checked: {piece!r}")
     return piece.state
 
 
@@ -161,7 +161,7 @@ def _read_cached(descriptor: int, step: memoryview, offset: int) -> bool:
         return False
     try:
         return os.preadv(descriptor, [step], offset, _NOWAIT) == len(step)
-    except OSError:  # not in the cache, or the file system cannot tell
+    except OSError:  # not in the cache, or the file system has no such read
         return False
 
 
@@ -196,7 +196,7 @@ def _reject_changed(path: Path, state: FileState, file: IO[bytes]) -> None:
     except OSError as error:
         raise read_failure(path, error) from error
     if now is None or not state.is_still(now):
-        problem = "It changed after it was looked at; submit it again once nobody writes to it."
+        problem = "It changed after it was checked; submit it again once nobody writes to it."
         raise ImageRejectedError(image_label(path), [problem])
 
 

@@ -22,7 +22,7 @@ __all__ = ["parts", "updated"]
 _SIGNATURE_BYTES = 8
 _PALETTE = 3  # the colour type whose pixels are numbers of colours; others only suggest a palette
 
-# How much of the content is kept, where it tells something. Orientation is one of the first entries
+# How much of the content is kept, where it matters. Orientation is one of the first entries
 # of EXIF data; the rest is a preview.
 _KEPT_BYTES = {b"IHDR": 13, b"acTL": 8, b"eXIf": 64 * 1024}
 
@@ -67,7 +67,7 @@ def _chunk(source: OnePass, pixels: Inflation | None) -> Part:
 def _content(
     source: OnePass, kind: bytes, size_bytes: int, pixels: Inflation | None
 ) -> tuple[bytes, int]:
-    """The first bytes of a chunk's content, if its kind tells something, and the checksum."""
+    """The first bytes of a chunk's content, if its kind matters, and the checksum."""
     head = source.take(min(size_bytes, _KEPT_BYTES.get(kind, 0)))
     checksum = zlib.crc32(head, zlib.crc32(kind))
     for view in source.views(size_bytes - len(head)):

@@ -63,6 +63,7 @@ class Connection:
         """See ``Journal.open``."""
         if self._writer is not None:
             raise RuntimeError("journal is open already")
+        # Set before the await, so that a second `open` meanwhile is rejected.
         self._writer = Writer(self._opener())
         try:
             await self._writer.start()
@@ -72,7 +73,7 @@ class Connection:
 
     async def aclose(self) -> None:
         """See ``Journal.aclose``."""
-        writer, self._writer = self._writer, None
+        writer, self._writer = self._writer, None  # before the await: nothing is queued any more
         if writer is not None:
             writer.stop()
             await writer.join()

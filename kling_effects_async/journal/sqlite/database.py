@@ -71,6 +71,7 @@ class JournalFile:
         """Make sure that the journal is still ours, and number the transaction."""
         if self._here is None:
             return  # open for reading: there is nothing to protect
+        # Linux lets an open file be moved or deleted, and SQLite goes on writing to it.
         if _inode(self._path) != self._inode:
             raise JournalError(
                 f"{self._path} was moved or deleted while it was open; what is written now would "

@@ -29,7 +29,7 @@ __all__ = ["Lock", "lock_path", "number_beside"]
 
 # Always as many, so that a lower number overwrites a higher one whole; SQLite's integers have 19.
 _DIGITS = 20
-# Windows lets nobody read what is locked, so the byte that is locked lies behind the number.
+# On Windows nobody can read what is locked, so the byte that is locked lies behind the number.
 _LOCKED_BYTE = 1 << 30
 
 

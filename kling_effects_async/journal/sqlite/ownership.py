@@ -89,7 +89,7 @@ def is_alive(owner: Owner, *, here: Owner) -> bool:
     Args:
         here: we, now.
     """
-    if not owner.process:
+    if not owner.process:  # then only the lock can show it, and we have that
         return False
     if (owner.pid, owner.process) == (here.pid, here.process):
         return owner.token in _open_here

@@ -110,11 +110,7 @@ def application_of(path: Path) -> int | None:
 
 
 def _version(connection: sqlite3.Connection, path: Path, *, is_ours: bool) -> int:
-    if sqlite3.sqlite_version_info < NEEDED_SQLITE:
-        needed = ".".join(map(str, NEEDED_SQLITE))
-        raise JournalError(
-            f"the journal needs SQLite {needed} or newer, this Python has {sqlite3.sqlite_version}"
-        )
+    _reject_old_sqlite()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -126,11 +122,19 @@ def _version(connection: sqlite3.Connection, path: Path, *, is_ours: bool) -> in
     if version > VERSION:
         raise JournalVersionError(
             f"{path} was written by a newer kling-effects-async (journal version {version}, this "
-            f"one knows {VERSION}) and was not touched: upgrade the package",
+            f"one reads {VERSION}) and was not touched: upgrade the package",
             ours=VERSION,
             theirs=int(version),
         )
     return int(version)
+
+
+def _reject_old_sqlite() -> None:
+    if sqlite3.sqlite_version_info < NEEDED_SQLITE:
+        needed = ".".join(map(str, NEEDED_SQLITE))
+        raise JournalError(
+            f"the journal needs SQLite {needed} or newer, this Python has {sqlite3.sqlite_version}"
+        )
 
 
 def _read_through(connection: sqlite3.Connection, version: int) -> None:

@@ -136,6 +136,7 @@ def move(
     if update.to is JobState.SUBMITTING and update.budget_units is not None:
         check_submit(connection, account, external_task_id, update.budget_units)
     row = _row_of(update, now)
+    # Without a proof the earlier submit may be charged beside the next one.
     if update.to is JobState.PLANNED and not update.is_absent:
         row |= earlier_cost(connection, account, external_task_id)
     step = {**row, "note": update.note}
