@@ -73,7 +73,12 @@ _DOWNLOAD = {
     "max_bytes": Kind("a whole number of bytes", (int,), is_optional=False),
     "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
 }
-_SETTLE = {"external_task_id": Kind("a str", (str,), is_optional=False)}
+_SETTLE = {
+    "external_task_id": Kind("a str", (str,), is_optional=False),
+    # A text such as "no" is true, and would pay a second time.
+    "resubmit": Kind("True or False", (bool,), is_optional=False),
+    "abandon": Kind("True or False", (bool,), is_optional=False),
+}
 _PAGE = {name: Kind("a whole number", (int,), is_optional=False) for name in ("page", "page_size")}
 
 
@@ -470,11 +475,11 @@ class EffectsClient:
             JobStateError: the decision does not fit the state that the job is in.
             JournalError: there is no such job, or the journal cannot be used.
             ValueError: both decisions are passed: choose one.
-            TypeError: ``external_task_id`` is no ``str``.
+            TypeError: an argument is of a wrong type; both decisions are True or False.
         """
+        check_arguments(_SETTLE, locals())
         if resubmit and abandon:
             raise ValueError("resubmit and abandon exclude each other: choose one")
-        check_arguments(_SETTLE, locals())
         return await self._runtime().settle(external_task_id, resubmit=resubmit, abandon=abandon)
 
     async def look_up(self, external_task_id: str) -> Finding:

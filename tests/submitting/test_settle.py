@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,3 +137,15 @@ async def test_a_decision_that_makes_no_sense_is_rejected_before_anything_is_don
         with pytest.raises(TypeError, match="external_task_id must be a str, not int"):
             await client.settle(1)  # type: ignore[arg-type]  # what is tested
     assert emulator.requests.total() == 0
+
+
+@pytest.mark.parametrize("decision", ["resubmit", "abandon"])
+async def test_a_decision_is_true_or_false_and_no_text(
+    emulator: Emulator, tmp_path: Path, decision: str
+) -> None:
+    async with emulator.client(journal=tmp_path / "jobs.db") as client:
+        await left_uncertain(emulator, client)
+        options: dict[str, Any] = {decision: "no"}
+        with pytest.raises(TypeError, match=f"{decision} must be True or False, not str"):
+            await client.settle("order-1", **options)
+    assert (await the_job(tmp_path / "jobs.db")).state is JobState.UNCERTAIN
