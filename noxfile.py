@@ -34,9 +34,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy on package and tests, and the completeness of the public types."""
+    """mypy on package and tests; how callers may use the public names; completeness of types."""
     session.install("-e", ".[cli,emulator]", *group("types"))
     session.run("mypy")
+    session.run("pyright", "tests/typing")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "kling_effects_async")
 
 

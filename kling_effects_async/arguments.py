@@ -1,7 +1,7 @@
-"""What the arguments of a call must be, said before anything is sent or paid for.
+"""What the arguments of a call must be, checked before anything is sent or paid for.
 
-A value is never repeated where it is of a wrong type: it may be a key that was given in the wrong
-place.
+A message never repeats a value of a wrong type: it may be a key that was passed for another
+argument.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Kind:
     """What an argument may be.
 
     Attributes:
-        described: how a message calls it, such as "a PollPolicy(...)".
+        described: its name in a message, such as "a PollPolicy(...)".
         types: it is an instance of one of them,
         has: or of a class with all these attributes, where the class itself is costly to import.
-        is_optional: ``None`` stands for the default.
+        is_optional: ``None`` means the default.
     """
 
     described: str
@@ -40,11 +40,11 @@ class Kind:
         """Whether the value may be passed."""
         if value is None:
             return self.is_optional
-        is_flag = isinstance(value, bool) and bool not in self.types  # a bool is an int to Python
-        return not is_flag and (isinstance(value, self.types) or self._looks_right(value))
+        is_flag = isinstance(value, bool) and bool not in self.types  # bool is a subclass of int
+        return not is_flag and (isinstance(value, self.types) or self._has_attributes(value))
 
-    def _looks_right(self, value: object) -> bool:
-        is_class = isinstance(value, type)  # passed instead of an instance
+    def _has_attributes(self, value: object) -> bool:
+        is_class = isinstance(value, type)  # a class has them too, and is no instance
         return bool(self.has) and not is_class and all(hasattr(value, name) for name in self.has)
 
 
@@ -53,7 +53,7 @@ def check_arguments(kinds: Mapping[str, Kind], given: Mapping[str, object]) -> N
 
     Args:
         kinds: what each argument may be, by its name.
-        given: arguments by their names; others than those of ``kinds`` are not looked at.
+        given: arguments by their names; names that are not in ``kinds`` are ignored.
 
     Raises:
         TypeError: names the argument, what it must be, and the type of what was given.
@@ -66,10 +66,10 @@ def check_arguments(kinds: Mapping[str, Kind], given: Mapping[str, object]) -> N
 
 
 def check_name(argument: str, value: str | None) -> None:
-    """Reject a name that cannot be written down.
+    """Reject a name that cannot be written to a file.
 
     Raises:
-        SettingsError: it is empty, or holds control characters or a lone surrogate.
+        SettingsError: it is empty, or contains control characters or a lone surrogate.
     """
     if value is None:
         return
@@ -81,7 +81,7 @@ def check_name(argument: str, value: str | None) -> None:
 
 
 def as_units(argument: str, value: object) -> Decimal | None:
-    """A number of units that may be spent; ``None`` for no limit.
+    """A number of units that may be spent, exactly as it is written; ``None`` for no limit.
 
     Raises:
         SettingsError: it is no number of 0 or more.
@@ -104,22 +104,22 @@ def as_units(argument: str, value: object) -> Decimal | None:
     return units
 
 
-# Our own key is cut out of every text that is shown. Were it a word of the wire or of addresses
-# ("video", "0", "task_status"), messages would lose that word, and say by it what the key is.
-# Real keys are long and random: 32 letters and digits in Kling's pair, some 50 behind a gateway's
-# sk-. So only what is short is looked at. Source: public records of live calls, 2026.
+# Our own key is cut out of every text that is shown. If it were a word of the wire or of addresses
+# ("video", "0", "task_status"), messages would lose that word, and so show what the key is.
+# Real keys are long and random: 32 letters and digits in Kling's pair, some 50 after a gateway's
+# sk-. So only short ones are checked. Source: public records of live calls, 2026.
 _LONG = 20
 _PLAIN_WORD = re.compile(
     r"[aAiI]|[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+|[a-z]+[0-9][a-z]+"  # image2video
     r"|[a-z0-9:/._-]*[:/._][a-z0-9:/._-]*"  # of addresses, and members such as task_status
     r"|[A-Za-z]+(?:-[A-Za-z]+|-v?[0-9]{1,2})+"  # Content-Type, kling-v1-6
 )
-# Such a name is a key's, made up for a test: test-key, sk-tests. In no answer it is anything else.
+# Names that tests give a key: test-key, sk-tests. No answer has such a word.
 _NAMED_KEY = re.compile(r"(?!x-)(?:(?:sk|api-key)-.+|.+-(?:key|token))", re.IGNORECASE)
 
 
 def key_problem(key: str) -> str | None:
-    """Why nobody can have this as a key, to follow its name; ``None`` for a key."""
+    """Why this cannot be a key, as the end of a sentence that begins with its name; or ``None``."""
     is_bare = key.isascii() and key.isprintable() and not set(key) & set(" \"'")
     if not key or not is_bare:
         return "must be the key alone: no spaces, quotes, line breaks or 'Bearer' with it"
@@ -133,6 +133,6 @@ def key_problem(key: str) -> str | None:
 
 
 def _is_a_word(key: str) -> bool:
-    """Whether it may well stand in an answer or an address, and mean something else there."""
+    """Whether an answer or an address may contain it with another meaning."""
     is_plain = len(key) < _LONG and _PLAIN_WORD.fullmatch(key)
     return bool(is_plain) and not _NAMED_KEY.fullmatch(key)

@@ -1,7 +1,7 @@
 """Many effects as one run: ids that make the same batch the same jobs, and outcomes that stream.
 
-What is no effect is the caller's mistake and no outcome: ``TypeError``, at the call where that can
-be seen without drawing from a lazy source, and otherwise as soon as it is drawn.
+What is no effect is a mistake of the program and no outcome: it raises ``TypeError``, at the call
+where the source is a list or the like, and otherwise as soon as a lazy source yields it.
 """
 
 from __future__ import annotations
@@ -24,40 +24,44 @@ from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.runtime import Runtime
 
-__all__ = ["check_effects", "handles", "outcomes"]
+__all__ = ["check_effects", "outcomes", "tasks"]
 
-# Images that are read and hashed while every slot is taken, so that none stays free for that.
-_LOOK_AHEAD = 8
-# Ended tasks whose videos are still to come need no slot, so others take theirs; but a disk or a
-# line that is too slow for the account must hold the run up at some point.
-_FETCHED_AT_MOST = 64
+# Images that are read and hashed while every slot is taken, so that a slot that becomes free is
+# taken at once.
+_PREPARED_AHEAD = 8
+# A task that has ended needs no slot, so others are submitted while its video is downloaded. But a
+# disk or a connection that is slower than the account has to slow the run down in the end.
+_MAX_DOWNLOADS = 64
 
-# Sources that can be looked through at once: to iterate over them makes and uses up nothing.
-_HELD_IN_MEMORY = (list, tuple, set, frozenset, dict)
+# To iterate over these uses nothing up, so all their effects are checked at the call.
+_COLLECTIONS = (list, tuple, set, frozenset, dict)
 
 
-def check_effects(effects: object, *, taker: str) -> None:
-    """Say at once that something is no source of effects; nothing is drawn from a lazy one.
+def check_effects(effects: object, *, call: str) -> None:
+    """Reject what is no source of effects; nothing is drawn from a lazy one.
+
+    Args:
+        call: the method that was called, such as "run_many".
 
     Raises:
-        TypeError: says what to pass instead.
+        TypeError: names what to pass instead.
     """
     mistake = _mistake(effects)
     if mistake is not None:
         raise TypeError(
-            f"{taker} takes effects, such as [SingleImageEffect('squish', image=path), ...], "
+            f"{call} takes effects, such as [SingleImageEffect('squish', image=path), ...], "
             f"not {mistake}"
         )
-    if isinstance(effects, _HELD_IN_MEMORY):
+    if isinstance(effects, _COLLECTIONS):
         for effect in effects:
-            check_effect(effect, taker=taker)
+            check_effect(effect, call=call)
 
 
 def _mistake(effects: object) -> str | None:
     if isinstance(effects, (SingleImageEffect, DualImageEffect)):
         return "one effect: put it into a list, or use run()"
     if inspect.iscoroutine(effects):
-        effects.close()  # so that Python does not complain a second time
+        effects.close()  # otherwise Python warns that it was never awaited, beside our error
         return "a coroutine: await it, or yield the effects from it"
     if inspect.isroutine(effects):
         return "a function: call it"
@@ -68,28 +72,28 @@ def _mistake(effects: object) -> str | None:
 
 
 def _checked(
-    effects: Iterable[Effect] | AsyncIterable[Effect], *, taker: str
+    effects: Iterable[Effect] | AsyncIterable[Effect], *, call: str
 ) -> Iterable[Effect] | AsyncIterable[Effect]:
     """The same source; drawing what is no effect raises ``TypeError``."""
-    check = partial(_checked_effect, taker=taker)
-    return _Checked(effects, taker) if isinstance(effects, AsyncIterable) else map(check, effects)
+    check = partial(_checked_effect, call=call)
+    return _Checked(effects, call) if isinstance(effects, AsyncIterable) else map(check, effects)
 
 
-def _checked_effect(effect: Effect, *, taker: str) -> Effect:
-    check_effect(effect, taker=taker)
+def _checked_effect(effect: Effect, *, call: str) -> Effect:
+    check_effect(effect, call=call)
     return effect
 
 
 class _Checked:
-    def __init__(self, effects: AsyncIterable[Effect], taker: str) -> None:
+    def __init__(self, effects: AsyncIterable[Effect], call: str) -> None:
         self._iterator = aiter(effects)
-        self._taker = taker
+        self._call = call
 
     def __aiter__(self) -> AsyncIterator[Effect]:
         return self
 
     async def __anext__(self) -> Effect:
-        return _checked_effect(await anext(self._iterator), taker=self._taker)
+        return _checked_effect(await anext(self._iterator), call=self._call)
 
 
 async def outcomes(
@@ -102,63 +106,68 @@ async def outcomes(
 ) -> AsyncGenerator[Outcome, None]:
     """See ``EffectsClient.run_many``."""
     slots = (await runtime.account()).slots
-    earlier = await runtime.earlier_tasks()
+    listed = await runtime.earlier_tasks()
+    # Absolute, because a process that reads the journal may have another working folder.
     target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
-    fetching = 0
+    downloading = 0
 
     async def finish(effect: Effect) -> Outcome:
-        nonlocal fetching
+        nonlocal downloading
         external_task_id = ""
         try:
-            plan = await runtime.prepare(effect, run=run, download_to=target)
-            external_task_id = plan.job.external_task_id
-            tracked = await runtime.submit(plan, found=earlier.get(external_task_id))
-            result = await runtime.handle(tracked).result()
+            prepared = await runtime.prepare(effect, run=run, download_to=target)
+            external_task_id = prepared.job.external_task_id
+            tracked = await runtime.submit(prepared, found=listed.get(external_task_id))
+            result = await runtime.effect_task(tracked).result()
             path = None
             if folder is not None:
-                fetching += 1
-                wake.set()
+                downloading += 1
+                changed.set()
                 try:
-                    path = await runtime.download_into(folder, plan.job, result)
+                    path = await runtime.download_into(folder, prepared.job, result)
                 finally:
-                    fetching -= 1
+                    downloading -= 1
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
         return Done(effect=effect, external_task_id=external_task_id, result=result, path=path)
 
-    def room() -> int:
-        return slots.size + _LOOK_AHEAD + min(fetching, _FETCHED_AT_MOST)
+    def limit() -> int:
+        return slots.size + _PREPARED_AHEAD + min(downloading, _MAX_DOWNLOADS)
 
-    source = _checked(effects, taker="run_many")
-    with slots.watched() as wake:
+    source = _checked(effects, call="run_many")
+    with slots.watched() as changed:
         async with aclosing(
-            map_as_completed(source, finish, limit=room, changed=wake, ordered=ordered)
+            map_as_completed(source, finish, limit=limit, changed=changed, ordered=ordered)
         ) as finished:
             async for outcome in finished:
                 yield outcome
 
 
-async def handles(
+async def tasks(
     runtime: Runtime, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None
 ) -> AsyncGenerator[EffectTask | Failed, None]:
     """See ``EffectsClient.submit_many``."""
     slots = (await runtime.account()).slots
-    earlier = await runtime.earlier_tasks()
+    listed = await runtime.earlier_tasks()
 
     async def submit(effect: Effect) -> EffectTask | Failed:
         external_task_id = ""
         try:
-            plan = await runtime.prepare(effect, run=run)
-            external_task_id = plan.job.external_task_id
-            return runtime.handle(await runtime.submit(plan, found=earlier.get(external_task_id)))
+            prepared = await runtime.prepare(effect, run=run)
+            external_task_id = prepared.job.external_task_id
+            found = listed.get(external_task_id)
+            return runtime.effect_task(await runtime.submit(prepared, found=found))
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
 
-    def room() -> int:
-        return max(0, slots.size - slots.running) + _LOOK_AHEAD
+    def limit() -> int:
+        # Only submits count here: an accepted task is the caller's, but keeps its slot.
+        return max(0, slots.size - slots.running) + _PREPARED_AHEAD
 
-    source = _checked(effects, taker="submit_many")
-    with slots.watched() as wake:
-        async with aclosing(map_as_completed(source, submit, limit=room, changed=wake)) as accepted:
-            async for handle in accepted:
-                yield handle
+    source = _checked(effects, call="submit_many")
+    with slots.watched() as changed:
+        async with aclosing(
+            map_as_completed(source, submit, limit=limit, changed=changed)
+        ) as accepted:
+            async for task in accepted:
+                yield task

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from kling_effects_async import bulk
 from kling_effects_async.arguments import Kind, as_units, check_arguments, check_name
-from kling_effects_async.client_options import ClientOptions
+from kling_effects_async.client_options import ClientOptions, check_options
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import KlingEffectsError, SettingsError
 from kling_effects_async.journal.job import Job
@@ -41,8 +41,6 @@ from kling_effects_async.protocol.services import Service
 from kling_effects_async.resuming import resumed
 from kling_effects_async.runtime import Options, Runtime
 from kling_effects_async.settings import (
-    AccessKeys,
-    BearerToken,
     Credentials,
     Settings,
     check_receiver,
@@ -63,24 +61,6 @@ if TYPE_CHECKING:
 __all__ = ["EffectsClient", "UnknownSceneWarning"]
 
 _PATH = (str, os.PathLike)
-# Classes that are costly to import are known by what they have.
-_OPTIONS = {
-    "credentials": Kind(
-        "a BearerToken(...) or AccessKeys(...)", (BearerToken, AccessKeys), is_optional=False
-    ),
-    "service": Kind("a Service such as Service.gateway(url)", (Service,)),
-    "journal": Kind("a path (a str or os.PathLike) or a Journal", _PATH, ("move", "known_task")),
-    "account": Kind("a str", (str,)),
-    "poll": Kind("a PollPolicy(...)", (PollPolicy,)),
-    "retry": Kind("a RetryPolicy(...)", (RetryPolicy,)),
-    "slots": Kind("a SlotPolicy(...)", (SlotPolicy,)),
-    "submit": Kind("a SubmitPolicy(...)", (SubmitPolicy,)),
-    "session": Kind("an aiohttp.ClientSession", has=("request", "closed", "headers")),
-    "proxy": Kind("a str such as 'http://host:port'", (str,)),
-    "trust_env": Kind("True or False", (bool,), is_optional=False),
-    "clock": Kind("a Clock", has=("monotonic", "now", "call_at")),
-    "rng": Kind("a function that returns numbers in [0, 1)", has=("__call__",), is_optional=False),
-}
 _BATCH = {
     "run": Kind("a str", (str,)),
     "download_to": Kind("the path of a folder (a str or os.PathLike)", _PATH),
@@ -98,11 +78,15 @@ _PAGE = {name: Kind("a whole number", (int,), is_optional=False) for name in ("p
 
 
 class UnknownSceneWarning(UserWarning):
-    """A scene is in no known list, or no longer in the newest; it was sent all the same."""
+    """A scene is in no known list, or no longer in the newest; it is sent all the same.
+
+    Scenes appear each week, so a list here cannot be complete. Check the spelling; the message
+    shows similar names.
+    """
 
 
 class EffectsClient:
-    """Submits effects to one account at one service, waits for them, and brings the clips home.
+    """Submits effects to one account at one service, polls their tasks, and downloads the clips.
 
     ::
 
@@ -116,36 +100,38 @@ class EffectsClient:
 
     Args:
         credentials: a ``BearerToken`` or ``AccessKeys``.
-        service: whom to ask; by default Kling for access keys and for API keys of its own
-            (``api-key-kling-...``, which nobody else ever gets), and V-API for any other token.
-        journal: a file (or an opened ``Journal``) in which every job is written down, so that a
-            crash neither loses a paid task nor pays for it again. Without one the same rules hold
-            while the client lives, for all open jobs and the last 10,000 that ended.
-        account: what the journal calls this account; by default made from the service and the
-            key. Name it yourself if keys are rotated: under a new key the default is a new
-            account, and jobs that the journal holds under the old one raise
-            ``AccountChangedError`` instead of being paid again.
-        budget_units: submits that could take the account's jobs past it are rejected. Whatever
-            may be charged counts: what the journal holds, what runs, and what is uncertain.
-        poll: how patiently to wait for tasks.
-        retry: how each request is tried.
-        slots: how the account's limit of parallel tasks is found out.
-        submit: what to do about a submit whose answer was lost.
+        service: the server; by default Kling for access keys and for Kling's own API keys
+            (``api-key-kling-...``, which are sent to Kling alone), and V-API for any other token.
+        journal: a file (or an opened ``Journal``) that keeps every job, so that a crash neither
+            loses a paid task nor pays for it again. Without one the same rules hold while the
+            client lives, for all open jobs and the last 10,000 that ended.
+        account: the account's name in the journal; by default made from the service and the key.
+            Name it yourself if keys are rotated: under a new key the default is a new account, and
+            jobs that the journal holds under the old one raise ``AccountChangedError`` instead of
+            being paid again.
+        budget_units: in the service's units; submits that could take the account's jobs past it
+            are rejected. Whatever may be charged counts: jobs in the journal, running tasks, and
+            uncertain jobs.
+        poll: when a task is polled, and when a wait ends.
+        retry: how often and how long one request is tried.
+        slots: how the account's limit of parallel tasks is found.
+        submit: what to do about a submit whose answer was lost, or whose id is taken.
         session: your own aiohttp session for the API (a TLS context, traces); never closed here.
             Its Authorization, netrc's included, is replaced by ours. Downloads do not use it.
-        proxy: ``http://user:password@host:port``, for the API and for downloads. Shown without its
-            password everywhere.
+        proxy: ``http://user:password@host:port``, for the API and for downloads. No message shows
+            its password.
         trust_env: use the proxies that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` name, as
             curl and pip do, except for this machine itself. Hosts in ``NO_PROXY`` are reached
             without, also where ``proxy`` is given. Nothing else is read: no netrc.
-        clock: replaces time, for tests.
+        clock: replaces time, for tests: see ``kling_effects_async.testing``.
         rng: a source of numbers in [0, 1) for pauses, for tests.
 
     Raises:
-        TypeError: an argument is of a wrong type; names it, and says what it must be.
-        SettingsError: ``account`` is empty, ``budget_units`` is no number of 0 or more, or
-            ``proxy``, or a variable of the environment that would be used for the service, names
-            no proxy, or one that does not speak HTTP (SOCKS).
+        TypeError: an argument is of a wrong type; the message names it and what it must be.
+        SettingsError: ``account`` is empty, ``budget_units`` is no number of 0 or more, the key is
+            Kling's own and the service is not, or ``proxy``, or a variable of the environment that
+            would be used for the service, names no proxy, or one that does not speak HTTP (SOCKS).
+            The message states what to correct.
     """
 
     def __init__(
@@ -166,20 +152,18 @@ class EffectsClient:
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        check_arguments(_OPTIONS, locals())  # what is wrong here must not be found once it is paid
-        check_name("account", account)
-        _check_journal(journal)
+        check_options(locals())
         if service is None:
             service = default_service(credentials)
         check_receiver(credentials, service)
         proxies = Proxies.of(proxy, os.environ if trust_env else {})
-        proxies.proxy_for(service.base_url)  # one that cannot be used is better known at once
+        proxies.proxy_for(service.base_url)  # so that a proxy that cannot be used fails here
         self._options = Options(
             service=service,
             credentials=credentials,
             account=account_name(service, credentials) if account is None else account,
             journal=journal,
-            store=MemoryStore(),
+            store=MemoryStore(),  # here, so that its jobs are kept when the client is opened again
             budget_units=as_units("budget_units", budget_units),
             poll=poll or PollPolicy(),
             retry=retry or RetryPolicy(),
@@ -211,25 +195,26 @@ class EffectsClient:
             options: the other arguments of ``EffectsClient``.
 
         Raises:
-            SettingsError: a key is missing, or would go to somebody it does not belong to; the
-                message says what to do.
+            SettingsError: a key is missing, or is Kling's own and the service is not; the message
+                names the variables and what to set.
+            TypeError: an option is unknown or of a wrong type; the message names it.
         """
         settings = Settings.from_env(os.environ if environ is None else environ)
         return cls(settings.credentials, service=service or settings.service, **options)
 
     @property
     def service(self) -> Service:
-        """Whom this client asks."""
+        """The service that this client calls."""
         return self._options.service
 
     @property
     def account(self) -> str:
-        """What the journal calls the account."""
+        """The account's name in the journal."""
         return self._options.account
 
     @property
     def stats(self) -> ClientStats:
-        """How many tasks run, how many submits wait, and what holds them back; asks nothing."""
+        """How many tasks run, how many submits wait, and why; no request is made."""
         if self._opened is None:
             return ClientStats(slots=self._options.slots.start)
         return self._opened.stats
@@ -242,9 +227,9 @@ class EffectsClient:
         runtime = self._runtime()
         try:
             if self._options.journal is not None:
-                await runtime.account()  # a journal that cannot be used is better known at once
+                await runtime.account()  # so that a journal that cannot be used fails here
         except BaseException:
-            await self.aclose()  # nobody else will: the block was not entered
+            await self.aclose()  # Python calls no __aexit__ of a block that was not entered
             raise
         return self
 
@@ -257,7 +242,10 @@ class EffectsClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Fail every open wait, and leave no task, socket or thread behind. Twice is fine."""
+        """End every open wait with ``ClientClosedError``, and close everything.
+
+        No task of the loop, socket or thread is left. A second call does nothing.
+        """
         self._is_closed = True
         runtime, self._opened = self._opened, None
         if runtime is not None:
@@ -270,53 +258,60 @@ class EffectsClient:
         external_task_id: str | None = None,
         callback_url: str | None = None,
     ) -> EffectTask:
-        """Have one task created, and return its handle as soon as the service accepted it.
+        """Submit one effect, and return its task as soon as the service accepted it.
 
-        Every task is submitted with an external id, so that it can be found again; without yours
-        it is a random one. The images are checked first. What surely did not arrive, or was
-        rejected for now, is sent again; where an answer was lost, the task is looked up by its
-        external id. Submitting the same effect under the same external id again gives the same
-        task. If the account's slots are all taken, this waits for one. A submit that is cancelled
-        while it is sent goes on by itself until its outcome is written down.
+        The task has an external id, by which it can be found again; without yours it is a random
+        one. The images are checked first. A request that surely did not arrive, or was rejected for
+        now, is sent again; where an answer was lost, the task is looked up by its external id. The
+        same effect under the same external id again gives the same task, paid once. If all slots of
+        the account are taken, this waits for one. A submit that is cancelled while it is sent goes
+        on by itself until its outcome is written down.
 
         Args:
-            external_task_id: your id of the task, unique in your account.
-            callback_url: where the service reports changes; a hint, never a proof.
+            external_task_id: your id of the task, unique in your account: 1 to 128 of the
+                characters ``A-Z a-z 0-9 . _ : @ ~ = + -``.
+            callback_url: an http(s) address to which the service sends changes; a callback is a
+                hint, so the task is polled all the same.
 
         Raises:
-            EffectRejectedError, ImageRejectedError: nothing was sent; says what to change.
-            ImageUnreadableError: this machine cannot read an image's file, after 30 s; nothing was
+            EffectRejectedError, ImageRejectedError: nothing was sent; the message states what to
+                change.
+            ImageUnreadableError: this machine could not read an image's file for 30 s; nothing was
                 sent, and the same call again is safe.
-            IdempotencyConflictError: the external id belongs to another effect; nothing was sent.
+            IdempotencyConflictError: the external id belongs to another effect; nothing was sent:
+                choose another id.
             ExternalIdTakenError: the service has a task under the external id that was not
-                submitted from here; nothing was created.
-            AccountChangedError: the journal holds the job under another account; nothing was sent.
-            BudgetExceededError, JournalError: nothing was sent; says what to do.
-            SubmissionUncertainError: the answer was lost; look before you submit again.
-            ApiError: rejected, nothing was created; see its class for what to do.
-            TransportError: nothing arrived, after the usual tries.
+                submitted from here; nothing was created: ``attach`` to it, or choose another id.
+            AccountChangedError: the journal holds the job under another account; nothing was sent:
+                pass ``account=``.
+            BudgetExceededError, JournalError: nothing was sent; the message states what to do.
+            SubmissionUncertainError: the answer was lost; look the task up before you submit again.
+            ApiError: rejected, nothing was created; the class shows what to do.
+            TransportError: no request arrived, after all tries of ``RetryPolicy``: try later.
+            ClientClosedError: the client was closed meanwhile.
+            TypeError: an argument is of a wrong type.
         """
         runtime = self._runtime()
         is_named = external_task_id is not None
         id_or_random = random_id() if external_task_id is None else external_task_id
-        # Built once for its checks alone: what cannot be sent is rejected before anything is read.
+        # For its checks alone: what cannot be sent is rejected before an image is read.
         build_submit(self.service, effect, external_task_id=id_or_random, callback_url=callback_url)
         _warn_of(scene_advice(self.service, effect.scene))
-        plan = await runtime.prepare(
+        prepared = await runtime.prepare(
             effect,
             id_or_random,
             callback_url=callback_url,
             with_hashes=is_named,
         )
         try:
-            return runtime.handle(await runtime.submit(plan))
+            return runtime.effect_task(await runtime.submit(prepared))
         except KlingEffectsError:
-            if not is_named:  # nobody can ask for it again by its random id
-                await runtime.abandon(plan.job)
+            if not is_named:  # no caller has its random id, so no call can go on with it
+                await runtime.abandon(prepared.job)
             raise
         except asyncio.CancelledError:
             if not is_named:
-                runtime.abandon(plan.job)  # who is cancelled waits no longer
+                runtime.abandon(prepared.job)  # not awaited: a cancelled call returns at once
             raise
 
     async def run(
@@ -326,10 +321,13 @@ class EffectsClient:
         external_task_id: str | None = None,
         callback_url: str | None = None,
     ) -> EffectResult:
-        """``submit``, then wait for the result; raises what the two of them raise.
+        """``submit``, then wait for the result: its clips, and what it cost.
 
         If this is cancelled, the task goes on; its id is in a note of the ``CancelledError`` and in
-        the log. Where you need it for sure, give your own ``external_task_id``.
+        the log. Pass your own ``external_task_id`` to find the task in every case.
+
+        Raises:
+            KlingEffectsError: what ``submit`` and ``EffectTask.result`` raise.
         """
         task = await self.submit(
             effect, external_task_id=external_task_id, callback_url=callback_url
@@ -337,17 +335,23 @@ class EffectsClient:
         try:
             return await task
         except asyncio.CancelledError as cancelled:
-            cancelled.add_note(f"task {task.id} goes on at the service: attach({task.id!r})")
+            cancelled.add_note(
+                f"task {task.task_id} goes on at the service: attach({task.task_id!r})"
+            )
             raise
 
     def attach(
         self, task_id: str | None = None, *, external_task_id: str | None = None
     ) -> EffectTask:
-        """The handle of a task that exists already; nothing is asked before it is awaited.
+        """The task that exists under one of the two ids; no request is made before it is awaited.
 
-        Then the journal is asked first: an end that it knows is final, and needs no request. A
-        task that neither the journal nor the service knows is a ``TaskNotFoundError`` after
+        Then the journal is read first: an end that it has is final, and needs no request. A task
+        that is neither in the journal nor at the service raises ``TaskNotFoundError`` after
         ``PollPolicy.attached_grace_s``.
+
+        Args:
+            task_id: the service's id.
+            external_task_id: the id it was submitted with.
 
         Raises:
             ValueError: neither or both ids are given.
@@ -361,7 +365,7 @@ class EffectsClient:
         if task_id is not None:
             check_task_id(task_id)
         runtime = self._runtime()
-        return runtime.attached(runtime.poller.track(task_id, external_task_id))
+        return runtime.attached_task(runtime.poller.track(task_id, external_task_id))
 
     def run_many(
         self,
@@ -371,38 +375,41 @@ class EffectsClient:
         ordered: bool = False,
         download_to: str | os.PathLike[str] | None = None,
     ) -> AsyncGenerator[Outcome, None]:
-        """Run many effects, as many at once as the account has slots; yield what becomes of each.
+        """Run many effects, as many at once as the account has slots; yield the outcome of each.
 
-        The effects are drawn lazily, a few ahead of the free slots. Each gets an external id made
-        from the run's name, its scene, options and images, so that the same batch run again submits
-        nothing twice, and the same effect twice in one batch is one task. Leaving the iteration
-        cancels what has not been submitted; submitted tasks go on, and a journal knows them. To
-        have that done at once after a ``break``, put ``contextlib.aclosing`` around the iterator.
+        A lazy source is drawn a few effects ahead of the free slots. Each effect has an external id
+        made from the run's name, its scene, options and images, so that the same batch run again
+        submits nothing twice, and the same effect twice in one batch is one task. Leaving the
+        iteration cancels effects that are not submitted; submitted tasks go on, and a journal keeps
+        them. Put ``contextlib.aclosing`` around the iterator to have that done at once after a
+        ``break``.
 
         Args:
-            run: the run's name; effects of another run are other tasks.
-            ordered: in the order of ``effects`` instead of as they finish; a slow one holds up the
-                drawing of more.
-            download_to: a folder for the videos, named by their tasks' ids.
+            run: the run's name; the same effects in another run are other tasks.
+            ordered: in the order of ``effects`` instead of as they finish; a slow task then delays
+                the drawing of more.
+            download_to: a folder for the clips, named by their tasks' ids.
 
         Yields:
-            A ``Done`` or a ``Failed`` for each effect. No error of one effect is raised.
+            A ``Done`` or a ``Failed`` for each effect. An error of one effect is in its ``Failed``,
+            and is not raised.
 
         Raises:
-            TypeError: something is no effect (a path, a ``str``, a ``dict``); at the call, or in
-                the middle of a lazy source. What was submitted before goes on. Or ``run`` or
+            TypeError: something is no effect (a path, a ``str``, a ``dict``); at the call, or when
+                a lazy source yields it, and then submitted tasks go on. Or ``run`` or
                 ``download_to`` is of a wrong type.
-            SettingsError: ``run`` is empty or cannot be written down.
+            SettingsError: ``run`` is empty, or has characters that cannot be written to a file.
+            JournalError, ClientClosedError: at the first step of the iteration.
         """
         _check_batch(run, download_to)
-        bulk.check_effects(effects, taker="run_many")
+        bulk.check_effects(effects, call="run_many")
         folder = None if download_to is None else Path(download_to)
         return bulk.outcomes(self._runtime(), effects, run=run, ordered=ordered, folder=folder)
 
     def submit_many(
         self, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None = None
     ) -> AsyncGenerator[EffectTask | Failed, None]:
-        """Like ``run_many``, but yields each handle as soon as its task is accepted.
+        """Like ``run_many``, but yields each task as soon as it is accepted.
 
         Yields:
             An ``EffectTask``, or a ``Failed`` where there is no task.
@@ -411,23 +418,27 @@ class EffectsClient:
             TypeError, SettingsError: as in ``run_many``.
         """
         _check_batch(run)
-        bulk.check_effects(effects, taker="submit_many")
-        return bulk.handles(self._runtime(), effects, run=run)
+        bulk.check_effects(effects, call="submit_many")
+        return bulk.tasks(self._runtime(), effects, run=run)
 
     def resume(
         self, *, download_to: str | os.PathLike[str] | None = None
     ) -> AsyncGenerator[Outcome, None]:
         """Finish all unfinished jobs that the journal holds of this account.
 
-        Jobs that were only planned are submitted, uncertain submits are settled, accepted
-        tasks are waited for. Yields each as it finishes; a failure is a ``Failed``.
+        Jobs that are only planned are submitted, uncertain ones are settled, and accepted tasks
+        are polled until they end.
 
         Args:
-            download_to: a folder for the videos, also of tasks that had succeeded before.
+            download_to: a folder for the clips, also of tasks that had succeeded before.
+
+        Yields:
+            A ``Done`` or a ``Failed`` for each job, as they finish.
 
         Raises:
             SettingsError: the client has no journal.
-            JournalError: the journal cannot be used; says why.
+            JournalError: the journal cannot be used; the message states why.
+            TypeError: ``download_to`` is no path.
         """
         if self._options.journal is None:
             raise SettingsError("resume() needs a journal: EffectsClient(..., journal='jobs.db')")
@@ -438,23 +449,28 @@ class EffectsClient:
     async def settle(
         self, external_task_id: str, *, resubmit: bool = False, abandon: bool = False
     ) -> Job:
-        """Find out about an uncertain job, or write down what you decide about it.
+        """Find out whether an uncertain job has a task, or record your decision about it.
 
-        Without either decision its task is looked for, as after a lost answer: the job comes back
-        accepted (``attach`` to it, or ``resume``), or planned, where it is proved that there is no
-        task. A job that is not uncertain comes back as it is.
+        Without a decision its task is looked up, as after a lost answer.
 
         Args:
             external_task_id: of a job of this account, in the journal or of this client.
-            resubmit: it is planned again, and ``submit`` or ``resume`` sends it; if its task exists
-                after all, both are charged.
-            abandon: it is not wanted any more; a task that exists is not stopped, and is charged.
+            resubmit: the job is planned again, and ``submit`` or ``resume`` sends it; if its task
+                exists after all, both are charged.
+            abandon: the job is not wanted any more; a task that exists is not stopped, and is
+                charged.
+
+        Returns:
+            The job as it is now: accepted (``attach`` to it, or ``resume``), or planned, where it
+            is proved that there is no task. A job that was not uncertain is returned unchanged.
 
         Raises:
-            SubmissionUncertainError: it cannot be found out; look for it in the service's own list.
-            JobStateError: the decision makes no sense in the state that the job is in.
+            SubmissionUncertainError: it cannot be found out; search the service's own list, then
+                decide.
+            JobStateError: the decision does not fit the state that the job is in.
             JournalError: there is no such job, or the journal cannot be used.
-            ValueError: both decisions.
+            ValueError: both decisions are passed: choose one.
+            TypeError: ``external_task_id`` is no ``str``.
         """
         if resubmit and abandon:
             raise ValueError("resubmit and abandon exclude each other: choose one")
@@ -492,6 +508,8 @@ class EffectsClient:
         Raises:
             ValueError: a number is out of its range.
             TypeError: it is no whole number.
+
+        Source: Kling's effects page, 2026-09 (``pageNum``, ``pageSize``).
         """
         check_arguments(_PAGE, {"page": page, "page_size": page_size})
         build_list(self.service, page=page, page_size=page_size)
@@ -506,24 +524,30 @@ class EffectsClient:
         max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Callable[[int, int | None], None] | None = None,
     ) -> Path:
-        """Fetch a clip into a file; it appears under its name only when it is whole.
+        """Download a clip to a file, which appears under its name only when it is whole.
 
-        A cut download goes on where it stopped, also in a later call. An expired address is
-        renewed by asking the task once. If the task has just ended and its video is not there yet,
-        it is asked for again for ``PollPolicy.result_grace_s``.
+        A download that is cut goes on where it stopped, also in a later call. For an expired
+        address the task is queried once, which gives a fresh one. If the task has just ended and
+        its clip is not there yet, it is requested again for ``PollPolicy.result_grace_s``.
 
         Args:
-            max_bytes: a larger clip is rejected, and one without an end stops there; by default
-                1 GiB, several times what a clip of ten seconds can need. Batches use the default.
-            on_progress: called with the bytes fetched so far and the bytes in all, if known.
+            video: such as ``(await task).video``.
+            path: the file; its folder exists.
+            overwrite: replace a file of this name.
+            max_bytes: the limit of the clip's size, which a server that sends without an end
+                reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
+                Batches use the default.
+            on_progress: called with the bytes downloaded so far and the bytes in all, ``None`` if
+                not known.
 
         Returns:
             The path of the file.
 
         Raises:
-            DownloadError: it could not be fetched whole, its address is malformed, it is larger
-                than ``max_bytes``, the file exists already, or something that is no file is in its
-                place or in that of ``<path>.part`` or ``<path>.part.json``.
+            DownloadError: it could not be downloaded whole (the same call goes on where it
+                stopped), its address is malformed, it is larger than ``max_bytes``, the file exists
+                already (pass ``overwrite=True``), or something that is no file has its name or that
+                of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
             TypeError: ``video`` is no ``Video``, or ``path`` no path.
             ValueError: ``max_bytes`` is below 1.
@@ -538,10 +562,11 @@ class EffectsClient:
     # -- inside
 
     def _runtime(self) -> Runtime:
-        """The parts that live in the running loop, made on first use.
+        """What belongs to the running loop, made at the first use.
 
         Raises:
-            RuntimeError: the client is closed, or open in another loop; says what to do.
+            RuntimeError: the client is closed, or open in another loop; the message states what to
+                do.
         """
         if self._is_closed:
             raise RuntimeError("this client is closed; `async with client:` opens it again")
@@ -569,15 +594,6 @@ class EffectsClient:
         return await self._runtime().page(number, size)
 
 
-def _check_journal(journal: object) -> None:
-    """Reject what SQLite would take for a file that is gone once it is closed."""
-    path = os.fspath(journal) if isinstance(journal, _PATH) else None
-    if isinstance(path, bytes):
-        raise TypeError("journal must be a path of text, not of bytes")
-    if path == "":
-        raise SettingsError("journal must name a file; without one leave it out")
-
-
 def _check_batch(run: str | None, download_to: str | os.PathLike[str] | None = None) -> None:
     check_arguments(_BATCH, {"run": run, "download_to": download_to})
     check_name("run", run)
@@ -585,5 +601,5 @@ def _check_batch(run: str | None, download_to: str | os.PathLike[str] | None = N
 
 def _warn_of(advice: str | None) -> None:
     if advice is not None:
-        # Up from here: submit, then its caller.
+        # 1 is this line, 2 is submit, 3 is the caller's line, which has the scene's name.
         warnings.warn(advice, UnknownSceneWarning, stacklevel=3)

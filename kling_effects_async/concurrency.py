@@ -1,4 +1,4 @@
-"""Many things at once: a lazy source, a bounded number under way, a clean end."""
+"""Many coroutines at once: a lazy source, a bounded number running, a clean end."""
 
 from __future__ import annotations
 
@@ -21,42 +21,45 @@ async def map_as_completed(
     changed: asyncio.Event,
     ordered: bool = False,
 ) -> AsyncGenerator[R, None]:
-    """Map ``act`` over the items: its results each as soon as it is there.
+    """Map ``act`` over the items, and yield each result as soon as it is there.
 
-    An item is drawn only while fewer than ``limit()`` are under way or wait to be taken; results
-    come while a slow source is waited for. When the iteration is left, what is under way is
-    cancelled and awaited.
+    An item is drawn only while fewer than ``limit()`` calls run or have a result that is not taken;
+    results are yielded while a slow source is waited for. When the iteration is left, running calls
+    are cancelled and awaited. An exception of ``act`` or of the source is raised, and ends it.
 
     Args:
-        limit: looked at whenever something finished, and whenever ``changed`` is set.
-        ordered: in the order of the items instead.
+        limit: called whenever a call of ``act`` finishes, and whenever ``changed`` is set; a value
+            below 1 counts as 1.
+        changed: to be set whenever ``limit()`` grows.
+        ordered: yield the results in the order of the items instead.
     """
-    # Not asyncio.wait: it looks at all that run each time one of them finishes.
-    line: deque[asyncio.Task[R]] = deque()  # in the order in which they may be taken
+    # Not asyncio.wait: it visits all running tasks each time one of them finishes.
+    results: deque[asyncio.Task[R]] = deque()  # in the order in which they are yielded
     running: set[asyncio.Task[R]] = set()
     source = _AsyncSource(items, changed) if isinstance(items, AsyncIterable) else _Source(items)
 
     def finished(task: asyncio.Task[R]) -> None:
         running.discard(task)
         if not ordered:
-            line.append(task)
+            results.append(task)
         changed.set()
 
     def has_room() -> bool:
-        unfinished = len(line) if ordered else len(running) + len(line)
+        # In order, a task is among the results from its start; otherwise from its end.
+        unfinished = len(results) if ordered else len(running) + len(results)
         return unfinished < max(1, limit())
 
     try:
         while True:
-            changed.clear()
+            changed.clear()  # before has_room, so that no change in between is missed
             while has_room() and source.has_next():
                 task = asyncio.create_task(act(source.next()))
                 running.add(task)
                 task.add_done_callback(finished)
                 if ordered:
-                    line.append(task)
-            if line and line[0].done():
-                yield line.popleft().result()
+                    results.append(task)
+            if results and results[0].done():
+                yield results.popleft().result()
             elif running or not source.is_exhausted:
                 await changed.wait()
             else:
@@ -64,11 +67,11 @@ async def map_as_completed(
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, *line, source.aclose(), return_exceptions=True)
+        await asyncio.gather(*running, *results, source.aclose(), return_exceptions=True)
 
 
 class _Source(Generic[T]):
-    """What is left of an iterable."""
+    """The rest of an iterable."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._iterator = iter(items)
@@ -85,7 +88,7 @@ class _Source(Generic[T]):
         return bool(self._drawn)
 
     def next(self) -> T:
-        """The one that ``has_next`` found."""
+        """The item that ``has_next`` found."""
         return self._drawn.pop()
 
     async def aclose(self) -> None:
@@ -93,28 +96,28 @@ class _Source(Generic[T]):
 
 
 class _AsyncSource(Generic[T]):
-    """What is left of an async iterable; sets ``changed`` when there is more to know of it."""
+    """The rest of an async iterable; sets ``changed`` when an item, or its end, has come."""
 
     def __init__(self, items: AsyncIterable[T], changed: asyncio.Event) -> None:
         self._iterator = aiter(items)
-        self._wake = changed
+        self._changed = changed
         self._drawing: asyncio.Task[list[T]] | None = None
         self.is_exhausted: bool = False
 
     def has_next(self) -> bool:
-        """Whether there is one more now; if not, it is waited for meanwhile."""
+        """Whether there is one more now; if not, the next one is drawn in a task."""
         if self.is_exhausted:
             return False
         if self._drawing is None:
             self._drawing = asyncio.create_task(self._draw())
-            self._drawing.add_done_callback(lambda _: self._wake.set())
+            self._drawing.add_done_callback(lambda _: self._changed.set())
         if not self._drawing.done():
             return False
         self.is_exhausted = not self._drawing.result()
         return not self.is_exhausted
 
     def next(self) -> T:
-        """The one that ``has_next`` found."""
+        """The item that ``has_next`` found."""
         assert self._drawing is not None
         drawn, self._drawing = self._drawing.result(), None
         return drawn[0]

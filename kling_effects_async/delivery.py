@@ -29,7 +29,7 @@ class Delivery:
     """Downloads clips; its connections are opened at the first one.
 
     Args:
-        refresh: asks the service about a task, by its id.
+        refresh: queries a task by its id.
         grace_s: how long a clip may be announced and not there.
         rng: a source of numbers in [0, 1).
     """
@@ -53,6 +53,7 @@ class Delivery:
         self._clock = clock
         self._rng = rng
         self._downloader: Downloader | None = None
+        # Weak: a lock is of no use once nobody holds or awaits it.
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def download_into(self, folder: Path, result: EffectResult) -> Path:
@@ -93,7 +94,7 @@ class Delivery:
                 video.url,
                 grace_s=self._grace_s,
                 clock=self._clock,
-                random=self._rng,
+                rng=self._rng,
             ),
             own,
         )
@@ -116,7 +117,7 @@ class Delivery:
         return self._downloader
 
     async def _renewed(self, video: Video) -> Renewed | None:
-        """What the service says of the video now."""
+        """The video with the address that the service gives now."""
         from kling_effects_async.downloading.renewal import Renewed
 
         if video.task_id is None:

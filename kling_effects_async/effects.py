@@ -1,8 +1,8 @@
-"""What a caller asks for: one effect on one image, or on two.
+"""What is to be made: one effect on one image, or on two.
 
 A ``Path`` is a file, a ``str`` is an http(s) URL that Kling can reach, ``bytes`` are an encoded
-JPEG or PNG. Nothing is guessed, and nothing is read here. White space at the ends of a URL is left
-out.
+JPEG or PNG. Nothing is guessed, and nothing is read here. White space at the ends of a URL is
+removed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ __all__ = [
 
 ImageSource: TypeAlias = Path | str | bytes
 
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{64,}")
 
 
 def image_label(image: ImageSource) -> str:
-    """What to call an image in a message: short, and without a URL's signature."""
+    """The image's name in a message: short, and without a URL's signature."""
     if isinstance(image, bytes):
         return f"image of {len(image):,} bytes"
-    # "." and "/" have no last part.
+    # The name of "." and of "/" is "".
     return image.name or str(image) if isinstance(image, Path) else address_label(image)
 
 
@@ -73,9 +74,11 @@ def _is_scene(_effect: object, _attribute: Attribute[Any], value: object) -> Non
         raise EffectRejectedError(f"scene must be a name such as 'squish', not {value!r}")
 
 
-def _scene_name(value: object) -> object:
-    # A Scene constant becomes its plain name.
-    return str(value) if isinstance(value, str) else value
+def _scene_name(value: str) -> str:
+    # A member of Scene becomes its plain name. What is no text is left to the validator, which
+    # raises an error of ours.
+    given: object = value
+    return str(given) if isinstance(given, str) else value
 
 
 def _is_duration(_effect: object, _attribute: Attribute[Any], value: object) -> None:
@@ -91,12 +94,19 @@ def _is_duration(_effect: object, _attribute: Attribute[Any], value: object) -> 
 class SingleImageEffect:
     """One effect on one image.
 
-    Fields that stay ``None`` are filled with what the service wants, or left out where it has no
-    such field.
+    An option that is ``None`` is sent with the service's default, or left out where the service has
+    no such field. Which values a service takes is checked by ``submit``.
+
+    Attributes:
+        scene: the service's name of the effect, such as ``"squish"`` or ``Scene.SQUISH``.
+        image: a ``Path``, an http(s) URL as ``str``, or the ``bytes`` of a JPEG or PNG.
+        model_name: such as ``"kling-v1-6"``.
+        duration_s: the clip's length in seconds, such as 5.
 
     Raises:
-        ImageRejectedError: ``image`` is a ``str`` that is no URL that can be fetched.
-        EffectRejectedError: ``scene`` is empty or ``duration_s`` is not positive.
+        TypeError: ``image`` is of another type, or ``duration_s`` is no whole number.
+        ImageRejectedError: ``image`` is a ``str``, but no http(s) URL; for a file pass a ``Path``.
+        EffectRejectedError: ``scene`` is empty, or ``duration_s`` is not positive; correct it.
 
     Source: the gateway's effects page (fields); Kling's effects page, 2026-09 (``image`` only).
     """
@@ -116,14 +126,22 @@ class SingleImageEffect:
 
 @frozen
 class DualImageEffect:
-    """One effect that brings two people together; Kling stitches the two portraits itself.
+    """One effect on two portraits, which Kling itself joins into one picture.
 
-    Fields that stay ``None`` are filled with what the service wants, or left out where it has no
-    such field.
+    An option that is ``None`` is sent with the service's default, or left out where the service has
+    no such field. Which values a service takes is checked by ``submit``.
+
+    Attributes:
+        scene: the service's name of the effect, such as ``"hug"`` or ``Scene.HUG``.
+        left, right: each a ``Path``, an http(s) URL as ``str``, or the ``bytes`` of a JPEG or PNG.
+        model_name: such as ``"kling-v1-6"``.
+        mode: ``"std"`` or ``"pro"``.
+        duration_s: the clip's length in seconds, such as 5 or 10.
 
     Raises:
-        ImageRejectedError: ``left`` or ``right`` is a ``str`` that is no URL that can be fetched.
-        EffectRejectedError: ``scene`` is empty or ``duration_s`` is not positive.
+        TypeError: an image is of another type, or ``duration_s`` is no whole number.
+        ImageRejectedError: an image is a ``str``, but no http(s) URL; for a file pass a ``Path``.
+        EffectRejectedError: ``scene`` is empty, or ``duration_s`` is not positive; correct it.
 
     Source: the gateway's dual effects page; Kling's effects page, 2026-09 (``images`` only).
     """
@@ -148,18 +166,18 @@ class DualImageEffect:
 Effect: TypeAlias = SingleImageEffect | DualImageEffect
 
 
-def check_effect(value: object, *, taker: str) -> None:
-    """Say at once that something is no effect.
+def check_effect(value: object, *, call: str) -> None:
+    """Reject what is no effect.
 
     Args:
-        taker: the call that was given it, such as "run_many".
+        call: the method that it was passed to, such as "run_many".
 
     Raises:
         TypeError: it is a path, a str, a dict, ...; the message shows how an effect is made.
     """
     if not isinstance(value, (SingleImageEffect, DualImageEffect)):
         raise TypeError(
-            f"{taker} takes effects: SingleImageEffect('squish', image=path) or "
+            f"{call} takes effects: SingleImageEffect('squish', image=path) or "
             "DualImageEffect('hug', left=path, right=path), "
             f"not {type(value).__name__}"
         )

@@ -1,41 +1,45 @@
-"""Everything that can go wrong, grouped by what the caller can do next.
+"""Every error that this package raises on purpose, grouped by what the caller can do next.
 
 KlingEffectsError
 ├── SettingsError              nothing was sent: complete or correct the settings
-├── EffectRejectedError        nothing was sent: the effect cannot be what was meant
+├── EffectRejectedError        nothing was sent: correct the effect or its id
 ├── IdempotencyConflictError   nothing was sent: the external id belongs to another effect
-│   └── ExternalIdTakenError   the service has a task under this id that nobody here submitted
+│   └── ExternalIdTakenError   the service has a task under this id that was not submitted here
 ├── AccountChangedError        nothing was sent: the journal holds this job under another account
-├── BudgetExceededError        nothing was sent: raise the budget, or leave it
+├── BudgetExceededError        nothing was sent: raise the budget, or settle the uncertain jobs
 ├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
 ├── ImageUnreadableError       nothing was sent: this machine could not read the file, try again
-├── ClientClosedError          the client was left while the wait was on: ``attach`` again
-├── TransportError             no answer
+├── ClientClosedError          the client was closed during the call: open it, ``attach`` again
+├── TransportError             no answer: try later
 │   ├── NetworkError           no connection, or one that broke
 │   ├── RequestTimeoutError    one request took too long (also a ``TimeoutError``)
-│   ├── TlsError               the server's certificate is not to be trusted
-│   ├── ProxyError             the proxy rejected, or is not there
-│   └── SubmissionUncertainError   a submit may have been accepted: look before you pay again
-├── ReplyError                 an answer nobody can read
-├── ApiError                   an answer that says no
-│   ├── AuthenticationError    the key is wrong
+│   ├── TlsError               the server's certificate is not valid: correct it, or the clock
+│   ├── ProxyError             the proxy rejected the connection, or is not there
+│   └── SubmissionUncertainError   a submit may have been accepted: look it up, then decide
+├── ReplyError                 an answer that cannot be read: try later, or correct the address
+├── ApiError                   an answer that rejects the request
+│   ├── AuthenticationError    the key is wrong: correct it
 │   ├── AccountError           the account may not, or cannot pay: a person has to act
-│   ├── InvalidRequestError    this request will never be accepted
-│   │   └── TaskNotFoundError  the service does not know the task (yet, or any more)
+│   ├── InvalidRequestError    this request will never be accepted: change it
+│   │   └── TaskNotFoundError  the service has no such task (yet, or any more)
 │   ├── ContentRejectedError   moderation: submit another image
 │   ├── RateLimitError         too fast: wait, then the same again
-│   │   └── ConcurrencyLimitError   all of the account's slots are taken
-│   └── ServiceError           the service failed
-├── JournalError               the journal cannot be used; see its class
-│   ├── JournalBusyError       another process has it
-│   ├── JournalDamagedError    moved aside, nothing deleted
-│   ├── JournalFullError       the disk is full or fails: nothing is submitted until it is not
-│   └── JournalVersionError    a newer version of this package wrote it
-├── TaskFailedError            the task ended in failure
-├── TaskTimeoutError           the deadline passed; the task goes on (also a ``TimeoutError``)
-├── ResultMissingError         the task succeeded and names no video
-└── DownloadError              the video could not be downloaded
-    └── VideoExpiredError      its address is no longer valid
+│   │   └── ConcurrencyLimitError   all of the account's slots are taken: the same
+│   └── ServiceError           the service failed: try later
+├── JournalError               the journal cannot be used, or has no such job
+│   ├── JournalBusyError       another process has it open: wait, or read only
+│   ├── JournalDamagedError    the file is damaged; nothing of it was deleted
+│   ├── JournalFullError       the disk is full or fails: make room
+│   ├── JournalVersionError    another version of this package wrote it: update
+│   └── JobStateError          what was decided about a job does not fit its state
+├── TaskFailedError            the task ended in failure: submit another image
+├── TaskTimeoutError           the deadline passed: ``attach`` later (also a ``TimeoutError``)
+├── ResultMissingError         the task succeeded and names no video: ``refresh`` later
+└── DownloadError              the video could not be downloaded: ``download`` again
+    └── VideoExpiredError      its address is no longer valid: ``refresh`` its task
+
+One module, not a folder: the drawing is its table of contents. Every class here is public, so there
+is no ``__all__`` that repeats them.
 """
 
 from __future__ import annotations
@@ -51,50 +55,9 @@ if TYPE_CHECKING:
 
     from kling_effects_async.models import TaskSnapshot
 
-__all__ = [
-    "AccountChangedError",
-    "AccountError",
-    "ApiError",
-    "AuthenticationError",
-    "BudgetExceededError",
-    "ClientClosedError",
-    "ConcurrencyLimitError",
-    "ContentRejectedError",
-    "DownloadError",
-    "EffectRejectedError",
-    "ExternalIdTakenError",
-    "IdempotencyConflictError",
-    "ImageRejectedError",
-    "ImageUnreadableError",
-    "InvalidRequestError",
-    "JobStateError",
-    "JournalBusyError",
-    "JournalDamagedError",
-    "JournalError",
-    "JournalFullError",
-    "JournalVersionError",
-    "KlingEffectsError",
-    "NetworkError",
-    "ProxyError",
-    "RateLimitError",
-    "ReplyError",
-    "RequestTimeoutError",
-    "ResultMissingError",
-    "Scope",
-    "ServiceError",
-    "SettingsError",
-    "SubmissionUncertainError",
-    "TaskFailedError",
-    "TaskNotFoundError",
-    "TaskTimeoutError",
-    "TlsError",
-    "TransportError",
-    "VideoExpiredError",
-]
-
 
 class Scope(enum.Enum):
-    """Whom an error concerns, and so what else would meet it now.
+    """Which submits an error concerns besides the one that raised it.
 
     Attributes:
         JOB: this effect or task alone.
@@ -111,15 +74,16 @@ class Scope(enum.Enum):
 
 
 class KlingEffectsError(Exception):
-    """The root of every error this package raises on purpose.
+    """The base class of every error that this package raises on purpose.
 
-    All of them can be pickled and copied whole, so that an id also leaves a worker process.
+    All of them can be pickled and copied with all their attributes, so that an id also leaves a
+    worker process.
 
     Attributes:
-        retryable: whether the same call can succeed later without anybody doing anything.
-        retry_after_s: how long the service asks to wait before it, in seconds; ``None`` if it
-            does not ask, or asks for no time at all.
-        scope: whom the error concerns.
+        retryable: whether the same call can succeed later although nothing is changed.
+        retry_after_s: the pause that the service requests before that, in seconds; ``None`` if it
+            requests none, or 0.
+        scope: which other submits the error concerns.
     """
 
     retryable: bool = False
@@ -127,6 +91,7 @@ class KlingEffectsError(Exception):
     scope: Scope = Scope.JOB
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own calls the class with ``args``, which keyword-only parameters do not allow.
         return _revived, (type(self), self.args, self.__dict__)
 
 
@@ -139,20 +104,111 @@ def _revived(
     return error
 
 
+# -- Nothing was sent
+
+
 class SettingsError(KlingEffectsError):
-    """A setting is missing or contradicts another; nothing was sent."""
+    """A setting is missing, malformed or contradicts another; nothing was sent.
+
+    The message names the setting and what it must be: correct it, then call again.
+    """
 
 
 class EffectRejectedError(KlingEffectsError, ValueError):
-    """The effect cannot be what was meant (a dual scene with one image); nothing was sent."""
+    """The effect, or its id, cannot be sent (a dual scene with one image); nothing was sent.
+
+    The message names what is wrong: correct it, then submit again.
+    """
+
+
+class IdempotencyConflictError(KlingEffectsError):
+    """The external id belongs to a job with other content; nothing was written down or sent.
+
+    Choose another id, or submit the effect that this id was first used for.
+
+    Attributes:
+        external_task_id: the id that is taken.
+        differs: what is not the same, such as ``scene`` or ``content``.
+    """
+
+    def __init__(self, *, external_task_id: str, differs: Sequence[str]) -> None:
+        self.external_task_id = external_task_id
+        self.differs: tuple[str, ...] = tuple(differs)
+        super().__init__(external_task_id, self.differs)
+
+    def __str__(self) -> str:
+        return (
+            f"external_task_id {self.external_task_id!r} belongs to another job of this account: "
+            f"{' and '.join(self.differs)} differ. Nothing was sent: choose another id, or give "
+            "the effect this id was first used for"
+        )
+
+
+class ExternalIdTakenError(IdempotencyConflictError):
+    """The service has a task under this external id that was not submitted from here.
+
+    It may be another program's, or one whose journal is lost. It is not adopted, because its clip
+    need not be of these images. Choose another id; or, if it is the task you mean,
+    ``attach(task_id)``, or submit with ``SubmitPolicy(on_taken="adopt")``.
+
+    Attributes:
+        task_id: the task that has the id; ``None`` where the service does not find it by the id.
+    """
+
+    def __init__(self, *, external_task_id: str, task_id: str | None) -> None:
+        super().__init__(external_task_id=external_task_id, differs=("origin",))
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        task = f"task {self.task_id}" if self.task_id else "a task that it does not show"
+        return (
+            f"external_task_id {self.external_task_id!r} is taken: the service has {task} under "
+            "it, which was not submitted from here. Nothing was created and nothing charged: "
+            "choose another id; or, if that task is the one you mean, attach() to it, or submit "
+            'with SubmitPolicy(on_taken="adopt")'
+        )
+
+
+class AccountChangedError(KlingEffectsError):
+    """The journal holds this job under another account of the same service; nothing was sent.
+
+    A rotated key looks like a new account unless the account has a name of its own. If both are one
+    account, pass ``EffectsClient(account=other_account)``, or let ``Journal.adopt`` move its jobs;
+    otherwise use another external id.
+
+    Attributes:
+        external_task_id: the id of the job.
+        account: the account of the present key.
+        other_account: the account that the journal holds the job under.
+    """
+
+    scope: Scope = Scope.ACCOUNT
+
+    def __init__(self, *, external_task_id: str, account: str, other_account: str) -> None:
+        self.external_task_id = external_task_id
+        self.account = account
+        self.other_account = other_account
+        super().__init__(external_task_id)
+
+    def __str__(self) -> str:
+        return (
+            f"the journal holds job {self.external_task_id!r} under the account "
+            f"{self.other_account!r}, and the present key is of {self.account!r}. Nothing was "
+            f"sent. If both are one account with a new key, pass account={self.other_account!r}, "
+            "or let Journal.adopt() take its jobs over; otherwise use another external_task_id"
+        )
 
 
 class BudgetExceededError(KlingEffectsError):
     """One more task could cost more than the budget has left; nothing was sent.
 
+    Raise ``budget_units``, or settle the uncertain jobs, then submit again. All figures are in the
+    service's units.
+
     Attributes:
+        scene: the scene of the effect that was not submitted.
         limit_units: the budget.
-        spent_units: what ended tasks cost; where that was not told, what was expected.
+        spent_units: what ended tasks cost; where the service reports no cost, what was expected.
         running_units: what running tasks are likely to cost.
         unsettled_units: what jobs are likely to cost that are being submitted or are uncertain.
         expected_units: what this one is likely to cost.
@@ -190,7 +246,7 @@ class ImageRejectedError(KlingEffectsError, ValueError):
 
     Attributes:
         image: what the image is called in messages, such as its file name.
-        problems: every reason found, each one a sentence that says what to do.
+        problems: every reason found, each one a sentence with what to do about it.
     """
 
     def __init__(self, image: str, problems: Sequence[str]) -> None:
@@ -203,14 +259,14 @@ class ImageRejectedError(KlingEffectsError, ValueError):
 
 
 class ImageUnreadableError(KlingEffectsError):
-    """This machine could not read an image file; nothing is known to be wrong with the picture.
+    """This machine could not read an image file; the picture itself may be fine.
 
-    It has too many files open, or too little memory, or the disk or the network of the file fails.
-    Nothing whole was sent, so the same call again is safe, and may succeed.
+    Too many files are open, or memory is short, or the disk or the network of the file fails. No
+    complete request was sent, so the same call again is safe, and may succeed.
 
     Attributes:
         image: what the image is called in messages, such as its file name.
-        reason: what the system said.
+        reason: the operating system's error.
     """
 
     def __init__(self, image: str, reason: str) -> None:
@@ -225,12 +281,21 @@ class ImageUnreadableError(KlingEffectsError):
         )
 
 
+# -- The client was closed
+
+
 class ClientClosedError(KlingEffectsError):
-    """The client was left while something was under way; a task goes on at the service."""
+    """The client was closed during the call; a submitted task goes on at the service.
+
+    Open the client again, then ``attach`` to the task, or ``resume`` with a journal.
+    """
+
+
+# -- No answer
 
 
 class TransportError(KlingEffectsError):
-    """No answer came back.
+    """The service's answer did not arrive: try later.
 
     Attributes:
         sent: whether bytes of the request may have reached the server. Only where this is
@@ -249,20 +314,24 @@ class NetworkError(TransportError):
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """One request took longer than its limit."""
+    """One request took longer than its limit in ``RetryPolicy``: try later, or raise the limit."""
 
 
 class TlsError(TransportError):
-    """The server's certificate is not to be trusted; the connection is never made without one."""
+    """The server's certificate is not valid; no request is sent without a valid one.
+
+    Correct the clock, the certificate store, or the ``session`` that was passed.
+    """
 
     retryable: bool = False
 
 
 class ProxyError(TransportError):
-    """The proxy between us and the service rejected the connection, broke it, or is not there.
+    """The proxy before the service rejected the connection, broke it, or is not there.
 
     Attributes:
-        retryable: whether the same request can succeed later without anybody doing anything.
+        retryable: whether the same request can succeed later; if not, correct ``proxy=`` or the
+            environment's variables.
     """
 
     def __init__(self, message: str, *, sent: bool = True, retryable: bool = False) -> None:
@@ -273,15 +342,16 @@ class ProxyError(TransportError):
 class SubmissionUncertainError(TransportError):
     """The answer to a submit was lost: the service may have accepted the task, and charge for it.
 
-    Do not submit again before you looked: ``client.attach(external_task_id=...)`` finds the task
-    where the service looks tasks up by external id.
+    Look it up before you submit again: ``client.attach(external_task_id=...)`` finds the task where
+    the service looks tasks up by external id; otherwise search the service's own list. Then
+    ``client.settle`` records your decision.
 
     Attributes:
         external_task_id: the id the task was submitted with.
         scene: the scene it was submitted for.
     """
 
-    retryable: bool = False  # a person looks first
+    retryable: bool = False  # a second submit may be charged a second time, so a person decides
 
     def __init__(self, message: str, *, external_task_id: str, scene: str) -> None:
         self.external_task_id = external_task_id
@@ -289,13 +359,18 @@ class SubmissionUncertainError(TransportError):
         super().__init__(message, sent=True)
 
 
+# -- An answer that cannot be read, or that rejects
+
+
 class ReplyError(KlingEffectsError):
-    """An answer came that nobody can read: an HTML page, a cut body, another task's answer.
+    """An answer cannot be read: an HTML page, a cut body, another task's answer.
+
+    Try later; if it stays, check the service's address.
 
     Attributes:
-        http_status: the answer's status.
-        request_id: the service's id for the request, for its support.
-        may_be_accepted: whether a submit answered like this can have created a task all the same.
+        http_status: the answer's HTTP status; ``None`` if there is none to show.
+        request_id: the service's id for the request, for its support; ``None`` if it sent none.
+        may_be_accepted: whether a submit with this answer may have created a task all the same.
     """
 
     retryable: bool = True
@@ -317,14 +392,15 @@ class ReplyError(KlingEffectsError):
 
 
 class ApiError(KlingEffectsError):
-    """The service answered, and its answer says no.
+    """The service answered, and rejects the request; the class shows what to do.
 
     Attributes:
-        http_status: the answer's HTTP status.
-        code: the business code, a number with Kling, a word with some gateways.
-        message: the service's own words.
-        request_id: the service's id for the request, for its support.
-        may_be_accepted: whether a submit answered like this can have created a task all the same.
+        http_status: the answer's HTTP status; ``None`` if there is none to show.
+        code: the business code: a number of Kling's, a word of some gateways; ``None`` without one.
+        message: the service's own words; ``""`` if it gave none.
+        request_id: the service's id for the request, for its support; ``None`` if it sent none.
+        may_be_accepted: whether a submit with this answer may have created a task all the same.
+        advice: what to do about it, in our words; ``""`` where the class is enough.
     """
 
     def __init__(
@@ -362,33 +438,40 @@ class ApiError(KlingEffectsError):
             )
             if value not in (None, "")
         ]
-        said = self.message or "the service gave no reason"
+        reason = self.message or "the service gave no reason"
         where = f" ({', '.join(facts)})" if facts else ""
-        return f"{said}{where}{f'. {self.advice}' if self.advice else ''}"
+        return f"{reason}{where}{f'. {self.advice}' if self.advice else ''}"
 
 
 class AuthenticationError(ApiError):
-    """The key or token is missing, wrong, not valid yet, or expired."""
+    """The key or token is missing, wrong, not valid yet, or expired: correct the key or the clock.
+
+    Source: Kling's error codes 1000 to 1004 with HTTP 401.
+    """
 
     scope: Scope = Scope.ACCOUNT
 
 
 class AccountError(ApiError):
-    """The account is blocked, has nothing left, or lacks the right; a person has to act."""
+    """The account is blocked, has no units left, or lacks the right; a person has to act."""
 
     scope: Scope = Scope.ACCOUNT
 
 
 class InvalidRequestError(ApiError):
-    """The request itself is wrong and will be rejected again."""
+    """The request itself is wrong and will be rejected again: change it."""
 
 
 class TaskNotFoundError(InvalidRequestError):
-    """The service does not know the task: it is too young, too old, or another account's.
+    """The service has no such task: it is too new, too old, or another account's.
+
+    Check the id and the account. Kling answers an unknown id with HTTP 400 and code 1201.
+    Source: public records of live calls, 2026-04 to 2026-09.
 
     Attributes:
         name: the id it was polled by, at the end of a wait; ``""`` for a single answer.
-        polls: how often it was polled in a row without success, over ``polled_s`` seconds.
+        polls: the number of polls in a row that did not find it; 0 for a single answer.
+        polled_s: the seconds from the first of them to the last.
     """
 
     name: str = ""
@@ -405,21 +488,118 @@ class TaskNotFoundError(InvalidRequestError):
 
 
 class ContentRejectedError(ApiError):
-    """Moderation rejected the content; another image may pass."""
+    """Moderation rejected the content: submit another image.
+
+    Source: Kling's error code 1301.
+    """
 
 
 class RateLimitError(ApiError):
-    """Requests come too fast; the same request is fine after a pause."""
+    """Requests come too fast: wait ``retry_after_s``, then send the same request again.
+
+    Source: Kling's error code 1302.
+    """
 
     scope: Scope = Scope.PACE
 
 
 class ConcurrencyLimitError(RateLimitError):
-    """Every slot of the account is taken; nothing was created, and one becomes free."""
+    """Every slot of the account is taken; nothing was created: wait for one that becomes free.
+
+    A client waits by itself. Source: Kling's error code 1303, documented with HTTP 429.
+    """
 
 
 class ServiceError(ApiError):
-    """The service, or a proxy in front of it, failed."""
+    """The service, or a proxy in front of it, failed: try later."""
+
+
+# -- The journal
+
+
+class JournalError(KlingEffectsError):
+    """The journal of paid jobs cannot be used, or has no such job; nothing was written.
+
+    The message names the cause and what to do.
+    """
+
+
+class JournalBusyError(JournalError):
+    """Another process owns the journal: wait for its end, or open with ``read_only=True``.
+
+    Attributes:
+        pid: the process that owns it; ``None`` where that is not known, as for the next two.
+        host: the machine it runs on.
+        since: when it opened the journal, in UTC.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pid: int | None = None,
+        host: str | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        self.pid = pid
+        self.host = host
+        self.since = since
+        super().__init__(message)
+
+
+class JournalDamagedError(JournalError):
+    """The file is damaged; nothing of it was deleted. The message states how to go on.
+
+    Attributes:
+        path: where the damaged file is now; ``None`` where it stays and one job of it is damaged.
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class JournalFullError(JournalError):
+    """The disk is full or fails: this was not written, so nothing is submitted for it.
+
+    Make room, then call again. What is written already can still be read.
+    """
+
+
+class JournalVersionError(JournalError):
+    """The file has another version than this package writes; it was not touched.
+
+    For a newer one update this package; open an older one for writing once, which updates it.
+
+    Attributes:
+        ours: the version this package writes.
+        theirs: the version of the file.
+    """
+
+    def __init__(self, message: str, *, ours: int, theirs: int) -> None:
+        self.ours = ours
+        self.theirs = theirs
+        super().__init__(message)
+
+
+class JobStateError(JournalError):
+    """A decision about a job that its state does not allow; nothing was changed.
+
+    Attributes:
+        external_task_id: the job's.
+        state: the value of the ``JobState`` it is in, such as ``"succeeded"``.
+        why: the reason, where the state alone is none; otherwise ``""``.
+    """
+
+    def __init__(self, external_task_id: str, state: object, done: str, why: str = "") -> None:
+        self.external_task_id = external_task_id
+        self.state: str = str(state)
+        self.why = why
+        reason = f": {why}" if why else ""
+        super().__init__(f"{external_task_id} is {state} and cannot be {done}{reason}")
+
+
+# -- A task and its video
 
 
 class TaskFailedError(KlingEffectsError):
@@ -442,12 +622,14 @@ class TaskFailedError(KlingEffectsError):
 class TaskTimeoutError(KlingEffectsError, TimeoutError):
     """The policy's deadline passed before the task ended; the task goes on at the service.
 
+    ``attach`` to it later, or raise ``PollPolicy.deadline_s``.
+
     Attributes:
         task_id: what to ``attach`` to later; ``None`` where only the external id is known.
-        external_task_id: the caller's own id of the task.
+        external_task_id: the caller's own id of the task; ``None`` where it is not known.
         deadline_s: the limit that passed, in seconds.
-        latest: the last snapshot seen, if any.
-        failure: why the last poll had no useful answer, if it had none.
+        latest: the last snapshot; ``None`` before the first answer.
+        failure: why the last poll failed; ``None`` if it did not.
     """
 
     def __init__(
@@ -467,17 +649,19 @@ class TaskTimeoutError(KlingEffectsError, TimeoutError):
         super().__init__(task_id or external_task_id)
 
     def __str__(self) -> str:
-        heard = f"last status: {self.latest.raw_status}" if self.latest else "no status was heard"
+        status = f"last status: {self.latest.raw_status}" if self.latest else "no status was read"
         failure = f"; the last poll failed: {self.failure}" if self.failure else ""
         return (
             f"task {self.task_id or self.external_task_id} did not end within "
-            f"{self.deadline_s:g} s ({heard}{failure}); if it exists, it goes on at the service: "
+            f"{self.deadline_s:g} s ({status}{failure}); if it exists, it goes on at the service: "
             "attach() to it later"
         )
 
 
 class ResultMissingError(KlingEffectsError):
-    """The task succeeded, but its answer names no video, even after asking again.
+    """The task succeeded, but its answer names no video, also not after further polls.
+
+    ``attach`` and ``refresh`` later, or send the service's support the task's id.
 
     Attributes:
         snapshot: the final snapshot.
@@ -490,163 +674,19 @@ class ResultMissingError(KlingEffectsError):
     def __str__(self) -> str:
         return (
             f"task {self.snapshot.task_id} succeeded, but the service names no video; "
-            "attach() and refresh() later, or show the service this id"
+            "attach() and refresh() later, or send its support this id"
         )
 
 
 class DownloadError(KlingEffectsError):
-    """The video could not be fetched whole; what was paid for is still at the service."""
+    """The video could not be downloaded whole; what was paid for is still at the service.
+
+    ``download`` again: it goes on where it stopped. The message names the cause.
+    """
 
 
 class VideoExpiredError(DownloadError):
-    """The video's address is no longer valid; ``refresh()`` the task for a fresh one."""
+    """The video's address is no longer valid; ``refresh()`` the task for a fresh one.
 
-
-class JournalError(KlingEffectsError):
-    """The journal of paid jobs cannot do what was asked; nothing was written."""
-
-
-class JournalBusyError(JournalError):
-    """Another process owns the journal: wait for its end, or open with ``read_only=True``.
-
-    Attributes:
-        pid: the process that owns it; ``None`` where nobody knows.
-        host: the machine it runs on.
-        since: when it opened the journal.
+    Kling deletes videos after 30 days. Source: Kling API changelog, 2024-10-25.
     """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        pid: int | None = None,
-        host: str | None = None,
-        since: datetime | None = None,
-    ) -> None:
-        self.pid = pid
-        self.host = host
-        self.since = since
-        super().__init__(message)
-
-
-class JournalVersionError(JournalError):
-    """The file has another version than this package writes; it was not touched.
-
-    Attributes:
-        ours: the version this package writes.
-        theirs: the version of the file.
-    """
-
-    def __init__(self, message: str, *, ours: int, theirs: int) -> None:
-        self.ours = ours
-        self.theirs = theirs
-        super().__init__(message)
-
-
-class JournalDamagedError(JournalError):
-    """The file is not whole; nothing of it was deleted.
-
-    Attributes:
-        path: where the damaged file is now; ``None`` where it stays and one job of it is damaged.
-    """
-
-    def __init__(self, message: str, *, path: Path | None = None) -> None:
-        self.path = path
-        super().__init__(message)
-
-
-class JournalFullError(JournalError):
-    """The disk is full or fails: this was not written, so nothing may be submitted for it.
-
-    What is written already can still be read, and a later write is tried again.
-    """
-
-
-class JobStateError(JournalError):
-    """What was decided about a job cannot be done in the state it is in; nothing was changed.
-
-    Attributes:
-        external_task_id: the job's.
-        state: the ``JobState`` it is in, such as ``"succeeded"``.
-    """
-
-    def __init__(self, external_task_id: str, state: object, done: str, why: str = "") -> None:
-        self.external_task_id = external_task_id
-        self.state: str = str(state)
-        self.why = why
-        told = f": {why}" if why else ""
-        super().__init__(f"{external_task_id} is {state} and cannot be {done}{told}")
-
-
-class IdempotencyConflictError(KlingEffectsError):
-    """The external id belongs to a job with other content; nothing was planned or sent.
-
-    Attributes:
-        external_task_id: the id that is taken.
-        differs: what is not the same, such as ``scene`` or ``content``.
-    """
-
-    def __init__(self, *, external_task_id: str, differs: Sequence[str]) -> None:
-        self.external_task_id = external_task_id
-        self.differs: tuple[str, ...] = tuple(differs)
-        super().__init__(external_task_id, self.differs)
-
-    def __str__(self) -> str:
-        return (
-            f"external_task_id {self.external_task_id!r} belongs to another job of this account: "
-            f"{' and '.join(self.differs)} differ. Nothing was sent: choose another id, or give "
-            "the effect this id was first used for"
-        )
-
-
-class ExternalIdTakenError(IdempotencyConflictError):
-    """The service has a task under this external id, and nobody here submitted it.
-
-    It may be another program's, or one whose journal is lost. It is not adopted, because its clip
-    need not be of these images. ``attach(task_id)`` gets it all the same, and
-    ``SubmitPolicy(on_taken="adopt")`` takes such tasks for one's own.
-
-    Attributes:
-        task_id: the task that has the id; ``None`` where the service does not find it by the id.
-    """
-
-    def __init__(self, *, external_task_id: str, task_id: str | None) -> None:
-        super().__init__(external_task_id=external_task_id, differs=("origin",))
-        self.task_id = task_id
-
-    def __str__(self) -> str:
-        task = f"task {self.task_id}" if self.task_id else "a task that it does not show"
-        return (
-            f"external_task_id {self.external_task_id!r} is taken: the service has {task} under "
-            "it, which was not submitted from here. Nothing was created and nothing charged: "
-            "choose another id; or, if that task is the one you mean, attach() to it, or submit "
-            'with SubmitPolicy(on_taken="adopt")'
-        )
-
-
-class AccountChangedError(KlingEffectsError):
-    """The journal holds this job under another account of the same service; nothing was sent.
-
-    A rotated key looks like a new account unless the account has a name of its own.
-
-    Attributes:
-        external_task_id: the id of the job.
-        account: the account of the present key.
-        other_account: the account that the journal holds the job under.
-    """
-
-    scope: Scope = Scope.ACCOUNT
-
-    def __init__(self, *, external_task_id: str, account: str, other_account: str) -> None:
-        self.external_task_id = external_task_id
-        self.account = account
-        self.other_account = other_account
-        super().__init__(external_task_id)
-
-    def __str__(self) -> str:
-        return (
-            f"the journal holds job {self.external_task_id!r} under the account "
-            f"{self.other_account!r}, and the present key is of {self.account!r}. Nothing was "
-            f"sent. If both are one account with a new key, pass account={self.other_account!r}, "
-            "or let Journal.adopt() take its jobs over; otherwise use another external_task_id"
-        )

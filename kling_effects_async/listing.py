@@ -1,4 +1,4 @@
-"""The account's tasks, page by page."""
+"""The account's tasks at the service, page by page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ __all__ = ["TaskListing"]
 
 
 class TaskListing:
-    """Made by ``EffectsClient.list_tasks``.
+    """The account's tasks at the service; made by ``EffectsClient.list_tasks``.
 
-    ``await listing`` is its first page, ``async for snapshot in listing`` runs through the tasks of
-    all pages from there, and ``async for page in listing.pages()`` through the pages. The service
-    documents neither order nor completeness.
+    ``await listing`` gives its first page, ``async for snapshot in listing`` the tasks of all pages
+    from there, and ``async for page in listing.pages()`` the pages. Kling documents neither an
+    order of the tasks nor that the list is complete. Source: Kling's effects page, 2026-09.
+
+    Raises:
+        TransportError, ReplyError, ApiError: a page was not read, after all tries of
+            ``RetryPolicy``; list from that page on again, later.
     """
 
     def __init__(self, fetch: PageReader, *, page: int, page_size: int) -> None:
@@ -33,5 +37,5 @@ class TaskListing:
                 yield snapshot
 
     def pages(self) -> AsyncIterator[TaskPage]:
-        """Every page from the first one asked for, until one is empty or the service's last."""
+        """Every page from the requested one on, until one is empty or the service's last."""
         return pages_of(self._fetch, self._page_size, first=self._page)

@@ -1,6 +1,6 @@
-"""What the service tells about tasks, as frozen values.
+"""The service's answers about tasks, as frozen values.
 
-Times are aware datetimes in UTC. A status word that is not known stays readable in
+Times are aware datetimes in UTC. A status word that is not in our vocabulary stays readable in
 ``raw_status`` and never ends a wait.
 """
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"]
 
-_SHOWN_CHARACTERS = 200  # of an address, whose path may be as long as an answer
+_SHOWN_CHARACTERS = 200  # of an address, whose path may be as long as the answer it came in
 
 
 class TaskStatus(enum.Enum):
-    """Where a task stands, in one vocabulary for all services.
+    """The status of a task, in one vocabulary for all services.
+
+    ``UNKNOWN`` is every word that is not in the vocabulary: it never ends a wait.
 
     Attributes:
         is_final: no later answer of the service can change it.
+
+    Source: Kling's effects page, 2026-09 (``submitted``, ``processing``, ``succeed``, ``failed``).
     """
 
     SUBMITTED = "submitted"
@@ -43,10 +47,9 @@ class TaskStatus(enum.Enum):
 
 
 def without_query(url: str | None) -> str:
-    """The address without what follows ``?``: the signature of a signed URL is a secret.
+    """The address up to its ``?``, for a ``repr``: the signature of a signed URL is a secret.
 
-    Never raises: where the secret begins in a malformed address is not known, so none of it is
-    shown.
+    Never raises. Nothing of a malformed address is shown, since its secret could be anywhere.
     """
     if url is None:
         return "None"
@@ -64,9 +67,16 @@ def without_query(url: str | None) -> str:
 class Video:
     """One clip of a succeeded task.
 
-    ``url`` is signed and expires: download at once. Kling removes media after 30 days.
-    ``duration_s`` is ``None`` where the service does not tell (the newest pages do not).
-    ``task_id`` is the task to ask for a fresh ``url`` once this one has expired.
+    Kling deletes clips after 30 days: download at once, with ``EffectsClient.download``.
+
+    Attributes:
+        url: its signed address, which expires.
+        id: the service's id of the clip; ``None`` where it has none, or the journal recalled it.
+        duration_s: its length in seconds; ``None`` where the service does not report it, as in the
+            newest form of answers.
+        watermark_url: the address of a copy with a watermark; ``None`` where there is none.
+        task_id: its task, which gives a fresh ``url`` once this one has expired; ``None`` if it is
+            not known, and then ``download`` cannot renew the address.
 
     Source: Kling API changelog, 2024-10-25 (retention); effects page, 2026-09 (members).
     """
@@ -80,15 +90,19 @@ class Video:
 
 @frozen(kw_only=True)
 class TaskSnapshot:
-    """A task as one answer of the service described it.
+    """A task as one answer of the service describes it.
 
     Attributes:
-        task_id: the id to ask for; an opaque string, also where it looks like a number.
+        task_id: the service's id; an opaque string, also where it looks like a number.
         status: the status in our vocabulary; ``UNKNOWN`` is never final.
         raw_status: the service's own word for it.
         message: the reason of a failure, in the service's words; ``""`` without one.
-        units: what the task finally cost (``final_unit_deduction``); ``None`` if not told.
-        request_id: the service's id for the request that was answered, for its support.
+        external_task_id: the id it was submitted with; ``None`` where the answer has none.
+        videos: its clips; empty before it succeeded.
+        created_at, updated_at: in UTC, by the service's clock; ``None`` where the answer has none.
+        units: what the task finally cost (``final_unit_deduction``); ``None`` where the answer has
+            no such member.
+        request_id: the service's id for the request, for its support. Not compared.
     """
 
     task_id: str
@@ -113,8 +127,11 @@ class EffectResult:
     """What a succeeded task made.
 
     Attributes:
+        task_id: the service's id of the task.
+        external_task_id: the id it was submitted with; ``None`` where the service reports none.
         videos: the clips, never empty.
-        units: what the task finally cost; ``None`` if the service does not tell.
+        created_at, updated_at: in UTC, by the service's clock; ``None`` where it reports none.
+        units: what the task finally cost; ``None`` where the service does not report it.
     """
 
     task_id: str
@@ -134,7 +151,12 @@ class EffectResult:
 class TaskPage:
     """One page of the account's task list, in the service's order (not documented).
 
-    ``unreadable`` counts the entries that nobody could read; they are not among ``tasks``.
+    Iterating over it, and ``len``, are those of ``tasks``.
+
+    Attributes:
+        tasks: the tasks of the page; empty behind the last one.
+        unreadable: how many entries could not be read; they are not among ``tasks``.
+        page, page_size: as they were requested.
     """
 
     tasks: tuple[TaskSnapshot, ...]

@@ -1,4 +1,4 @@
-"""What became of one effect of many: values to match on; one failure never sinks the rest."""
+"""The outcome of one effect of many, as values to match on; a failure does not end the others."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ class Done:
     """The task succeeded.
 
     Attributes:
-        effect: ``None`` where a journal holds a job whose image was given as bytes.
+        effect: the effect; ``None`` in ``resume`` where its image was passed as bytes, which the
+            journal does not keep.
         external_task_id: the job's id, for ``attach`` and for the journal.
-        path: where the video is, if it was to be downloaded.
+        result: what the task made.
+        path: the downloaded clip; ``None`` without ``download_to``.
     """
 
     effect: Effect | None
@@ -31,10 +33,13 @@ class Done:
 
 @frozen(kw_only=True)
 class Failed:
-    """There is no video, and ``error`` says why and what to do.
+    """There is no result, or its clip could not be downloaded.
 
     Attributes:
-        effect: ``None`` where a journal holds a job whose image was given as bytes.
+        effect: the effect; ``None`` in ``resume`` where its image was passed as bytes, which the
+            journal does not keep.
+        external_task_id: the job's id; ``""`` where it failed before it had one.
+        error: why; its class shows what to do, as if ``run`` had raised it.
     """
 
     effect: Effect | None

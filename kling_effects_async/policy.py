@@ -1,4 +1,7 @@
-"""How patient the client is: frozen values, checked when they are made."""
+"""When the client polls, tries again and stops: frozen values, checked when they are made.
+
+All times are in seconds. A wrong value raises ``SettingsError``, which names the field.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ __all__ = ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "Submit
 
 def _positive(_policy: object, attribute: Attribute[Any], value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # An int may be larger than any float, and then no clock can count to it.
+    # An int may be larger than any float, and cannot be added to a time then.
     if not is_number or not (0 < value <= sys.float_info.max or value == math.inf):
         raise SettingsError(f"{attribute.name} must be a number above 0, not {value!r}")
 
@@ -29,7 +32,7 @@ def _whole(policy: object, attribute: Attribute[Any], value: Any) -> None:
 
 def _finite(policy: object, attribute: Attribute[Any], value: Any) -> None:
     _positive(policy, attribute, value)
-    if value == math.inf:  # aiohttp rounds it up to a whole number
+    if value == math.inf:  # aiohttp rounds a timeout up to a whole number, which inf has not
         raise SettingsError(f"{attribute.name} must be a finite number, such as 3600, not inf")
 
 
@@ -47,9 +50,9 @@ def _count(default: int) -> Any:
 
 
 # A server that never stops sending would fill the disk. The longest effects are clips of ten
-# seconds; at 100 Mbit/s, more than most cameras record, that is 125 MB, an eighth of this.
+# seconds; at 100 Mbit/s, more than most cameras record, that is 125 MB, an eighth of this limit.
 # Source: effects page, input.duration ("5" or "10"), seen 2026-09.
-MAX_VIDEO_BYTES = 2**30
+MAX_VIDEO_BYTES: int = 2**30
 
 
 def backoff_s(
@@ -61,30 +64,38 @@ def backoff_s(
     max_pause_s: float,
 ) -> float:
     """The one backoff formula; see ``RetryPolicy.pause_s``."""
+    # 2.0 ** 1024 would be an OverflowError; 30 doublings are beyond every pause.
     grown_s = min(max_pause_s, base_s * 2.0 ** min(failures - 1, 30))
-    drawn_s = grown_s * (0.5 + rng() / 2)
-    return drawn_s if asked_s is None else asked_s + drawn_s
+    random_s = grown_s * (0.5 + rng() / 2)
+    return random_s if asked_s is None else asked_s + random_s
 
 
 @frozen(kw_only=True)
 class PollPolicy:
-    """When to ask about a task, and when to stop waiting for it.
+    """When a task is polled, and when a wait for it ends.
 
     Attributes:
-        deadline_s: how long one wait lasts at most, a hung request included. The task goes on.
+        deadline_s: the longest wait, a request without an answer included; it ends in
+            ``TaskTimeoutError``, and the task goes on. Default: an hour.
         shortest_s, max_interval_s: bounds of the pause between two polls of one task.
-        max_outage_s: how long polls may fail without a break before a wait ends. A
-            span, not a count: what ends a wait is an outage, not a burst. The task goes on.
-        not_found_grace_s: how long a task may stay unknown to the service, replicas being late.
-        attached_grace_s: the same for a task that was attached to, while neither the service nor
-            the journal has ever told of it; never longer than ``not_found_grace_s``.
-        result_grace_s: how long a succeeded task may stay without a video, and its video without
-            being there.
-        parallel: at most so many polls are under way at once; after an idle moment eight, one more
-            with each answer.
+        max_outage_s: how long polls may fail without one answer before a wait ends with the latest
+            failure. A time, not a count, so that a burst of failures ends no wait. The task goes
+            on. ``float("inf")``: only the deadline ends a wait.
+        not_found_grace_s: how long the service may answer that it has no such task, before a wait
+            ends in ``TaskNotFoundError``: a replica may be late.
+        attached_grace_s: the same for a task that was attached to, and that is neither in an answer
+            nor in the journal; never longer than ``not_found_grace_s``.
+        result_grace_s: how long a succeeded task may have no video, and its video may be missing on
+            its server.
+        parallel: the most polls that run at once; after a moment without polls it is eight, and one
+            more with each answer.
+
+    Raises:
+        SettingsError: a value is not above 0, or ``shortest_s`` is above ``max_interval_s``.
 
     Source: effects take one to six minutes (third parties' figures, 2025 and 2026); gateways
-    refresh their rows about every 15 s (new-api source).
+    refresh their rows about every 15 s (new-api source), so a shorter ``max_interval_s`` gains
+    nothing there.
     """
 
     deadline_s: float = _seconds(3600.0)
@@ -106,16 +117,20 @@ class PollPolicy:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How one request is tried.
+    """How often and how long one request is tried.
 
     Attributes:
-        attempts: tries in all, for requests that may be repeated.
-        base_s, max_pause_s: the first pause, doubled for each further one, up to the cap.
-        max_elapsed_s: no new try starts later than this after the first. A pause that the service
-            asks for and that would go beyond it ends the tries at once.
+        attempts: tries in all, the first included, of a query, or of a submit that surely created
+            no task.
+        base_s, max_pause_s: the first pause, doubled for each further one, and its limit.
+        max_elapsed_s: no try starts later than this after the first. A pause that the service
+            requests and that would go beyond it ends the tries at once.
         connect_timeout_s: for the connection alone.
         answer_timeout_s: for one try of a query, from start to end.
         submit_timeout_s: for one try of a submit, the upload of its images included.
+
+    Raises:
+        SettingsError: a value is not above 0, or a timeout is not finite.
     """
 
     attempts: int = _count(5)
@@ -129,12 +144,12 @@ class RetryPolicy:
     def pause_s(self, failures: int, asked_s: float | None, rng: Callable[[], float]) -> float:
         """Seconds until the next try, after so many failures in a row.
 
-        The upper half of a pause is drawn, so that many who fail together do not come back
-        together. What the service asks for is kept in full, and the drawn part comes on top.
+        The upper half of a pause is random, so that clients that fail together do not return
+        together. A pause that the service requests is kept in full, and the random one is added.
 
         Args:
             failures: 1 or more.
-            asked_s: what the service asked for, if it did.
+            asked_s: the pause that the service requests (``Retry-After``); ``None`` without one.
             rng: a source of numbers in [0, 1).
         """
         return backoff_s(failures, asked_s, rng, base_s=self.base_s, max_pause_s=self.max_pause_s)
@@ -142,14 +157,19 @@ class RetryPolicy:
 
 @frozen(kw_only=True)
 class SlotPolicy:
-    """How the account's limit of parallel tasks is found out.
+    """How the account's limit of parallel tasks is found: no service reports it.
 
     Attributes:
-        start: slots to begin with, where none is remembered; a trial account has 5, a standard
-            one 20 (a reseller's figures, 2026).
-        maximum: never more than this, whatever the service accepts.
-        probe_s: while the account or the key is rejected, one submit in so many seconds goes
-            through to see whether a person has acted.
+        start: slots to begin with, where the journal has no number from an earlier run; a trial
+            account has 5, a standard one 20 (a reseller's figures, 2026).
+        maximum: the most slots, whatever the service accepts.
+        probe_s: while the account or the key is rejected, one submit in so many seconds is sent, to
+            see whether a person has acted.
+
+    Raises:
+        SettingsError: a value is not above 0, or ``start`` is above ``maximum``.
+
+    Source: Kling's page on concurrency rules (beyond the limit: code 1303).
     """
 
     start: int = _count(20)
@@ -176,29 +196,32 @@ def _is_flag(_policy: object, attribute: Attribute[bool], value: bool) -> None:
 
 @frozen(kw_only=True)
 class SubmitPolicy:
-    """What to do about a submit whose answer was lost or whose id is taken, and how patiently.
+    """What to do about a submit whose answer was lost or whose id is taken, and for how long.
 
     Attributes:
-        on_uncertain: ``"raise"`` leaves it to a person; ``"resubmit"`` prefers a second charge to a
-            missing clip.
-        on_taken: of an external id that the service has a task under which nobody here submitted:
-            ``"raise"`` an ``ExternalIdTakenError``; ``"adopt"`` takes that task for the job's.
-            Ids that are made from the content are always adopted.
-        look_first: look each external id up before it is submitted, at one request more a submit,
-            and take over what is there as ``on_taken`` says. For ids that may have been used by
-            processes whose journal this client does not have.
+        on_uncertain: of a job that stays uncertain: ``"raise"`` a ``SubmissionUncertainError``, for
+            a person to decide; ``"resubmit"`` risks a second charge for no missing clip.
+        on_taken: of an external id under which the service has a task that was not submitted from
+            here: ``"raise"`` an ``ExternalIdTakenError``; ``"adopt"`` makes that task the job's.
+            Under an id that is made from the content, a task is always adopted.
+        look_up_first: look each external id up before it is submitted, at one request more a
+            submit; ``on_taken`` decides about a task that is found. For ids that processes may
+            have used whose journal this client does not have.
         settle_pause_s: between the two lookups that have to find nothing before a job may be sent
-            again; longer where the answer was lost later than this.
+            again; longer where the answer was lost after more than this.
         cancel_grace_s: how long a cancelled submit, and the closing of the client, wait for an
-            outcome that is still to come. A submit that is cancelled again leaves at once.
-        max_retry_after_s: a submit that is rejected for the service's pace is an error once the
-            pauses since the last acceptance are longer than this in all, or once the service asks
-            for a longer one.
+            outcome. A submit that is cancelled twice ends at once; its request goes on by itself.
+        max_retry_after_s: a submit that is rejected for the service's pace fails once the pauses
+            since the last acceptance are longer than this in all, or once the service requests a
+            longer one.
+
+    Raises:
+        SettingsError: a value is no such word, no such flag, or not above 0.
     """
 
     on_uncertain: str = _choice("raise", "resubmit")
     on_taken: str = _choice("raise", "adopt")
-    look_first: bool = field(default=False, validator=_is_flag)
+    look_up_first: bool = field(default=False, validator=_is_flag)
     settle_pause_s: float = _seconds(5.0)
     cancel_grace_s: float = _seconds(10.0)
     max_retry_after_s: float = _seconds(600.0)

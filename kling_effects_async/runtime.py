@@ -9,7 +9,6 @@ Everything here is made in a running loop and ends with ``aclose``; the client i
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -23,29 +22,28 @@ from attrs import frozen
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, JournalError, KlingEffectsError
-from kling_effects_async.images.checks import image_hash, look_at
+from kling_effects_async.errors import ClientClosedError, JournalError
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
 from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.recalled import recalled, was_submitted
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.polling.tracked_task import TrackedTask
-from kling_effects_async.protocol.messages import FileState
 from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import Credentials
 from kling_effects_async.stats import ClientStats
+from kling_effects_async.submitting.admission import Admission
 from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 from kling_effects_async.submitting.follower import Follower
-from kling_effects_async.submitting.listed import listed_by_external_id
+from kling_effects_async.submitting.listed import earlier_tasks
 from kling_effects_async.submitting.memory import AccountMemory
-from kling_effects_async.submitting.planning import make_job
+from kling_effects_async.submitting.planning import PreparedJob, make_job, read_images
 from kling_effects_async.submitting.settling import Finding
-from kling_effects_async.submitting.slots import SlotLimiter
+from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
@@ -56,11 +54,11 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kling_effects_async.journal.sqlite.journal import Journal
+    from kling_effects_async.journal.sqlite.store import SqliteStore
 
-__all__ = ["Account", "Options", "PreparedJob", "Runtime"]
+__all__ = ["Account", "Options", "Runtime", "compose_submitter"]
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -89,28 +87,23 @@ class Options:
 
 
 @frozen
-class PreparedJob:
-    """An effect that is to be paid for, as its job, and what its image files were at that time."""
-
-    effect: Effect
-    job: Job
-    files: Mapping[Path, FileState]
-
-
-@frozen
 class Account:
     """One account at one service, with its jobs."""
 
     name: str
     store: JobStore
-    slots: SlotLimiter
     submitter: Submitter
     follower: Follower
     memory: AccountMemory
 
-    def take_up(self, job: Job) -> TrackedTask:
-        """See ``Follower.take_up``."""
-        return self.follower.take_up(job, self.slots)
+    @property
+    def slots(self) -> SlotLimiter:
+        """How many of its tasks may run at once."""
+        return self.submitter.slots
+
+    def resume(self, job: Job) -> TrackedTask:
+        """See ``Follower.resume``."""
+        return self.follower.resume(job, self.slots)
 
 
 class Runtime:
@@ -124,16 +117,13 @@ class Runtime:
             options.credentials,
             retry=options.retry,
             clock=options.clock,
-            random=options.rng,
+            rng=options.rng,
             proxies=options.proxies,
             borrowed=options.session,
         )
         self.api: EffectsApi = EffectsApi(self._session, options.service, options.clock)
         self.poller: Poller = Poller(
-            PollRequests(self._poll, self.api.poll_list, self.api.has_list),
-            policy=options.poll,
-            clock=options.clock,
-            rng=options.rng,
+            self.api, policy=options.poll, clock=options.clock, rng=options.rng
         )
         self.delivery: Delivery = Delivery(
             self.api,
@@ -145,7 +135,7 @@ class Runtime:
             rng=options.rng,
         )
         self._account: Account | None = None
-        self._journal: Journal | None = None
+        self._journal: SqliteStore | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
         self._exits = AsyncExitStack()
@@ -164,13 +154,15 @@ class Runtime:
         self._is_closed = True
         try:
             async with self._opening:
-                pass  # whoever opens the journal just now notices, and gives it back
+                pass  # who is opening the journal notices it, and closes the journal again
         finally:
             await self._close()
 
     async def _close(self) -> None:
         account = self._account
-        async with AsyncExitStack() as steps:  # the last one comes first
+        # Submits first, as they need the poller for their tasks; then the polls, whose ends are
+        # written down; the journal and the connections last.
+        async with AsyncExitStack() as steps:  # the last one is called first
             steps.push_async_callback(self._session.aclose)
             steps.push_async_callback(self.delivery.aclose)
             steps.push_async_callback(self._exits.aclose)
@@ -182,16 +174,16 @@ class Runtime:
                 steps.callback(account.memory.remember, self.poller)
                 steps.push_async_callback(account.submitter.aclose)
 
-    # -- asking
+    # -- tasks
 
-    def handle(self, tracked: TrackedTask) -> EffectTask:
-        """The handle of a tracked task."""
-        return EffectTask(tracked, self.poller, self._query)
+    def effect_task(self, tracked: TrackedTask) -> EffectTask:
+        """The user's view of a tracked task."""
+        return EffectTask(tracked, self.poller)
 
-    def attached(self, tracked: TrackedTask) -> EffectTask:
-        """The handle of a task that may be in the journal."""
+    def attached_task(self, tracked: TrackedTask) -> EffectTask:
+        """The same for a task that may be in the journal."""
         recall = None if self._options.journal is None else self._recall
-        return EffectTask(tracked, self.poller, self._query, recall)
+        return EffectTask(tracked, self.poller, recall)
 
     async def page(self, number: int, size: int) -> TaskPage:
         """One page of the account's tasks."""
@@ -200,7 +192,7 @@ class Runtime:
         return page
 
     async def _recall(self, tracked: TrackedTask) -> None:
-        """Take up what is written down of the task, by whichever id it was attached to."""
+        """Apply what the journal holds of the task, by whichever id it was attached to."""
         account = await self.account()
         found = await account.store.find(tracked.name)
         jobs = [job for job in found if job.account == account.name and _is_of(tracked, job)]
@@ -208,40 +200,28 @@ class Runtime:
             return
         job = jobs[-1]
         tracked.is_ours = was_submitted(job)
-        account.take_up(job)  # if it runs, its end is written down
+        account.resume(job)  # if it runs, its end is written down
         snapshot = recalled(job)
         if snapshot is not None:
             self.poller.learn(tracked, snapshot)
 
-    async def _poll(self, tracked: TrackedTask) -> TaskSnapshot:
-        return await self.api.poll(tracked.task_id, tracked.external_task_id)
-
-    async def _query(self, tracked: TrackedTask) -> TaskSnapshot:
-        return await self.api.query(tracked.task_id, tracked.external_task_id)
-
     async def _refreshed(self, task_id: str) -> TaskSnapshot:
-        return await self.handle(self.poller.track(task_id, None)).refresh()
+        return await self.effect_task(self.poller.track(task_id, None)).refresh()
 
     async def earlier_tasks(self) -> Mapping[str, TaskSnapshot]:
         """The account's newest tasks by their external ids, where only the service knows them.
 
         Empty with a journal, which knows them too, and where there is no list.
         """
-        has_list = self.api.has_list is not False and self.poller.list_breaker.is_usable
-        if self._options.journal is not None or not has_list:
+        if self._options.journal is not None:
             return {}
-        try:
-            return await listed_by_external_id(partial(self.api.list_page, may_be_missing=True))
-        except KlingEffectsError as error:
-            self.poller.list_breaker.failed(error, self._options.clock.monotonic())
-            _log.info("what ran before this run is not known, there is no list: %s", error)
-            return {}
+        return await earlier_tasks(self.api, self.poller.list_breaker, self._options.clock)
 
     # -- submitting
 
     @property
     def stats(self) -> ClientStats:
-        """How the submits stand now; before the first of them there is nothing to tell."""
+        """How the submits stand now; before the first of them only the number of slots."""
         if self._account is None:
             return ClientStats(slots=self._options.slots.start)
         slots, submitter = self._account.slots, self._account.submitter
@@ -264,21 +244,21 @@ class Runtime:
         download_to: str | None = None,
         with_hashes: bool = True,
     ) -> PreparedJob:
-        """What is to be paid for, after a look at its images.
+        """The effect as a job, after its images were checked.
 
         Args:
             external_task_id: by default made from the run and the effect's content.
-            with_hashes: False where nobody can ask for the same job again.
+            with_hashes: False where the same job cannot be submitted again.
 
         Raises:
             ImageRejectedError: Kling would reject an image.
             ImageUnreadableError: this machine cannot read an image's file.
         """
         with_hashes = with_hashes or self._options.journal is not None
-        look = partial(_looked_at, effect, with_hashes=with_hashes)
+        read = partial(read_images, effect, with_hashes=with_hashes)
         is_remote = all(isinstance(image, str) for image in effect.images)
         image_hashes, files = (
-            look() if is_remote else await self._read_patiently(partial(asyncio.to_thread, look))
+            read() if is_remote else await self._read_patiently(partial(asyncio.to_thread, read))
         )
         job = make_job(
             effect,
@@ -311,7 +291,8 @@ class Runtime:
         )
         account = await self.account()
         submit = partial(account.submitter.submit, prepared.job, request, found=found)
-        return account.take_up(await self._read_patiently(submit))
+        job = await (self._read_patiently(submit) if prepared.files else submit())
+        return account.resume(job)
 
     async def _read_patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         pause = partial(sleep, self._options.clock)
@@ -325,7 +306,7 @@ class Runtime:
             steps = steps_to_abandon if abandon else steps_to_resubmit
             return await account.submitter.decide(job, steps)
         job = await account.submitter.settle(job)
-        account.take_up(job)
+        account.resume(job)
         return job
 
     async def look_up(self, external_task_id: str) -> Finding:
@@ -359,7 +340,7 @@ class Runtime:
         self._check_open()
         if self._account is not None:
             return self._account
-        async with self._opening:
+        async with self._opening:  # a journal has one owner: two opens at once would be an error
             self._check_open()
             if self._account is None:
                 account = await self._opened_account()
@@ -379,40 +360,69 @@ class Runtime:
         store = await self._store()
         follower = Follower(store, self.poller)
         memory = AccountMemory(options.account, store, follower.write)
-        slots = SlotLimiter(
-            options.slots,
-            remembered=await memory.recall(self.poller, options.clock),
-            on_learned=memory.remember_slots,
-        )
-        breaker = SubmitBreaker(
-            options.slots, options.clock, on_stop=slots.fail_waiting, rng=options.rng
-        )
-        submitter = Submitter(
+        submitter = compose_submitter(
             self.api,
             store,
-            slots,
-            breaker,
-            on_accepted=follower.follow,
-            budget_units=options.budget_units,
+            slots=options.slots,
             submit=options.submit,
             retry=options.retry,
+            budget_units=options.budget_units,
+            remembered_slots=await memory.recall(self.poller, options.clock),
+            on_slots=memory.remember_slots,
+            on_accepted=follower.follow,
             clock=options.clock,
             rng=options.rng,
         )
-        return Account(options.account, store, slots, submitter, follower, memory)
+        return Account(options.account, store, submitter, follower, memory)
 
     async def _store(self) -> JobStore:
         journal = self._options.journal
         if journal is None:
             return self._options.store
-        if not isinstance(journal, (str, os.PathLike)):
-            return journal
-        # With sqlite3, for who wants it.
-        from kling_effects_async.journal.sqlite.journal import Journal
+        # Imported here: a client without a journal starts without sqlite3.
+        from kling_effects_async.journal.sqlite.store import SqliteStore
 
+        if not isinstance(journal, (str, os.PathLike)):
+            return SqliteStore.of(journal)
         if self._journal is None:  # else a call that was cancelled after this has opened it
-            self._journal = await self._exits.enter_async_context(Journal(journal))
+            self._journal = await self._exits.enter_async_context(SqliteStore(journal))
         return self._journal
+
+
+def compose_submitter(
+    api: EffectsApi,
+    store: JobStore,
+    *,
+    slots: SlotPolicy,
+    submit: SubmitPolicy,
+    retry: RetryPolicy,
+    budget_units: Decimal | None,
+    on_accepted: Callable[[Job, TaskSnapshot, Slot], None],
+    clock: Clock,
+    rng: Callable[[], float],
+    remembered_slots: int | None = None,
+    on_slots: Callable[[int], None] | None = None,
+) -> Submitter:
+    """A submitter with the slots and the breaker of its account.
+
+    Args:
+        on_accepted: called with each accepted task and its slot, which it gives back.
+        rng: a source of numbers in [0, 1).
+        remembered_slots: how many the account had before.
+        on_slots: called with each new number of slots.
+    """
+    limiter = SlotLimiter(slots, remembered=remembered_slots, on_learned=on_slots)
+    breaker = SubmitBreaker(slots, clock, on_stop=limiter.fail_waiting, rng=rng)
+    admission = Admission(limiter, breaker, submit=submit, retry=retry, rng=rng)
+    return Submitter(
+        api,
+        store,
+        admission,
+        on_accepted=on_accepted,
+        budget_units=budget_units,
+        submit=submit,
+        clock=clock,
+    )
 
 
 async def _job_of(account: Account, external_task_id: str) -> Job:
@@ -428,20 +438,3 @@ def _is_of(tracked: TrackedTask, job: Job) -> bool:
     if tracked.task_id is not None:
         return job.task_id == tracked.task_id
     return job.external_task_id == tracked.external_task_id
-
-
-def _looked_at(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
-    """Reject what Kling would reject; the images' hashes, and what the files were.
-
-    A hash is ``""`` where nobody needs it.
-    """
-    hashes, files = [], {}
-    for image in effect.images:
-        if isinstance(image, str):
-            hashes.append(image_hash(image) if with_hashes else "")
-            continue
-        found = look_at(image, with_hash=with_hashes)
-        hashes.append(found.sha256)
-        if isinstance(image, Path) and found.state is not None:
-            files[image] = found.state
-    return hashes, files

@@ -1,8 +1,9 @@
-"""The scenes Kling is known to offer: advice for people, never a gate.
+"""The scenes that Kling offered by its pages: advice for people, not a limit.
 
-Scenes come weekly and leave silently, so a name that is not here is sent all the same, with a
-warning. Source: the gateway's page and Kling's effects pages of 2025-04 to 2026-09 (``scenes.json``
-was made from them; English names are derived from the scene's id, not the vendor's own).
+Scenes are added each week and removed without notice, so a name that is not here is sent all the
+same, with a warning. Source: the gateway's page and Kling's effects pages of 2025-04 to 2026-09
+(``scenes.json`` was made from them; English names are made from the scene's id, they are not
+Kling's own).
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ __all__ = ["Scene", "SceneInfo", "catalogue", "find_scene", "folded", "similar_s
 
 
 class Scene(enum.StrEnum):
-    """The six scenes of the gateway's page. Any other name is given as a plain ``str``."""
+    """The six scenes of the gateway's page; pass any other name as a plain ``str``.
+
+    Source: the gateway's pages "video effects, single" and "video effects, dual", 2026-09.
+    """
 
     FUZZYFUZZY = "fuzzyfuzzy"
     SQUISH = "squish"
@@ -32,14 +36,18 @@ class Scene(enum.StrEnum):
 
 @frozen(kw_only=True)
 class SceneInfo:
-    """What is known of one scene.
+    """One scene, as the pages describe it.
 
     Attributes:
+        scene: its id, which an effect names.
         images: how many pictures it takes, 1 or 2.
+        name_en: its name in English, made from the id.
+        name_zh: its name in Chinese; ``None`` where no page has one.
         model_names, modes, durations_s: what was allowed while the field existed; empty where the
-            scene never had it.
-        regions: whose newest list (2026-09) names it: ``mainland``, ``global``; empty: neither.
-        ended: the day its end was announced for, as ``YYYY-MM-DD``.
+            scene never had it. Durations are in seconds.
+        regions: which of Kling's newest lists (2026-09) name it: ``mainland``, ``global``; empty:
+            neither.
+        ended: the day of its announced end, as ``YYYY-MM-DD``; ``None`` without one.
     """
 
     scene: str
@@ -69,7 +77,7 @@ _CATALOGUE = _read()
 
 
 def catalogue() -> Mapping[str, SceneInfo]:
-    """Every known scene by its id."""
+    """Every scene of the pages by its id; read-only, and without I/O."""
     return _CATALOGUE
 
 
@@ -77,23 +85,23 @@ def folded(text: str) -> str:
     """The letters and digits of a name, for comparing: ``Heart Gesture`` is ``heartgesture``.
 
     Case, spaces, dashes, underscores, apostrophes and full-width forms make no difference. No two
-    known scenes are the same so.
+    scenes of the catalogue are equal then.
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
     return "".join(letter for letter in plain if letter.isalnum())
 
 
-# By the folded id.
+# The ids by their folded form.
 _SCENES = {folded(scene): scene for scene in _CATALOGUE}
 
 
 def find_scene(name: str) -> str | None:
-    """The known scene that a person means by this name; ``None`` if there is none."""
+    """The scene of the catalogue with this name, however it is written; ``None`` without one."""
     return name if name in _CATALOGUE else _SCENES.get(folded(name))
 
 
 def similar_scenes(name: str) -> list[str]:
-    """Up to three known scenes whose names look like this one, for messages."""
+    """Up to three scenes of the catalogue with a similar name, the most similar first."""
     import difflib
 
     return [_SCENES[near] for near in difflib.get_close_matches(folded(name), _SCENES, n=3)]

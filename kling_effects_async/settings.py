@@ -1,4 +1,4 @@
-"""Credentials, and settings from mappings: the environment or a TOML text, read by the caller."""
+"""Credentials, and settings from a mapping or a TOML text, which the caller reads."""
 
 from __future__ import annotations
 
@@ -33,14 +33,30 @@ def _is_secret(_credentials: object, attribute: Attribute[str], value: str) -> N
 
 @frozen
 class BearerToken:
-    """A plain key, sent as ``Authorization: Bearer``: a gateway's, or one of Kling's API keys."""
+    """A plain key, sent as ``Authorization: Bearer``: a gateway's, or one of Kling's API keys.
+
+    Its ``repr`` does not show it.
+
+    Raises:
+        TypeError: ``token`` is no ``str``.
+        SettingsError: it cannot be a key; the message states what to copy.
+    """
 
     token: str = field(repr=_hidden, validator=_is_secret)
 
 
 @frozen
 class AccessKeys:
-    """Kling's pair of access key and secret key; each request carries a fresh signed token."""
+    """Kling's pair of access key and secret key, with which each request signs a fresh token.
+
+    Its ``repr`` shows neither.
+
+    Raises:
+        TypeError: a key is no ``str``.
+        SettingsError: it cannot be a key; the message states what to copy.
+
+    Source: Kling's page on authentication.
+    """
 
     access_key: str = field(repr=_hidden, validator=_is_secret)
     secret_key: str = field(repr=_hidden, validator=_is_secret)
@@ -51,10 +67,10 @@ Credentials: TypeAlias = BearerToken | AccessKeys
 
 @frozen
 class Settings:
-    """Who asks, and whom.
+    """Credentials and the service that they are for.
 
-    A pair of access keys and an API key of Kling's own mean Kling itself, any other bearer token
-    means V-API, unless ``service`` says otherwise.
+    Without ``service``, a pair of access keys or an API key of Kling's own means Kling itself, and
+    any other bearer token V-API.
     """
 
     credentials: Credentials
@@ -84,7 +100,7 @@ class Settings:
         try:
             table = tomllib.loads(text).get("kling", {})
         except tomllib.TOMLDecodeError:
-            # The decoder's own message may quote the line with the key.
+            # Not the decoder's message, and not chained to it: it may quote the line with the key.
             raise SettingsError("the settings are not valid TOML") from None
         if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
             raise SettingsError("[kling] must be a table of texts")
@@ -108,20 +124,21 @@ def default_service(credentials: Credentials) -> Service:
 
 
 def check_receiver(credentials: Credentials, service: Service) -> None:
-    """Keep a key of Kling's own from everybody else.
+    """Send a key of Kling's own to Kling alone.
 
     A pair of access keys may go to a gateway: what is sent is a token signed for half an hour. But
-    the token names the access key readably, so that must not be one of Kling's API keys either.
-    Source: Kling's page on authentication (``iss``).
+    the token contains the access key in clear text, so that must not be one of Kling's API keys
+    either. Source: Kling's page on authentication (``iss``).
 
     Raises:
-        SettingsError: the key is Kling's own, and the service is not Kling; says what to do.
+        SettingsError: the key is Kling's own, and the service is not Kling; the message states what
+            to do.
     """
     if _has_klings_key(credentials) and not service.is_kling:
         raise SettingsError(
             f"this key ({_KLING_KEY}...) is one of Kling's own, and {service.name} "
-            f"({service.base_url}) is somebody else: nothing was sent. Use the key that "
-            "service gave you, or choose Kling itself as the service: singapore or beijing"
+            f"({service.base_url}) is not Kling: nothing was sent. Use the key of that service, "
+            "or choose Kling itself as the service: singapore or beijing"
         )
 
 
@@ -130,7 +147,7 @@ def _is_klings(credentials: Credentials) -> bool:
 
 
 def _has_klings_key(credentials: Credentials) -> bool:
-    """Anywhere in it: a key may be pasted with its variable's name."""
+    """In any part of it: a key may be pasted together with its variable's name."""
     return any(_KLING_KEY in secret.lower() for secret in astuple(credentials))
 
 

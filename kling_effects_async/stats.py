@@ -1,4 +1,4 @@
-"""How a client stands at one moment, for logs, health checks and dashboards."""
+"""The state of a client at one moment, for logs, health checks and dashboards."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["ClientStats"]
 
 @frozen(kw_only=True)
 class ClientStats:
-    """What ``EffectsClient.stats`` tells.
+    """The value of ``EffectsClient.stats``: counts of tasks and submits at one moment.
 
     Attributes:
-        slots: how many tasks the account may run at once, as far as is known.
+        slots: how many tasks the account may run at once, by the answers so far.
         running: tasks of this client that the service accepted and that have not ended.
-        sending: submits that have no outcome yet.
+        sending: submits that are sent and have no outcome yet.
         waiting: submits that wait for a slot, or for the end of a pause.
-        held_back_by: the service's last rejection for the account's pace, slots, balance or key, in
-            its words; ``""`` once a submit was accepted after it.
+        held_back_by: why they wait: the service's last rejection for the account's pace, slots,
+            balance or key, in its words; ``""`` once a submit is accepted after it.
     """
 
     slots: int

@@ -1,4 +1,4 @@
-"""What you need to test your own code: a clock that you turn by hand.
+"""For tests of your own code: a clock that only your test moves.
 
 For a whole service on this machine see ``kling_effects_async.emulator``.
 """
@@ -15,8 +15,7 @@ from kling_effects_async.transport.clock import Timer
 
 __all__ = ["ManualClock"]
 
-# Enough loop turns for what a due call started (a request through several coroutines) to come to
-# rest; there is no sleep in them.
+# Turns of the loop, without a sleep: enough for a request through all our coroutines.
 _TURNS_TO_SETTLE = 50
 
 
@@ -29,10 +28,13 @@ class _ManualTimer:
 
 
 class ManualClock:
-    """A clock that stands still until ``advance`` turns it.
+    """A clock that stands still until ``advance`` or ``jump`` moves it.
 
-    Give it to ``EffectsClient(clock=...)``. Works for code that does no network I/O, such as the
-    engine under test; whole flows with sockets want an event loop that fast-forwards.
+    Pass it to ``EffectsClient(clock=...)``. For code without network I/O, since an answer takes
+    real time; for whole flows over sockets use an event loop that fast-forwards.
+
+    Args:
+        start: the wall time at which it starts, an aware datetime.
     """
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
@@ -42,18 +44,21 @@ class ManualClock:
         self._numbers = count()
 
     def monotonic(self) -> float:
+        """Seconds since the clock was made."""
         return self._elapsed_s
 
     def now(self) -> datetime:
+        """The wall time: ``start`` and the seconds since."""
         return self._start + timedelta(seconds=self._elapsed_s)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call back in the ``advance`` that reaches ``when``; its ``cancel`` calls it off."""
         timer = _ManualTimer()
         heapq.heappush(self._timers, (when, next(self._numbers), timer, callback))
         return timer
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass; every call due on the way is made at its own time, in order."""
+        """Let so many seconds pass; every call that is due meanwhile is made at its time."""
         end = self._elapsed_s + seconds
         await self.settle()
         while self._timers and self._timers[0][0] <= end:
@@ -66,10 +71,10 @@ class ManualClock:
         await self.settle()
 
     def jump(self, seconds: float) -> None:
-        """Let time pass in which nothing ran, as when a machine sleeps."""
+        """Let so many seconds pass without a call, as when a machine was suspended."""
         self._elapsed_s += seconds
 
     async def settle(self) -> None:
-        """Let the event loop do everything that can be done without time passing."""
+        """Let the event loop do everything that is due already."""
         for _ in range(_TURNS_TO_SETTLE):
             await asyncio.sleep(0)

@@ -1,6 +1,6 @@
-"""An http(s) address that somebody else is to fetch, read as people paste it.
+"""An http(s) address as people paste it, for a request of ours or of the service.
 
-Schemes are case-insensitive, and no address holds white space. Source: RFC 3986, 3.1 and 2.
+Schemes are case-insensitive, and no address contains white space. Source: RFC 3986, 3.1 and 2.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from urllib.parse import quote, unquote, urlsplit
 __all__ = ["address_label", "address_problem", "canonical", "tidied"]
 
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
-# What comes along when an address is copied: white space, and characters that nobody sees.
+# What is copied along with an address: white space, and characters without a width.
 _ENDS = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
 # White space, control characters, and halves of characters (surrogates).
 _NEVER_INSIDE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _USER_INFO = re.compile(r"(^|//)[^/@]*@")
-_LABEL_MAX = 200
+_LABEL_MAX = 200  # characters, so that a message stays readable
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
@@ -34,8 +34,8 @@ def canonical(address: str) -> str:
     """One spelling for every way to write the same address, without slashes at its end.
 
     Host in lower case and in ASCII, without a dot at its end; no default port; a path in which
-    only what has to be is percent-encoded; no empty query. An address that cannot be read, and one
-    with a user or a query, is returned as it is.
+    only what has to be is percent-encoded; no empty query. An address that cannot be parsed, or
+    that has a user or a query, is returned unchanged.
 
     Source: RFC 3986, 6.2.2 and 6.2.3.
     """
@@ -46,7 +46,7 @@ def canonical(address: str) -> str:
         return address
     try:
         host = _canonical_host(parts.hostname or "")
-    except ValueError:  # no name in any script
+    except ValueError:  # the host is no name in any script
         return address
     is_default = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
     port = "" if is_default else f":{parts.port}"
@@ -54,7 +54,7 @@ def canonical(address: str) -> str:
 
 
 def address_problem(text: str) -> str | None:
-    """Why nobody can fetch this, in one sentence; ``None`` for an address."""
+    """Why this is no http(s) address, in one sentence with what to do; ``None`` if it is."""
     if not _SCHEME.match(text):
         return "It must be an http(s) URL, with http:// or https:// in front."
     odd = _NEVER_INSIDE.search(text)
@@ -62,7 +62,7 @@ def address_problem(text: str) -> str | None:
         return f"It holds the character {odd[0]!a}; percent-encode it, or leave it out."
     try:
         return _host_problem(text)
-    except ValueError:  # its text could repeat a password
+    except ValueError:  # the text of this error could repeat a password, so ours is shown
         return "Its host or its port cannot be read; check the part before the path."
 
 
@@ -75,7 +75,7 @@ def address_label(text: str) -> str:
 
 
 def _host_problem(text: str) -> str | None:
-    """Raises ValueError for brackets and ports that mean nothing."""
+    """Raises ValueError where brackets or the port cannot be parsed."""
     parts = urlsplit(text)
     if not parts.hostname:
         return "It names no host."
@@ -89,7 +89,7 @@ def _canonical_host(host: str) -> str:
         return f"[{IPv6Address(host)}]"
     if host.isascii():
         return host.removesuffix(".")
-    from yarl import URL  # aiohttp's own reading of names, which decides where a request goes
+    from yarl import URL  # aiohttp encodes names with it, so it decides where a request goes
 
     return (URL(f"https://{host}").raw_host or "").removesuffix(".")
 

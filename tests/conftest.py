@@ -13,7 +13,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 import kling_effects_async.emulator
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import JobStore, MemoryStore
 
 # A busy machine is no reason for a property to fail.
@@ -48,7 +48,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryStore(lambda: STORE_NOW)
         return
-    async with Journal(tmp_path / "jobs.db", clock=lambda: STORE_NOW) as journal:
+    async with SqliteStore(tmp_path / "jobs.db", clock=lambda: STORE_NOW) as journal:
         yield journal
 
 

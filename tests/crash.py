@@ -51,7 +51,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId
 from kling_effects_async.journal.job import Job, JobState, JobUpdate, Transition
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.policy import SlotPolicy, SubmitPolicy
 
 __all__ = ["RULES", "Rule", "Tally", "crash"]
@@ -144,7 +144,7 @@ def drawn_death(random: Random) -> Death:
     return Death(delay_s=random.choice([0.0, random.uniform(0.0, _SOON_S)]), step=step)
 
 
-class DoomedJournal(Journal):
+class DoomedJournal(SqliteStore):
     """A journal whose process dies at a step."""
 
     def __init__(self, path: Path, death: Death | None) -> None:
@@ -184,7 +184,7 @@ class Batch:
     names: Sequence[str]
     on_uncertain: str = "raise"
 
-    def client(self, journal: Journal) -> EffectsClient:
+    def client(self, journal: SqliteStore) -> EffectsClient:
         return EffectsClient(
             BearerToken(KEY),
             service=Service.gateway(self.url),
@@ -232,7 +232,7 @@ async def _resume(client: EffectsClient) -> None:
         pass
 
 
-async def _see_through(client: EffectsClient, journal: Journal, jobs: int) -> int:
+async def _see_through(client: EffectsClient, journal: SqliteStore, jobs: int) -> int:
     in_vain = 0
     while in_vain < 2:
         await _resume(client)
@@ -287,7 +287,7 @@ def running_emulator(rule: Rule) -> Iterator[str]:
 
 
 def drawn_fault(random: Random) -> dict[str, object]:
-    """Trouble for one submit, mostly after the task was accepted, or for one query."""
+    """Failure for one submit, mostly after the task was accepted, or for one query."""
     accepted: dict[str, object] = {"accepted": random.random() < 0.7}
     return random.choice(
         [
@@ -404,7 +404,7 @@ def _charged(url: str) -> Mapping[str, Sequence[str]]:
 
 def _jobs(path: Path) -> Mapping[str, Job]:
     async def read() -> Mapping[str, Job]:
-        async with Journal(path, read_only=True) as journal:
+        async with SqliteStore(path, read_only=True) as journal:
             return {job.external_task_id: job async for job in journal.jobs()}
 
     try:
@@ -415,7 +415,7 @@ def _jobs(path: Path) -> Mapping[str, Job]:
 
 def _histories(path: Path) -> Mapping[str, Sequence[Transition]]:
     async def read() -> Mapping[str, Sequence[Transition]]:
-        async with Journal(path, read_only=True) as journal:
+        async with SqliteStore(path, read_only=True) as journal:
             return {
                 job.external_task_id: await journal.history(job.account, job.external_task_id)
                 async for job in journal.jobs()

@@ -17,7 +17,6 @@ from kling_effects_async import (
     EffectTask,
     Job,
     JobState,
-    Journal,
     PollPolicy,
     SingleImageEffect,
     TaskStatus,
@@ -25,6 +24,7 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import TaskFailedError, TaskNotFoundError
 from kling_effects_async.journal.job import JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 
 EFFECT = SingleImageEffect("squish", image="https://img.example/1.jpg")
 STRANGER = "866889456698785799"
@@ -63,7 +63,7 @@ async def test_an_end_that_the_journal_knows_needs_no_request(
         task = attached(client, by, task_id)
         result = await task
         changes = [snapshot.status async for snapshot in task]
-    assert (task.id, task.external_task_id) == (task_id, ORDER)
+    assert (task.task_id, task.external_task_id) == (task_id, ORDER)
     assert (result.task_id, result.external_task_id, str(result.units)) == (task_id, ORDER, "2")
     assert changes == [TaskStatus.SUCCEEDED]
     assert emulator.requests.total() == before
@@ -85,7 +85,7 @@ async def test_a_refresh_gets_fresh_addresses_for_what_the_journal_knows(
 
 async def rewritten(journal: Path, **members: Any) -> None:
     """Another task with the members given, made from the one in the journal."""
-    async with Journal(journal) as opened:
+    async with SqliteStore(journal) as opened:
         (job,) = await opened.find(ORDER)
         await opened.move(job.account, job.external_task_id, JobUpdate(job.state, **members))
 
@@ -131,12 +131,12 @@ async def test_a_failure_that_the_journal_knows_needs_no_request(
 ) -> None:
     async with slow.client(journal=journal) as client:
         task = await client.submit(EFFECT, external_task_id=ORDER)
-    async with Journal(journal) as opened:
+    async with SqliteStore(journal) as opened:
         await opened.move(client.account, ORDER, JobUpdate(JobState.FAILED, message="risk control"))
     before = slow.requests.total()
     async with slow.client(journal=journal) as client:
         with pytest.raises(TaskFailedError, match="risk control"):
-            await client.attach(task.id)
+            await client.attach(task.task_id)
     assert slow.requests.total() == before
 
 
@@ -147,10 +147,10 @@ async def test_the_end_of_an_accepted_job_that_was_attached_to_is_written_down(
     async with slow.client(journal=journal) as client:
         submitted = await client.submit(EFFECT, external_task_id=ORDER)
     async with slow.client(journal=journal, poll=PATIENT) as client:
-        changes = [snapshot.status async for snapshot in client.attach(submitted.id)]
+        changes = [snapshot.status async for snapshot in client.attach(submitted.task_id)]
     assert changes[0] is TaskStatus.SUBMITTED
     assert changes[-1] is TaskStatus.SUCCEEDED
-    async with Journal(journal) as opened:
+    async with SqliteStore(journal) as opened:
         (job,) = await opened.find(ORDER)
     assert job.state is JobState.SUCCEEDED
 
@@ -163,7 +163,7 @@ async def test_a_task_in_the_journal_may_be_unknown_for_as_long_as_replicas_are_
         submitted = await client.submit(EFFECT, external_task_id=ORDER)
     slow.fail_next(Fault.unknown_task(), times=5)
     async with slow.client(journal=journal, poll=PATIENT) as client:
-        assert isinstance(await client.attach(submitted.id), EffectResult)
+        assert isinstance(await client.attach(submitted.task_id), EffectResult)
     assert slow.faults_left == 0
 
 
@@ -173,7 +173,7 @@ async def test_a_job_in_doubt_may_be_unknown_for_as_long_as_one_that_was_accepte
 ) -> None:
     async with emulator.client(journal=journal) as client:
         account = client.account
-    async with Journal(journal) as opened:
+    async with SqliteStore(journal) as opened:
         await opened.add(
             Job(
                 account=account,

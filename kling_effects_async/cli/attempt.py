@@ -149,7 +149,7 @@ def _stopped(attempt: Attempt) -> list[str]:
         return ["stopped; nothing was sent", *_still_planned(attempt)]
     if attempt.stage is Stage.SUBMITTING:
         what = "stopped while submitting: the task may exist and be charged"
-        return [what, _look_first(attempt)]
+        return [what, _look_up_before(attempt)]
     task = attempt.task_id or attempt.external_task_id
     return [f"stopped waiting; the paid task {task} goes on", _go_on(attempt)]
 
@@ -157,7 +157,7 @@ def _stopped(attempt: Attempt) -> list[str]:
 def _explain(error: Exception, attempt: Attempt) -> list[str]:
     what = sentence(error, task=attempt.task_id, is_preview=attempt.is_preview)
     if _is_uncertain(error, attempt):
-        return [what, _look_first(attempt)]
+        return [what, _look_up_before(attempt)]
     has_more = attempt.stage is Stage.ACCEPTED and (
         attempt.is_to_be_fetched or attempt.path is not None
     )
@@ -183,7 +183,7 @@ def _is_uncertain(error: Exception, attempt: Attempt) -> bool:
     return attempt.stage is Stage.SUBMITTING and attempt.is_to_be_fetched and not is_known
 
 
-def _look_first(attempt: Attempt) -> str:
+def _look_up_before(attempt: Attempt) -> str:
     if attempt.journal is not None:
         return f"settle it before you submit again: {attempt.settle_command()}"
     return f"look it up before you submit again: {attempt.command()}"

@@ -77,7 +77,7 @@ async def finish(
 
 def _note(attempt: Attempt, task: EffectTask) -> None:
     attempt.stage = Stage.ACCEPTED
-    attempt.task_id = task.id or attempt.task_id
+    attempt.task_id = task.task_id or attempt.task_id
     attempt.external_task_id = task.external_task_id or attempt.external_task_id
 
 

@@ -222,7 +222,7 @@ def errors_as_failures(secrets: Sequence[str] = ()) -> Iterator[None]:
 @contextmanager
 def show_library_messages() -> Iterator[None]:
     """Within the block, the package's warnings and log messages come as lines of the command."""
-    handler = _Lines(level=logging.WARNING)
+    handler = _LogLines(level=logging.WARNING)
     _log.addHandler(handler)
     try:
         with warnings.catch_warnings():
@@ -276,7 +276,7 @@ def _can_be_written() -> bool:
         return True
 
 
-class _Lines(logging.Handler):
+class _LogLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
 

@@ -330,7 +330,7 @@ async def _submit_and_finish(
             if latest is not None:
                 attempt.stage, attempt.task_id = stage.ACCEPTED, latest.task_id
             raise
-    attempt.stage, attempt.task_id = stage.ACCEPTED, task.id
+    attempt.stage, attempt.task_id = stage.ACCEPTED, task.task_id
     return await cli.finish.finish(client, task, attempt, progress)
 
 

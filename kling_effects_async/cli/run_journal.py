@@ -20,7 +20,6 @@ from kling_effects_async import (
     Effect,
     Job,
     JobState,
-    Journal,
     JournalError,
     Service,
     Settings,
@@ -37,6 +36,7 @@ from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.budget import check_budget, expected_cost
 from kling_effects_async.journal.job import UNSENT, UNSETTLED, JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.protocol.requests import build_submit
 from kling_effects_async.submitting.planning import make_job, random_id
@@ -77,7 +77,7 @@ def job_of(arguments: RunArguments, effect: Effect, settings: Settings | None) -
 
 
 @asynccontextmanager
-async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[Journal | None]:
+async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[SqliteStore | None]:
     """The opened journal, if the run has one; close the client before the block ends.
 
     A planned job that was not sent is abandoned, unless the same command line means it again:
@@ -86,14 +86,14 @@ async def run_journal(attempt: Attempt, account: str) -> AsyncIterator[Journal |
     if attempt.journal is None:
         yield None
         return
-    async with Journal(attempt.journal) as journal:
+    async with SqliteStore(attempt.journal) as journal:
         try:
             yield journal
         finally:
             await _record_end(journal, account, attempt)
 
 
-async def _record_end(journal: Journal, account: str, attempt: Attempt) -> None:
+async def _record_end(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     try:
         job = await journal.get(account, attempt.external_task_id or "")
         # The journal counts: an interrupted submit may have got its answer afterwards.
@@ -112,7 +112,7 @@ def _stage_of(job: Job | None) -> Stage:
     return Stage.NOTHING_SENT if job.task_id is None else Stage.ACCEPTED
 
 
-async def note_saved(journal: Journal, account: str, attempt: Attempt) -> None:
+async def note_saved(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     """Write down where the video is as soon as it is there, lest a kill leave that unknown."""
     job = await journal.get(account, attempt.external_task_id or "")
     # Before the end of its task is recorded there is no step to DOWNLOADED; the end of the run
@@ -121,14 +121,14 @@ async def note_saved(journal: Journal, account: str, attempt: Attempt) -> None:
         await _note_path(journal, job, attempt)
 
 
-async def _note_path(journal: Journal, job: Job, attempt: Attempt) -> None:
+async def _note_path(journal: SqliteStore, job: Job, attempt: Attempt) -> None:
     assert attempt.path is not None
     path = await asyncio.to_thread(as_text, attempt.path)
     if (job.state, job.path) != (JobState.DOWNLOADED, path):
         await _move(journal, job, JobUpdate(JobState.DOWNLOADED, path=path))
 
 
-async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
+async def _follow_up(journal: SqliteStore, job: Job, attempt: Attempt) -> None:
     attempt.task_id = job.task_id or attempt.task_id
     if attempt.path is not None:
         await _note_path(journal, job, attempt)
@@ -139,7 +139,7 @@ async def _follow_up(journal: Journal, job: Job, attempt: Attempt) -> None:
         await _move(journal, job, update)
 
 
-async def _move(journal: Journal, job: Job, update: JobUpdate) -> None:
+async def _move(journal: SqliteStore, job: Job, update: JobUpdate) -> None:
     await journal.move(job.account, job.external_task_id, update)
 
 
@@ -147,7 +147,7 @@ async def is_to_be_sent(
     job: Job,
     effect: Effect,
     service: Service,
-    journal: Journal | None,
+    journal: SqliteStore | None,
     budget_units: Decimal | None,
 ) -> bool:
     """Whether its submit will be sent to the service; if not, the submit itself raises the reason.
@@ -171,7 +171,7 @@ async def is_to_be_sent(
 
 
 async def report_of_earlier(
-    job: Job, journal: Journal, service: Service, attempt: Attempt
+    job: Job, journal: SqliteStore, service: Service, attempt: Attempt
 ) -> Report | None:
     """What the same command line made before, if its video is still where this one's goes.
 

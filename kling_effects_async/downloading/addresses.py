@@ -74,7 +74,7 @@ def _origin(origin: str | None) -> tuple[str, str, int] | None:
 
 @frozen
 class AddressRule:
-    """Which addresses may be asked for a video.
+    """Which addresses a video may be fetched from.
 
     Attributes:
         allowed_origin: scheme, host and port that may be used without TLS, on any port and
@@ -85,7 +85,7 @@ class AddressRule:
     allowed_origin: tuple[str, str, int] | None = field(converter=_origin)
 
     def check(self, url: URL) -> None:
-        """Look at an address before anything is sent; names are looked at once they resolve.
+        """Check an address before anything is sent; names are checked once they resolve.
 
         Raises:
             DownloadError: it may not be used; names the host alone.
@@ -103,7 +103,7 @@ class AddressRule:
             self.check_resolved(host, HTTPS_PORT, [host])
 
     def check_unresolved(self, url: URL) -> None:
-        """Look at a name that somebody else will resolve: a proxy.
+        """Check a name that somebody else will resolve: a proxy.
 
         Raises:
             DownloadError: it means this machine or this network by convention.
@@ -113,13 +113,13 @@ class AddressRule:
             return
         labels = host.split(".")
         if len(labels) == 1 or labels[-1] in _INSIDE or ".".join(labels[-2:]) in _INSIDE:
-            raise DownloadError(f"{host} is a name of this machine or network; not asked for")
+            raise DownloadError(f"{host} is a name of this machine or network; not used")
 
     def _is_allowed(self, url: URL) -> bool:
         return (url.scheme, (url.raw_host or "").lower(), url.port) == self.allowed_origin
 
     def check_resolved(self, host: str, port: int, addresses: Iterable[str]) -> None:
-        """Look at what a name resolves to, at the moment it is connected to.
+        """Check what a name resolves to, at the moment it is connected to.
 
         One address that is not public condemns the name: an honest name has none.
 

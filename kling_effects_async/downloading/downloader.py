@@ -1,8 +1,8 @@
 """Clips to files: streamed, resumed where they broke off, and whole before they have a name.
 
-- A download that broke is asked for again from where it broke, and only under the server's own
-  name for that content (its strong ETag). In every other case it begins anew, so that no file is
-  ever made of two.
+- A download that broke is resumed from where it broke, and only under the server's own name for
+  that content (its strong ETag). In every other case it begins anew, so that no file is ever made
+  of two.
 - An attempt that brings next to nothing counts against ``attempts``; one that gets on starts the
   count again.
 - What is not an MP4 from its first box to its last never gets the target's name.
@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import asyncio
-import random as random_numbers
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -40,14 +40,16 @@ __all__ = ["Downloader", "Progress", "safe_name"]
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
-_SAID_BYTES = 4096  # of a rejection: its first lines tell why
+_REASON_BYTES = 4096  # of a rejection: its first lines hold the reason
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-LONGEST_RETRY_AFTER_S = 600.0  # a server that asks for more is better asked another day
+LONGEST_RETRY_AFTER_S = (
+    600.0  # a server that wants more is overloaded: another call, later, does as well
+)
 
 
 @frozen
-class _Order:
-    """What the caller asked for, and how far it is.
+class _Transfer:
+    """One call of ``download``, and how far it is.
 
     Attributes:
         address: the url without its signature, for messages and for finding the bytes again.
@@ -64,13 +66,13 @@ class _Order:
         if self.on_progress is not None:
             self.on_progress(self.part.length_bytes, total)
 
-    def failure(self, trouble: TryAgainError) -> DownloadError:
+    def error(self, failure: TryAgainError) -> DownloadError:
         waiting = (
-            f"; it asks to wait {trouble.retry_after_s:.0f} s" if trouble.retry_after_s else ""
+            f"; it wants a pause of {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
         )
         length = self.part.length_bytes
         kept = f"; {self.part.path} keeps {length} bytes for the next call" if length else ""
-        return DownloadError(f"{self.address} did not come whole: {trouble}{waiting}{kept}")
+        return DownloadError(f"{self.address} did not come whole: {failure}{waiting}{kept}")
 
 
 class Downloader:
@@ -82,10 +84,10 @@ class Downloader:
             ignored.
         proxies: the way to the videos.
         parallel: how many downloads move at once; the others wait their turn.
-        slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is asked for
-            again.
+        slowest_bytes_per_s: a download slower than this over ``slowest_window_s`` is begun
+            anew, or resumed.
         attempts: how many in a row may fail without getting on.
-        random: a source of numbers in [0, 1), for the pauses between attempts.
+        rng: a source of numbers in [0, 1), for the pauses between attempts.
 
     Raises:
         SettingsError: ``allowed_origin`` is no origin, or nothing could ever be fetched.
@@ -100,18 +102,18 @@ class Downloader:
         slowest_bytes_per_s: int = 1024,
         slowest_window_s: float = 60.0,
         attempts: int = 5,
-        random: Callable[[], float] = random_numbers.random,
+        rng: Callable[[], float] = random.random,
         proxies: Proxies | None = None,
     ) -> None:
         if parallel < 1 or attempts < 1:
             raise SettingsError("parallel and attempts must be 1 or more")
         self._clock = clock
         self._rule = AddressRule(allowed_origin)
-        self._places = asyncio.Semaphore(parallel)
+        self._slots = asyncio.Semaphore(parallel)
         self._window_s = slowest_window_s
         self._window_bytes = max(1, round(slowest_bytes_per_s * slowest_window_s))
         self._attempts = attempts
-        self._random = random
+        self._rng = rng
         self._proxies = proxies or Proxies()
         self._web: PublicWeb | None = None
         self._is_closed = False
@@ -140,95 +142,96 @@ class Downloader:
             target: missing folders are made.
             overwrite: replace the file that has the name. A link is replaced, not followed. A
                 folder, device, named pipe or socket stays, and so does a link to one.
-            max_bytes: a video that is, or becomes, larger than this is abandoned and not kept.
+            max_bytes: a larger video is not fetched, or not any further, and nothing of it is kept.
             on_progress: called after each chunk with the bytes so far and the size of the whole
-                (``None``: not told); begins again at 0 where the download has to.
+                (``None``: not announced); begins again at 0 where the download has to.
 
         Raises:
             VideoExpiredError: the address is no longer valid, or not valid yet
-                (``NotThereError``); ask the task for a fresh one.
+                (``NotThereError``); the task has a fresh one.
             DownloadError: the name is taken, or names a device or the like; the disk rejects; the
                 address may not be used; the video did not come whole, or is too large for one.
         """
-        order = _Order(url, _address(url), overwrite, max_bytes, on_progress, PartFile(target))
-        await on_disk(order.part.prepare, overwrite=overwrite)
+        part = PartFile(target)
+        transfer = _Transfer(url, _address(url), overwrite, max_bytes, on_progress, part)
+        await on_disk(part.prepare, overwrite=overwrite)
         failures, best = 0, 0
-        while trouble := await self._attempt(order):
+        while failure := await self._attempt(transfer):
             failures += 1
-            if order.part.length_bytes >= best + self._window_bytes:
-                failures, best = 0, order.part.length_bytes
-            if failures >= self._attempts or _asks_too_much(trouble):
-                raise order.failure(trouble)
-            await sleep(self._clock, self._pause_s(trouble, failures))
+            if part.length_bytes >= best + self._window_bytes:
+                failures, best = 0, part.length_bytes
+            if failures >= self._attempts or _asks_too_much(failure):
+                raise transfer.error(failure)
+            await sleep(self._clock, self._pause_s(failure, failures))
         return target
 
-    def _pause_s(self, trouble: TryAgainError, failures: int) -> float:
+    def _pause_s(self, failure: TryAgainError, failures: int) -> float:
         return backoff_s(
             failures,
-            trouble.retry_after_s,
-            self._random,
+            failure.retry_after_s,
+            self._rng,
             base_s=FIRST_PAUSE_S,
             max_pause_s=LONGEST_PAUSE_S,
         )
 
-    async def _attempt(self, order: _Order) -> TryAgainError | None:
+    async def _attempt(self, transfer: _Transfer) -> TryAgainError | None:
         """One attempt; ``None`` if it did, else why not.
 
         The reason is returned and not raised: aiohttp's errors, whose text can carry the address,
         must not become the context of the error that the caller sees.
         """
-        async with self._places:  # given back for the pause
+        async with self._slots:  # given back for the pause
             try:
-                await self._fetch(order)
-            except TryAgainError as trouble:
-                return trouble
+                await self._fetch(transfer)
+            except TryAgainError as failure:
+                return failure
         return None
 
-    async def _fetch(self, order: _Order) -> None:
-        part = order.part
+    async def _fetch(self, transfer: _Transfer) -> None:
+        part = transfer.part
         try:
-            await on_disk(part.open, order.address)
+            await on_disk(part.open, transfer.address)
             if not part.is_whole:
-                await self._receive(order)
+                await self._receive(transfer)
             if flaw := await on_disk(part.flaw):
                 raise TryAgainError(f"what came is no whole video, {flaw}", from_start=True)
-            await on_disk(part.publish, overwrite=order.overwrite)
-        except TryAgainError as trouble:
-            if trouble.from_start:
+            await on_disk(part.publish, overwrite=transfer.overwrite)
+        except TryAgainError as failure:
+            if failure.from_start:
                 await on_disk(part.discard)
             raise
         finally:
             await on_disk(part.close)
 
-    async def _receive(self, order: _Order) -> None:
+    async def _receive(self, transfer: _Transfer) -> None:
         from kling_effects_async.downloading.web import read_chunk
 
-        part = order.part
-        async with self._moving(part), self._asking(order) as response:
-            said = await read_chunk(response, _SAID_BYTES) if response.status == 403 else b""
+        part = transfer.part
+        async with self._moving(part), self._response(transfer) as response:
+            reason = await read_chunk(response, _REASON_BYTES) if response.status == 403 else b""
             promise = promise_of(
                 response.status,
                 response.headers,
-                address=order.address,
+                address=transfer.address,
                 held=part.source,
                 length_bytes=part.length_bytes,
                 now=self._clock.now(),
-                said=said.decode("latin-1"),
+                reason=reason.decode("latin-1"),
             )
-            await _check_bounds(order, promise.source.total or 0)
+            await _check_bounds(transfer, promise.source.total or 0)  # announced; below, what comes
             if promise.start == 0:
                 await on_disk(part.restart, promise.source)
             while chunk := await read_chunk(response, CHUNK_BYTES):
-                await _check_bounds(order, part.length_bytes + len(chunk))
+                await _check_bounds(transfer, part.length_bytes + len(chunk))
                 await on_disk(part.append, chunk)
-                order.report(promise.source.total)
+                transfer.report(promise.source.total)
         _check_size(part.length_bytes, promise.source.total)
 
-    def _asking(self, order: _Order) -> AbstractAsyncContextManager[ClientResponse]:
+    def _response(self, transfer: _Transfer) -> AbstractAsyncContextManager[ClientResponse]:
         from kling_effects_async.downloading.web import parse
 
-        headers = resume_headers(order.part.source, order.part.length_bytes)
-        return self._opened().following(parse(order.url), headers)
+        headers = resume_headers(transfer.part.source, transfer.part.length_bytes)
+        return self._opened().following(parse(transfer.url), headers)
 
     def _opened(self) -> PublicWeb:
         from kling_effects_async.downloading.web import PublicWeb
@@ -244,19 +247,20 @@ class Downloader:
     @asynccontextmanager
     async def _moving(self, part: PartFile) -> AsyncIterator[None]:
         """End the block when a whole window brought too few bytes."""
+        # aiohttp's sock_read cannot do it: a byte now and then begins it anew.
         loop = asyncio.get_running_loop()
         seen_bytes = part.received_bytes
         timer: Timer
 
-        def look() -> None:
+        def check_speed() -> None:
             nonlocal seen_bytes, timer
             if part.received_bytes - seen_bytes < self._window_bytes:
                 limit.reschedule(loop.time())
                 return
             seen_bytes = part.received_bytes
-            timer = self._clock.call_at(self._clock.monotonic() + self._window_s, look)
+            timer = self._clock.call_at(self._clock.monotonic() + self._window_s, check_speed)
 
-        timer = self._clock.call_at(self._clock.monotonic() + self._window_s, look)
+        timer = self._clock.call_at(self._clock.monotonic() + self._window_s, check_speed)
         try:
             async with asyncio.timeout(None) as limit:
                 yield
@@ -278,17 +282,17 @@ def _address(url: str) -> str:
     return without_query(url)
 
 
-async def _check_bounds(order: _Order, length_bytes: int) -> None:
-    if length_bytes > order.max_bytes:
-        await on_disk(order.part.discard)
+async def _check_bounds(transfer: _Transfer, length_bytes: int) -> None:
+    if length_bytes > transfer.max_bytes:
+        await on_disk(transfer.part.discard)
         raise DownloadError(
-            f"{order.address} has more than {order.max_bytes} bytes, too many for the clip of an "
-            "effect: ask the service about it, or pass a larger max_bytes"
+            f"{transfer.address} has more than {transfer.max_bytes} bytes, too many for the clip "
+            "of an effect: ask the service about it, or pass a larger max_bytes"
         )
 
 
-def _asks_too_much(trouble: TryAgainError) -> bool:
-    return (trouble.retry_after_s or 0.0) > LONGEST_RETRY_AFTER_S
+def _asks_too_much(failure: TryAgainError) -> bool:
+    return (failure.retry_after_s or 0.0) > LONGEST_RETRY_AFTER_S
 
 
 def _check_size(length_bytes: int, total: int | None) -> None:

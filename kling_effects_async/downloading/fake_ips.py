@@ -1,9 +1,9 @@
 """Resolvers that answer every name with an address of their own, and what such an answer is worth.
 
 Clash, mihomo, sing-box, Surge and others hand out an address of a network that the internet does
-not use, remember which name it stands for, and forward what is sent to it. To tell such an answer
-from a stranger's name that leads inside, a name is asked for that nobody has registered: only a
-resolver of this kind has an answer for it, and then that whole network is the resolver's own.
+not use, remember which name it stands for, and forward what is sent to it. To separate such an
+answer from a stranger's name that leads inside, a name is resolved that nobody has registered: only
+a resolver of this kind has an answer for it, and then that whole network is the resolver's own.
 
 Source: Clash and mihomo, ``fake-ip-range`` (198.18.0.1/16); sing-box, "Fake IP" (198.18.0.0/15 and
 fc00::/18), seen 2026-11; RFC 2544 (198.18.0.0/15 is for benchmarks).
@@ -24,7 +24,7 @@ _NETWORKS = (IPv4Network("198.18.0.0/15"), IPv6Network("fc00::/18"))
 
 
 class FakeIps:
-    """Knows which answers of a resolver are made up; asks once such an answer comes."""
+    """Which answers of a resolver are made up; finds out when such an answer comes."""
 
     def __init__(self, names: AbstractResolver) -> None:
         self._names = names
@@ -35,7 +35,7 @@ class FakeIps:
     ) -> list[str]:
         """The addresses that still have to be judged: all but those the resolver made up.
 
-        What was once found to be made up is so for good. What was not is asked for again at the
+        What was once found to be made up is so for good. What was not is tried again at the
         next such answer, because a proxy may be started at any time.
         """
         if not _networks_of(addresses) <= self._made_up:

@@ -1,4 +1,4 @@
-"""Whether a file is a whole MP4, told from the heads of its outermost boxes.
+"""Whether a file is a whole MP4, by the heads of its outermost boxes.
 
 Source: ISO/IEC 14496-12, 4.2 (a size of 1: the size follows in 64 bits; 0: to the file's end).
 """

@@ -38,7 +38,7 @@ __all__ = ["PartFile", "Source", "on_disk"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A link in place of our file would send the bytes elsewhere; Windows has no such flag, and asks for
+# A link in place of our file would send the bytes elsewhere; Windows has no such flag, and wants
 # special rights to make links. A pipe in its place would be waited for. O_BINARY exists on Windows
 # alone.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -46,8 +46,8 @@ _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(
 
 _NOTE_MAX_LETTERS = 2**20  # an address has some hundred letters
 
-# What file systems answer that know no fsync: CIFS, FUSE and WSL among them. Any other answer tells
-# of a disk that lost something.
+# What file systems answer that know no fsync: CIFS, FUSE and WSL among them. Any other answer
+# means that the disk lost something.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -58,7 +58,7 @@ class Source:
     Attributes:
         address: where they came from, without its signature.
         etag: the server's strong name for this very content; ``None``: cannot be resumed.
-        total: the size of the whole in bytes; ``None`` if the server did not tell.
+        total: the size of the whole in bytes; ``None`` if not announced.
     """
 
     address: str = field(validator=instance_of(str))
@@ -110,7 +110,7 @@ class PartFile:
         os.lseek(self._descriptor, self.length_bytes, os.SEEK_SET)
 
     def restart(self, source: Source) -> None:
-        """Forget the bytes, and say what comes next. In this order: see ``open`` after a crash."""
+        """Drop the bytes, then note what comes next. In this order: see ``open`` after a crash."""
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self.length_bytes = 0
@@ -137,6 +137,7 @@ class PartFile:
 
         Once it has its name, the video is there, and nothing that fails after that matters.
         """
+        # Before the name: after a power cut a name without its bytes would pass for a whole video.
         _sync(self._descriptor)
         if sys.platform == "win32":
             self.close()  # an open file cannot be renamed there
@@ -185,6 +186,7 @@ class PartFile:
             raise DownloadError(f"{self.path} is not a file; remove it, or choose another name")
         if not _is_locked(self._descriptor):
             raise DownloadError(f"another download is writing to {self.path}")
+        # Between our open and our lock another download may have given the file its final name.
         if not self.path.exists() or not os.path.samestat(facts, self.path.lstat()):
             raise DownloadError(f"another download has just ended at {self.path}; call again")
         if facts.st_nlink > 1:
@@ -209,14 +211,14 @@ class PartFile:
 
 
 def _note(file: TextIO) -> str:
-    """What a regular file says; a device in its place could say something for ever."""
+    """What is in a regular file; a device in its place could be read for ever."""
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return ""
     return file.read(_NOTE_MAX_LETTERS)
 
 
 async def on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call one of a ``PartFile``'s methods off the loop, and see it through.
+    """Call one of a ``PartFile``'s methods off the loop, and wait for its end.
 
     A cancellation waits for the call's end: a thread cannot be stopped, and must not write to a
     file that is closed under it.
@@ -249,7 +251,7 @@ def _is_locked(descriptor: int) -> bool:
 
 def _name_once(path: Path, target: Path) -> None:
     try:
-        os.link(path, target)
+        os.link(path, target)  # a rename would replace what has come there meanwhile
     except FileExistsError:
         raise _taken(target, path) from None
     except OSError:  # exFAT and some network folders have no hard links

@@ -1,9 +1,9 @@
 """What to do about a video's address that its server rejects.
 
-- Its task has just ended, or nobody knows when it did, and the server does not have the video: it
-  is asked for again for some seconds, with growing pauses, and the task is asked again each time.
-- Its task ended long ago, or the server says that the address has expired: the task is asked for
-  another address, and that is tried once.
+- Its task has just ended, or when it did is not known, and the server does not have the video: the
+  task is queried again for some seconds, with growing pauses, and each address it has is tried.
+- Its task ended long ago, or the address has expired: the task is queried for another address, and
+  that is tried once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 
 @frozen
 class Renewed:
-    """What the service says of a video when it is asked again.
+    """What a new query of its task returns for a video.
 
     Attributes:
         is_new: its task may have ended a moment ago.
@@ -44,16 +44,16 @@ async def download_renewed(
     *,
     grace_s: float,
     clock: Clock,
-    random: Callable[[], float],
+    rng: Callable[[], float],
 ) -> Path:
     """Fetch a video, over rejections as the top of this file says.
 
     Args:
-        renew: asks the task; ``None`` if it names the video no more, or cannot be asked.
+        renew: queries the task; ``None`` if it has the video no more, or cannot be queried.
         grace_s: how long a new video may stay away.
 
     Raises:
-        VideoExpiredError: rejected in the end; tells for how long it was asked for.
+        VideoExpiredError: rejected in the end; says for how long it was tried.
         KlingEffectsError: from ``fetch``, or from ``renew`` after the first rejection.
     """
     began_at = clock.monotonic()
@@ -63,7 +63,7 @@ async def download_renewed(
             return await fetch(url)
         except VideoExpiredError as rejected:
             rejection = rejected
-        known = await _asked(renew, known)
+        known = await _renewed(renew, known)
         if known is None:
             break
         elapsed_s = clock.monotonic() - began_at
@@ -71,12 +71,12 @@ async def download_renewed(
         pause_s = 0.0
         if may_come:
             pause_s = backoff_s(
-                tries, None, random, base_s=_FIRST_PAUSE_S, max_pause_s=_LONGEST_PAUSE_S
+                tries, None, rng, base_s=_FIRST_PAUSE_S, max_pause_s=_LONGEST_PAUSE_S
             )
         if tries == 1 and known.url != url:
             pause_s = 0.0  # another address, and no reason yet to wait for it
         elif may_come and elapsed_s + pause_s > grace_s:
-            raise _given_up(rejection, elapsed_s)
+            raise _still_missing(rejection, elapsed_s)
         elif tries > 1 and not may_come:
             break
         await sleep(clock, pause_s)
@@ -84,10 +84,10 @@ async def download_renewed(
     raise rejection
 
 
-async def _asked(
+async def _renewed(
     renew: Callable[[], Awaitable[Renewed | None]], known: Renewed | None
 ) -> Renewed | None:
-    """What the service says now; what it said before, where it says nothing any more."""
+    """What a query returns now; what it returned before, where it fails now."""
     try:
         return await renew() or known
     except KlingEffectsError:
@@ -96,8 +96,8 @@ async def _asked(
         return known
 
 
-def _given_up(rejection: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
+def _still_missing(rejection: VideoExpiredError, elapsed_s: float) -> VideoExpiredError:
     return VideoExpiredError(
-        f"{rejection}; its task is new, so it was asked for again for {elapsed_s:.0f} s: "
+        f"{rejection}; its task is new, so it was tried for {elapsed_s:.0f} s: "
         "call download() again later"
     )

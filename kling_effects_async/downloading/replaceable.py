@@ -1,4 +1,4 @@
-"""What a video may be written to, told before anything is opened: no open waits for a pipe.
+"""What a video may be written to, found before anything is opened: no open waits for a pipe.
 
 A video may replace a regular file, or a link that leads to one or to nothing. A device, a named
 pipe or a socket is used by other programs under its name; a file in its place breaks them.
@@ -32,7 +32,7 @@ def side_files(target: Path) -> tuple[Path, Path]:
 def irreplaceable_kind(path: Path) -> str | None:
     """What is at ``path`` that must stay, such as "device"; ``None`` if a video may go there.
 
-    Blocks. What cannot be looked at is left to the act itself, which then fails.
+    Blocks. What cannot be examined is left to the write itself, which then fails.
     """
     return _odd_kind(path, follow_symlinks=True)
 

@@ -3,10 +3,10 @@
 | answer                                         | what it means                             |
 | ---------------------------------------------- | ----------------------------------------- |
 | 200                                            | the whole, from its first byte            |
-| 206 of the whole content, asked for or not     | the whole, from its first byte            |
-| 206 from the asked offset, of the same content | the rest                                  |
+| 206 of the whole content, requested or not     | the whole, from its first byte            |
+| 206 from the wanted offset, of the same one    | the rest                                  |
 | 206 otherwise, 416                             | what we have is of no use: begin anew     |
-| 404; 403 that does not speak of an expiry      | no longer valid, or not there yet         |
+| 404; 403 that does not name an expiry          | no longer valid, or not there yet         |
 | 410; 403 that does                             | the address is no longer valid            |
 | 408, 425, 429, 5xx, an HTML page               | not now                                   |
 | anything else                                  | no                                        |
@@ -37,7 +37,7 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 
 # Storages say it in the body of a 403. Source: S3 and OSS ("Request has expired"), Google Cloud
 # Storage ("ExpiredToken").
-_SAYS_EXPIRED = re.compile(r"expire", re.IGNORECASE)
+_EXPIRED_REASON = re.compile(r"expire", re.IGNORECASE)
 
 # A body is packed if one of these is named. Every other word changes no byte: storages repeat what
 # an upload said, such as aws-chunked, utf-8, binary, or nothing at all; and what is no MP4 is found
@@ -48,10 +48,10 @@ _PACKINGS = frozenset(
 
 
 class TryAgainError(Exception):
-    """This attempt failed, another may do; the text is the reason and carries no address.
+    """This attempt failed, another may do; the text is the reason and has no address in it.
 
     Attributes:
-        retry_after_s: how long the server asks to wait.
+        retry_after_s: how long the server wants us to wait.
         from_start: what has come so far is of no use.
     """
 
@@ -76,7 +76,7 @@ class Promise:
 
 
 def resume_headers(source: Source | None, length_bytes: int) -> dict[str, str]:
-    """What asks for the rest only if the content is still the same; empty: for the whole."""
+    """The headers for the rest, if the content is still the same; none for the whole."""
     if source is None or source.etag is None or length_bytes == 0:
         return {}
     return {"Range": f"bytes={length_bytes}-", "If-Range": source.etag}
@@ -90,12 +90,12 @@ def promise_of(
     held: Source | None,
     length_bytes: int,
     now: datetime,
-    said: str = "",
+    reason: str = "",
 ) -> Promise:
     """Read an answer's head.
 
     Args:
-        said: how the body of a 403 begins.
+        reason: how the body of a 403 begins.
         headers: looked up by their usual spelling; aiohttp's take any.
         address: the video's, without its signature.
         held: what the ``length_bytes`` so far are the beginning of.
@@ -106,7 +106,7 @@ def promise_of(
         TryAgainError: another may.
     """
     if status in _EXPIRED:
-        raise _gone(status, address, said)
+        raise _gone(status, address, reason)
     if status == 416:
         raise TryAgainError("the server has less than we have (HTTP 416)", from_start=True)
     if status in _PASSING or status >= 500:
@@ -121,9 +121,9 @@ def promise_of(
     return Promise(length_bytes, _continued(headers, held, length_bytes))
 
 
-def _gone(status: int, address: str, said: str) -> VideoExpiredError:
+def _gone(status: int, address: str, reason: str) -> VideoExpiredError:
     message = f"{address} is no longer valid (HTTP {status})"
-    if status == 410 or (status == 403 and _SAYS_EXPIRED.search(said)):
+    if status == 410 or (status == 403 and _EXPIRED_REASON.search(reason)):
         return VideoExpiredError(message)
     return NotThereError(message)
 
@@ -135,7 +135,7 @@ def _check_form(headers: Mapping[str, str]) -> None:
         raise TryAgainError(f"the server sent {shown} instead of a video")
     codings = headers.get("Content-Encoding", "").lower().replace(",", " ").split()
     if _PACKINGS & set(codings):
-        raise TryAgainError("the server packed the video, which nobody asked for")
+        raise TryAgainError("the server packed the video, which was not requested")
 
 
 def _whole(headers: Mapping[str, str]) -> int | None:
@@ -148,7 +148,7 @@ def _whole(headers: Mapping[str, str]) -> int | None:
 def _continued(headers: Mapping[str, str], held: Source | None, length_bytes: int) -> Source:
     match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if held is None or length_bytes == 0 or not match or int(match[1]) != length_bytes:
-        raise TryAgainError("the server sent another part than asked for", from_start=True)
+        raise TryAgainError("the server sent another part than was requested", from_start=True)
     total = int(match[3])
     if headers.get("ETag", held.etag) != held.etag or held.total not in (None, total):
         raise TryAgainError("the server has another video there by now", from_start=True)

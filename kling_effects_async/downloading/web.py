@@ -1,11 +1,11 @@
-"""An HTTP client that knows nobody's secrets and reaches public addresses only.
+"""An HTTP client without secrets, which reaches public addresses only.
 
 Redirects are followed by hand, because each hop has to pass the rule; names are checked in the
 resolver that feeds the connector, because a name checked earlier can resolve to something else by
 the time it is used.
 
 Where a proxy is used, it resolves the names. So what leads inside by its spelling is rejected
-before the proxy hears of it, and every connection of that session goes to the proxy, wherever it
+before the proxy gets it, and every connection of that session goes to the proxy, wherever it
 is. What a name leads to is the proxy's to judge; a server inside has no certificate for a
 stranger's name.
 """
@@ -90,7 +90,7 @@ def open_session(
         connector=TCPConnector(
             resolver=ThreadedResolver() if is_proxied else CheckedResolver(rule),
             use_dns_cache=False,  # few connections are made, and a cache outlives a cancelled wait
-            limit=0,
+            limit=0,  # the downloader counts
         ),
         cookie_jar=DummyCookieJar(),
         timeout=ClientTimeout(total=None, sock_connect=10),
@@ -128,16 +128,16 @@ def parse(address: str, *, is_whole: bool = True) -> URL:
 
 def _malformed(why: str) -> DownloadError:
     return DownloadError(
-        f"the video's address is malformed: {why}; ask its task for another one: "
+        f"the video's address is malformed: {why}; get another one from its task: "
         "await client.attach(task_id).refresh()"
     )
 
 
 class PublicWeb:
-    """Asks for videos, straight or by way of a proxy; close it.
+    """Requests videos, straight or by way of a proxy; close it.
 
     Args:
-        read_bufsize: in bytes; how much of a body waits to be read.
+        read_bufsize: in bytes; how much of a body is buffered.
     """
 
     def __init__(self, rule: AddressRule, proxies: Proxies, *, read_bufsize: int) -> None:
@@ -224,11 +224,11 @@ async def read_chunk(response: ClientResponse, size_bytes: int) -> bytes:
 
 
 def _buffered(content: StreamReader, error: Exception) -> bytes:
-    """What had come before the connection broke, which aiohttp holds and would rather not give.
+    """What had come before the connection broke, which aiohttp keeps and does not return.
 
     Without it a line that breaks before each chunk is full would never get on.
     """
-    content.set_exception(None)  # type: ignore[arg-type]  # none, for one look
+    content.set_exception(None)  # type: ignore[arg-type]  # none, for one read
     try:
         return content.read_nowait()
     finally:

@@ -4,9 +4,10 @@
         result = await client.run(SingleImageEffect("squish", image=Path("cat.jpg")))
 
 True to the documents: both dialects, real authentication, late failures, lists, callbacks, a limit
-of parallel tasks. Where the documents are silent the choice is told beside the code. It spells the
-wire by hand and shares none of the client's wire code, so that a mistake in one is seen by the
-other. Names are loaded on first use: a render worker imports this package and needs none of them.
+of parallel tasks. Where the documents are silent, a comment beside the code marks the choice. The
+wire is written out by hand and shares no code with the client's, so that a mistake in one is seen
+by the other. Names are loaded on first use: the command line reads ``bounds`` for its help and
+needs no server for that.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
         RetiredScenes,
         UnknownTask,
     )
+    from kling_effects_async.emulator.errors import EmulatorError
     from kling_effects_async.emulator.faults import Fault
     from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
     from kling_effects_async.emulator.server import Emulator
-    from kling_effects_async.emulator.settings import EmulatorError
 
 __all__ = [
     "Clips",
@@ -43,7 +44,7 @@ __all__ = [
 _HOMES = {
     "Clips": "choices",
     "Emulator": "server",
-    "EmulatorError": "settings",
+    "EmulatorError": "errors",
     "Fault": "faults",
     "Ledger": "ledger",
     "LedgerEntry": "ledger",

@@ -16,11 +16,11 @@ __all__ = ["Balance"]
 class Balance:
     """What is left: units leave with the acceptance of a task, and come back when it fails.
 
-    Source: the bill of a failed task says 0 (seen at Kling, 2026-09). That units are set aside at
-    acceptance is a choice: no document says when Kling takes them.
+    Source: the bill of a failed task is 0 (seen at Kling, 2026-09). That units are set aside at
+    acceptance is a choice: when Kling takes them is not documented.
 
     Attributes:
-        total_units: what the account had at the start; ``None``: nobody counts.
+        total_units: what the account had at the start; ``None``: unlimited.
     """
 
     total_units: Decimal | None

@@ -1,4 +1,4 @@
-"""How much an emulator holds if it is told nothing else. Choices, all of them."""
+"""How much an emulator holds by default. Choices, all of them."""
 
 from __future__ import annotations
 

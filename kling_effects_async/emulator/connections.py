@@ -20,8 +20,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from attrs import define
 
-from kling_effects_async.emulator.settings import EmulatorError
-from kling_effects_async.emulator.trouble import CLOSING
+from kling_effects_async.emulator.app_keys import CLOSING
+from kling_effects_async.emulator.errors import EmulatorError
 
 __all__ = ["bind", "sending_in_time", "serve", "url_of"]
 
@@ -30,19 +30,19 @@ __all__ = ["bind", "sending_in_time", "serve", "url_of"]
 _MAX_IDLE_S = 75.0
 _MAX_SEND_S = 120.0
 
-# Handlers that wait on purpose are told of the end; whoever is left after this is cancelled.
-_GRACE_S = 1.0
+# CLOSING wakes the handlers that wait on purpose; those still running after this are cancelled.
+_MAX_SHUTDOWN_S = 1.0
 
-_WHY_FULL = b"this emulator has too many connections: try later"
+_FULL_MESSAGE = b"this emulator has too many connections: try later"
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(_WHY_FULL), _WHY_FULL)
+    b"Content-Length: %d\r\n\r\n%b" % (len(_FULL_MESSAGE), _FULL_MESSAGE)
 )
 
 
 @define(eq=False)
-class _Entrance(asyncio.Protocol):
-    """Hands a new connection to aiohttp, or says that there are too many."""
+class _ConnectionLimiter(asyncio.Protocol):
+    """Hands a new connection to aiohttp, or answers that there are too many."""
 
     _server: web.Server
     _max_connections: int
@@ -80,12 +80,13 @@ async def serve(
 ) -> None:
     runner = web.AppRunner(
         app,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=_GRACE_S,
+        access_log=None,  # aiohttp's has the whole path, with the signature of a clip
+        handler_cancellation=True,  # a silent fault ends with the caller who waits for it
+        shutdown_timeout=_MAX_SHUTDOWN_S,
         keepalive_timeout=_MAX_IDLE_S,
     )
     await runner.setup()
+    # Run in reverse: stop listening, wake the handlers that wait on purpose, wait for all of them.
     exits.push_async_callback(runner.cleanup)
     exits.callback(app[CLOSING].set)
     exits.callback((await _listen(runner, listening, max_connections)).close)
@@ -97,7 +98,9 @@ async def _listen(
     server = runner.server
     assert server is not None, "the runner is set up first"
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Entrance(server, max_connections), sock=listening)
+    return await loop.create_server(
+        lambda: _ConnectionLimiter(server, max_connections), sock=listening
+    )
 
 
 @web.middleware

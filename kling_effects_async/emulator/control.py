@@ -7,29 +7,28 @@
 A fault is one of ``Fault``'s constructors by name with its arguments; ``times`` is 1 if absent.
 
 There is no key on these paths. They are served to programs of this machine, and a fault is taken as
-JSON only, which a page of another site cannot send without asking first; ``origins`` rejects such
-pages on every path.
+JSON only, which a page of another site cannot send without a preflight request; ``origins`` rejects
+such pages on every path.
 """
 
 from __future__ import annotations
 
-import ipaddress
-
 from aiohttp import hdrs, web
 from attrs import asdict
 
+from kling_effects_async.emulator.app_keys import FAULTS, REQUESTS, SERVICE
 from kling_effects_async.emulator.bodies import read_body
 from kling_effects_async.emulator.faults import Fault
 from kling_effects_async.emulator.json_body import check_content_type, read_json
+from kling_effects_async.emulator.loopback import is_loopback
 from kling_effects_async.emulator.rejections import RejectedError
-from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE
 
 __all__ = ["add_control_routes"]
 
 
 # Faults wait for calls that may never come: a quarter of a gigabyte at most. Choices, both.
-_MOST_SCRIPTS = 1000
-_LARGEST_SCRIPT_BYTES = 2**18
+_MAX_SCRIPTS = 1000
+_MAX_SCRIPT_BYTES = 2**18
 
 
 def add_control_routes(app: web.Application) -> None:
@@ -39,7 +38,7 @@ def add_control_routes(app: web.Application) -> None:
 
 
 async def show_ledger(request: web.Request) -> web.Response:
-    _only_from_here(request)
+    _check_is_local(request)
     ledger = request.app[SERVICE].ledger
     return web.json_response(
         {
@@ -51,39 +50,46 @@ async def show_ledger(request: web.Request) -> web.Response:
 
 
 async def show_requests(request: web.Request) -> web.Response:
-    _only_from_here(request)
+    _check_is_local(request)
     return web.json_response(request.app[REQUESTS])
 
 
 async def add_faults(request: web.Request) -> web.Response:
-    _only_from_here(request)
+    _check_is_local(request)
     try:
         check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
-        given = dict(read_json(await _read_script(request)))
-        times = given.pop("times", 1)
-        if isinstance(times, bool) or not isinstance(times, int):
-            raise ValueError("times must be a whole number")
-        request.app[FAULTS].add(Fault.from_json(given), times)
+        fault, times = _read_fault(await _read_script(request))
+        request.app[FAULTS].add(fault, times)
     except RejectedError as rejected:
-        return _says_no(rejected.status or 400, rejected.message)
+        return _error(rejected.status or 400, rejected.message)
     except (ValueError, TypeError) as error:
-        return _says_no(400, str(error))
+        return _error(400, str(error))
     return web.json_response({"waiting": request.app[FAULTS].left})
 
 
+def _read_fault(script: bytes) -> tuple[Fault, int]:
+    """The fault and how often it comes."""
+    given = dict(read_json(script))
+    times = given.pop("times", 1)
+    if isinstance(times, bool) or not isinstance(times, int):  # true is an int to Python
+        raise ValueError("times must be a whole number")
+    return Fault.from_json(given), times
+
+
 async def _read_script(request: web.Request) -> bytes:
-    if request.app[FAULTS].scripts >= _MOST_SCRIPTS:
-        raise RejectedError(1200, f"{_MOST_SCRIPTS} faults wait already", status=429)
+    if request.app[FAULTS].scripts >= _MAX_SCRIPTS:
+        raise RejectedError(1200, f"{_MAX_SCRIPTS} faults wait already", status=429)
     body = await read_body(request)
-    if len(body) > _LARGEST_SCRIPT_BYTES:
-        raise RejectedError(1200, f"more than {_LARGEST_SCRIPT_BYTES} bytes", status=413)
+    if len(body) > _MAX_SCRIPT_BYTES:
+        raise RejectedError(1200, f"more than {_MAX_SCRIPT_BYTES} bytes", status=413)
     return body
 
 
-def _says_no(status: int, why: str) -> web.Response:
-    return web.json_response({"error": why}, status=status)
+def _error(status: int, reason: str) -> web.Response:
+    return web.json_response({"error": reason}, status=status)
 
 
-def _only_from_here(request: web.Request) -> None:
-    if request.remote is None or not ipaddress.ip_address(request.remote).is_loopback:
-        raise web.HTTPForbidden(text="only programs on this machine may ask this")
+def _check_is_local(request: web.Request) -> None:
+    # By the peer's address: an emulator that listens on all interfaces is reached from outside.
+    if request.remote is None or not is_loopback(request.remote):
+        raise web.HTTPForbidden(text="only programs on this machine may use this path")

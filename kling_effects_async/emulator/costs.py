@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from kling_effects_async.emulator.rejections import Reply, json_reply
-from kling_effects_async.emulator.replies import milliseconds
+from kling_effects_async.emulator.emulated_clock import milliseconds
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply, kling_envelope
 
-__all__ = ["COSTS_PATH", "LEAST_PAUSE_S", "costs_reply"]
+__all__ = ["COSTS_PATH", "MIN_PAUSE_S", "costs_reply"]
 
 COSTS_PATH = "/account/costs"
-LEAST_PAUSE_S = 1.0
+MIN_PAUSE_S = 1.0
 
 # A choice: a pack that outlives every test.
 _PACK_LASTS_S = 365 * 24 * 3600.0
@@ -23,14 +23,13 @@ _PACK_LASTS_S = 365 * 24 * 3600.0
 
 def costs_reply(
     total_units: Decimal | None, left_units: Decimal | None, start_s: float, request_id: str
-) -> Reply:
-    """One pack with what is left of it; no pack where nobody counts units."""
+) -> EmulatedReply:
+    """One pack with what is left of it; no pack where units are unlimited."""
     packs = []
     if total_units is not None and left_units is not None:
         packs = [_pack(total_units, left_units, start_s)]
     inner = {"code": 0, "msg": "SUCCEED", "resource_pack_subscribe_infos": packs}
-    answer = {"code": 0, "message": "SUCCEED", "request_id": request_id, "data": inner}
-    return json_reply(200, answer)
+    return json_reply(200, kling_envelope(inner, request_id))
 
 
 def _pack(total_units: Decimal, left_units: Decimal, start_s: float) -> dict[str, object]:

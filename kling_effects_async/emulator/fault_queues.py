@@ -15,6 +15,7 @@ __all__ = ["FaultQueues"]
 class FaultQueues:
     """The faults still to come, one queue per operation; of each, how often it comes."""
 
+    # A fault is kept once with its number: it may come a hundred million times.
     _queues: dict[str, deque[tuple[Fault, int]]] = field(
         factory=lambda: {operation: deque() for operation in OPERATIONS}, init=False
     )
@@ -42,5 +43,5 @@ class FaultQueues:
 
     @property
     def left(self) -> int:
-        """How many faults wait for a call: 0 at a test's end says all of them happened."""
+        """How many faults wait for a call; 0 at a test's end: all of them happened."""
         return sum(times for queue in self._queues.values() for _fault, times in queue)

@@ -1,8 +1,8 @@
-"""Scripted trouble: what goes wrong with one call, as a value.
+"""Scripted faults: what goes wrong with one call, as a value.
 
 A fault waits for the next call of its operation (``on``), faults of one operation come in order,
 and each is spent by one call. ``accepted`` matters to a submit only: whether the service makes the
-task, and charges for it, before the trouble.
+task, and charges for it, before the fault.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kling_effects_async.emulator.fault_checks import (
 )
 from kling_effects_async.emulator.rejections import CODES
 
-__all__ = ["CONSTRUCTORS", "OPERATIONS", "Canned", "Fault", "Operation", "Twist"]
+__all__ = ["CONSTRUCTORS", "OPERATIONS", "CannedAnswer", "Defect", "Fault", "Operation"]
 
 Operation: TypeAlias = Literal["submit", "query", "list", "download"]
 OPERATIONS: tuple[str, ...] = get_args(Operation)
@@ -38,7 +38,7 @@ _is_text = validators.instance_of(str)
 
 
 @frozen
-class Canned:
+class CannedAnswer:
     """An answer sent instead of the service's own. Statuses below 200 are never final answers."""
 
     status: int = field(validator=[is_whole, validators.ge(200), validators.le(599)])
@@ -46,7 +46,7 @@ class Canned:
     headers: Mapping[str, str] = field(factory=dict, validator=are_headers)
 
 
-class Twist(enum.Enum):
+class Defect(enum.Enum):
     """What is wrong inside an otherwise healthy answer."""
 
     STATUS_WORD = "status_word"
@@ -60,24 +60,26 @@ class Twist(enum.Enum):
 
 @frozen(kw_only=True)
 class Fault:
-    """Trouble for one call. Make it with one of the constructors.
+    """What goes wrong with one call. Make it with one of the constructors.
 
     Attributes:
         accepted: the service does its work first; its own answer is then what is late or cut.
         failure: what the accepted task fails with in the end; ``None``: it is a task like others.
         canned: sent in place of the service's answer.
-        code: a Kling business code answered in the host's own shape.
+        code, message, headers: a Kling business code answered in the host's own shape, with its
+            documented text where the message is empty.
         delay_s: seconds of the event loop's clock before the answer; infinity: it never comes.
         cut: ``"before_reading"``, ``"after_reading"``, or how many body bytes leave first.
         announces_length: a cut answer carries the Content-Length of the whole.
         drip_bytes, drip_every_s: the body comes in pieces this large, this far apart.
         has_no_head: the body is written raw, without a status line.
+        defect, word: what is wrong inside the answer; ``word`` is the status word it shows.
     """
 
     on: Operation = field(default="submit", validator=validators.in_(OPERATIONS))
     accepted: bool = field(default=False, validator=validators.instance_of(bool))
     failure: str | None = field(default=None, validator=validators.optional(_is_text))
-    canned: Canned | None = None
+    canned: CannedAnswer | None = None
     code: int | None = field(default=None, validator=validators.optional(is_whole))
     message: str = field(default="", validator=_is_text)
     headers: Mapping[str, str] = field(default=Factory(dict), validator=are_headers)
@@ -89,7 +91,7 @@ class Fault:
     drip_bytes: int = field(default=0, validator=[is_whole, validators.ge(0)])
     drip_every_s: float = field(default=0.0, validator=is_seconds)
     has_no_head: bool = False
-    twist: Twist | None = None
+    defect: Defect | None = None
     word: str = field(default="", validator=_is_text)
 
     @classmethod
@@ -106,7 +108,7 @@ class Fault:
         """Any answer at all; a redirect is ``answer(302, headers={"Location": ...})``."""
         content = body.encode() if isinstance(body, str) else body
         all_headers = {"Content-Type": content_type} | dict(headers or {})
-        return cls(on=on, accepted=accepted, canned=Canned(status, content, all_headers))
+        return cls(on=on, accepted=accepted, canned=CannedAnswer(status, content, all_headers))
 
     @classmethod
     def json(
@@ -117,7 +119,7 @@ class Fault:
 
     @classmethod
     def html(cls, status: int = 502, *, on: Operation = "submit", accepted: bool = False) -> Fault:
-        """A proxy's error page; with 200, a captive portal's, or a page for a video."""
+        """A proxy's error page; with 200, a captive portal's, or a page in place of a video."""
         page = _ERROR_PAGE.format(status)
         return cls.answer(status, page, content_type="text/html", on=on, accepted=accepted)
 
@@ -177,7 +179,7 @@ class Fault:
     ) -> Fault:
         """Closed when this many bytes of the body have left.
 
-        Without ``announces_length`` nothing tells the reader that bytes are missing. A submit that
+        Without ``announces_length`` the reader cannot see that bytes are missing. A submit that
         is not ``accepted`` cuts the body of a 5000.
         """
         return cls(on=on, accepted=accepted, cut=after_bytes, announces_length=announces_length)
@@ -201,7 +203,7 @@ class Fault:
         on: Operation = "submit",
         accepted: bool = True,
     ) -> Fault:
-        """The right answer, unbearably slowly."""
+        """The right answer, a few bytes at a time."""
         if piece_bytes == 0:
             raise ValueError("piece_bytes must be at least 1")
         return cls(on=on, accepted=accepted, drip_bytes=piece_bytes, drip_every_s=every_s)
@@ -226,46 +228,46 @@ class Fault:
         accepted: bool = False,
     ) -> Fault:
         """Bytes that are not HTTP at all, then the end."""
-        return cls(on=on, accepted=accepted, canned=Canned(200, body), has_no_head=True)
+        return cls(on=on, accepted=accepted, canned=CannedAnswer(200, body), has_no_head=True)
 
     @classmethod
     def status_word(cls, word: str, *, on: Operation = "query") -> Fault:
         """The task as it is, under another status word."""
-        return cls(on=on, twist=Twist.STATUS_WORD, word=word)
+        return cls(on=on, defect=Defect.STATUS_WORD, word=word)
 
     @classmethod
     def stale(cls, *, on: Operation = "query") -> Fault:
         """The task as it was at acceptance: a status that goes backwards."""
-        return cls(on=on, twist=Twist.STALE)
+        return cls(on=on, defect=Defect.STALE)
 
     @classmethod
     def no_videos(cls, *, on: Operation = "query") -> Fault:
         """If the task has succeeded, an empty list of videos."""
-        return cls(on=on, twist=Twist.NO_VIDEOS)
+        return cls(on=on, defect=Defect.NO_VIDEOS)
 
     @classmethod
     def other_task(cls) -> Fault:
         """The query is answered with the right state under another task's id."""
-        return cls(on="query", twist=Twist.OTHER_TASK)
+        return cls(on="query", defect=Defect.OTHER_TASK)
 
     @classmethod
     def unknown_task(cls) -> Fault:
-        """The query says there is no such task, as a replica that lags behind would."""
-        return cls(on="query", twist=Twist.UNKNOWN_TASK)
+        """The query answers that there is no such task, as a replica that lags behind would."""
+        return cls(on="query", defect=Defect.UNKNOWN_TASK)
 
     @classmethod
     def ignore_range(cls) -> Fault:
-        """The download answers 200 and the whole file, whatever part was asked for."""
-        return cls(on="download", twist=Twist.IGNORE_RANGE)
+        """The download answers 200 and the whole file, whatever part was requested."""
+        return cls(on="download", defect=Defect.IGNORE_RANGE)
 
     @classmethod
     def changed_etag(cls) -> Fault:
         """The download has another ETag than before, so ``If-Range`` does not match."""
-        return cls(on="download", twist=Twist.CHANGED_ETAG)
+        return cls(on="download", defect=Defect.CHANGED_ETAG)
 
     @classmethod
     def expired(cls) -> Fault:
-        """The download's address has run out: 403."""
+        """The download's address has expired: 403."""
         return cls.answer(403, "URL has expired", content_type="text/plain", on="download")
 
     @classmethod
@@ -275,19 +277,25 @@ class Fault:
         Raises:
             ValueError: the name or an argument does not fit; the message lists what does.
         """
-        arguments = {name: value for name, value in given.items() if name != "fault"}
         name = given.get("fault")
         if name not in CONSTRUCTORS:
             raise ValueError(f"unknown fault {name!r}; known: {', '.join(CONSTRUCTORS)}")
         constructor = getattr(cls, name)
-        if isinstance(arguments.get("body"), str):
-            arguments["body"] = arguments["body"].encode(errors="replace")
+        arguments = _python_arguments(given)
         try:
             check_arguments(constructor, arguments)
             fault: Fault = constructor(**arguments)
         except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"fault {name!r}: {error}") from None
         return fault
+
+
+def _python_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A constructor's arguments. JSON has no bytes: a body comes as text."""
+    arguments = {name: value for name, value in given.items() if name != "fault"}
+    if isinstance(arguments.get("body"), str):
+        arguments["body"] = arguments["body"].encode(errors="replace")
+    return arguments
 
 
 CONSTRUCTORS: tuple[str, ...] = tuple(

@@ -21,7 +21,7 @@ _NOT_JSON = "the request body is not valid JSON"
 
 
 def check_content_type(given: str | None) -> None:
-    """Reject a body that does not say it is JSON.
+    """Reject a body that is not declared as JSON.
 
     A choice: HTTP 415 is what Spring answers to such a body by itself, and Kling's unknown paths
     are answered by Spring; nobody has shown Kling's answer to this.
@@ -39,7 +39,7 @@ def read_json(body: bytes) -> JsonObject:
     """The object that a body holds.
 
     Raises:
-        RejectedError: 1200; it is no UTF-8, no JSON, no object, or says a thing twice.
+        RejectedError: 1200; it is no UTF-8, no JSON, no object, or has a name twice.
     """
     try:
         payload = json.loads(

@@ -1,4 +1,4 @@
-"""What was accepted, and so paid for: the referee of "paid once"."""
+"""What was accepted, and so paid for: tests of "paid once" read it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LedgerEntry:
 class Ledger:
     """The tasks that the emulator accepted, in order. A failed task stays in it.
 
-    All are counted. Rows, and the ids that were accepted once, are those of the newest
+    All are counted. Entries, and the ids that were accepted once, are those of the newest
     ``max_entries`` tasks; an id that was accepted more often stays, as long as there are no more
     than twice as many ids.
     """
@@ -41,7 +41,7 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        """How many were accepted, those whose rows are gone included."""
+        """How many were accepted, those whose entries are gone included."""
         return self._total
 
     def accepted(self, external_task_id: str) -> int:
@@ -65,4 +65,5 @@ class Ledger:
         if name is not None and self._accepted[name] == 1:
             del self._accepted[name]
         if len(self._accepted) > 2 * self._max_entries:
+            # The oldest: a Counter keeps the order in which its keys came.
             del self._accepted[next(iter(self._accepted))]

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-from kling_effects_async.emulator.validation import ImageUrl
+from kling_effects_async.emulator.submit_request import ImageUrl
 
 __all__ = ["are_usable", "read_photographs", "with_stand_ins"]
 
@@ -45,6 +45,7 @@ def read_photographs() -> tuple[bytes, ...]:
 
 def with_stand_ins(images: Sequence[bytes | ImageUrl], photographs: Sequence[bytes]) -> list[bytes]:
     """The pictures to render: one given by address becomes a photograph, the same each time."""
+    # Not hash(): that of a text differs in each process.
     return [
         photographs[zlib.crc32(image.url.encode()) % len(photographs)]
         if isinstance(image, ImageUrl)

@@ -1,4 +1,4 @@
-"""How the service says no: the documented codes, and the bodies each kind of host wraps them in.
+"""Rejections: the documented codes, and the bodies in which each kind of host wraps them.
 
     flat   {"code": 1303, "message": "...", "request_id": "..."}   Kling; FLAT and UNION gateways
     E1     {"error": {"message", "type", "code"}}                  new-api: before there is a task
@@ -18,18 +18,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from attrs import field, frozen
-
-from kling_effects_async.emulator.settings import ReplyShape, UnknownTask
+from kling_effects_async.emulator.choices import ReplyShape, UnknownTask
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, html_page, json_reply
 
 __all__ = [
     "CODES",
     "OutOfUnitsError",
     "RejectedError",
-    "Reply",
     "gateway_page",
-    "html_page",
-    "json_reply",
     "no_such_path",
     "out_of_units",
     "rejection",
@@ -63,23 +59,19 @@ CODES: Mapping[int, tuple[int, str]] = MappingProxyType(
     }
 )
 
-# new-api replaces whatever the upstream says with a 429 by one fixed text, so Kling's code is lost.
+# new-api replaces the body of any 429 of the upstream by one fixed text, so Kling's code is lost.
 # Source: controller/relay.go, 2025-04.
 _SATURATED = "当前分组上游负载已饱和，请稍后再试"
 
-_INDEX_PAGE = (
-    "<!doctype html><html><head><title>Gateway</title></head>"
-    '<body><div id="root"></div></body></html>'
-)
 _FLAT_SHAPES = (ReplyShape.FLAT, ReplyShape.UNION)
 
 
 class RejectedError(Exception):
-    """A request the service says no to, before anything was created.
+    """A request that the service rejects, before anything was created.
 
     Attributes:
         code: Kling's business code; ``CODES`` has its HTTP status.
-        message: says which field, as the error-codes page promises for 1201; empty: the code's own.
+        message: names the field, as the error-codes page promises for 1201; empty: the code's own.
         status: the HTTP status where it is not the code's own.
     """
 
@@ -97,26 +89,6 @@ class OutOfUnitsError(RejectedError):
         super().__init__(1102)
 
 
-@frozen
-class Reply:
-    """An answer before it becomes an HTTP response."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(factory=dict)
-
-
-def json_reply(status: int, payload: object, headers: Mapping[str, str] | None = None) -> Reply:
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    # A rejection repeats what was sent; half of a surrogate pair becomes a question mark.
-    return Reply(status, text.encode(errors="replace"), headers=headers or {})
-
-
-def html_page(status: int = 200, text: str = _INDEX_PAGE) -> Reply:
-    return Reply(status, text.encode(), "text/html")
-
-
 def rejection(
     code: int,
     shape: ReplyShape,
@@ -125,8 +97,8 @@ def rejection(
     message: str = "",
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Reply:
-    """Kling's no, as the host of this shape would pass it on.
+) -> EmulatedReply:
+    """Kling's rejection, as the host of this shape would pass it on.
 
     Args:
         message: empty takes the code's own.
@@ -153,12 +125,12 @@ def _wrapped_rejection(flat: Mapping[str, object], status: int, request_id: str)
 
 def unknown_task(
     given_id: str, answer: UnknownTask | None, shape: ReplyShape, request_id: str
-) -> Reply:
+) -> EmulatedReply:
     """No task has this id.
 
     Args:
-        answer: ``None``: what such a host is known to say. Kling's own words where bodies are flat;
-            a gateway that wraps them keeps rows of its own, and has its own words.
+        answer: ``None``: what such a host is known to answer. Kling's own words where bodies are
+            flat; a gateway that wraps them has a table of tasks and words of its own.
     """
     is_flat = shape in _FLAT_SHAPES
     match answer or (UnknownTask.KLING if is_flat else UnknownTask.TASK_NOT_EXIST):
@@ -173,8 +145,8 @@ def unknown_task(
             return json_reply(200, {"code": "success", "message": "", "data": None})
 
 
-def out_of_units(shape: ReplyShape, request_id: str) -> Reply:
-    """The account is empty: Kling's 1102, or the words of a gateway that keeps its own accounts.
+def out_of_units(shape: ReplyShape, request_id: str) -> EmulatedReply:
+    """The balance is too small: Kling's 1102, or the error of a gateway with balances of its own.
 
     Source: new-api's relay_task.go, 2025-04 (HTTP 403).
     """
@@ -183,8 +155,8 @@ def out_of_units(shape: ReplyShape, request_id: str) -> Reply:
     return json_reply(403, _e2("quota_not_enough", "user quota is not enough"))
 
 
-def no_such_path(path: str, wall_s: float) -> Reply:
-    """An address that Kling does not serve: Spring's own body, which says nothing about a task.
+def no_such_path(path: str, wall_s: float) -> EmulatedReply:
+    """An address that Kling does not serve: Spring's own body, which does not mention a task.
 
     Source: seen at Kling, 2025-06, under ``/v1``.
     """
@@ -201,7 +173,7 @@ def no_such_path(path: str, wall_s: float) -> Reply:
     )
 
 
-def gateway_page() -> Reply:
+def gateway_page() -> EmulatedReply:
     """An address that a gateway does not serve: its web page, with HTTP 200.
 
     Source: new-api's router/web-router.go, 2025-04 and 2026.

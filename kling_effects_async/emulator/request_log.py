@@ -4,7 +4,7 @@
     GET /kling/v1/videos/effects/812345678901234567 502 fault: answered 502 instead
 
 A line has the method, the path without its query (the address of a video carries a signature
-there), the status, and what it came to. No header and no body is in it.
+there), the status, and the outcome. No header and no body is in it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import math
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from kling_effects_async.emulator.app_keys import FAULT, NOTE
 from kling_effects_async.emulator.faults import Fault
-from kling_effects_async.emulator.wire import FAULT, NOTE
 
 __all__ = ["LOGGER_NAME", "logging_requests"]
 
 LOGGER_NAME = "kling_effects_async.emulator.requests"
 
-# Longer paths and notes repeat what a caller made up.
-_LONGEST_PATH = 200
-_LONGEST_NOTE = 200
+# Longer paths and notes can only hold what a caller made up.
+_MAX_PATH_CHARS = 200
+_MAX_NOTE_CHARS = 200
 
 _log = logging.getLogger(LOGGER_NAME)
 
@@ -35,26 +35,26 @@ async def logging_requests(request: web.Request, handler: Handler) -> web.Stream
     try:
         response = await handler(request)
     except web.HTTPException as answer:
-        _tell(request, str(answer.status))
+        _log_request(request, str(answer.status))
         raise
     except asyncio.CancelledError:
-        _tell(request, "-", "the caller left")
+        _log_request(request, "-", "the caller left")
         raise
-    _tell(request, "-" if _is_cut(request) else str(response.status))
+    _log_request(request, "-" if _is_cut(request) else str(response.status))
     return response
 
 
-def _tell(request: web.Request, status: str, *notes: str) -> None:
+def _log_request(request: web.Request, status: str, *notes: str) -> None:
     if not _log.isEnabledFor(logging.INFO):
         return
-    path = request.rel_url.raw_path[:_LONGEST_PATH]
-    noted = [_one_line(request.get(NOTE, "")), _told_fault(request), *notes]
+    path = request.rel_url.raw_path[:_MAX_PATH_CHARS]
+    noted = [_one_line(request.get(NOTE, "")), _fault_note(request), *notes]
     _log.info("%s", " ".join([request.method, path, status, *filter(None, noted)]))
 
 
 def _one_line(note: str) -> str:
     """A note may repeat what a caller sent, line breaks and all."""
-    return "".join(c if c.isprintable() else "?" for c in note[:_LONGEST_NOTE])
+    return "".join(c if c.isprintable() else "?" for c in note[:_MAX_NOTE_CHARS])
 
 
 def _is_cut(request: web.Request) -> bool:
@@ -62,28 +62,32 @@ def _is_cut(request: web.Request) -> bool:
     return isinstance(fault, Fault) and (fault.cut is not None or fault.has_no_head)
 
 
-def _told_fault(request: web.Request) -> str:
+def _fault_note(request: web.Request) -> str:
     fault = request.get(FAULT)
-    return f"fault: {_words(fault)}" if isinstance(fault, Fault) else ""
+    return f"fault: {_effects_of(fault)}" if isinstance(fault, Fault) else ""
 
 
-def _words(fault: Fault) -> str:
+def _effects_of(fault: Fault) -> str:
     """What goes wrong, in the order in which it goes wrong."""
-    words = []
-    if fault.failure is not None:
-        words.append("the task will fail")
-    if fault.twist is not None:
-        words.append(fault.twist.value.replace("_", " "))
-    if fault.canned is not None:
-        words.append(f"answered {fault.canned.status} instead")
-    if fault.code is not None:
-        words.append(f"answered code {fault.code}")
-    if fault.delay_s:
-        words.append("no answer" if fault.delay_s == math.inf else f"{fault.delay_s:g} s late")
-    if isinstance(fault.cut, int):
-        words.append(f"cut after {fault.cut} bytes")
-    elif fault.cut is not None:
-        words.append(f"cut {fault.cut.replace('_', ' ')}")
-    if fault.drip_bytes:
-        words.append("sent slowly")
-    return ", ".join(words)
+    effects = [
+        "the task will fail" if fault.failure is not None else "",
+        fault.defect.value.replace("_", " ") if fault.defect is not None else "",
+        f"answered {fault.canned.status} instead" if fault.canned is not None else "",
+        f"answered code {fault.code}" if fault.code is not None else "",
+        _delay_note(fault.delay_s),
+        _cut_note(fault.cut),
+        "sent slowly" if fault.drip_bytes else "",
+    ]
+    return ", ".join(filter(None, effects))
+
+
+def _delay_note(delay_s: float) -> str:
+    if delay_s == math.inf:
+        return "no answer"
+    return f"{delay_s:g} s late" if delay_s else ""
+
+
+def _cut_note(cut: str | int | None) -> str:
+    if isinstance(cut, int):
+        return f"cut after {cut} bytes"
+    return "" if cut is None else f"cut {cut.replace('_', ' ')}"

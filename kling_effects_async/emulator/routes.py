@@ -1,4 +1,4 @@
-"""The addresses of the service and what each of them does."""
+"""The paths of the service, and a handler for each."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ import hmac
 from aiohttp import hdrs, web
 from attrs import evolve
 
-from kling_effects_async.emulator.account import Account
+from kling_effects_async.emulator.app_keys import AUTHENTICATOR, FAULT, NOTE, REQUEST_ID, SERVICE
 from kling_effects_async.emulator.bodies import read_body
-from kling_effects_async.emulator.costs import COSTS_PATH, LEAST_PAUSE_S, costs_reply
-from kling_effects_async.emulator.faults import Fault, Twist
+from kling_effects_async.emulator.costs import COSTS_PATH, MIN_PAUSE_S, costs_reply
+from kling_effects_async.emulator.downloads import etag_of, serve_clip
+from kling_effects_async.emulator.emulated_reply import EmulatedReply, html_page
+from kling_effects_async.emulator.emulated_service import EmulatedService
+from kling_effects_async.emulator.faults import Defect, Fault
 from kling_effects_async.emulator.json_body import check_content_type
-from kling_effects_async.emulator.media import etag_of, serve_clip
 from kling_effects_async.emulator.pictures import are_usable
 from kling_effects_async.emulator.rejections import (
     RejectedError,
-    Reply,
     gateway_page,
-    html_page,
     no_such_path,
     unknown_task,
 )
-from kling_effects_async.emulator.replies import create_reply, list_reply, query_reply
+from kling_effects_async.emulator.responses import dialect_of, respond
+from kling_effects_async.emulator.submit_request import (
+    EmulatedDialect,
+    SubmitRequest,
+    read_submit_request,
+)
+from kling_effects_async.emulator.task_replies import list_reply, query_reply, submit_reply
 from kling_effects_async.emulator.tasks import Task, TaskView, view_of
-from kling_effects_async.emulator.validation import Dialect, Order, read_order
-from kling_effects_async.emulator.wire import FAULT, NOTE, REQUEST_ID, SERVICE, dialect_of, respond
 
-__all__ = ["ACCOUNT", "EFFECTS_PATHS", "add_routes"]
-
-ACCOUNT = web.AppKey("account", Account)
+__all__ = ["EFFECTS_PATHS", "add_routes"]
 
 # Below this, decoding takes less than handing it to a thread and waiting.
 _INLINE_BODY_BYTES = 2**18
@@ -57,52 +59,52 @@ def add_routes(app: web.Application) -> None:
 
 
 async def submit(request: web.Request) -> web.StreamResponse:
-    dialect = _admit(request)
+    dialect = _authenticate(request)
     service = request.app[SERVICE]
-    order, has_usable_images = await _read_order(request, dialect)
+    submitted, has_usable_images = await _read_submit(request, dialect)
     fault = request.get(FAULT)
     failure = fault.failure if isinstance(fault, Fault) else None
-    task = service.accept(order, has_usable_images=has_usable_images, failure=failure)
-    request[NOTE] = f"accepted task {task.task_id} ({order.effect_scene})"
+    task = service.accept(submitted, has_usable_images=has_usable_images, failure=failure)
+    request[NOTE] = f"accepted task {task.task_id} ({submitted.effect_scene})"
     view = view_of(task, task.life.accepted_s)
-    return respond(create_reply(view, service.shape(dialect), request[REQUEST_ID]))
+    return respond(submit_reply(view, service.shape(dialect), request[REQUEST_ID]))
 
 
 async def query(request: web.Request) -> web.StreamResponse:
-    dialect = _admit(request)
+    dialect = _authenticate(request)
     service = request.app[SERVICE]
     given_id = request.match_info["id"]
     task = service.find(given_id)
     shape = service.shape(dialect)
-    if task is None or _twist(request) is Twist.UNKNOWN_TASK:
+    if task is None or _defect(request) is Defect.UNKNOWN_TASK:
         request[NOTE] = "unknown task"
         answer = service.unknown_task(dialect)
         return respond(unknown_task(given_id, answer, shape, request[REQUEST_ID]))
-    view = _twisted_view(request, task, dialect)
+    view = _view(request, task, dialect)
     request[NOTE] = f"task {task.task_id} is {view.word}"
     return respond(query_reply(view, shape, request[REQUEST_ID]))
 
 
 async def list_tasks(request: web.Request) -> web.StreamResponse:
-    dialect = _admit(request)
+    dialect = _authenticate(request)
     service = request.app[SERVICE]
     if not service.settings.lists_tasks:
         return respond(_no_such_path(request))
     number = _whole_number(request, "pageNum", 1, _PAGE_NUMBERS)
     size = _whole_number(request, "pageSize", 30, _PAGE_SIZES)
-    views = [_twisted_view(request, task, dialect) for task in service.page(number, size)]
+    views = [_view(request, task, dialect) for task in service.page(number, size)]
     request[NOTE] = f"a page of {len(views)} tasks"
     return respond(list_reply(views, service.shape(dialect), request[REQUEST_ID]))
 
 
 async def costs(request: web.Request) -> web.StreamResponse:
-    """The window asked for must be there and be one, and changes nothing: there is one pack."""
-    _admit(request)
+    """The window of time is required and checked, and changes nothing: there is one pack."""
+    _authenticate(request)
     service = request.app[SERVICE]
     start_ms, end_ms = (_whole_number(request, name, None, _MOMENTS_MS) for name in _WINDOW)
     if start_ms > end_ms:
         raise RejectedError(1201, "start_time must not be after end_time")
-    if not service.may_tell_costs(LEAST_PAUSE_S):
+    if not service.may_answer_costs(MIN_PAUSE_S):
         raise RejectedError(1302)
     balance = service.balance
     left_units = balance.left_units(service.clock.now_s())
@@ -112,26 +114,17 @@ async def costs(request: web.Request) -> web.StreamResponse:
 
 
 async def download(request: web.Request) -> web.StreamResponse:
-    """No key is asked for: the address itself is the permission."""
+    """No key is needed: the signature in the address is the permission."""
     service = request.app[SERVICE]
     task_id = request.match_info["task_id"]
-    if not hmac.compare_digest(
-        request.query.get("sign", "").encode(errors="replace"), service.sign(task_id).encode()
-    ):
+    given_sign = request.query.get("sign", "").encode(errors="replace")
+    # As bytes: compare_digest raises on text outside ASCII.
+    if not hmac.compare_digest(given_sign, service.sign(task_id).encode()):
         return respond(html_page(403, "<html><body><h1>403 Forbidden</h1></body></html>"))
-    task = service.find(task_id)
-    content = b"" if task is None else await task.clip.read()
+    content = await _content_of(service, task_id)
     if not content:
         return respond(html_page(404, "<html><body><h1>404 Not Found</h1></body></html>"))
-    twist = _twist(request)
-    etag = etag_of(content)
-    reply = serve_clip(
-        content,
-        f'"changed-{etag[1:]}' if twist is Twist.CHANGED_ETAG else etag,
-        None if twist is Twist.IGNORE_RANGE else request.headers.get(hdrs.RANGE),
-        request.headers.get(hdrs.IF_RANGE),
-    )
-    return respond(reply)
+    return respond(_part_of(request, content))
 
 
 async def anything_else(request: web.Request) -> web.StreamResponse:
@@ -143,41 +136,65 @@ async def anything_else(request: web.Request) -> web.StreamResponse:
     return respond(_no_such_path(request))
 
 
-def _no_such_path(request: web.Request) -> Reply:
+def _no_such_path(request: web.Request) -> EmulatedReply:
     request[NOTE] = "no such path"
-    if dialect_of(request.path) is Dialect.GATEWAY:
+    if dialect_of(request.path) is EmulatedDialect.GATEWAY:
         return gateway_page()
     return no_such_path(request.rel_url.raw_path, request.app[SERVICE].clock.wall_s())
 
 
-def _admit(request: web.Request) -> Dialect:
+def _authenticate(request: web.Request) -> EmulatedDialect:
     dialect = dialect_of(request.path)
     wall_s = request.app[SERVICE].clock.wall_s()
-    request.app[ACCOUNT].admit(request.headers.get(hdrs.AUTHORIZATION), dialect, wall_s)
+    authorization = request.headers.get(hdrs.AUTHORIZATION)
+    request.app[AUTHENTICATOR].authenticate(authorization, dialect, wall_s)
     return dialect
 
 
-async def _read_order(request: web.Request, dialect: Dialect) -> tuple[Order, bool]:
+async def _read_submit(
+    request: web.Request, dialect: EmulatedDialect
+) -> tuple[SubmitRequest, bool]:
+    """What was submitted, and whether its pictures are usable."""
     check_content_type(request.headers.get(hdrs.CONTENT_TYPE))
     body = await read_body(request)
     service = request.app[SERVICE]
-
-    def examine() -> tuple[Order, bool]:
-        order = read_order(
-            body,
-            dialect,
-            service.image_counts,
-            requires_model_fields=service.settings.requires_model_fields,
-        )
-        return order, are_usable(order.images)
-
     if len(body) < _INLINE_BODY_BYTES:
-        return examine()
-    return await asyncio.to_thread(examine)
+        return _examined(body, dialect, service)
+    return await asyncio.to_thread(_examined, body, dialect, service)
+
+
+def _examined(
+    body: bytes, dialect: EmulatedDialect, service: EmulatedService
+) -> tuple[SubmitRequest, bool]:
+    submitted = read_submit_request(
+        body,
+        dialect,
+        service.image_counts,
+        requires_model_fields=service.settings.requires_model_fields,
+    )
+    return submitted, are_usable(submitted.images)
+
+
+async def _content_of(service: EmulatedService, task_id: str) -> bytes:
+    """The video of a task; empty: there is none."""
+    task = service.find(task_id)
+    return b"" if task is None else await task.clip.read()
+
+
+def _part_of(request: web.Request, content: bytes) -> EmulatedReply:
+    """What the ``Range`` header selects of a video, unless a fault ignores the header."""
+    defect = _defect(request)
+    etag = etag_of(content)
+    return serve_clip(
+        content,
+        f'"changed-{etag[1:]}' if defect is Defect.CHANGED_ETAG else etag,
+        None if defect is Defect.IGNORE_RANGE else request.headers.get(hdrs.RANGE),
+        request.headers.get(hdrs.IF_RANGE),
+    )
 
 
 def _whole_number(request: web.Request, name: str, default: int | None, allowed: range) -> int:
-    """A number of the query string; ``default=None``: it must be there."""
+    """A number of the query string; ``default=None``: it is required."""
     text = request.query.get(name, "" if default is None else str(default))
     # isdecimal alone takes digits of other scripts, and int() takes thousands of them.
     if not (text.isascii() and text.isdecimal() and len(text) < 16) or int(text) not in allowed:
@@ -185,22 +202,23 @@ def _whole_number(request: web.Request, name: str, default: int | None, allowed:
     return int(text)
 
 
-def _twist(request: web.Request) -> Twist | None:
+def _defect(request: web.Request) -> Defect | None:
     fault = request.get(FAULT)
-    return fault.twist if isinstance(fault, Fault) else None
+    return fault.defect if isinstance(fault, Fault) else None
 
 
-def _twisted_view(request: web.Request, task: Task, dialect: Dialect) -> TaskView:
+def _view(request: web.Request, task: Task, dialect: EmulatedDialect) -> TaskView:
+    """The task at this moment, changed by the fault of this request, if it has one."""
     service = request.app[SERVICE]
     view = service.view(task, dialect)
-    match _twist(request):
-        case Twist.STATUS_WORD:
+    match _defect(request):
+        case Defect.STATUS_WORD:
             return evolve(view, word=request[FAULT].word)
-        case Twist.STALE:
+        case Defect.STALE:
             return view_of(task, task.life.accepted_s)
-        case Twist.NO_VIDEOS:
+        case Defect.NO_VIDEOS:
             return evolve(view, has_video=False)
-        case Twist.OTHER_TASK:
+        case Defect.OTHER_TASK:
             return evolve(view, task=evolve(task, task_id=service.new_id()))
         case _:
             return view

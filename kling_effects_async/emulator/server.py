@@ -14,39 +14,55 @@ from typing import TYPE_CHECKING, Any, Unpack
 from aiohttp import web
 from PIL import Image
 
-from kling_effects_async.emulator.account import Account
-from kling_effects_async.emulator.bodies import BODIES, BODY_LIMIT_BYTES, new_turns
+from kling_effects_async.emulator.app_keys import (
+    AUTHENTICATOR,
+    CLOSING,
+    FAULTS,
+    LARGE_BODIES,
+    REQUESTS,
+    SERVICE,
+)
+from kling_effects_async.emulator.authenticator import Authenticator
+from kling_effects_async.emulator.bodies import BODY_LIMIT_BYTES, MAX_LARGE_BODIES
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
-from kling_effects_async.emulator.callbacks import Callbacks
-from kling_effects_async.emulator.clips import Studio, open_studio
-from kling_effects_async.emulator.clock import EmulatedClock
-from kling_effects_async.emulator.connections import bind, sending_in_time, serve, url_of
-from kling_effects_async.emulator.control import add_control_routes
-from kling_effects_async.emulator.fault_queues import FaultQueues
-from kling_effects_async.emulator.faults import Fault
-from kling_effects_async.emulator.ledger import Ledger
-from kling_effects_async.emulator.origins import from_here_only
-from kling_effects_async.emulator.request_log import logging_requests
-from kling_effects_async.emulator.routes import ACCOUNT, add_routes
-from kling_effects_async.emulator.service import Service
-from kling_effects_async.emulator.settings import (
+from kling_effects_async.emulator.callback_sender import CallbackSender
+from kling_effects_async.emulator.choices import (
     Clips,
-    EmulatorError,
     RepeatedId,
     ReplyShape,
     RetiredScenes,
-    Settings,
-    TaskSeconds,
     UnknownTask,
 )
-from kling_effects_async.emulator.trouble import CLOSING, troubling
-from kling_effects_async.emulator.wire import FAULTS, REQUESTS, SERVICE, rejecting, stamp
+from kling_effects_async.emulator.clip_sources import ClipSource, open_clip_source
+from kling_effects_async.emulator.connections import bind, sending_in_time, serve, url_of
+from kling_effects_async.emulator.control import add_control_routes
+from kling_effects_async.emulator.emulated_clock import EmulatedClock
+from kling_effects_async.emulator.emulated_service import EmulatedService
+from kling_effects_async.emulator.emulator_settings import EmulatorSettings, TaskSeconds
+from kling_effects_async.emulator.errors import EmulatorError
+from kling_effects_async.emulator.fault_injection import injecting_faults
+from kling_effects_async.emulator.fault_queues import FaultQueues
+from kling_effects_async.emulator.faults import Fault
+from kling_effects_async.emulator.ledger import Ledger
+from kling_effects_async.emulator.origins import rejecting_foreign_pages
+from kling_effects_async.emulator.request_log import logging_requests
+from kling_effects_async.emulator.responses import add_common_headers, answering_rejections
+from kling_effects_async.emulator.routes import add_routes
 from kling_effects_async.scenes import catalogue
 
 if TYPE_CHECKING:
     from kling_effects_async import ClientOptions, EffectsClient
 
 __all__ = ["Emulator"]
+
+# The first is the outermost: every request is logged, and a foreign page uses up no fault.
+_MIDDLEWARES = (
+    sending_in_time,
+    logging_requests,
+    rejecting_foreign_pages,
+    injecting_faults,
+    answering_rejections,
+)
 
 
 class Emulator:
@@ -57,17 +73,17 @@ class Emulator:
 
     Args:
         port: 0 takes a free one.
-        speed: how much faster than the event loop's clock the service lives. Faults' delays and
-            the signatures' clock are not touched by it.
+        speed: how much faster than the event loop's clock the service runs. Faults' delays and
+            the signatures' clock do not change with it.
         reply_shape: how ``/kling/v1`` wraps its answers; ``/v1`` always answers flat.
-        unknown_task: what a query of an unknown id is told; ``None``: what such a host is known to
-            say, Kling's own words where answers are flat.
+        unknown_task: what a query of an unknown id answers; ``None``: what such a host is known to
+            answer, Kling's own words where answers are flat.
         retired_scenes: take scenes that Kling's newest lists miss, or reject them.
         requires_model_fields: ``/kling/v1`` demands ``model_name``, ``duration`` and, with two
             pictures, ``mode``, as V-API documents; some gateways take creates without them.
         slots: the account's limit of unfinished tasks; ``None``: none.
         task_seconds: emulated seconds per task: fixed, ``(low, high)``, or a function of the scene.
-        refresh_s: how often, in emulated seconds, the gateway looks at its upstream; 0: always.
+        refresh_s: how often, in emulated seconds, the gateway queries its upstream; 0: always.
         repeated_external_id: reject a used ``external_task_id``, or make a second, paid task.
         finds_external_ids: the query takes an ``external_task_id`` too.
         lists_tasks: there is a list; off, its address answers like an unknown one.
@@ -81,7 +97,7 @@ class Emulator:
         balance_units: what the account can spend; a task that costs more than is left is rejected
             with 1102. A failed task gives its units back. ``None``: any number of tasks.
         max_tasks: tasks that are kept, the oldest finished ones go first; one more than are
-            unfinished is rejected with 1303. The ledger keeps as many of its rows.
+            unfinished is rejected with 1303. The ledger keeps as many entries.
         max_clip_bytes: what rendered clips may take on disk, and pictures that wait to be rendered
             in memory. The oldest clips go first; a picture for which there is no room is rejected
             with 1303.
@@ -119,7 +135,7 @@ class Emulator:
         seed: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.settings: Settings = Settings(
+        self.settings: EmulatorSettings = EmulatorSettings(
             host=host,
             port=port,
             speed=speed,
@@ -183,7 +199,7 @@ class Emulator:
         return self._faults.left
 
     def fail_next(self, fault: Fault, *, times: int = 1) -> None:
-        """Let the next calls of the fault's operation go wrong, after those already scripted."""
+        """Inject a fault into the next calls of its operation, after those already scripted."""
         self._faults.add(fault, times)
 
     def client(
@@ -192,7 +208,7 @@ class Emulator:
         """A client with the right address and credentials.
 
         Args:
-            official: speak Kling's own dialect with an access key, not the gateway's.
+            official: use Kling's own dialect with an access key, not the gateway's.
             client_options: passed to ``EffectsClient``.
         """
         from kling_effects_async import AccessKeys, BearerToken, EffectsClient, Service
@@ -229,56 +245,58 @@ class Emulator:
             await exits.aclose()
 
     async def _start(self, exits: AsyncExitStack) -> None:
-        self._ledger = Ledger(self.settings.max_tasks)
-        self._requests = Counter()
-        clock = EmulatedClock(self.settings.speed, self.settings.wall)
-        studio = await asyncio.to_thread(_open_studio, self.settings, clock)
-        exits.push_async_callback(studio.close)
-        callbacks = Callbacks(clock, self.settings.webhook_secret, 2 * self.settings.max_tasks)
-        exits.push_async_callback(callbacks.close)
+        # Closed in reverse: the server first, then the callbacks and renders of its requests.
+        self._ledger, self._requests = Ledger(self.settings.max_tasks), Counter()
         listening = exits.enter_context(bind(self.settings.host, self.settings.port))
-        self._url = url_of(listening)
-        service = Service(
+        url = url_of(listening)
+        service = await self._open_service(url, exits)
+        app = self._application(service)
+        await serve(app, listening, self.settings.max_connections, exits)
+        self._url = url
+
+    async def _open_service(self, url: str, exits: AsyncExitStack) -> EmulatedService:
+        clock = EmulatedClock(self.settings.speed, self.settings.wall)
+        clip_source = await asyncio.to_thread(_open_clip_source, self.settings, clock)
+        exits.push_async_callback(clip_source.close)
+        max_waiting = 2 * self.settings.max_tasks  # a task has two messages: its start and its end
+        callbacks = CallbackSender(clock, self.settings.webhook_secret, max_waiting)
+        exits.push_async_callback(callbacks.close)
+        return EmulatedService(
             settings=self.settings,
             clock=clock,
             ledger=self._ledger,
             image_counts=_image_counts(self.settings.retired_scenes),
-            url=self._url,
-            studio=studio,
+            url=url,
+            clip_source=clip_source,
             callbacks=callbacks,
         )
-        app = self._application(service)
-        await serve(app, listening, self.settings.max_connections, exits)
 
-    def _application(self, service: Service) -> web.Application:
-        app = web.Application(
-            middlewares=[sending_in_time, logging_requests, from_here_only, troubling, rejecting],
-            client_max_size=BODY_LIMIT_BYTES,
-        )
+    def _application(self, service: EmulatedService) -> web.Application:
+        app = web.Application(middlewares=_MIDDLEWARES, client_max_size=BODY_LIMIT_BYTES)
         app[SERVICE] = service
-        app[ACCOUNT] = Account(self.settings.bearer_keys, self.settings.access_keys)
+        app[AUTHENTICATOR] = Authenticator(self.settings.bearer_keys, self.settings.access_keys)
         app[FAULTS] = self._faults
         app[REQUESTS] = self._requests
-        app[BODIES] = new_turns()
+        app[LARGE_BODIES] = asyncio.Semaphore(MAX_LARGE_BODIES)
         app[CLOSING] = asyncio.Event()
-        app.on_response_prepare.append(stamp)
-        add_control_routes(app)
+        app.on_response_prepare.append(add_common_headers)
+        add_control_routes(app)  # first: the service's own routes take any path
         add_routes(app)
         return app
 
 
 def _given(**keys: Any) -> dict[str, Any]:
-    """What was not given is made anew by the settings."""
+    """Without what was not given: the settings make keys of their own then."""
     return {name: value for name, value in keys.items() if value is not None}
 
 
-def _open_studio(settings: Settings, clock: EmulatedClock) -> Studio:
+def _open_clip_source(settings: EmulatorSettings, clock: EmulatedClock) -> ClipSource:
     Image.preinit()  # Pillow loads its plug-ins at the first picture, which would block the loop.
-    return open_studio(settings.clips, clock, settings.max_clip_bytes)
+    return open_clip_source(settings.clips, clock, settings.max_clip_bytes)
 
 
 def _image_counts(retired: RetiredScenes) -> Mapping[str, int]:
-    """The scenes that are taken, and how many pictures each of them wants."""
+    """The scenes that are taken, and how many pictures each of them needs."""
     return {
         name: info.images
         for name, info in catalogue().items()

@@ -1,4 +1,4 @@
-"""A task's life, computed from the time when somebody asks; no timer runs for any task.
+"""A task's life, computed from the time of each query; no timer runs for any task.
 
     accepted --> submitted --starts_s--> processing --ends_s and clip ready--> succeed | failed
 
@@ -15,28 +15,28 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from kling_effects_async.emulator.validation import Order
+from kling_effects_async.emulator.submit_request import SubmitRequest
 
 __all__ = ["UNUSABLE_IMAGE", "Clip", "Life", "Task", "TaskView", "Tasks", "plan_life", "view_of"]
 
 # Source: observed in new-api's pull request 2532 (2025-12): a task accepted with code 0, failed
 # 1.7 s later with exactly this message.
 UNUSABLE_IMAGE = "Image pixel is invalid"
-_REJECTION_TAKES_S = 1.7
+_UNUSABLE_FAILS_AFTER_S = 1.7
 
-# A choice: no document says how long a task stays "submitted".
-_STARTS_AFTER_SHARE = 0.1
-_STARTS_AFTER_AT_MOST_S = 5.0
+# A choice: how long a task stays "submitted" is not documented.
+_START_SHARE = 0.1
+_MAX_START_S = 5.0
 
 
 @define(eq=False)
 class Clip:
-    """A video in the making, perhaps shared by tasks that ordered the same.
+    """A video, or the promise of one; the stock clip is shared by all tasks.
 
     Attributes:
         ready_s: when it was finished or abandoned; infinity until then.
         content: the video, or the file that has it; empty: there is none yet.
-        failure: why there is no video, as the service tells it; empty: there is one.
+        failure: why there is no video, in the service's words; empty: there is one.
     """
 
     content: bytes | Path = field(default=b"", repr=False)
@@ -86,7 +86,7 @@ class Task:
     """One accepted task."""
 
     task_id: str
-    order: Order
+    request: SubmitRequest
     life: Life
     clip: Clip
     units: str
@@ -110,7 +110,7 @@ class Task:
 
 @frozen
 class TaskView:
-    """What the service says of a task at one moment. Faults twist this, never the task.
+    """What the service answers about a task at one moment. Faults change this, never the task.
 
     Attributes:
         word: the status word that is written; a fault may make it another than ``status``.
@@ -138,14 +138,14 @@ def plan_life(
 ) -> Life:
     """Lay down a task's moments. Unusable pictures are found out after acceptance, as observed."""
     if not has_usable_images:
-        ends_s = accepted_s + _REJECTION_TAKES_S
-        return Life(accepted_s, accepted_s + _REJECTION_TAKES_S / 2, ends_s, UNUSABLE_IMAGE)
-    starts_s = accepted_s + min(_STARTS_AFTER_AT_MOST_S, duration_s * _STARTS_AFTER_SHARE)
+        ends_s = accepted_s + _UNUSABLE_FAILS_AFTER_S
+        return Life(accepted_s, accepted_s + _UNUSABLE_FAILS_AFTER_S / 2, ends_s, UNUSABLE_IMAGE)
+    starts_s = accepted_s + min(_MAX_START_S, duration_s * _START_SHARE)
     return Life(accepted_s, starts_s, accepted_s + duration_s, failure)
 
 
 def view_of(task: Task, moment_s: float) -> TaskView:
-    """What the task looked like at a moment; an earlier one gives an earlier status."""
+    """The task as it was at a moment; an earlier one gives an earlier status."""
     if moment_s < task.life.starts_s:
         return TaskView(task, "submitted", "", task.life.accepted_s)
     finished_s = task.finished_s
@@ -163,6 +163,7 @@ class Tasks:
     _by_id: dict[str, Task] = field(factory=dict, init=False)
     _by_external_id: dict[str, Task] = field(factory=dict, init=False)
     _in_order: list[Task] = field(factory=list, init=False)
+    # Unfinished tasks: by the planned end in the heap, or past it while the clip is not rendered.
     _ends: list[tuple[float, str]] = field(factory=list, init=False)
     _without_clip: set[str] = field(factory=set, init=False)
 
@@ -175,22 +176,23 @@ class Tasks:
     def add(self, task: Task) -> None:
         self._by_id[task.task_id] = task
         self._in_order.append(task)
-        if task.order.external_task_id is not None:
-            self._by_external_id[task.order.external_task_id] = task
+        if task.request.external_task_id is not None:
+            self._by_external_id[task.request.external_task_id] = task
         heapq.heappush(self._ends, (task.life.ends_s, task.task_id))
 
     def drop_oldest_finished(self, now_s: float) -> None:
-        """Forget one task, as Kling does after 30 days. Its external id is new again."""
-        self.unfinished(now_s)  # whoever is finished has left the heap
-        for place, task in enumerate(self._in_order):
+        """Remove one task, as Kling does after 30 days. Its external id is new again."""
+        # Takes finished tasks off the heap first: _leave_heap looks them up by id.
+        self.unfinished(now_s)
+        for index, task in enumerate(self._in_order):
             if task.finished_s <= now_s:
-                del self._in_order[place]
-                self._forget(task)
+                del self._in_order[index]
+                self._remove(task)
                 return
 
-    def _forget(self, task: Task) -> None:
+    def _remove(self, task: Task) -> None:
         del self._by_id[task.task_id]
-        name = task.order.external_task_id
+        name = task.request.external_task_id
         if name is not None and self._by_external_id.get(name) is task:
             del self._by_external_id[name]
 

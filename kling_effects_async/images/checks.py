@@ -27,11 +27,11 @@ from kling_effects_async.protocol.messages import FileState
 
 __all__ = [
     "ImageFacts",
-    "LookedAt",
+    "Inspection",
     "PreparedImage",
     "check_image",
     "image_hash",
-    "look_at",
+    "inspect_image",
     "prepare",
 ]
 
@@ -67,8 +67,8 @@ class PreparedImage:
 
 
 @frozen(kw_only=True)
-class LookedAt:
-    """What one reading of an image told.
+class Inspection:
+    """What one reading of an image found.
 
     Attributes:
         state: what the file was; ``None`` for bytes.
@@ -103,7 +103,7 @@ def check_image(image: Path | bytes, *, decode: bool = False) -> ImageFacts:
     return found.facts
 
 
-def look_at(image: Path | bytes, *, with_hash: bool) -> LookedAt:
+def inspect_image(image: Path | bytes, *, with_hash: bool) -> Inspection:
     """``check_image`` and ``image_hash`` in one reading.
 
     Raises:
@@ -113,7 +113,7 @@ def look_at(image: Path | bytes, *, with_hash: bool) -> LookedAt:
         found = _examined(file, with_hash=with_hash)
     if found.facts is None or found.problems:
         raise ImageRejectedError(image_label(image), found.problems)
-    return LookedAt(facts=found.facts, state=found.state, sha256=found.sha256)
+    return Inspection(facts=found.facts, state=found.state, sha256=found.sha256)
 
 
 def image_hash(image: ImageSource) -> str:
@@ -202,7 +202,7 @@ def _examined_by_pillow(file: IO[bytes], kind: str | None, state: FileState | No
     try:
         facts = pillow.read_facts(file, kind, state)
     except pillow.UNREADABLE as error:
-        _raise_trouble(error)
+        _raise_os_error(error)
         return _Examined(problems=[_DAMAGED_HEADER])
     return _Examined(problems=list(_problems(facts)), facts=facts, state=state)
 
@@ -229,12 +229,12 @@ def _decode(image: Path | bytes, file: IO[bytes], facts: ImageFacts, layout: Lay
 
 
 def _damaged(image: Path | bytes, error: Exception) -> ImageRejectedError:
-    _raise_trouble(error)
+    _raise_os_error(error)
     problem = f"It is damaged ({error}); take another copy of the picture."
     return ImageRejectedError(image_label(image), [problem])
 
 
-def _raise_trouble(error: Exception) -> None:
+def _raise_os_error(error: Exception) -> None:
     """Pillow raises OSError for damage, too, but without a number of the system."""
     if isinstance(error, OSError) and error.errno is not None:
         raise error

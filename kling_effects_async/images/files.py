@@ -1,4 +1,4 @@
-"""What lies at a path: opened without surprises, and told by its first bytes, not by its name."""
+"""What is at a path: opened without surprises, and identified by its first bytes, not its name."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _MAGIC = (
 
 @frozen(kw_only=True)
 class ImageFacts:
-    """What an image's header tells.
+    """What is in an image's header.
 
     Attributes:
         format: "JPEG" or "PNG" for an image that was accepted.
-        is_rotated: EXIF asks viewers to turn or mirror it. Whether Kling does is not documented;
+        is_rotated: EXIF wants it turned or mirrored. Whether Kling does is not documented;
             ``prepare`` turns it.
         is_animated: it has more than one frame or page.
-        mtime_ns: with ``size_bytes``, tells whether a file is still the same; ``None`` for bytes.
+        mtime_ns: with ``size_bytes``, shows whether a file is still the same; ``None`` for bytes.
     """
 
     format: str

@@ -137,7 +137,7 @@ def _inflated_profile(chunk: bytes) -> bytes | None:
 
 def _is_rotated(picture: ImageFile) -> bool:
     if "exif" not in picture.info:
-        return False  # asking further makes Pillow decode a PNG, to look behind the pixels
+        return False  # to seek further makes Pillow decode a PNG, as it reads behind the pixels
     try:
         return picture.getexif().get(ExifTag.Orientation) in _TURNED
     except UNREADABLE:
@@ -190,7 +190,7 @@ def _first_frame(picture: Image.Image, facts: ImageFacts) -> tuple[Image.Image, 
 def _upright(picture: Image.Image, facts: ImageFacts) -> tuple[Image.Image, str]:
     if not facts.is_rotated:
         return picture, ""
-    return ImageOps.exif_transpose(picture), "It was turned upright, as its EXIF data asks."
+    return ImageOps.exif_transpose(picture), "It was turned upright, as its EXIF data say."
 
 
 def _plain(picture: Image.Image, _facts: ImageFacts) -> tuple[Image.Image, str]:
@@ -227,7 +227,7 @@ def _reduced(picture: Image.Image, facts: ImageFacts) -> tuple[Image.Image, str]
     if max(facts.width_px, facts.height_px) <= _SIDE_MAX_PX:
         return picture, ""
     size = _within_largest(picture.size)
-    # A gap of 3 is the fast way to reduce that the eye cannot tell from the exact one.
+    # A gap of 3 is the fast way to reduce that looks like the exact one.
     return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0), (
         f"It was scaled down to {size[0]} x {size[1]} px."
     )

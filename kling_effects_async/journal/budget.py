@@ -1,13 +1,13 @@
 """A limit in units, and what counts towards it; pure.
 
-    told       what the service said that a job's task cost
+    told       what a job's task cost, as the service reported it
     untold     what was expected of a task that ended, or was abandoned, without a told cost
     running    what is expected of a task that was accepted
     unsettled  what is expected of a job that is being submitted, or is uncertain
     nothing    a job that was never sent, was surely not accepted, or whose task failed without a
                told cost
 
-What a task will cost is told by nobody beforehand, so the dearest of the scene's recent ones is
+No service says beforehand what a task will cost, so the dearest of the scene's recent ones is
 expected. It is written down with SUBMITTING, in the step that checks the limit, so no two jobs fit
 into the same rest of it and no death of the process forgets it.
 
@@ -26,7 +26,7 @@ from kling_effects_async.journal.job import UNSETTLED, JobState
 
 __all__ = ["FREE", "TYPICAL_OF", "Committed", "check_budget", "expected_cost", "kind_of_cost"]
 
-# In these states the task of the last submit costs nothing, unless the service tells otherwise.
+# In these states the task of the last submit costs nothing, unless the service reports a cost.
 FREE = frozenset({JobState.PLANNED, JobState.REJECTED, JobState.FAILED})
 # The dearest of so many successes of a scene is expected of the next one.
 TYPICAL_OF = 20
@@ -46,7 +46,7 @@ class Committed:
 
     @property
     def spent(self) -> Decimal:
-        """What ended tasks cost; where that was not told, what was expected."""
+        """What ended tasks cost; where that was not reported, what was expected."""
         return self.told + self.untold
 
     @property

@@ -11,9 +11,9 @@
     SUBMITTING -> UNCERTAIN  an answer was lost: the service may have the task, and charge for it
     UNCERTAIN  -> ACCEPTED   a lookup found the task
     UNCERTAIN  -> PLANNED    it is proved that there is none, or a person said to submit again
-    PLANNED    -> REJECTED   an earlier answer already says no to this one
-    REJECTED   -> PLANNED    the same job is asked for again, its cause mended
-    PLANNED, UNCERTAIN, ACCEPTED, SUCCEEDED -> ABANDONED  a person gave it up
+    PLANNED    -> REJECTED   an earlier rejection concerns this one too
+    REJECTED   -> PLANNED    the same job is submitted again, its cause mended
+    PLANNED, UNCERTAIN, ACCEPTED, SUCCEEDED -> ABANDONED  a person abandoned it
 
 FAILED and ABANDONED are for ever.
 """
@@ -65,8 +65,8 @@ FOLLOWERS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
     }
 )
 
-# May have cost money. SUBMITTING belongs here once its process is dead: whoever resumes it looks
-# before anything else, and makes it ACCEPTED, UNCERTAIN or PLANNED.
+# May have cost money. SUBMITTING belongs here once its process is dead: who resumes it looks it
+# up before anything else, and makes it ACCEPTED, UNCERTAIN or PLANNED.
 PAID = frozenset(
     {
         JobState.UNCERTAIN,
@@ -78,14 +78,14 @@ PAID = frozenset(
 )
 # An answer was lost, or its process died: a task may exist.
 UNSETTLED = frozenset({JobState.SUBMITTING, JobState.UNCERTAIN})
-# No task is known of it, and none is to be looked for: asked for, it is submitted.
+# It has no task, and none is to be looked up: where it is wanted again, it is submitted.
 UNSENT = frozenset({JobState.PLANNED, JobState.REJECTED})
-# Work is left, whatever was asked for.
+# Work is left, whether or not a download was requested.
 OPEN = frozenset({JobState.PLANNED, JobState.SUBMITTING, JobState.UNCERTAIN, JobState.ACCEPTED})
 
 
 def has_work_left(state: JobState, download_to: str | None) -> bool:
-    """Whether something is to be done for a job, a download that was asked for included."""
+    """Whether something is to be done for a job, a requested download included."""
     waits_for_download = state is JobState.SUCCEEDED and download_to is not None
     return waits_for_download or state in OPEN
 
@@ -104,21 +104,21 @@ class Job:
 
     Attributes:
         account: an opaque fingerprint of service and credentials; external ids are unique in it.
-        service: the base URL of the service that the account belongs to; ``None`` if not told.
+        service: the base URL of the service that the account belongs to; ``None`` if not known.
         fingerprint: SHA-256 in hex of what must be the same under the same external id: scene,
             images and options.
         effect: opaque JSON text from which the effect can be built again.
         run: the name of the bulk run it belongs to; ``None`` for a single one.
-        download_to: the folder its video was asked for in; ``None`` if it was not.
+        download_to: the folder its video is to be downloaded to; ``None`` for no download.
         was_sent: bytes of a submit may have reached the service, so a task under its external id
             is ours.
         task_id: the service's id; ``None`` until it accepted the job. Never changes after that.
         message: why it stands where it stands, in the service's words or ours.
-        units: what it finally cost; ``None`` if not told (yet).
+        units: what it finally cost; ``None`` if not reported (yet).
         expected_units: what its task was expected to cost when it was submitted; ``None`` where
             there is none that could cost anything.
         earlier_units: what earlier submits of it were expected to cost, where it was submitted
-            again though nobody knows whether they were accepted.
+            again though it is not known whether they were accepted.
         result: opaque JSON text of what the task made.
         path: where its video was downloaded to last.
     """
@@ -191,10 +191,11 @@ def check_update(job: Job, update: JobUpdate) -> None:
             were accepted, and both may be charged.
     """
     name = job.external_task_id
+    # Before the table: this is about money already spent, whatever the step.
     if update.task_id is not None and job.task_id not in (None, update.task_id):
         raise JournalError(
             f"job {name!r} has task {job.task_id} and cannot get task {update.task_id} as well: "
-            "both may be charged; look at both"
+            "both may be charged; check both"
         )
     if update.to is not job.state and update.to not in FOLLOWERS[job.state]:
         followers = ", ".join(sorted(map(str, FOLLOWERS[job.state]))) or "nothing"
@@ -205,7 +206,7 @@ def check_update(job: Job, update: JobUpdate) -> None:
 
 
 def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
-    """The job after the update; what its tasks are expected to cost is the journal's to say."""
+    """The job after the update; what its tasks are expected to cost is for the store to add."""
     return evolve(
         job,
         state=update.to,
@@ -215,7 +216,7 @@ def apply(job: Job, update: JobUpdate, *, at: datetime) -> Job:
         units=_newer(job.units, update.units),
         result=_newer(job.result, update.result),
         path=_newer(job.path, update.path),
-        was_sent=job.was_sent or update.was_sent,
+        was_sent=job.was_sent or update.was_sent,  # the service may have an earlier submit
     )
 
 

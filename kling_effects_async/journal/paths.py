@@ -1,7 +1,7 @@
 """Which file a journal is, and what is no journal and must not be touched.
 
-A journal is known by its real path: two links to one file are one journal. Everything here looks
-without changing, making or locking anything.
+A journal is known by its real path: two links to one file are one journal. Everything here reads
+and does not change, make or lock anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kling_effects_async.downloading.replaceable import irreplaceable_kind
 from kling_effects_async.errors import JournalError
-from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite import schema, sqlite_file
 from kling_effects_async.journal.sqlite.lock import number_beside
 
 __all__ = ["has_our_header", "journal_path", "reject_foreign"]
@@ -27,7 +27,7 @@ def journal_path(given: str | os.PathLike[str]) -> Path:
     """The real path of a journal, which need not exist.
 
     Raises:
-        JournalError: it cannot be one, or cannot be looked at; says why.
+        JournalError: it cannot be one, or cannot be examined; says why.
     """
     text = os.fspath(given)
     if text in ("", ":memory:") or "\0" in text:
@@ -61,7 +61,7 @@ def reject_foreign(path: Path) -> None:
     if size == 0 or number_beside(path) is not None:
         return
     try:
-        application = None if size < _SMALLEST else schema.application_of(path)
+        application = None if size < _SMALLEST else sqlite_file.application_of(path)
     except sqlite3.DatabaseError as error:
         is_in_its_first_write = path.with_name(f"{path.name}-journal").exists()
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB or is_in_its_first_write:

@@ -1,4 +1,4 @@
-"""Where jobs are written down: what the engine needs of a journal, and one that only remembers.
+"""Where jobs are written down: what the engine needs of a journal, and an in-memory one.
 
 Without a journal the same rules hold while the client lives, for all open jobs and the last 10,000
 that ended.
@@ -40,7 +40,7 @@ _ENDED_KEPT = 10_000
 
 
 class JobStore(Protocol):
-    """See ``Journal`` for what each of these promises."""
+    """See ``SqliteStore`` and ``Journal`` for what each of these promises."""
 
     @property
     def misses_rows(self) -> bool: ...
@@ -82,7 +82,8 @@ class MemoryStore:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._jobs: dict[tuple[str, str], Job] = {}
-        self._ended: dict[tuple[str, str], None] = {}  # oldest first
+        # A dict for its order, oldest first: a job that is submitted again leaves it in one step.
+        self._ended: dict[tuple[str, str], None] = {}
         self._known: dict[str, Job] = {}
         self._costs: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
             lambda: defaultdict(Decimal)
@@ -120,22 +121,28 @@ class MemoryStore:
         if held is None:
             raise JournalError(f"there is no job {external_task_id!r}")
         check_update(held, update)
+        # No await from here to the end: two submits must not both fit into the rest of a budget.
         expected, earlier = self._costs_after(held, update)
         moved = apply(held, update, at=self._now())
         if (expected, earlier) != (held.expected_units, held.earlier_units):
             moved = evolve(moved, expected_units=expected, earlier_units=earlier)
+        self._replace(held, moved)
+
+    def _replace(self, held: Job, moved: Job) -> None:
+        """Keep the job as it is now, with all that is derived from it."""
+        key = (moved.account, moved.external_task_id)
         self._count(held, -1)
         self._count(moved, 1)
         self._jobs[key] = moved
-        is_told_now = moved.units is not None and held.units is None
-        if is_told_now and moved.units is not None and moved.state is not JobState.FAILED:
-            self._recent[account, moved.scene].append(moved.units)
+        is_reported_now = moved.units is not None and held.units is None
+        if is_reported_now and moved.units is not None and moved.state is not JobState.FAILED:
+            self._recent[moved.account, moved.scene].append(moved.units)
         if moved.task_id is not None:
-            self._known[account] = moved
-        self._ended.pop(key, None)  # it may be asked for again
+            self._known[moved.account] = moved
+        self._ended.pop(key, None)  # it may be submitted again
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None
-            self._forget_oldest()
+            self._drop_oldest()
 
     async def jobs(
         self,
@@ -144,7 +151,7 @@ class MemoryStore:
         states: Collection[JobState] | None = None,
         run: str | None = None,
     ) -> AsyncIterator[Job]:
-        for job in list(self._jobs.values()):
+        for job in list(self._jobs.values()):  # a copy: jobs are added while the caller has one
             is_wanted = account in (None, job.account) and run in (None, job.run)
             if is_wanted and (states is None or job.state in states):
                 yield job
@@ -197,7 +204,7 @@ class MemoryStore:
         sums[kind_of_cost(job.state, job.units)] += times * (cost or Decimal(0))
         sums["untold"] += times * (job.earlier_units or Decimal(0))
 
-    def _forget_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         while len(self._ended) > _ENDED_KEPT:
             oldest = next(iter(self._ended))
             del self._ended[oldest]

@@ -1,8 +1,8 @@
-"""Turns at a job: who submits or settles it is alone with it, whichever client of the store it is.
+"""Turns at a job: one caller at a time submits or settles it, among all clients of the store.
 
 A store may serve several clients, event loops and threads. A turn belongs to the store, so that
-a job which one of them submits is uncertain for none of the others. They are served in the order of
-asking.
+a job which one of them submits is uncertain for none of the others. They are served in the order in
+which they came.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ class Turns:
         self._queues: dict[Key, deque[Turn]] = {}  # the first of each queue has the turn
 
     def of(self, account: str, external_task_id: str) -> Turn:
-        """A turn at this job: ``async with`` waits for it and gives it up."""
+        """A turn at this job: ``async with`` waits for it and ends it."""
         return Turn(self, (account, external_task_id))
 
     def enter(self, turn: Turn) -> None:
-        """Get in line; the turn is told when it is the first."""
+        """Join the queue; the turn is notified when it is the first."""
         with self._lock:
             queue = self._queues.setdefault(turn.key, deque())
             queue.append(turn)
+            # The first one's loop may have been closed without its `leave`, as after asyncio.run.
             if queue[0] is turn or queue[0].loop.is_closed():
-                _tell_first(queue)
+                _notify_first(queue)
 
     def leave(self, turn: Turn) -> None:
-        """Get out of line, wherever the turn stands in it."""
+        """Leave the queue, from any position."""
         with self._lock:
             queue = self._queues.get(turn.key, deque())
             if turn not in queue:  # its loop was closed, and it was passed over
@@ -47,13 +48,13 @@ class Turns:
             was_first = queue[0] is turn
             queue.remove(turn)
             if was_first:
-                _tell_first(queue)
+                _notify_first(queue)
             if not queue:
                 del self._queues[turn.key]
 
 
 class Turn:
-    """One caller's place in the line for a job."""
+    """One caller's position in the queue for a job."""
 
     def __init__(self, turns: Turns, key: Key) -> None:
         self.key = key
@@ -62,8 +63,8 @@ class Turn:
         self._has_come = asyncio.Event()
         self._attempt: asyncio.Task[Any] | None = None
 
-    def tell(self) -> None:
-        """Say, from any thread, that it has come.
+    def notify(self) -> None:
+        """Report, from any thread, that it has come.
 
         Raises:
             RuntimeError: the loop is closed.
@@ -95,10 +96,10 @@ class Turn:
             self._attempt.add_done_callback(lambda _: self._turns.leave(self))
 
 
-def _tell_first(queue: deque[Turn]) -> None:
-    """Pass over those whose loop is closed, and tell the first that is left."""
+def _notify_first(queue: deque[Turn]) -> None:
+    """Remove those whose loop is closed, and notify the first that is left."""
     while queue:
         with suppress(RuntimeError):
-            queue[0].tell()
+            queue[0].notify()
             return
         queue.popleft()

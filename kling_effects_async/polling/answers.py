@@ -1,4 +1,4 @@
-"""What an answer about a task does to it, and what its end teaches; pure."""
+"""What an answer changes about a task, and what the history learns from its end; pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Takes them in, for one queue.
+    """Applies answers to the tasks of one queue.
 
     Args:
-        tasks: where a task is found by an id that an answer tells.
+        tasks: where a task is found by an id in an answer.
         result_grace_s: how long a succeeded task may stay without a video.
     """
 
@@ -32,7 +32,7 @@ class Answers:
         self._odd_words: set[str] = set()
 
     def take(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
-        """A poll was answered."""
+        """Apply the answer to a poll."""
         was_over = task.is_over
         self.learn(task, snapshot, now)
         if task.is_over and not was_over:
@@ -40,7 +40,7 @@ class Answers:
         task.answered(now)
 
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> TaskSnapshot:
-        """Take in what anybody was told of the task; what is held afterwards."""
+        """Apply any answer about the task; the snapshot that is kept."""
         held = newer(task.latest, snapshot)
         if held is not snapshot:
             return held  # late or stale
@@ -60,12 +60,12 @@ class Answers:
         """Learn from a task that was followed from its beginning, without a break."""
         if not task.is_whole or task.failures:
             return
-        told = (final.created_at, final.updated_at)
+        started, ended = final.created_at, final.updated_at
         self._history.learn(
             task.scene,
             seen_s=now - task.began_at,
             seen_running_s=task.answered_at - task.began_at,
-            told_s=(told[1] - told[0]).total_seconds() if told[0] and told[1] else None,
+            stated_s=(ended - started).total_seconds() if started and ended else None,
             began_at=task.began_at,
         )
 

@@ -1,4 +1,4 @@
-"""All who are due at once, and the pages that are read for them; pure.
+"""The tasks that are due at once, and the pages that are read for them; pure.
 
 What a page does not show is polled by a single query.
 """
@@ -30,7 +30,7 @@ class PageRequest:
     Attributes:
         number: from 1 on.
         wanted: only these task ids are read; with each comes what is held of it.
-        ended_id: one of them that a single answer told to have ended.
+        ended_id: one of them that has ended by a single answer.
     """
 
     number: int
@@ -54,8 +54,8 @@ class PageBatch:
         self._missing = _by_task_id(tasks)
         self._without_id = {task for task in tasks if task.task_id is None}
         self._number = 0
-        told = [at for at in _creation_times(self._missing) if at is not None]
-        self._reading = Reading(min(told, default=None))
+        created_at = [at for at in _creation_times(self._missing) if at is not None]
+        self._reading = Reading(min(created_at, default=None))
 
     @property
     def missing(self) -> list[TrackedTask]:
@@ -101,7 +101,7 @@ def _by_task_id(tasks: Iterable[TrackedTask]) -> _ByTaskId:
 
 
 def _creation_times(tasks: _ByTaskId) -> Iterable[datetime | None]:
-    """When each task was created, by the service's clock; ``None`` where nothing was heard yet."""
+    """When each task was created, by the service's clock; ``None`` before its first answer."""
     for same in tasks.values():
         latest = same[0].latest
         yield None if latest is None else latest.created_at

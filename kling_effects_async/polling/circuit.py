@@ -9,8 +9,8 @@
 How many polls are under way at once grows with the answers, from a few after each idle moment, and
 shrinks with failures: an outage that begins meets few of them.
 
-What counts are failures that tell nothing of the task: no connection, no answer in time, a proxy's
-page, a 5xx, a 429. Any answer about a task, "not found" included, shows that the service is there.
+What counts are failures that are about no task: no connection, no answer in time, a proxy's page, a
+5xx, a 429. Any answer about a task, "not found" included, shows that the service is there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FIRST_RATE, _STEP_S, _SLOW_S = 5.0, 2.0, 20.0
 
 
 class CircuitState(enum.Enum):
-    """Closed: polls may start. Open: none may. Half-open: one is under way, to see."""
+    """Closed: polls may start. Open: none may. Half-open: one is under way, as a probe."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -48,12 +48,12 @@ class CircuitState(enum.Enum):
 
 
 def concerns_service(error: KlingEffectsError) -> bool:
-    """Whether the error says nothing about the task that was asked about."""
+    """Whether the error is about the service, and not about the task that was polled."""
     return isinstance(error, (TransportError, ReplyError, ServiceError, RateLimitError))
 
 
 class Circuit:
-    """Counts what polls came to, and tells when the next one may start.
+    """Counts failed polls in a row, and decides when the next one may start.
 
     Args:
         rng: a source of numbers in [0, 1).
@@ -88,7 +88,7 @@ class Circuit:
 
     @property
     def next_start_at(self) -> float:
-        """Before this no poll may start; ``NEVER`` while one is under way to see."""
+        """Before this no poll may start; ``NEVER`` while a probe is under way."""
         return NEVER if self.state is CircuitState.HALF_OPEN else self._next_start_at
 
     def started(self, now: float) -> None:
@@ -105,7 +105,7 @@ class Circuit:
         """A poll failed, of the tasks of these names, in a way that concerns the service.
 
         Args:
-            asked_s: the pause that the service asks for, if it does.
+            asked_s: the pause of its ``Retry-After``, if it sends one.
 
         Returns:
             Whether the circuit opens, for the first time or again.
@@ -137,7 +137,7 @@ class Circuit:
         self.most_at_once = min(self.most_at_once, _FAILURES)
 
     def spoiled(self) -> None:
-        """The poll that was under way to see shows nothing of the service."""
+        """The probe ended by a fault of ours, which shows nothing of the service."""
         if self.state is CircuitState.HALF_OPEN:
             self.state = CircuitState.OPEN
 

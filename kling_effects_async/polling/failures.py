@@ -1,6 +1,6 @@
-"""What polls that fail do to the waits, and when the next poll may start; pure.
+"""What a failed poll means for the waits and for the next poll; pure.
 
-A failure delays the next poll of its task. A pause that the service asks for is kept by all. Where
+A failure delays the next poll of its task. A pause that the service requests holds for all. Where
 the service does not answer anybody the circuit opens: all waits rest, one poll at a time is tried,
 and a wait ends where this lasts for ``PollPolicy.max_outage_s``. A wait goes on, unless the key is
 wrong, the task has been unknown for longer than replicas are late, or its polls have failed for too
@@ -28,7 +28,7 @@ from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.transport.clock import TICK_S
 
 __all__ = [
-    "Failures",
+    "PollFailures",
     "closed",
     "explained",
     "grace_s",
@@ -41,8 +41,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 
-class Failures:
-    """Takes them in, for one queue.
+class PollFailures:
+    """Applies failed polls to the tasks of one queue.
 
     Args:
         rng: a source of numbers in [0, 1).
@@ -60,7 +60,7 @@ class Failures:
 
     @property
     def next_start_at(self) -> float:
-        """Before this no poll may start; ``NEVER`` while one is under way to see."""
+        """Before this no poll may start; ``NEVER`` while a probe is under way."""
         return max(self._paused_until, self.circuit.next_start_at)
 
     def has_room(self, under_way: int) -> bool:
@@ -108,7 +108,7 @@ class Failures:
         return concerns_service(error) and self._count(tasks, error, now, is_page=True)
 
     def rest(self, task: TrackedTask, now: float) -> None:
-        """It is due during an outage: it waits, and its wait ends where that lasts too long."""
+        """A task is due during an outage: it is not polled, and its wait ends after too long."""
         if self.circuit.is_closed or self._latest is None:
             return
         task.failed(self._latest, now, polls=0 if task.failures else 1)
@@ -132,7 +132,7 @@ class Failures:
         return opens
 
     def _asked_s(self, error: KlingEffectsError) -> float | None:
-        """What nobody here would wait for is no pause but a rejection."""
+        """``None`` for a pause beyond the deadline of every wait: that is a rejection."""
         asked_s = error.retry_after_s
         return None if asked_s is None or asked_s > self._policy.deadline_s else asked_s
 
@@ -164,9 +164,9 @@ _ENDS_EVERY_WAIT = (AuthenticationError, ClientClosedError)
 def is_hopeless(error: Exception, task: TrackedTask, policy: PollPolicy, now: float) -> bool:
     """Whether waiting on is of no use after this error, the last of those the task has seen.
 
-    A task that was heard of is paid, and no rejection of a poll takes that back: it ends the wait
-    only where it says that no poll will ever be answered. Of a task that nobody here submitted or
-    ever heard of, the first rejection says most likely that the caller asks for the wrong thing.
+    A task that was seen once is paid, and no rejection of a poll takes that back: it ends the wait
+    only where no poll will ever be answered. For a task that was neither submitted here nor ever
+    seen, the first rejection most likely means that the caller has the wrong id.
     """
     is_passing = isinstance(error, KlingEffectsError) and error.retryable
     if not is_passing and (not _exists(task) or isinstance(error, _ENDS_EVERY_WAIT)):
@@ -184,7 +184,7 @@ def has_lasted(task: TrackedTask, policy: PollPolicy, now: float) -> bool:
 
 
 def grace_s(task: TrackedTask, policy: PollPolicy) -> float:
-    """How long the service may say that it does not know the task."""
+    """How long the service may answer that it does not know the task."""
     if _exists(task):
         return policy.not_found_grace_s
     return min(policy.attached_grace_s, policy.not_found_grace_s)
@@ -196,10 +196,10 @@ def explained(
     """The error that ends a wait, with what was tried before."""
     if not isinstance(error, TaskNotFoundError) or task.unknown_since is None:
         return _resumable(error, task, now) if has_lasted(task, policy, now) else error
-    told = copy(error)
-    told.name, told.polls = task.name, task.failures
-    told.polled_s = now - task.failing_since
-    return told
+    named = copy(error)
+    named.name, named.polls = task.name, task.failures
+    named.polled_s = now - task.failing_since
+    return named
 
 
 def _resumable(error: KlingEffectsError, task: TrackedTask, now: float) -> KlingEffectsError:
@@ -208,12 +208,12 @@ def _resumable(error: KlingEffectsError, task: TrackedTask, now: float) -> Kling
         f"There was no answer about task {task.name} for {now - task.failing_since:.0f} s; "
         "if it exists, it goes on at the service: attach() to it later, and do not pay again"
     )
-    told = copy(error)
-    if isinstance(told, ApiError):
-        told.advice = f"{told.advice}. {advice}" if told.advice else advice
+    advised = copy(error)
+    if isinstance(advised, ApiError):
+        advised.advice = f"{advised.advice}. {advice}" if advised.advice else advice
     else:
-        told.args = (f"{error}. {advice}",)
-    return told
+        advised.args = (f"{error}. {advice}",)
+    return advised
 
 
 def pause_after_failure(
@@ -221,10 +221,10 @@ def pause_after_failure(
 ) -> float:
     """Seconds until the next try after ``failures`` polls in a row had no useful answer.
 
-    At least what the service asked for; jitter comes on top of it, never off it.
+    At least what the service requests; jitter comes on top of it, never off it.
     """
     return backoff_s(
-        failures if asked_s is None else 1,  # what is asked for need not grow
+        failures if asked_s is None else 1,  # a requested pause need not grow
         asked_s,
         rng,
         base_s=policy.shortest_s,
@@ -246,7 +246,7 @@ def timed_out(task: TrackedTask, policy: PollPolicy, now: float) -> KlingEffects
 
 
 def _exists(task: TrackedTask) -> bool:
-    """It was heard of, or we submitted it; else the caller may have the wrong id."""
+    """It was seen, or we submitted it; else the caller may have the wrong id."""
     return task.latest is not None or task.is_ours
 
 

@@ -13,14 +13,13 @@ from kling_effects_async.models import TaskSnapshot, TaskStatus
 
 __all__ = ["FOLLOWERS", "is_change", "newer"]
 
-_ENDS = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED})
+_ENDS = frozenset(status for status in TaskStatus if status.is_final)
 
 FOLLOWERS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.SUBMITTED: frozenset(TaskStatus),
     TaskStatus.PROCESSING: frozenset({TaskStatus.PROCESSING, TaskStatus.UNKNOWN}) | _ENDS,
     TaskStatus.UNKNOWN: frozenset({TaskStatus.PROCESSING, TaskStatus.UNKNOWN}) | _ENDS,
-    TaskStatus.SUCCEEDED: frozenset({TaskStatus.SUCCEEDED}),
-    TaskStatus.FAILED: frozenset({TaskStatus.FAILED}),
+    **{end: frozenset({end}) for end in _ENDS},
 }
 
 
@@ -32,7 +31,7 @@ def newer(held: TaskSnapshot | None, seen: TaskSnapshot) -> TaskSnapshot:
 
 
 def is_change(held: TaskSnapshot | None, seen: TaskSnapshot) -> bool:
-    """Whether a caller should hear of it; times and addresses alone are no news."""
+    """Whether a caller is notified; new times and addresses alone are no change."""
     return held is None or (held.status, held.raw_status, held.message) != (
         seen.status,
         seen.raw_status,

@@ -1,20 +1,19 @@
 """One coroutine that polls all tasks of a client, and those who wait for it.
 
 It sleeps until the queue has something to do, with one timer for everything, sends what is due, and
-never waits for an answer itself, so that a hung request holds up nothing but its own task. What to
-poll, and what an answer does, is the queue's to say.
+never waits for an answer itself, so that a hung request delays nothing but its own task. What to
+poll, and what an answer changes, is decided by the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
-from attrs import frozen
-
+from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import PollPolicy
@@ -24,35 +23,16 @@ from kling_effects_async.polling.list_breaker import ListBreaker
 from kling_effects_async.polling.queue import PollQueue
 from kling_effects_async.polling.schedule import DurationHistory
 from kling_effects_async.polling.tracked_task import NEVER, OnEnd, TrackedTask
-from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
 from kling_effects_async.transport.clock import Clock, Timer
 
-__all__ = ["PollRequests", "Poller", "RequestPage"]
+__all__ = ["Poller"]
 
 _log = logging.getLogger(__name__)
 
-# Who wakes up so late was blocked or suspended: waits get back the time in which nobody could poll.
+# A timer that is so late means a blocked loop or a suspended machine, where nothing was polled, so
+# deadlines move by that. Shorter delays are normal under load.
 _SUSPENDED_S = 30.0
-
-RequestPage: TypeAlias = Callable[[int, int, Mapping[str, TaskSnapshot | None]], Awaitable[Listed]]
-"""Requests a page by number and size, read for these task ids alone; with each comes what is held
-of it."""
-
-
-@frozen
-class PollRequests:
-    """What a poller may request of the service; each is sent once and raises what it must.
-
-    Attributes:
-        one: how one task stands.
-        page: a page of the task list.
-        has_list: whether there is a list, as far as the documents say.
-    """
-
-    one: Callable[[TrackedTask], Awaitable[TaskSnapshot]]
-    page: RequestPage | None = None
-    has_list: bool | None = None
 
 
 class Poller:
@@ -64,15 +44,14 @@ class Poller:
 
     def __init__(
         self,
-        requests: PollRequests,
+        api: EffectsApi,
         *,
         policy: PollPolicy,
         clock: Clock,
         rng: Callable[[], float],
     ) -> None:
-        has_list = requests.has_list if requests.page is not None else False
-        self._queue = PollQueue(policy, rng, has_list=has_list)
-        self._requests = requests
+        self._queue = PollQueue(policy, rng, has_list=api.has_list)
+        self._api = api
         self._clock = clock
         self._loop: asyncio.Task[None] | None = None
         self._polls: set[asyncio.Task[None]] = set()
@@ -117,23 +96,33 @@ class Poller:
                 raise closed(task)
             change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             waiter = self._queue.wait(task, deadline, partial(_settle, change))
-            self._planned()
+            self._rearm()
             try:
                 await change
             finally:
                 self._queue.leave(task, waiter)
 
     def follow(self, task: TrackedTask, on_end: OnEnd) -> None:
-        """Poll the task to its end even if nobody waits, and tell ``on_end`` once.
+        """Poll the task to its end even if nobody waits, and call ``on_end`` once.
 
         Costs no asyncio task and no timer. The policy's deadline holds as for a wait.
         """
         self._queue.follow(task, on_end, self._clock.monotonic())
-        self._planned()
+        self._rearm()
 
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot) -> TaskSnapshot:
-        """Take in what an answer said; what is held afterwards."""
+        """Apply any answer about the task; the snapshot that is kept."""
         return self._queue.learn(task, snapshot, self._clock.monotonic())
+
+    async def refresh(self, task: TrackedTask) -> TaskSnapshot:
+        """Query the task now, with the usual tries, whatever the schedule says.
+
+        Raises:
+            KlingEffectsError: no useful answer.
+        """
+        snapshot = await self._api.query(task.task_id, task.external_task_id)
+        self.service_answered()
+        return self.learn(task, snapshot)
 
     def service_answered(self) -> None:
         """A caller's own request was answered; ends an outage that polls have seen."""
@@ -173,7 +162,7 @@ class Poller:
             if timer is not None:
                 timer.cancel()
 
-    def _planned(self) -> None:
+    def _rearm(self) -> None:
         """Something may be due earlier than before."""
         if self._queue.wake_at < self._sleeps_until:
             self._wake.set()
@@ -197,11 +186,11 @@ class Poller:
         if self._queue.is_due:
             self._wake.set()  # only now is there room for the next
         elif not self._queue.is_closed:
-            self._planned()
+            self._rearm()
 
     async def _query(self, task: TrackedTask) -> None:
         try:
-            snapshot = await self._requests.one(task)
+            snapshot = await self._api.poll(task.task_id, task.external_task_id)
         except KlingEffectsError as error:
             self._queue.failed(task, error, self._clock.monotonic())
         except Exception as error:
@@ -225,10 +214,9 @@ class Poller:
 
     async def _read_page(self, batch: PageBatch) -> bool:
         """Whether to read the next page too."""
-        assert self._requests.page is not None
-        asked = self._queue.next_page(batch)
-        page = await self._requests.page(asked.number, PAGE_SIZE_MAX, asked.wanted)
-        return self._queue.page_answered(batch, asked, page, self._clock.monotonic())
+        request = self._queue.next_page(batch)
+        page = await self._api.poll_list(request.number, PAGE_SIZE_MAX, request.wanted)
+        return self._queue.page_answered(batch, request, page, self._clock.monotonic())
 
 
 def _settle(change: asyncio.Future[None], error: Exception | None) -> None:

@@ -22,16 +22,15 @@ from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.polling.answers import Answers
 from kling_effects_async.polling.batch import PageBatch, PageRequest
-from kling_effects_async.polling.failures import Failures, closed, timed_out
-from kling_effects_async.polling.list_breaker import ListBreaker
-from kling_effects_async.polling.list_check import ListCheck
+from kling_effects_async.polling.failures import PollFailures, closed, timed_out
+from kling_effects_async.polling.list_breaker import ListBreaker, ListCheck
 from kling_effects_async.polling.reading import FEWEST
 from kling_effects_async.polling.schedule import DurationHistory
 from kling_effects_async.polling.timetable import Timetable
 from kling_effects_async.polling.tracked_task import (
     NEVER,
     OnEnd,
-    Stage,
+    PollStage,
     TrackedTask,
     TrackedTasks,
     Waiter,
@@ -45,13 +44,13 @@ _log = logging.getLogger(__name__)
 
 
 class PollQueue:
-    """Answers what to poll, and takes in what came of it; see the top of this file.
+    """Decides what to poll, and applies the answers; see the top of this file.
 
     ``now`` is always a time of the same clock, which never goes back.
 
     Args:
         rng: a source of numbers in [0, 1).
-        has_list: whether the service lists tasks; ``None`` where no document says.
+        has_list: whether the service lists tasks; ``None`` where no document settles it.
 
     Attributes:
         is_closed: nobody can wait any more.
@@ -66,7 +65,7 @@ class PollQueue:
         self._policy = policy
         self._tasks = TrackedTasks()
         self._answers = Answers(self._tasks, self.history, result_grace_s=policy.result_grace_s)
-        self._failures = Failures(policy, rng, self.list_breaker)
+        self._failures = PollFailures(policy, rng, self.list_breaker)
         self._check = ListCheck(self.list_breaker)
         self._deadlines = Timetable()  # of every task that somebody waits for
         self._timetable = Timetable()
@@ -75,14 +74,14 @@ class PollQueue:
         self._due: OrderedDict[TrackedTask, None] = OrderedDict()
         self._due_singly: OrderedDict[TrackedTask, None] = OrderedDict()
         self._lines = {
-            Stage.NEXT_PAGE: self._next_page,
-            Stage.DUE: self._due,
-            Stage.DUE_SINGLY: self._due_singly,
+            PollStage.NEXT_PAGE: self._next_page,
+            PollStage.DUE: self._due,
+            PollStage.DUE_SINGLY: self._due_singly,
         }
         self._under_way = 0  # polls
         self._suspended_s = 0.0  # in all
 
-    # -- who waits
+    # -- waits
 
     def track(
         self, task_id: str | None, external_task_id: str | None, *, scene: str, now: float
@@ -112,17 +111,17 @@ class PollQueue:
             task.reset_failures()  # while nobody polled, nothing failed either
         waiter = Waiter(deadline + self._suspended_s, settle)
         task.join(waiter)
-        self._plan(task)
+        self._reschedule(task)
         return waiter
 
     def leave(self, task: TrackedTask, waiter: Waiter) -> None:
-        """The waiter is told, or waits no longer."""
+        """The waiter is settled, or waits no longer."""
         task.waiters.discard(waiter)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
 
     def follow(self, task: TrackedTask, on_end: OnEnd, now: float) -> None:
-        """Poll the task to its end even if nobody waits, and tell ``on_end`` once.
+        """Poll the task to its end even if nobody waits, and call ``on_end`` once.
 
         The policy's deadline holds as for a wait.
         """
@@ -132,20 +131,20 @@ class PollQueue:
             return
         if self.is_closed:
             return
-        if task.latest is not None:  # just submitted: its answer is the first look
+        if task.latest is not None:  # just submitted: the answer to that is the first poll
             task.is_whole = True
             task.next_poll_at = now + self._pause(task, now)
         task.follow(on_end, self.deadline(now) + self._suspended_s)
-        self._plan(task)
+        self._reschedule(task)
 
     def close(self) -> None:
         """Fail every open wait; nothing is polled any more."""
         self.is_closed = True
         for task in self._deadlines:
             task.wake(closed(task))
-            self._plan(task)
+            self._reschedule(task)
 
-    # -- what to do, and when
+    # -- what to poll, and when
 
     @property
     def wake_at(self) -> float:
@@ -163,13 +162,13 @@ class PollQueue:
         return bool(self._due_singly or self._due)
 
     def advance(self, now: float) -> None:
-        """End the waits whose deadline has passed, and have due what is due."""
+        """End the waits whose deadline has passed, and move on the tasks whose time has come."""
         due_by = now + TICK_S
         self.list_breaker.half_open(due_by)
         for task in self._deadlines.take_due(due_by):
             if task.deadline_at <= due_by:
                 task.time_out(due_by, partial(timed_out, task, self._policy, due_by))
-            self._plan(task)
+            self._reschedule(task)
         for task in self._timetable.take_due(due_by):
             if self._poll_at(task) <= due_by:
                 self._make_due(task, now)
@@ -178,7 +177,7 @@ class PollQueue:
         self._end_next_page(now, due_by)
 
     def next_poll(self, now: float) -> PageBatch | TrackedTask | None:
-        """A poll to send now, under way until one of the methods below is told what came of it.
+        """A poll to send now, under way until one of the methods below gets its outcome.
 
         ``None``: nothing is due, or nothing more may be sent now.
         """
@@ -187,24 +186,24 @@ class PollQueue:
         if not self.is_due or not self._failures.has_room(self._under_way):
             return None
         if not self._failures.may_start(now):
-            return None  # an outage, its end, or a pause that the service asked for
+            return None  # an outage, its end, or a pause that the service requested
         task = next(iter(self._due_singly or self._due))
-        self._move(task, Stage.POLLED)
+        self._move(task, PollStage.POLLED)
         self._start(now)
         return task
 
     def suspended(self, for_s: float) -> None:
-        """The machine slept, or the loop was blocked: waits get back the time."""
+        """The machine slept, or the loop was blocked: every deadline moves by that."""
         _log.warning("the process was suspended for %.0f s; deadlines are extended", for_s)
         self._suspended_s += for_s
         for task in self._deadlines:
             task.postpone(for_s)
-            task.is_whole = False  # nobody looked meanwhile
+            task.is_whole = False  # nothing was polled meanwhile, so its length is not known
 
     # -- what came of a single query
 
     def answered(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
-        """The service told how the task stands."""
+        """The service answered with the task's status."""
         self._check.answered_singly(task, snapshot, now)
         self._failures.answered(now)
         try:
@@ -214,7 +213,7 @@ class PollQueue:
             self._end_poll(task)
 
     def failed(self, task: TrackedTask, error: KlingEffectsError, now: float) -> None:
-        """There is no useful answer about the task."""
+        """The poll failed, or its answer is not about the task."""
         if self._failures.take(task, error, now):
             self._rest_all(now)
         self._end_poll(task)
@@ -258,7 +257,7 @@ class PollQueue:
         self._end_pages(batch, missing | self._check.to_check(batch.tasks), now)
 
     def page_failed(self, batch: PageBatch, error: KlingEffectsError, now: float) -> None:
-        """A page could not be had."""
+        """The request for a page failed."""
         self.list_breaker.failed(error, now)
         delays = self.list_breaker.is_usable and error.retryable
         missing = batch.missing
@@ -268,17 +267,17 @@ class PollQueue:
         self._end_pages(batch, singly, now)
 
     def page_broken(self, batch: PageBatch, now: float) -> None:
-        """A fault of ours, which must not keep anybody waiting."""
+        """A fault of ours; nobody waits longer for it."""
         self.list_breaker.trip(now)
         self._end_pages(batch, batch.missing, now)
 
-    # -- what was heard elsewhere
+    # -- answers to other requests
 
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> TaskSnapshot:
-        """Take in what an answer said; what is held afterwards."""
+        """Apply any answer about the task; the snapshot that is kept."""
         held = self._answers.learn(task, snapshot, now)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
         return held
 
     def service_answered(self, now: float) -> None:
@@ -287,12 +286,12 @@ class PollQueue:
 
     # -- from stage to stage
 
-    def _move(self, task: TrackedTask, stage: Stage) -> None:
+    def _move(self, task: TrackedTask, stage: PollStage) -> None:
         """Out of one stage and into another; the only place where a stage changes."""
         before = task.stage
         if before is stage:
             return
-        if before is Stage.SCHEDULED:
+        if before is PollStage.SCHEDULED:
             self._timetable.remove(task)
         elif before in self._lines:
             del self._lines[before][task]
@@ -300,17 +299,17 @@ class PollQueue:
         if stage in self._lines:
             self._lines[stage][task] = None
 
-    def _plan(self, task: TrackedTask) -> None:
-        """See that it is polled while somebody waits, unless it is on its way to that already."""
-        if task.stage is Stage.POLLED:
+    def _reschedule(self, task: TrackedTask) -> None:
+        """Schedule it while somebody waits, unless its next poll is planned already."""
+        if task.stage is PollStage.POLLED:
             self._is_kept(task)
         elif not self._is_kept(task):
             self._drop(task)
-        elif task.stage in (Stage.IDLE, Stage.SCHEDULED):
+        elif task.stage in (PollStage.IDLE, PollStage.SCHEDULED):
             self._schedule(task)
 
-    def _plan_anew(self, task: TrackedTask) -> None:
-        """The same where it is on its way no more."""
+    def _schedule_or_drop(self, task: TrackedTask) -> None:
+        """The same after a poll."""
         if self._is_kept(task):
             self._schedule(task)
         else:
@@ -318,10 +317,10 @@ class PollQueue:
 
     def _drop(self, task: TrackedTask) -> None:
         self._check.polled(task)
-        self._move(task, Stage.IDLE)
+        self._move(task, PollStage.IDLE)
 
     def _is_kept(self, task: TrackedTask) -> bool:
-        """Whether somebody waits; if so, for how long is on record."""
+        """Whether somebody waits; if so, the deadline is in the timetable of deadlines."""
         is_kept = task.is_wanted and not self.is_closed
         if is_kept:
             self._deadlines.schedule(task, task.deadline_at)
@@ -330,15 +329,15 @@ class PollQueue:
         return is_kept
 
     def _schedule(self, task: TrackedTask) -> None:
-        self._move(task, Stage.SCHEDULED)
+        self._move(task, PollStage.SCHEDULED)
         self._timetable.schedule(task, self._poll_at(task))
 
     def _make_due(self, task: TrackedTask, now: float) -> None:
-        self._move(task, Stage.DUE)
+        self._move(task, PollStage.DUE)
         self._rest(task, now)
 
     def _end_next_page(self, now: float, due_by: float) -> None:
-        """Have those due who wait for the next page, or plan them anew if there are no more."""
+        """Move on those that wait for the next page, or schedule them where pages ended."""
         has_pages = self.list_breaker.is_usable
         if has_pages and self.list_breaker.next_at > due_by:
             return
@@ -347,7 +346,7 @@ class PollQueue:
                 self._make_due(task, now)
             else:
                 task.next_poll_at = now + self._pause(task, now)
-                self._plan_anew(task)
+                self._schedule_or_drop(task)
 
     def _rest_all(self, now: float) -> None:
         """The circuit opened."""
@@ -357,7 +356,7 @@ class PollQueue:
     def _rest(self, task: TrackedTask, now: float) -> None:
         self._failures.rest(task, now)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
 
     # -- what a poll begins and ends with
 
@@ -368,7 +367,7 @@ class PollQueue:
     def _start_pages(self, now: float) -> PageBatch:
         batch = PageBatch(list(self._due), now)
         for task in batch.tasks:
-            self._move(task, Stage.POLLED)
+            self._move(task, PollStage.POLLED)
         self.list_breaker.requested(now, min(now - task.began_at for task in batch.tasks))
         self._start(now)
         return batch
@@ -384,7 +383,7 @@ class PollQueue:
 
     def _end_poll(self, task: TrackedTask) -> None:
         self._check.polled(task)
-        self._plan_anew(task)
+        self._schedule_or_drop(task)
         self._ended()
 
     def _take_listed(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
@@ -393,27 +392,27 @@ class PollQueue:
         else:
             self._answers.take(task, snapshot, now)
         if not task.is_wanted:
-            self._plan(task)
+            self._reschedule(task)
 
     def _end_pages(self, batch: PageBatch, singly: Iterable[TrackedTask], now: float) -> None:
         to_query = batch.without_id.union(singly)
         is_shared = self._is_shared()
         for task in batch.tasks:
             if task in to_query:
-                self._leave_page(task, Stage.DUE_SINGLY)
+                self._leave_page(task, PollStage.DUE_SINGLY)
             elif is_shared and self._may_end_soon(task, now) and task.is_wanted:
-                self._leave_page(task, Stage.NEXT_PAGE)
+                self._leave_page(task, PollStage.NEXT_PAGE)
             else:
                 if not task.failures:
                     task.next_poll_at = now + self._pause(task, now)
-                self._plan_anew(task)
+                self._schedule_or_drop(task)
         self._ended()
 
-    def _leave_page(self, task: TrackedTask, stage: Stage) -> None:
+    def _leave_page(self, task: TrackedTask, stage: PollStage) -> None:
         if task.is_wanted and not self.is_closed:  # so its deadline is on record
             self._move(task, stage)
         else:
-            self._plan_anew(task)
+            self._schedule_or_drop(task)
 
     def _may_end_soon(self, task: TrackedTask, now: float) -> bool:
         if task.failures or task.is_over:

@@ -3,9 +3,9 @@
     page 1          page 2          page 3          page 4
     newest tasks    not ours        ours            older than all of ours: the last one
 
-No document tells the order of the list. Where the creation times on the pages fall, it is newest
+No document states the order of the list. Where the creation times on the pages fall, it is newest
 first, and what is still missing is on a later page, or not in the list, by its own creation time.
-Where they do not fall, or are not told, it may be anywhere. A page costs the service as much as a
+Where they do not fall, or are missing, it may be anywhere. A page costs the service as much as a
 few single queries, so pages are read on for as long as enough tasks can be on them.
 
 Source for newest first: none; it is our emulator's choice, and the usual one.
@@ -21,10 +21,10 @@ from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
 
 __all__ = ["FEWEST", "Reading"]
 
-# Fewer due tasks are asked about one by one: a page costs the service more than a few rows.
+# Fewer due tasks are polled one by one: a page costs the service more than a few rows.
 FEWEST = 4
 
-# So many pages in a row without any task of ours are the most where no times tell how far to go:
+# So many pages in a row without any task of ours are the most where no times show how far to go:
 # as many as one client's tasks fill (10,000, the most that ``SlotPolicy`` begins with).
 _FARTHEST = 20
 
@@ -69,9 +69,9 @@ class Reading:
         return may_follow >= FEWEST * max(1, self._without)
 
     def should_have_shown(self, created_at: datetime | None) -> bool:
-        """Whether a task that was not found had its place on the pages that were read.
+        """Whether a task that was not found belongs on the pages that were read.
 
-        Where no times tell, a reading that found nothing at all counts as such.
+        Where there are no times, a reading that found nothing at all counts as such.
         """
         is_placed = created_at is not None and self._is_newest_first
         return not self._may_follow(created_at) or not (is_placed or self.has_found)
@@ -86,12 +86,12 @@ class Reading:
             return not is_short
         if not self._is_newest_first:
             return not is_short
-        if is_short:  # the last one; or the service gives fewer entries than were asked for
+        if is_short:  # the last one; or the service gives fewer entries than were requested
             return created_at < page.oldest_at
         return created_at <= page.newest_at
 
     def _falls(self, before: Listed | None, page: Listed) -> bool:
-        """Whether the page tells creation times, and none later than those before it."""
+        """Whether the page has creation times, and none later than those before it."""
         if page.newest_at is None or page.oldest_at is None:
             return False
         if before is None:

@@ -1,7 +1,7 @@
-"""What the journal knows of a task, as the service would tell it; pure.
+"""What the journal holds of a task, as a snapshot; pure.
 
-A final state is for ever, so nobody is asked about it. The addresses of its videos may have expired
-since; a download then asks for fresh ones, and so does ``refresh``.
+A final state never changes, so it is not polled. The addresses of its videos may have expired
+since; a download then requests fresh ones, and so does ``refresh``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STATUSES = {
 def recalled(job: Job) -> TaskSnapshot | None:
     """The task as the job remembers it, without the service's times and its own status word.
 
-    ``None`` where only the service can tell: there is no task yet, it was abandoned, or it
+    ``None`` where only the service knows: there is no task yet, it was abandoned, or it
     succeeded without a video.
     """
     status = _STATUSES.get(job.state)

@@ -1,15 +1,15 @@
-"""When to ask next about one task, from what this service's tasks took so far; pure.
+"""When to poll one task next, from how long this service's tasks took so far; pure.
 
     nothing learned   |--1--|--1--|---2---|----3----|  a growing pace, a small part of the age
-    learned           |......quiet......|-1-|-1-|-1-|--2--|----4----|
+    learned           |....no polls.....|-1-|-1-|-1-|--2--|----4----|
                                         ^ shortly before the earliest likely end
 
-Growing intervals alone ask least when the end is most likely. So the lengths of past tasks are kept
-for each scene, and polls are dense where ends were. A gateway that looks at its upstream only
-every so often is noticed, and not asked more often than that.
+Growing intervals alone poll least when the end is most likely. So the lengths of past tasks are
+kept for each scene, and polls are dense where ends were. A gateway that refreshes from its upstream
+only every so often is noticed, and not polled more often than that.
 
 A task's end lies between the last time it was seen running and the first time it was seen ended, by
-our own clock. The service's times tell where in between; those that contradict what was seen, or do
+our own clock. The service's times show where in between; those that contradict what was seen, or do
 not move, teach nothing, and a service whose times have contradicted it is not believed for a while.
 """
 
@@ -30,8 +30,8 @@ _SHARE_OF_AGE = 0.1
 _KEPT = 512
 _ENOUGH = 8
 _REVIEW_EVERY = 16
-# Ends are expected from a little before the 2 % quantile to a little after the 98 % one, and asked
-# for some 25 times in between if the shortest pause allows.
+# Ends are expected from a little before the 2 % quantile to a little after the 98 % one, with some
+# 25 polls in between if the shortest pause allows.
 _EARLY, _LATE = 0.02, 0.98
 _MARGIN = 0.05
 _LOOKS = 25
@@ -39,12 +39,13 @@ _LOOKS = 25
 _NOTHING_LEARNED = (0.0, 360.0)
 # What a request takes to and fro is no contradiction.
 _TOLERANCE_S = 1.0
-# Times are believed while at most so many of the last 16 told lengths contradicted what was seen.
+# The service's times are believed while at most so many of its last 16 contradicted what was seen.
 _CONTRADICTIONS = 2
-# How long before it was seen an end is taken to be where nothing tells: half of the time in which
-# nobody asked, but only this part of the age, or one nobody asked about would teach half its age.
+# How long before it was seen an end is taken to be where no times are believed: half of the time
+# without a poll, but at most this part of the age, or a task that was hardly polled would count
+# with half its age.
 _UNSEEN = 0.05
-# The last part of that time, in which a told end is taken for the time of the answer.
+# The last part of that time, in which the service's end is taken for the time of its answer.
 _EDGE = 0.1
 
 
@@ -55,6 +56,7 @@ class DurationHistory:
         self._lengths: dict[str, deque[float]] = {}
         self._windows: dict[str, tuple[float, float]] = {}
         self._staleness = Staleness()
+        self._refresh_s = 0.0  # of the staleness; every poll needs it, and only ends change it
         self._contradicted: deque[bool] = deque(maxlen=16)
         self._learned = 0
 
@@ -64,26 +66,27 @@ class DurationHistory:
         *,
         seen_s: float,
         seen_running_s: float,
-        told_s: float | None,
+        stated_s: float | None,
         began_at: float | None = None,
     ) -> None:
-        """Take in one task that ended.
+        """Add one task that ended.
 
         Args:
             seen_s: its age when the end was seen.
             seen_running_s: its age when it was last seen running.
-            told_s: its length by the service's own times; ``None`` where they do not tell.
+            stated_s: its length by the service's own times; ``None`` where there are none.
             began_at: when it began, by the clock of the ages; ``None`` where that is not known.
         """
-        if told_s is not None:
-            self._contradicted.append(_contradicts(told_s, seen_running_s, seen_s))
-        if told_s is not None and told_s > 0:
-            self._notice_staleness(seen_s, seen_running_s, told_s, began_at)
+        if stated_s is not None:
+            self._contradicted.append(_contradicts(stated_s, seen_running_s, seen_s))
+        if stated_s is not None and stated_s > 0:
+            self._notice_staleness(seen_s, seen_running_s, stated_s, began_at)
         if began_at is not None:
             self._staleness.saw(began_at + seen_running_s, began_at + seen_s)
+        self._refresh_s = self._staleness.refresh_s
         is_believed = sum(self._contradicted) <= _CONTRADICTIONS
         lengths = self._lengths.setdefault(scene, deque(maxlen=_KEPT))
-        lengths.append(_length(seen_s, seen_running_s, told_s if is_believed else None))
+        lengths.append(_length(seen_s, seen_running_s, stated_s if is_believed else None))
         self._learned += 1
         if len(lengths) == _ENOUGH or (
             len(lengths) > _ENOUGH and self._learned % _REVIEW_EVERY == 0
@@ -93,7 +96,7 @@ class DurationHistory:
     def pause(self, policy: PollPolicy, scene: str, age_s: float) -> float:
         """Seconds until the next poll of a running task of this age."""
         window = self._windows.get(scene)
-        shortest_s = max(policy.shortest_s, min(policy.max_interval_s, self._staleness.refresh_s))
+        shortest_s = max(policy.shortest_s, min(policy.max_interval_s, self._refresh_s))
         if window is None:
             pause_s = age_s * _SHARE_OF_AGE
         elif age_s < window[0]:
@@ -123,44 +126,45 @@ class DurationHistory:
         return json.dumps({"lengths": rounded, "staleness": self._staleness.dumps()})
 
     def load(self, text: str) -> None:
-        """Take up what ``dumps`` said; what cannot be read is learned anew."""
+        """Restore what ``dumps`` returned; what cannot be read is learned anew."""
         try:
-            told = json.loads(text)
-            for scene, lengths in told["lengths"].items():
+            saved = json.loads(text)
+            for scene, lengths in saved["lengths"].items():
                 usable = [length for length in map(float, lengths) if 0 < length < math.inf]
                 self._lengths[scene] = deque(usable, maxlen=_KEPT)
                 if len(usable) >= _ENOUGH:
                     self._windows[scene] = _window(sorted(self._lengths[scene]))
-            self._staleness.add(map(float, told["staleness"]))
+            self._staleness.add(map(float, saved["staleness"]))
+            self._refresh_s = self._staleness.refresh_s
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return
 
     def _notice_staleness(
-        self, seen_s: float, seen_running_s: float, told_s: float, began_at: float | None
+        self, seen_s: float, seen_running_s: float, stated_s: float, began_at: float | None
     ) -> None:
         if began_at is None:
-            self._staleness.add([seen_running_s - told_s])
+            self._staleness.add([seen_running_s - stated_s])
             return
-        end = Sighting(began_at + seen_running_s, began_at + seen_s, began_at + told_s)
+        end = Sighting(began_at + seen_running_s, began_at + seen_s, began_at + stated_s)
         self._staleness.notice(end)
 
 
-def _contradicts(told_s: float, seen_running_s: float, seen_s: float) -> bool:
-    """Whether a told length cannot be, by what was seen; a stale answer is no exception."""
-    is_possible = seen_running_s - _TOLERANCE_S <= told_s <= seen_s + _TOLERANCE_S
-    return told_s <= 0 or not is_possible
+def _contradicts(stated_s: float, seen_running_s: float, seen_s: float) -> bool:
+    """Whether the service's length cannot be, by what was seen; a stale answer is no exception."""
+    is_possible = seen_running_s - _TOLERANCE_S <= stated_s <= seen_s + _TOLERANCE_S
+    return stated_s <= 0 or not is_possible
 
 
-def _length(seen_s: float, seen_running_s: float, told_s: float | None) -> float:
-    """The task's length: as told, if that is between the two sightings; else just before the later.
+def _length(seen_s: float, seen_running_s: float, stated_s: float | None) -> float:
+    """The task's length: the service's, if that is possible; else just before it was seen ended.
 
-    An end told for the very moment of the answer is as good as untold: some services tell the time
-    of each answer instead.
+    An end at the very moment of the answer is worth nothing: some services send the time of each
+    answer instead.
     """
     unseen_s = max(0.0, seen_s - seen_running_s)
-    told_s = told_s or 0.0
-    if max(0.0, seen_running_s) < told_s < seen_s - _EDGE * unseen_s:
-        return told_s
+    stated_s = stated_s or 0.0
+    if max(0.0, seen_running_s) < stated_s < seen_s - _EDGE * unseen_s:
+        return stated_s
     return seen_s - min(unseen_s / 2, seen_s * _UNSEEN)
 
 

@@ -19,48 +19,46 @@ class EffectTask:
 
     ``await task`` gives its result. ``async for snapshot in task`` gives its changes, the final one
     last; a failed task ends the iteration like any other. With a journal, an end is written down
-    before it is told. Both may be used as often and by as many
-    callers as you like: they share one poller. A caller that is cancelled leaves the task running.
+    before it is returned. Both may be used as often and by as many callers as you like: they share
+    one poller. A caller that is cancelled leaves the task running.
     """
 
     def __init__(
         self,
         tracked: TrackedTask,
         poller: Poller,
-        ask: Callable[[TrackedTask], Awaitable[TaskSnapshot]],
         recall: Callable[[TrackedTask], Awaitable[None]] | None = None,
     ) -> None:
         self._tracked = tracked
         self._poller = poller
-        self._ask = ask
-        self._recall = recall  # what the journal knows; before the service is asked
+        self._recall = recall  # reads the journal, before any poll
 
     @property
-    def id(self) -> str | None:
+    def task_id(self) -> str | None:
         """The service's ``task_id``; ``None`` until it is known, if attached by external id."""
         return self._tracked.task_id
 
     @property
     def external_task_id(self) -> str | None:
-        """The caller's own id of the task; ``None`` if it was not told."""
+        """The caller's own id of the task; ``None`` if it is not known."""
         return self._tracked.external_task_id
 
     @property
     def latest(self) -> TaskSnapshot | None:
-        """What was last heard of the task; ``None`` before the first answer."""
+        """The freshest snapshot; ``None`` before the first answer."""
         return self._tracked.latest
 
     @property
     def latest_failure(self) -> Exception | None:
         """Why polls about the task have no answer now; ``None`` while they have.
 
-        In an outage of the service it is what the service, or the network, said last.
+        In an outage it is the last failure of the service or the network.
         """
         return self._tracked.failure if self._tracked.failures else None
 
     def __repr__(self) -> str:
         status = self.latest.status if self.latest else "not polled yet"
-        return f"<EffectTask {self.id or self.external_task_id} {status}>"
+        return f"<EffectTask {self.task_id or self.external_task_id} {status}>"
 
     def __await__(self) -> Generator[Any, None, EffectResult]:
         return self.result().__await__()
@@ -87,7 +85,7 @@ class EffectTask:
             TaskTimeoutError: the policy's deadline passed; the task goes on, ``attach`` later.
             TaskNotFoundError: the service does not know the task, after some grace.
             ResultMissingError: it succeeded without a video; ``refresh`` later.
-            TransportError, ReplyError, ApiError: asking failed for longer than the policy allows;
+            TransportError, ReplyError, ApiError: polls failed for longer than the policy allows;
                 it is the latest failure. The task goes on, ``attach`` later.
             ClientClosedError: the client was closed meanwhile.
             JournalError: it was attached to, and the journal cannot be read.
@@ -105,7 +103,7 @@ class EffectTask:
             await self._recall(self._tracked)
 
     async def _recorded(self) -> None:
-        """Return once the end is written down, or cannot be; it is not told before.
+        """Return once the end is written down, or cannot be; it is not returned before.
 
         A caller that is cancelled leaves the writing alone.
         """
@@ -114,21 +112,19 @@ class EffectTask:
             await asyncio.wait({record})
 
     async def refresh(self) -> TaskSnapshot:
-        """Ask now, whatever the schedule says; also gets fresh addresses of an ended task's videos.
+        """Query now, whatever the schedule; also gets fresh addresses of an ended task's videos.
 
         Raises:
             TaskNotFoundError: the service does not know the task.
             TransportError, ReplyError, ApiError: no useful answer, after the usual tries.
         """
-        snapshot = await self._ask(self._tracked)
-        self._poller.service_answered()
-        held = self._poller.learn(self._tracked, snapshot)
+        held = await self._poller.refresh(self._tracked)
         await self._recorded()
         return held
 
 
 def _result(final: TaskSnapshot) -> EffectResult:
-    if final.status is TaskStatus.FAILED:
+    if final.status is not TaskStatus.SUCCEEDED:
         raise TaskFailedError(final)
     if not final.videos:
         raise ResultMissingError(final)

@@ -1,4 +1,4 @@
-"""When to look at which task next; a heap in which a moment may be changed or removed."""
+"""Which task is next at which moment; a heap in which a moment may be changed or removed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Timetable:
         return self._heap[0][0] if self._heap else NEVER
 
     def schedule(self, task: TrackedTask, at: float) -> None:
-        """Look at the task then, and at no other time."""
+        """Set the task's moment."""
         if self._moments.get(task) == at:
             return
         self._moments[task] = at
@@ -45,7 +45,7 @@ class Timetable:
         self._compact()
 
     def remove(self, task: TrackedTask) -> None:
-        """Do not look at it."""
+        """Remove the task's moment, if it has one."""
         self._moments.pop(task, None)
         self._compact()
 

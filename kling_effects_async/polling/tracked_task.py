@@ -21,18 +21,18 @@ from kling_effects_async.models import TaskSnapshot
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["NEVER", "TRANSITIONS", "OnEnd", "Stage", "TrackedTask", "TrackedTasks", "Waiter"]
+__all__ = ["NEVER", "TRANSITIONS", "OnEnd", "PollStage", "TrackedTask", "TrackedTasks", "Waiter"]
 
 NEVER = float("inf")
 
 OnEnd: TypeAlias = "Callable[[TaskSnapshot | None], asyncio.Future[None] | None]"
-"""Told the final snapshot, or ``None`` if the task was not seen to end in time.
+"""Called with the final snapshot, or ``None`` if the task was not seen to end in time.
 
 What it returns is done once the end is written down, or cannot be; ``None`` if nothing is written.
 """
 
 
-class Stage(enum.Enum):
+class PollStage(enum.Enum):
     """Where a task is on its way to the next poll; see the top of this file."""
 
     IDLE = "nobody waits for it"
@@ -47,18 +47,20 @@ class Stage(enum.Enum):
         __hash__ = object.__hash__
 
 
-TRANSITIONS: dict[Stage, frozenset[Stage]] = {
-    Stage.IDLE: frozenset({Stage.SCHEDULED}),
-    Stage.SCHEDULED: frozenset({Stage.DUE, Stage.IDLE}),
-    Stage.NEXT_PAGE: frozenset({Stage.DUE, Stage.SCHEDULED, Stage.IDLE}),
-    Stage.DUE: frozenset({Stage.POLLED, Stage.IDLE}),
-    Stage.DUE_SINGLY: frozenset({Stage.POLLED, Stage.IDLE}),
-    Stage.POLLED: frozenset({Stage.SCHEDULED, Stage.NEXT_PAGE, Stage.DUE_SINGLY, Stage.IDLE}),
+TRANSITIONS: dict[PollStage, frozenset[PollStage]] = {
+    PollStage.IDLE: frozenset({PollStage.SCHEDULED}),
+    PollStage.SCHEDULED: frozenset({PollStage.DUE, PollStage.IDLE}),
+    PollStage.NEXT_PAGE: frozenset({PollStage.DUE, PollStage.SCHEDULED, PollStage.IDLE}),
+    PollStage.DUE: frozenset({PollStage.POLLED, PollStage.IDLE}),
+    PollStage.DUE_SINGLY: frozenset({PollStage.POLLED, PollStage.IDLE}),
+    PollStage.POLLED: frozenset(
+        {PollStage.SCHEDULED, PollStage.NEXT_PAGE, PollStage.DUE_SINGLY, PollStage.IDLE}
+    ),
 }
 
 
 class TrackedTask:
-    """One task; made by ``PollQueue.track``. All times are those that the queue is told.
+    """One task; made by ``PollQueue.track``. All times are of the queue's clock.
 
     Attributes:
         stage: changed by the queue alone.
@@ -111,7 +113,7 @@ class TrackedTask:
         self.task_id: str | None = task_id
         self.external_task_id: str | None = external_task_id
         self.scene: str = scene
-        self.stage: Stage = Stage.IDLE
+        self.stage: PollStage = PollStage.IDLE
         self.latest: TaskSnapshot | None = None
         self.changes: list[TaskSnapshot] = []
         self.waiters: set[Waiter] = set()
@@ -139,7 +141,7 @@ class TrackedTask:
 
     @property
     def is_followed(self) -> bool:
-        """Somebody wants to be told of the end, without waiting for it."""
+        """Its end is reported to ``on_end``, also if nobody waits."""
         return self.on_end is not None
 
     @property
@@ -147,41 +149,41 @@ class TrackedTask:
         """Somebody waits for it or follows it."""
         return self.on_end is not None or bool(self.waiters)
 
-    def move_to(self, stage: Stage) -> None:
+    def move_to(self, stage: PollStage) -> None:
         """Go on to the next stage."""
         assert stage in TRANSITIONS[self.stage], f"{self.stage} cannot become {stage}"
         self.stage = stage
 
     def change(self, snapshot: TaskSnapshot) -> None:
-        """There is news; whoever waits hears of it."""
+        """Add a change, and wake all waiters."""
         self.changes.append(snapshot)
         self.is_over = snapshot.is_final
         self.wake()
 
     def answered(self, now: float) -> None:
-        """The service told how it stands."""
+        """The service answered with its status."""
         self.answered_at = now
         self.reset_failures()
 
     def reset_failures(self) -> None:
-        """What failed before counts no more."""
+        """Start counting failures anew."""
         self.failures = 0
         self.unknown_since = None
 
     def failed(self, error: Exception, now: float, *, polls: int = 1) -> None:
-        """It cannot be told how it stands; so many more polls about it were in vain."""
+        """So many more polls about it failed."""
         if self.failures == 0:
             self.failing_since = now
         self.failures += polls
         self.failure = error
 
     def join(self, waiter: Waiter) -> None:
-        """One more who waits."""
+        """Add a waiter."""
         self.waiters.add(waiter)
         self.deadline_at = min(self.deadline_at, waiter.deadline_at)
 
     def follow(self, on_end: OnEnd, until: float) -> None:
-        """Somebody wants to be told of the end."""
+        """Report the end to ``on_end``."""
         self.on_end, self.followed_until = on_end, until
         self.deadline_at = min(self.deadline_at, until)
 
@@ -204,13 +206,13 @@ class TrackedTask:
         self.deadline_at += seconds
 
     def wake(self, error: Exception | None = None) -> None:
-        """Tell everybody who waits: there is a change, or this error."""
+        """Settle all waiters: with a change, or with this error."""
         waiters, self.waiters = self.waiters, set()
         for waiter in waiters:
             waiter.settle(error)
 
     def end(self, final: TaskSnapshot | None) -> None:
-        """Tell who follows it of the end, once."""
+        """Report the end to ``on_end``, once."""
         on_end, self.on_end, self.followed_until = self.on_end, None, NEVER
         if on_end is not None:
             self.record = on_end(final)
@@ -220,7 +222,7 @@ class Waiter:
     """Somebody who waits for one more change, until a deadline.
 
     Attributes:
-        settle: told once: ``None`` for a change, or the error that ends the wait.
+        settle: called once, with ``None`` for a change or with the error that ends the wait.
     """
 
     __slots__ = ("deadline_at", "settle")
@@ -231,7 +233,7 @@ class Waiter:
 
 
 class TrackedTasks:
-    """The tasks that somebody has, by either id; one that nobody has any more is forgotten."""
+    """The tasks in use, by either id; weak references, so that unused ones are dropped."""
 
     def __init__(self) -> None:
         self._by_task_id: WeakValueDictionary[str, TrackedTask] = WeakValueDictionary()

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from kling_effects_async.errors import ReplyError
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.protocol.envelope import layers_of, parse_json
-from kling_effects_async.protocol.shown import Shown
+from kling_effects_async.protocol.layers import layers_of, parse_json
+from kling_effects_async.protocol.redaction import Shown
 from kling_effects_async.protocol.task_body import read_snapshot
 
 __all__ = ["read_callback"]
 
 
 def read_callback(body: bytes) -> TaskSnapshot:
-    """What a callback claims. Unless it was signed, ask the service before you act on it.
+    """What a callback claims. Unless it was signed, query the task before you rely on it.
 
     Raises:
         ReplyError: nobody can read it.
     """
-    shown = Shown(())  # whose keys it may repeat is not known here
+    shown = Shown(())  # a callback is received without a client, so no key is known to cut out
     try:
         return shown.value(_read(body))
     except ReplyError as error:

@@ -14,43 +14,12 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kling_effects_async.models import TaskStatus, Video
+from kling_effects_async.protocol.statuses import status_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["converter", "explained", "moment", "status_of"]
-
-# Source: Kling's effects page, 2026-09 (submitted, processing, succeed, failed); new-api's task
-# model (upper case); sibling gateways' query pages and public reports of 2026 (the rest). Whoever
-# cancels, rejects or times out a task has ended it: there will be no clip.
-_STATUS_WORDS: dict[str, TaskStatus] = {
-    "not_start": TaskStatus.SUBMITTED,
-    "submitted": TaskStatus.SUBMITTED,
-    "queued": TaskStatus.SUBMITTED,
-    "pending": TaskStatus.SUBMITTED,
-    "initializing": TaskStatus.SUBMITTED,
-    "in_progress": TaskStatus.PROCESSING,
-    "processing": TaskStatus.PROCESSING,
-    "running": TaskStatus.PROCESSING,
-    "success": TaskStatus.SUCCEEDED,
-    "succeed": TaskStatus.SUCCEEDED,
-    "succeeded": TaskStatus.SUCCEEDED,
-    "completed": TaskStatus.SUCCEEDED,
-    "done": TaskStatus.SUCCEEDED,
-    "failure": TaskStatus.FAILED,
-    "failed": TaskStatus.FAILED,
-    "cancelled": TaskStatus.FAILED,
-    "canceled": TaskStatus.FAILED,
-    "expired": TaskStatus.FAILED,
-    "rejected": TaskStatus.FAILED,
-    "timeout": TaskStatus.FAILED,
-}
-
-
-def status_of(word: str) -> TaskStatus:
-    """What a status word means; letters' case, and white space around it, mean nothing."""
-    return _STATUS_WORDS.get(word.strip().lower(), TaskStatus.UNKNOWN)
-
+__all__ = ["converter", "explained", "moment"]
 
 # Unix seconds stay below this until the year 5138; milliseconds passed it in 1973.
 _FIRST_MILLISECONDS = 10**11
@@ -69,14 +38,14 @@ def converter() -> Converter:
     made.register_structure_hook(datetime | None, lambda value, _type: moment(value))
     made.register_structure_hook(Decimal | None, _decimal)
     made.register_structure_hook(float | None, _seconds)
-    # Last, because it takes up the hooks that it finds.
+    # Last, because it takes up the hooks that it finds. `duration` is text on the wire: "5.041".
     video = make_dict_structure_fn(Video, made, duration_s=override(rename="duration"))
     made.register_structure_hook(Video, video)
     return made
 
 
 def explained(error: ExceptionGroup[Exception]) -> list[str]:
-    """What is wrong with each member, in words with the member's place."""
+    """What is wrong with each member, in words with the member's path."""
     from cattrs import transform_error
 
     return transform_error(error)
@@ -102,14 +71,15 @@ def _status(value: Any, _type: object) -> TaskStatus:
 
 
 def moment(value: Any) -> datetime | None:
-    """A time on the wire, in Unix seconds or milliseconds; ``None`` if it tells none."""
+    """A time on the wire, in Unix seconds or milliseconds; ``None`` if it is none."""
     number = value if type(value) is int else _number(value)
     if not number or number < 0:
         return None  # 0 means "not reached yet"
     return _utc(number)
 
 
-@lru_cache(maxsize=1024)  # page after page tells the same times of the tasks that run
+# Page after page repeats the times of the tasks that run; these are two for each task of a page.
+@lru_cache(maxsize=1024)
 def _utc(number: int | Decimal) -> datetime | None:
     try:
         return datetime.fromtimestamp(

@@ -1,7 +1,7 @@
 """The currency between the rules and the edge: a request to send, a reply that came.
 
-A body is a row of pieces. A ``Base64Of`` is a hole that the edge fills while sending, so that an
-image is never in memory as JSON.
+A body is a sequence of chunks. A ``Base64Of`` is a placeholder for an image, which the edge encodes
+while it sends, so that an image is never in memory as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DELAY = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 @frozen
 class FileState:
-    """What a file was when it was looked at; what is sent must still be that.
+    """What a file was when it was checked; what is sent must still be that.
 
     Attributes:
         link_count: the names of the file. Some file systems report 0 for every file.
@@ -45,7 +45,7 @@ class FileState:
 
 @frozen
 class Base64Of:
-    """A place in a body where the base64 form of an image goes, without prefix or line breaks.
+    """The base64 form of an image in a body, without prefix or line breaks.
 
     Attributes:
         state: of an image file; without it, it cannot be sent.
@@ -67,7 +67,7 @@ class Listed:
         shown: how many entries the page has in all.
         first_id: the task id of its first entry; ``""`` if there is none.
         newest_at, oldest_at: when the newest and the oldest task of the page were created, by the
-            service's clock; ``None`` where the entries do not tell.
+            service's clock; ``None`` where the entries have no times.
     """
 
     tasks: Sequence[TaskSnapshot]
@@ -83,7 +83,7 @@ class Request:
 
     Attributes:
         path: below the service's base URL, with its leading slash, already quoted.
-        body: the pieces of a JSON document; empty for none.
+        body: the chunks of a JSON document; empty for none.
         is_repeatable: sending it twice does no harm. False for every request that costs money.
     """
 
@@ -99,8 +99,8 @@ class Reply:
     """One answer, whole.
 
     Attributes:
-        headers: looked up by their names in lower case; aiohttp's take any.
-        retry_after_s: how long the server asks to wait, in seconds, whichever form it came in.
+        headers: their names are in lower case; aiohttp's mapping takes any case.
+        retry_after_s: how long the server wants us to wait, in seconds, whichever form it came in.
     """
 
     status: int

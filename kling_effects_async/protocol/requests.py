@@ -38,7 +38,7 @@ _ID = Kind("a str", (str,), is_optional=False)
 
 # Stands for an image while the rest of a document is written. A lone surrogate: no text that can be
 # sent as UTF-8 has one.
-_HOLE = "\udfff"
+_PLACEHOLDER = "\udfff"
 
 # Every server can be expected to take an address of this length. Source: RFC 9110, 4.1.
 _ADDRESS_MAX = 8_000
@@ -59,13 +59,13 @@ def build_submit(
     """The request that creates (and charges for) one task.
 
     Args:
-        files: what the image files were when they were looked at; needed only to send it.
+        files: what the image files were when they were checked; needed only to send it.
 
     Raises:
         EffectRejectedError: the effect, the id or the callback URL cannot be meant; says why.
         TypeError: it is no effect, or the callback URL no ``str``.
     """
-    check_effect(effect, taker="submit")
+    check_effect(effect, call="submit")
     _check_image_count(effect)
     if external_task_id is not None:
         check_external_task_id(external_task_id)
@@ -200,8 +200,8 @@ def _input(service: Service, effect: Effect, files: Mapping[Path, FileState]) ->
 
 
 def _mode(service: Service, effect: Effect, fields: InputFields) -> str | None:
-    asked = effect.mode if isinstance(effect, DualImageEffect) else None
-    mode: str | None = _choose(service, fields, "mode", asked, fields.modes)
+    wanted = effect.mode if isinstance(effect, DualImageEffect) else None
+    mode: str | None = _choose(service, fields, "mode", wanted, fields.modes)
     return mode
 
 
@@ -211,18 +211,18 @@ def _duration(service: Service, effect: Effect, fields: InputFields) -> str | No
 
 
 def _choose(
-    service: Service, fields: InputFields, name: str, asked: Any, allowed: tuple[Any, ...]
+    service: Service, fields: InputFields, name: str, wanted: Any, allowed: tuple[Any, ...]
 ) -> Any:
-    if asked is None:
+    if wanted is None:
         return allowed[0] if allowed and fields.sends_defaults else None
-    if asked in allowed:
-        return asked
+    if wanted in allowed:
+        return wanted
     if not allowed:
         raise EffectRejectedError(
             f"{service.name} has no {name} for this effect any more: leave it out"
         )
     raise EffectRejectedError(
-        f"{service.name} does not take {name}={asked!r} for this effect: "
+        f"{service.name} does not take {name}={wanted!r} for this effect: "
         f"use {' or '.join(map(repr, allowed))}"
     )
 
@@ -234,17 +234,17 @@ def _wire_image(image: ImageSource, files: Mapping[Path, FileState]) -> str | Ba
 
 
 def _body(document: Mapping[str, object]) -> Body:
-    """The document as JSON pieces, with each image left as a hole."""
-    holes: list[Base64Of] = []
+    """The document as JSON chunks, with a ``Base64Of`` for each image."""
+    images: list[Base64Of] = []
 
     def leave_out(image: Base64Of) -> str:
-        holes.append(image)
-        return _HOLE
+        images.append(image)
+        return _PLACEHOLDER
 
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=leave_out).encode
     try:
-        first, *others = (text.encode() for text in encode(document).split(_HOLE))
-        after = [piece for hole, text in zip(holes, others, strict=True) for piece in (hole, text)]
+        first, *others = (text.encode() for text in encode(document).split(_PLACEHOLDER))
+        after = [chunk for pair in zip(images, others, strict=True) for chunk in pair]
     except ValueError:
         raise EffectRejectedError(
             "a text of this effect is not Unicode (a lone surrogate): check its scene and addresses"

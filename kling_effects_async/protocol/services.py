@@ -1,6 +1,6 @@
-"""Who is asked, and in which dialect, as frozen values.
+"""Services, and their dialects, as frozen values.
 
-A dialect tells which fields a create body has. It never decides how an answer is read.
+A dialect says which fields a create body has. It never decides how an answer is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OFFICIAL_HOSTS = {
 
 _KLING_DOMAINS = (".klingai.com", ".kling.ai")
 
-# What ``Service.named`` knows besides addresses.
+# What ``Service.named`` takes besides addresses.
 SERVICE_NAMES = ("vapi", *_OFFICIAL_HOSTS)
 _OFFICIAL_AT = "official:"
 
@@ -44,7 +44,7 @@ _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 class InputFields:
     """The members of ``input`` besides the images, and their values, the default first.
 
-    An empty row means that the dialect has no such member.
+    An empty tuple means that the dialect has no such member.
 
     Attributes:
         sends_defaults: a member that the effect leaves open is sent with its default; otherwise it
@@ -67,7 +67,7 @@ class Dialect:
 
     def without_defaults(self) -> Dialect:
         """The same dialect, where only what an effect names itself is sent."""
-        single, dual = (evolve(row, sends_defaults=False) for row in (self.single, self.dual))
+        single, dual = (evolve(each, sends_defaults=False) for each in (self.single, self.dual))
         return evolve(self, single=single, dual=dual)
 
 
@@ -250,6 +250,7 @@ class Service:
         return cls(
             name=f"official-{region}",
             base_url=_OFFICIAL_HOSTS[region] if base_url is None else base_url,
+            # A legacy path, with "no current plans for deprecation". Source: Kling's API, 2026-07.
             effects_path="/v1/videos/effects",
             dialect=OFFICIAL,
             finds_external_ids=True,

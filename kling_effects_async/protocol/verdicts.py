@@ -2,8 +2,8 @@
 
 HTTP 429 is not one thing with Kling: 1302 and 1303 pass, 1100 to 1102 and 1304 need a person. And
 one code is not one thing either: 1201 is a bad value, an unknown task or a used external id, and
-only its words tell. So Kling's own code decides where it says enough, then words that are known,
-then a gateway's code, and the HTTP status only where there is none of these.
+only its words show which. So Kling's own code decides where it is clear enough, then words that are
+known, then a gateway's code, and the HTTP status only where there is none of these.
 
 Source: Kling's error codes page, 2026-09 (codes); public records of live calls, 2026-04 to 2026-09
 (words of 1002, 1102, 1201); new-api source, 2025 and 2026 (words of gateways).
@@ -66,14 +66,14 @@ _ADDRESS = Verdict(InvalidRequestError, scope=Scope.ACCOUNT, advice="Check the s
 _CONTENT = Verdict(ContentRejectedError, advice="Submit another image")
 _RATE = Verdict(RateLimitError, retryable=True)
 _SLOTS = Verdict(ConcurrencyLimitError, retryable=True)
-_TROUBLE = Verdict(ServiceError, retryable=True, may_be_accepted=True)
+_FAILURE = Verdict(ServiceError, retryable=True, may_be_accepted=True)
 _NO_CHANNEL = Verdict(
     ServiceError,
     retryable=True,
     scope=Scope.ACCOUNT,  # the effects of one gateway share their models
-    advice="The gateway has nobody who serves this scene's model: ask it, or use another service",
+    advice="The gateway has no channel for this scene's model: write to it, or use another service",
 )
-# It says no in a word of its own: neither what it did nor whether it passes is known.
+# A code that no document has: neither what the service did nor whether it passes is known.
 _UNKNOWN = Verdict(ApiError, retryable=True, may_be_accepted=True)
 _NOT_FOUND = Verdict(
     TaskNotFoundError,
@@ -100,26 +100,26 @@ _BY_CODE: dict[int | str | None, Verdict] = {
     1302: _RATE,
     1303: _SLOTS,
     1304: Verdict(AccountError, advice="This machine's address is not on the account's list"),
-    5000: _TROUBLE,
-    5001: _TROUBLE,
-    5002: _TROUBLE,
+    5000: _FAILURE,
+    5001: _FAILURE,
+    5002: _FAILURE,
     "quota_not_enough": _TOP_UP,
     "insufficient_quota": _TOP_UP,
     "insufficient_user_quota": _TOP_UP,
     "pre_consume_token_quota_failed": _TOP_UP,
     "exceeded_current_quota_error": _TOP_UP,
-    "task_not_exist": _NOT_FOUND,
+    "task_not_exist": _NOT_FOUND,  # new-api sends it with HTTP 400
     "invalid_request": _REQUEST,
     "invalid_api_platform": _REQUEST,
     "read_request_body_failed": _REQUEST,
-    "upstream_load_saturated": _RATE,
+    "upstream_load_saturated": _RATE,  # seen with HTTP 403 and 429: of the pace, not the account
     "model_not_found": _NO_CHANNEL,
     "get_channel_failed": _NO_CHANNEL,
-    "do_request_failed": _TROUBLE,
-    "read_response_body_failed": _TROUBLE,
-    "unmarshal_response_failed": _TROUBLE,
-    "insert_task_failed": _TROUBLE,
-    "new_api_panic": _TROUBLE,
+    "do_request_failed": _FAILURE,
+    "read_response_body_failed": _FAILURE,
+    "unmarshal_response_failed": _FAILURE,
+    "insert_task_failed": _FAILURE,  # while the task may run on at Kling
+    "new_api_panic": _FAILURE,
 }
 
 # Of the documented codes, those that stand for many things: their words are looked at first.
@@ -130,12 +130,12 @@ _BY_STATUS: dict[int, Verdict] = {
     401: _KEY,
     402: _TOP_UP,
     403: _NO_RIGHT,
-    404: _ADDRESS,
+    404: _ADDRESS,  # a router's word: an unknown task is known by its code or its message
     405: _ADDRESS,
-    408: _TROUBLE,
-    425: _RATE,
+    408: _FAILURE,
+    425: _RATE,  # Too Early, RFC 8470: the same request is welcome later
     429: _RATE,
-    499: _TROUBLE,
+    499: _FAILURE,  # nginx: the connection ended first; the service behind it may have gone on
 }
 
 
@@ -143,7 +143,7 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# Words that tell more than any code or status beside them; the first that is met decides.
+# Words that are clearer than any code or status beside them; the first that is met decides.
 # Source: Kling, recorded live (base64, models, balance); new-api's distributor, limiter and relay
 # (channel, saturation, upstream failure, quota); other gateways' rejections for money.
 _BY_WORDS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
@@ -209,19 +209,23 @@ def verdict_of(
 
     Args:
         message: the service's words, best without the caller's own id, whose letters say nothing.
-        about_task: the request asked for one task, so "not found" is about that task.
+        about_task: the request was for one task, so "not found" is about that task.
         kind: a second word of code, as some envelopes have beside or instead of the first.
     """
     if about_task and _is_unknown_task(status, code, message):
         return _NOT_FOUND
-    told = next((_BY_CODE[name] for name in (code, kind) if name in _BY_CODE), None)
-    if told is not None and (isinstance(code, int) or told is _TOP_UP) and code not in _VAGUE_CODES:
-        return told
+    coded = next((_BY_CODE[name] for name in (code, kind) if name in _BY_CODE), None)
+    if (
+        coded is not None
+        and (isinstance(code, int) or coded is _TOP_UP)
+        and code not in _VAGUE_CODES
+    ):
+        return coded
     for words, verdict in _BY_WORDS:
         if words.search(message):
             return verdict
-    if told is not None:
-        return told
+    if coded is not None:
+        return coded
     if status == 400 and _NO_SUCH_PATH.search(message):
         return _ADDRESS
     if status == 401 and code is None and not message:
@@ -262,11 +266,11 @@ def _is_unknown_task(status: int, code: int | str | None, message: str) -> bool:
 
 def _by_status(status: int, code: int | str | None) -> Verdict:
     if isinstance(code, int) and 500 <= code < 600:
-        return _TROUBLE
+        return _FAILURE
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
-        return _TROUBLE
+        return _FAILURE
     if status >= 400:
         return _REQUEST
     # A 2xx whose body says no: with an HTTP status as its code, or with one nobody documents. No

@@ -1,9 +1,9 @@
-"""Whether submits may go out now: a few at once, paced for all, or stopped for all with one reason.
+"""Whether submits may be sent now: a few at once, paced for all, or stopped for all for one reason.
 
 How many may be without an answer at once starts small and grows by one with each acceptance, so it
 doubles with each round of answers. A rejection for pace (1302, a 429) is about the account: every
-submit keeps the pause, rejections of submits that were out together count once, the pauses grow,
-and afterwards one submit at a time tries again until one is accepted. The log says so, with a
+submit keeps the pause, rejections of submits that were under way together count once, the pauses
+grow, and afterwards one submit at a time is tried until one is accepted. The log reports it, as a
 warning once nothing was accepted for half a minute.
 
 A key that is rejected or an account that cannot pay stops everything at once: a thousand submits
@@ -35,17 +35,17 @@ _FIRST_WINDOW = 5
 
 # Source: Kling's concurrency rules: back off exponentially, from one second. The lower half of the
 # first pause is not drawn, so it is at least that.
-_PAUSE_S, _PAUSE_CAP_S = 2.0, 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
-# Held back for longer, people want to know without having asked for it.
+# Shorter pauses are usual at the limit of an account; this one is worth a line in every log.
 _WARN_AFTER_S = 30.0
 
 
 class SubmitBreaker:
-    """Stands before every submit of one account at one service.
+    """Every submit of one account at one service passes it.
 
     Args:
-        on_stop: told the reason when the breaker is shut.
+        on_stop: called with the reason when the breaker trips.
         rng: a source of numbers in [0, 1).
     """
 
@@ -62,7 +62,7 @@ class SubmitBreaker:
         self._on_stop = on_stop
         self._rng = rng
         self._window = _FIRST_WINDOW
-        self._out = 0
+        self._under_way = 0
         self._round = 0
         self._rejections = 0
         self._paused_until = 0.0
@@ -73,7 +73,7 @@ class SubmitBreaker:
         self._next_probe_at = 0.0
         self._closed: KlingEffectsError | None = None
         self._resting: set[asyncio.Future[None]] = set()
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[asyncio.Future[None]] = deque()
 
     @property
     def paced_s(self) -> float:
@@ -87,50 +87,50 @@ class SubmitBreaker:
 
     @property
     def is_tripped(self) -> bool:
-        """Whether nothing goes out but a probe from time to time."""
+        """Whether nothing is sent but a probe from time to time."""
         return self._reason is not None
 
     @property
     def waiting(self) -> int:
-        """How many keep a pause or stand in line."""
-        return len(self._resting) + len(self._line)
+        """How many submits wait for the end of a pause, or for their turn."""
+        return len(self._resting) + len(self._queue)
 
     async def pass_through(self) -> int:
-        """Wait for the end of a pause, and until few enough are out; then call ``came_back``.
+        """Wait for the end of a pause and until few enough are under way; call ``came_back`` later.
 
         Returns:
             The number of the round, for ``slow_down``.
 
         Raises:
-            KlingEffectsError: the breaker is shut, for this reason.
+            KlingEffectsError: the breaker is tripped, for this reason.
         """
         while True:
             self.check()
             pause_s = self._paused_until - self._clock.monotonic()
             if pause_s > TICK_S:
                 await self.rest(pause_s)
-            elif self._out >= self._window:
-                await self._stand_in_line()
+            elif self._under_way >= self._window:
+                await self._wait_for_turn()
             else:
                 break
-        self._out += 1
+        self._under_way += 1
         if self._reason is not None:
             self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
         return self._round
 
     def came_back(self) -> None:
-        """A submit that went through has its answer, or never will."""
-        self._out -= 1
+        """A submit that passed has its answer, or never will."""
+        self._under_way -= 1
         self._call_next()
 
     def check(self) -> None:
-        """Raise the reason if the breaker is shut and no probe is due.
+        """Raise the reason if the breaker is tripped and no probe is due.
 
         Raises:
             KlingEffectsError: a copy of the reason, for this caller alone.
         """
         if self._closed is not None:
-            raise copy.copy(self._closed)
+            raise copy.copy(self._closed)  # a copy each, as raising adds a traceback
         if self._reason is not None and self._clock.monotonic() < self._next_probe_at:
             raise copy.copy(self._reason)
 
@@ -148,34 +148,39 @@ class SubmitBreaker:
             self._resting.discard(done)
 
     def close(self, error: KlingEffectsError) -> None:
-        """Let nothing out any more; whoever waits here gets the error."""
+        """Nothing passes any more; all that wait get the error."""
         self._closed = error
-        for done in (*self._resting, *self._line):
+        for done in (*self._resting, *self._queue):
             _settle(done)
 
     def pause(self, seconds: float, reason: KlingEffectsError) -> None:
-        """Let no submit out for so long."""
+        """No submit passes for so long."""
         now = self._clock.monotonic()
         self._held_by = reason
         self._held_since = min(self._held_since, now)
         if now + seconds > self._paused_until:
             self._paused_until = now + seconds
-            self._say(seconds, reason, now - self._held_since)
+            self._log_pause(seconds, reason, now - self._held_since)
 
     def slow_down(self, round_number: int, reason: KlingEffectsError) -> None:
         """The service rejected a submit for its pace.
 
         Args:
             round_number: what ``pass_through`` returned for that submit.
-            reason: the rejection; what it asks to wait is kept.
+            reason: the rejection; its ``Retry-After`` is kept.
         """
         asked_s = reason.retry_after_s
+        # Others of the round were sent before the pause: their rejections are no news.
         if round_number == self._round:
             self._round += 1
             self._rejections += 1
             self._window = 1
             drawn_s = backoff_s(
-                self._rejections, asked_s, self._rng, base_s=_PAUSE_S, max_pause_s=_PAUSE_CAP_S
+                self._rejections,
+                asked_s,
+                self._rng,
+                base_s=_FIRST_PAUSE_S,
+                max_pause_s=_LONGEST_PAUSE_S,
             )
             self._paced_s += drawn_s
             self.pause(drawn_s, reason)
@@ -183,14 +188,14 @@ class SubmitBreaker:
             self.pause(asked_s, reason)
 
     def trip(self, reason: KlingEffectsError) -> None:
-        """Let no submit out until a probe was accepted."""
+        """No submit passes until a probe was accepted."""
         if self._reason is None:
             probe_s = self._policy.probe_s
             _log.info("until a submit is accepted, one is sent every %.0f s: %s", probe_s, reason)
         self._reason = reason
         self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
         self._on_stop(reason)
-        for turn in self._line:
+        for turn in self._queue:
             _settle(turn)
 
     def reset(self) -> None:
@@ -202,29 +207,29 @@ class SubmitBreaker:
         self._window += 1
         self._call_next()
 
-    def _say(self, seconds: float, reason: KlingEffectsError, held_s: float) -> None:
+    def _log_pause(self, seconds: float, reason: KlingEffectsError, held_s: float) -> None:
         level = logging.INFO if held_s < _WARN_AFTER_S else logging.WARNING
         since = f"; none was accepted for {held_s:.0f} s" if held_s else ""
         _log.log(level, "submits are held back for %.1f s%s: %s", seconds, since, reason)
 
-    async def _stand_in_line(self) -> None:
+    async def _wait_for_turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
+        self._queue.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
-            if turn in self._line:
-                self._line.remove(turn)
+            if turn in self._queue:
+                self._queue.remove(turn)
             else:
                 self._call_next()  # it was this one's turn
             raise
 
     def _call_next(self) -> None:
-        """Wake as many as may go out; each looks again at everything."""
-        for _ in range(max(0, self._window - self._out)):
-            if not self._line:
+        """Wake as many as may pass; each checks everything again."""
+        for _ in range(max(0, self._window - self._under_way)):
+            if not self._queue:
                 return
-            _settle(self._line.popleft())
+            _settle(self._queue.popleft())
 
 
 def _settle(done: asyncio.Future[None]) -> None:

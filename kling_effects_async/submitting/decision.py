@@ -47,5 +47,5 @@ def steps_to_resubmit(job: Job) -> list[JobUpdate]:
 
 
 def _out_of_submitting(job: Job) -> list[JobUpdate]:
-    # Whoever asks owns the journal, so who was submitting is dead.
+    # A journal has one owner, so the process that was submitting is dead.
     return [_DIED] if job.state is JobState.SUBMITTING else []

@@ -1,8 +1,8 @@
 """Following accepted tasks to their ends: slots are given back, and ends are written down.
 
 From the acceptance of a task until its end its slot is held and its end written down, whether or
-not somebody waits for it. Who waits is told of the end once it is written down; what cannot be
-written, as on a full disk, is logged and told all the same.
+not somebody waits for it. A waiter gets the end once it is written down; what cannot be written,
+as on a full disk, is logged and returned all the same.
 """
 
 from __future__ import annotations
@@ -42,14 +42,16 @@ class Follower:
             "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
         )
         tracked = self._tracked_of(job)
+        # In this order: a service may answer the submit with an end, which is not polled then.
         self._poller.learn(tracked, snapshot)
         self._poller.follow(tracked, partial(self._ended, job, slot))
 
-    def take_up(self, job: Job, slots: SlotLimiter) -> TrackedTask:
-        """A job's task, as it is tracked; one that an earlier process had accepted is followed."""
+    def resume(self, job: Job, slots: SlotLimiter) -> TrackedTask:
+        """A job's task, tracked; one that an earlier process submitted is followed from now on."""
         tracked = self._tracked_of(job)
         if job.state is not JobState.ACCEPTED or _has_follower(tracked):
             return tracked
+        # Its task runs at the service and takes a slot there, whatever the number of slots is here.
         slot = slots.adopt()
         slot.accept()
         self._poller.follow(tracked, partial(self._ended, job, slot))
@@ -64,7 +66,7 @@ class Follower:
         await asyncio.shield(self.write(moving, f"where the video of job {name} is"))
 
     def write(self, writing: Awaitable[object], what: str) -> asyncio.Task[None]:
-        """Write it down, whoever is cancelled meanwhile."""
+        """Write it down, even if callers are cancelled meanwhile."""
         task = asyncio.create_task(_written(writing, what))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -73,7 +75,7 @@ class Follower:
     async def written(self) -> None:
         """Return once every end that is known is written down."""
         while writes := list(self._writes):
-            # Shielded: who is cancelled must not take what is to be written along.
+            # Shielded: a cancelled caller must not cancel the writing.
             await asyncio.shield(asyncio.gather(*writes, return_exceptions=True))
             # Since Python 3.12 a gather of what is done returns at once, before any callback.
             self._writes.difference_update(writes)
@@ -89,7 +91,7 @@ class Follower:
                 self._write_end(job, final),
                 f"the end of task {job.task_id}, a restart will query it again",
             )
-        slot.release()  # not before: whoever gets it reads the journal after this was written
+        slot.release()  # not before: the next holder reads the journal after this write
         return written
 
     async def _write_end(self, job: Job, final: TaskSnapshot) -> None:
@@ -114,5 +116,5 @@ async def _written(writing: Awaitable[object], what: str) -> None:
 
 
 def _has_follower(tracked: TrackedTask) -> bool:
-    """Its end is, or will be, written down already."""
+    """Its end is written down already, or will be."""
     return tracked.is_followed or tracked.is_over

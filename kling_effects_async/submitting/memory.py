@@ -10,7 +10,7 @@ from kling_effects_async.transport.clock import Clock
 
 __all__ = ["AccountMemory"]
 
-# Under which names.
+# The names of the memos in every journal there is.
 _SLOTS, _DURATIONS, _LIST = "slots", "experience", "list"
 _NO_LIST = "not usable"
 
@@ -19,7 +19,7 @@ class AccountMemory:
     """The memos of one account.
 
     Args:
-        write: writes down what it is given, whoever is cancelled; the text says what it is.
+        write: writes down its first argument, even if callers are cancelled; the second names it.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class AccountMemory:
         self._list_memo = ""
 
     async def recall(self, poller: Poller, clock: Clock) -> int | None:
-        """Teach the poller what is remembered; the number of slots, if that is."""
+        """Give the poller what is remembered; returns the number of slots, if it is."""
         poller.history.load(await self._memo(_DURATIONS) or "")
         self._list_memo = await self._memo(_LIST) or ""
         if self._list_memo == _NO_LIST:
@@ -47,7 +47,7 @@ class AccountMemory:
         self._remember(_DURATIONS, poller.history.dumps(), "how long tasks take")
         pages = poller.list_breaker
         list_memo = "" if pages.is_usable or pages.has_worked else _NO_LIST
-        if list_memo != self._list_memo:
+        if list_memo != self._list_memo:  # mostly it is the same, and a write costs a commit
             self._remember(_LIST, list_memo, "the list's use")
 
     async def _memo(self, kind: str) -> str | None:
@@ -60,5 +60,6 @@ class AccountMemory:
 def _size_in(text: str | None) -> int | None:
     """A remembered number of slots; what cannot be read is learned anew."""
     digits = text or ""
+    # Nine digits and more are no number of slots, and Python's int() takes its time over many.
     is_number = digits.isascii() and digits.isdigit() and len(digits) < 9
     return (int(digits) or None) if is_number else None

@@ -2,9 +2,9 @@
 
     nothing was sent                             -> NOT_RECEIVED   send again
     rejected before acceptance, passing          -> NOT_ACCEPTED   wait, then send again
-    rejected before acceptance, for good         -> REJECTED       tell the caller
-    rejected because the external id was used    -> DUPLICATE      an earlier try got it: find it
-    sent, and no answer or none that can be read -> UNCERTAIN      look; never send again blindly
+    rejected before acceptance, for good         -> REJECTED       raise it
+    rejected because the external id was used    -> DUPLICATE      an earlier try has it? look it up
+    sent, and no answer or none that can be read -> UNCERTAIN      look it up, never send blindly
 
 A submit costs money and nothing about it is idempotent: Kling documents no key for that.
 """
@@ -39,7 +39,7 @@ def outcome_of(error: KlingEffectsError, *, external_task_id: str = "") -> Submi
     """Read the table at the top of this file.
 
     Args:
-        external_task_id: the submit's id, whose own letters say nothing in the service's message.
+        external_task_id: the submit's id; it is cut from the service's message before that is read.
     """
     if isinstance(error, TransportError):
         if error.sent:

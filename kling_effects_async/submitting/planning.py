@@ -6,18 +6,22 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from kling_effects_async.effects import DualImageEffect, Effect, ImageSource, SingleImageEffect
 from kling_effects_async.errors import JournalDamagedError
-from kling_effects_async.images.checks import image_hash
+from kling_effects_async.images.checks import image_hash, inspect_image
 from kling_effects_async.journal.job import Job
+from kling_effects_async.protocol.messages import FileState
 
 __all__ = [
+    "PreparedJob",
     "derived_id",
     "effect_of",
     "image_hashes_of",
@@ -25,11 +29,12 @@ __all__ = [
     "is_random",
     "make_job",
     "random_id",
+    "read_images",
 ]
 
 
-# An id that was drawn at random here, or made from an effect's content. Nobody else has the first,
-# and whoever has the second means the same content.
+# An id that was drawn at random here, or made from an effect's content: no other client has the
+# first, and the second stands for the same content everywhere.
 _MADE_HERE = re.compile(r"ke[ab]-[0-9a-f]{32}")
 _SORTED = json.JSONEncoder(sort_keys=True)
 _ID_DIGITS = 32  # of a digest: 128 bits, so no two jobs of one account meet
@@ -74,6 +79,7 @@ def make_job(
             batch run again is the same jobs.
         image_hashes: SHA-256 of each image's content (of its URL where it is one), in hex.
     """
+    # The images' content is not stored: a journal of a hundred thousand jobs stays small.
     description = {
         "scene": effect.scene,
         "options": _options(effect),
@@ -97,13 +103,39 @@ def make_job(
     )
 
 
+@frozen
+class PreparedJob:
+    """An effect that is to be paid for, as its job, and the state of its image files then."""
+
+    effect: Effect
+    job: Job
+    files: Mapping[Path, FileState]
+
+
+def read_images(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
+    """Check the images; their hashes, and the state of their files.
+
+    A hash is ``""`` without ``with_hashes``.
+    """
+    hashes, files = [], {}
+    for image in effect.images:
+        if isinstance(image, str):
+            hashes.append(image_hash(image) if with_hashes else "")
+            continue
+        found = inspect_image(image, with_hash=with_hashes)
+        hashes.append(found.sha256)
+        if isinstance(image, Path) and found.state is not None:
+            files[image] = found.state
+    return hashes, files
+
+
 def is_made_here(external_task_id: str) -> bool:
     """Whether a task under this id can only be one for the same content."""
     return _MADE_HERE.fullmatch(external_task_id) is not None
 
 
 def random_id() -> str:
-    """An external id for one submit, which nobody else can have used."""
+    """A new external id, for one submit."""
     return f"kea-{os.urandom(_ID_DIGITS // 2).hex()}"
 
 
@@ -170,6 +202,7 @@ def _digest(what: object) -> str:
 
 
 def _options(effect: Effect) -> dict[str, Any]:
+    # Only what was given: an option added later must not change the ids of old jobs.
     names = ["model_name", "duration_s"]
     names += ["mode"] if isinstance(effect, DualImageEffect) else []
     return {name: getattr(effect, name) for name in names if getattr(effect, name) is not None}

@@ -1,8 +1,8 @@
-"""Finding out about a job whose answer was lost: is there a task under its external id?
+"""Settling a job whose answer was lost: is there a task under its external id?
 
-Two lookups, some seconds apart, have to find nothing, and the service has to find another task by
-its external id just then, or "not found" means nothing. Where lookups tell nothing, the list of
-tasks may show the task; that it shows none proves nothing.
+There is none if two lookups, some seconds apart, find nothing, while the service finds another task
+by its external id at the same time; otherwise "not found" proves nothing. Where lookups show
+nothing, the list of tasks may have the task; its absence there proves nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Finder", "Finding"]
 
 @frozen
 class Finding:
-    """What was found out.
+    """What the service has under an external id.
 
     Attributes:
         snapshot: the task, if there is one for sure.
@@ -37,7 +37,7 @@ class Finding:
 
 
 class Finder:
-    """Looks for tasks by their external ids.
+    """Looks up tasks by their external ids.
 
     Args:
         pause_s: between the two lookups, at least.
@@ -56,60 +56,61 @@ class Finder:
         self._clock = clock
         self._pause_s = pause_s
 
-    async def find_out(self, job: Job, *, late_s: float, is_there: bool) -> Finding:
+    async def find(self, job: Job, *, late_s: float, is_there: bool) -> Finding:
         """Whether the job has a task.
 
         Args:
             late_s: after how long its answer was lost. What a service has worked on for a minute
-                it may still be working on, so the second look comes as much later.
-            is_there: the service says that it has a task under this id; "not found" is no proof.
+                it may still be working on, so the second lookup comes as much later.
+            is_there: the service called the id used, so that "not found" is no proof.
 
         Raises:
-            KlingEffectsError: nobody could tell.
+            KlingEffectsError: no lookup was answered.
         """
         unanswered: KlingEffectsError | None = None
         try:
-            snapshot = await self._look_twice(job, max(self._pause_s, late_s))
+            snapshot = await self._look_up_twice(job, max(self._pause_s, late_s))
         except KlingEffectsError as error:
             snapshot, unanswered = None, error
         if snapshot is not None:
             return Finding(snapshot)
-        if unanswered is None and not is_there and await self._finds_others(job):
+        if unanswered is None and not is_there and await self._lookups_work(job):
             return Finding(is_absent=True)
         listed = await self._listed(job)
         if listed is None and unanswered is not None:
             raise unanswered
         return Finding(listed)
 
-    async def look_once(self, job: Job) -> Finding:
-        """What a single lookup tells, for a person who decides about the job.
+    async def look_up_once(self, job: Job) -> Finding:
+        """What a single lookup shows, for a person who decides about the job.
 
         Raises:
             KlingEffectsError: the lookup got no answer.
         """
-        snapshot = await self.look(job)
-        return Finding(snapshot, is_absent=snapshot is None and await self._finds_others(job))
+        snapshot = await self.look_up(job)
+        return Finding(snapshot, is_absent=snapshot is None and await self._lookups_work(job))
 
-    async def look(self, job: Job) -> TaskSnapshot | None:
+    async def look_up(self, job: Job) -> TaskSnapshot | None:
         """One lookup; ``None`` if the service does not know the task.
 
         Raises:
-            KlingEffectsError: nobody could tell.
+            KlingEffectsError: no lookup was answered.
         """
         with suppress(TaskNotFoundError):
             return await self._api.look_up(job.external_task_id)
         return None
 
-    async def _look_twice(self, job: Job, pause_s: float) -> TaskSnapshot | None:
+    async def _look_up_twice(self, job: Job, pause_s: float) -> TaskSnapshot | None:
         """``None`` only if both answers were "unknown"."""
-        snapshot = await self.look(job)
+        snapshot = await self.look_up(job)
         if snapshot is None:
             await sleep(self._clock, pause_s)
-            snapshot = await self.look(job)
+            snapshot = await self.look_up(job)
         return snapshot
 
-    async def _finds_others(self, job: Job) -> bool:
+    async def _lookups_work(self, job: Job) -> bool:
         """Whether the service finds a task that is known to exist by its external id, now."""
+        # Stock new-api, for one, looks tasks up by their own ids alone.
         known = await self._store.known_task(job.account)
         if known is None:
             return False

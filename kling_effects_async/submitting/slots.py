@@ -1,7 +1,7 @@
-"""How many tasks the account may run at once: found out, because the service says so only by 1303.
+"""How many tasks the account may run at once: learned, because no call returns it, only 1303.
 
-A ``Slot`` is held from the submit until the task's end. Places are given out in the order in which
-they were asked for.
+A ``Slot`` is held from the submit until the task's end. Slots are given out in the order of the
+requests for them. Their number grows by one and shrinks by a factor (AIMD, as in TCP):
 
 - Until the first rejection every acceptance adds a slot, so nobody waits for a limit that may not
   exist; what bounds us then is how many submits are without an answer.
@@ -61,7 +61,7 @@ class SlotLimiter:
 
     Args:
         remembered: the size that was learned before.
-        on_learned: told of each new size that is worth remembering.
+        on_learned: called with each new size that is worth remembering.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SlotLimiter:
         self._running = 0
         self._round = 0
         self._ends_in_a_row = 0
-        self._line: deque[asyncio.Future[Slot]] = deque()
+        self._queue: deque[asyncio.Future[Slot]] = deque()
         self._watchers: set[asyncio.Event] = set()
 
     @property
@@ -107,19 +107,19 @@ class SlotLimiter:
         finally:
             self._watchers.discard(event)
 
-    async def take(self, *, first_in_line: bool = False) -> Slot:
+    async def take(self, *, is_next: bool = False) -> Slot:
         """Wait for a slot.
 
         Args:
-            first_in_line: for a job that had its turn and was rejected.
+            is_next: before all others; for a job that had its turn and was rejected.
         """
-        if not self._line and self._held < self._size:
+        if not self._queue and self._held < self._size:
             return self._given()
         turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        if first_in_line:
-            self._line.appendleft(turn)
+        if is_next:
+            self._queue.appendleft(turn)
         else:
-            self._line.append(turn)
+            self._queue.append(turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -133,7 +133,7 @@ class SlotLimiter:
     @property
     def waiting(self) -> int:
         """How many wait for a slot."""
-        return len(self._line)
+        return len(self._queue)
 
     def has_shrunk_since(self, round_number: int) -> bool:
         """Whether there was a rejection since that round, and too many slots are held."""
@@ -143,24 +143,25 @@ class SlotLimiter:
         """The service had no slot for this slot (1303): shrink, and give the slot back.
 
         Returns:
-            Whether it is the first rejection of its round; the others say nothing new.
+            Whether it is the first rejection of its round; the others are no news.
         """
         is_news = slot.round_number == self._round
         if is_news:
             self._round += 1
             self._ends_in_a_row = 0
             self._has_met_limit = True
+            # What the account accepted of us is a fact, a part of the size only a guess.
             smaller = self._running if self._running < self._size else int(self._size * _SHRUNK)
             self._resize(max(1, smaller))
         slot.release()
         return is_news
 
     def fail_waiting(self, error: Exception) -> None:
-        """Tell everybody in line that there will be no slot."""
-        line, self._line = self._line, deque()
-        for turn in line:
+        """End all waits for a slot with this error."""
+        queue, self._queue = self._queue, deque()
+        for turn in queue:
             if not turn.done():
-                turn.set_exception(copy.copy(error))  # each raises its own
+                turn.set_exception(copy.copy(error))  # each raises its own, as a traceback is added
 
     def took(self, slot: Slot) -> None:
         """Called by ``Slot.accept``."""
@@ -178,7 +179,7 @@ class SlotLimiter:
             self._running -= 1
             self._ends_in_a_row += 1
         # A slot more is only worth a try while somebody waits for one.
-        if self._has_met_limit and self._line and self._ends_in_a_row >= self._size:
+        if self._has_met_limit and self._queue and self._ends_in_a_row >= self._size:
             self._ends_in_a_row = 0
             self._resize(min(self._policy.maximum, self._size + 1))
         self._serve()
@@ -192,8 +193,8 @@ class SlotLimiter:
     def _serve(self) -> None:
         for event in self._watchers:
             event.set()
-        while self._line and self._held < self._size:
-            turn = self._line.popleft()
+        while self._queue and self._held < self._size:
+            turn = self._queue.popleft()
             if not turn.done():
                 turn.set_result(self._given())
 
@@ -202,8 +203,8 @@ class SlotLimiter:
         return Slot(self, self._round)
 
     def _leave(self, turn: asyncio.Future[Slot]) -> None:
-        """Cancelled while in line, or in the very moment of being served."""
+        """Cancelled while waiting, or in the very moment of getting the slot."""
         if turn.done() and not turn.cancelled() and turn.exception() is None:
             turn.result().release()
-        elif turn in self._line:
-            self._line.remove(turn)
+        elif turn in self._queue:
+            self._queue.remove(turn)

@@ -2,16 +2,16 @@
 
     add to the journal -> wait for a slot -> SUBMITTING is durable -> POST -> outcome is durable
 
-``outcome`` says what an answer, or none, means. Where a task may exist, it is looked for, and sent
-again only if it surely does not exist; see ``settling``. In any other case the job stays UNCERTAIN
-and a person decides, unless the policy prefers a second charge to a missing clip.
+``outcome`` decides what an answer, or none, means. Where a task may exist, it is looked up, and
+sent again only if it surely does not exist; see ``settling``. In any other case the job stays
+UNCERTAIN and a person decides, unless the policy prefers a second charge to a missing clip.
 
-A service that calls the external id used has our task if this id was sent from here before, in this
-process or by the journal, or if the id is made from the content, which nobody else has. Otherwise
-the task is a stranger's, and an error.
+Where the service has a task under the external id already, it is ours if this id was sent from here
+before, by this process or by the journal, or if the id is made from the content. Any other task is
+somebody else's, and an error.
 
-From the moment SUBMITTING is written until the outcome is, the attempt is not its caller's: see
-``attempts``.
+From the write of SUBMITTING until that of the outcome, cancelling the caller does not cancel the
+attempt; see ``attempts``.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from kling_effects_async.errors import (
 from kling_effects_async.journal.job import UNSETTLED, Job, JobState, JobUpdate, apply
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.policy import RetryPolicy, SubmitPolicy
+from kling_effects_async.policy import SubmitPolicy
 from kling_effects_async.protocol.messages import Request
+from kling_effects_async.submitting.admission import Admission, Permit
 from kling_effects_async.submitting.attempts import Attempts
-from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.submitting.decision import steps_after_lookup
 from kling_effects_async.submitting.outcome import SubmitOutcome, may_have_arrived, outcome_of
 from kling_effects_async.submitting.planning import is_made_here, is_random
@@ -61,10 +61,6 @@ __all__ = ["Submitter"]
 
 _log = logging.getLogger(__name__)
 
-# Where others hold all slots. Source: Kling's concurrency rules: back off exponentially, from one
-# second. By a tenth each time, so that no slot stays free for long beside the wait for it.
-_SLOT_PAUSE_S, _SLOT_PAUSE_CAP_S, _SLOT_PAUSE_SHARE = 1.0, 30.0, 0.1
-
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
 
 
@@ -72,37 +68,34 @@ class Submitter:
     """Submits the jobs of one account at one service.
 
     Args:
-        on_accepted: told of every task that was accepted, with its slot, which it gives back.
-        rng: a source of numbers in [0, 1).
+        on_accepted: called with every accepted task and its slot, which it gives back.
     """
 
     def __init__(
         self,
         api: EffectsApi,
         store: JobStore,
-        slots: SlotLimiter,
-        breaker: SubmitBreaker,
+        admission: Admission,
         *,
         on_accepted: Callable[[Job, TaskSnapshot, Slot], None],
         budget_units: Decimal | None,
         submit: SubmitPolicy,
-        retry: RetryPolicy,
         clock: Clock,
-        rng: Callable[[], float],
     ) -> None:
         self._api = api
         self._on_accepted = on_accepted
         self._store = store
-        self._slots = slots
-        self._breaker = breaker
+        self._admission = admission
         self._budget_units = budget_units
         self._policy = submit
-        self._retry = retry
         self._clock = clock
-        self._rng = rng
         self._attempts = Attempts(submit.cancel_grace_s)
         self._finder = Finder(api, store, clock, pause_s=submit.settle_pause_s)
-        self._waited_for_others_s = 0.0
+
+    @property
+    def slots(self) -> SlotLimiter:
+        """How many tasks of the account may run at once."""
+        return self._admission.slots
 
     @property
     def under_way(self) -> int:
@@ -111,13 +104,13 @@ class Submitter:
 
     @property
     def waiting(self) -> int:
-        """How many submits wait for a slot, for a pause to end, or for their turn."""
-        return self._slots.waiting + self._breaker.waiting
+        """See ``Admission.waiting``."""
+        return self._admission.waiting
 
     @property
     def held_back_by(self) -> KlingEffectsError | None:
-        """What holds submits back since one was accepted, if anything does."""
-        return self._breaker.held_back_by
+        """See ``Admission.held_back_by``."""
+        return self._admission.held_back_by
 
     async def submit(self, job: Job, request: Request, *, found: TaskSnapshot | None = None) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
@@ -130,7 +123,7 @@ class Submitter:
 
         Raises:
             IdempotencyConflictError: the external id belongs to another effect, or to a task that
-                nobody here submitted.
+                was not submitted here.
             AccountChangedError: the journal holds the job under another account.
             SubmissionUncertainError: the answer was lost and could not be settled.
             EffectRejectedError: the job was abandoned by a person.
@@ -146,21 +139,20 @@ class Submitter:
                 )
             if job.state in UNSETTLED:
                 job = await self._settled(job)
-            if job.state is JobState.REJECTED:
+            if job.state is JobState.REJECTED:  # it never had a task, so nothing is paid twice
                 job = await self._move(job, JobUpdate(JobState.PLANNED, note="asked for again"))
             if job.state in _HAS_TASK:
                 return job
-            if found is None and self._looks_first(job):
-                found = await self._finder.look(job)
-            return await (
-                self._send(job, request) if found is None else self._take_over(job, found)
-            )
+            # Within the turn, so that no other client submits between the lookup and the POST.
+            if found is None and self._needs_lookup(job):
+                found = await self._finder.look_up(job)
+            return await (self._send(job, request) if found is None else self._adopt(job, found))
 
     async def settle(self, job: Job) -> Job:
-        """Find out about an uncertain job: accepted, or back to planned.
+        """Settle an uncertain job: accepted, or planned again.
 
         Raises:
-            SubmissionUncertainError: it cannot be found out.
+            SubmissionUncertainError: whether it has a task cannot be settled.
         """
         async with self._turn_of(job):
             job = await self._store.add(job)
@@ -177,7 +169,7 @@ class Submitter:
             job = await self._store.add(job)
             if job.state not in UNSETTLED:
                 raise JobStateError(job.external_task_id, job.state, "looked up")
-            finding = await self._finder.look_once(job)
+            finding = await self._finder.look_up_once(job)
             for step in steps_after_lookup(job, finding.snapshot):
                 job = await self._move(job, step)
             return finding
@@ -195,89 +187,58 @@ class Submitter:
             return job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
-        """Abandon a job that is only planned, once nobody submits it any more.
+        """Abandon a job that is only planned, after any submit of it has ended.
 
         What may have been accepted stays as it is. The future may be left alone.
         """
-        return self._attempts.beside(self._abandon(job))
+        return self._attempts.in_background(self._abandon(job))
 
     async def aclose(self) -> None:
-        """Let nothing new out, and let what is under way come to its outcome, within bounds."""
+        """Stop sending, and wait for pending submits, within bounds."""
         error = ClientClosedError("the client was closed before this was sent; submit it again")
-        self._breaker.close(error)
-        self._slots.fail_waiting(error)
+        self._admission.close(error)
         await self._attempts.aclose()
 
     # -- sending
 
     async def _send(self, job: Job, request: Request) -> Job:
-        first_try_at = math.inf  # the wait in line does not count
+        first_try_at = math.inf  # the wait for a slot does not count
         tries = 0
-        was_without_slot = False
+        found_no_slot = False
         while True:
-            self._breaker.check()
             try:
-                slot, round_number = await self._let_out(first_in_line=was_without_slot)
+                permit = await self._admission.enter(is_next=found_no_slot)
                 first_try_at = min(first_try_at, self._clock.monotonic())
-                job = await self._detached(job, self._attempt(job, request, slot, round_number))
+                job = await self._detached(job, self._attempt(job, request, permit))
                 if job.state in _HAS_TASK:
                     return job
                 error: KlingEffectsError = _proved_absent(job)
             except KlingEffectsError as rejected:
                 error = rejected
             job = evolve(job, was_sent=job.was_sent or may_have_arrived(error))
+            # Rejections for the pace use up no tries: max_retry_after_s bounds them for all jobs.
             tries += error.scope is not Scope.PACE
-            pause_s = self._pause_before_next(tries, error)
-            elapsed_s = self._clock.monotonic() - first_try_at
-            if not self._may_try_again(job, error, tries, elapsed_s + pause_s):
+            pause_s = self._admission.pause_s(tries, error)
+            elapsed_s = self._clock.monotonic() - first_try_at + pause_s
+            if not self._admission.may_try_again(
+                error, job.external_task_id, tries=tries, elapsed_s=elapsed_s
+            ):
                 raise error
-            was_without_slot = isinstance(error, ConcurrencyLimitError)
-            await self._breaker.rest(pause_s)
+            found_no_slot = isinstance(error, ConcurrencyLimitError)
+            await self._admission.rest(pause_s)
 
-    async def _let_out(self, *, first_in_line: bool) -> tuple[Slot, int]:
-        """A slot, and the breaker's round; no slot is kept if it fails."""
-        while True:
-            slot = await self._slots.take(first_in_line=first_in_line)
-            try:
-                round_number = await self._breaker.pass_through()
-            except BaseException:
-                slot.release()
-                raise
-            if not slot.is_surplus:
-                return slot, round_number
-            self._breaker.came_back()
-            slot.release()
-            first_in_line = True
-
-    def _may_try_again(
-        self, job: Job, error: KlingEffectsError, tries: int, elapsed_s: float
-    ) -> bool:
-        outcome = outcome_of(error, external_task_id=job.external_task_id)
-        if outcome not in (SubmitOutcome.NOT_RECEIVED, SubmitOutcome.NOT_ACCEPTED):
-            return False
-        if error.scope is Scope.PACE:
-            asked_s = error.retry_after_s or 0.0
-            return not self._breaker.is_tripped and asked_s <= self._policy.max_retry_after_s
-        return tries < self._retry.attempts and elapsed_s <= self._retry.max_elapsed_s
-
-    def _pause_before_next(self, tries: int, error: KlingEffectsError) -> float:
-        if error.scope is Scope.PACE:
-            return 0.0  # the breaker and the line of slots keep it
-        return self._retry.pause_s(tries, error.retry_after_s, self._rng)
-
-    async def _attempt(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
+    async def _attempt(self, job: Job, request: Request, permit: Permit) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
         try:
+            # Durable before the first byte: whoever finds this after a crash looks the task up.
             sending = JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units)
             await self._store.move(job.account, job.external_task_id, sending)
-            return await self._foreseen(job, self._post(job, request, slot, round_number))
+            return await self._guarded(job, self._post(job, request, permit))
         finally:
-            if not slot.is_accepted:
-                slot.release()
-            self._breaker.came_back()
+            self._admission.release(permit)
 
-    async def _foreseen(self, job: Job, act: Awaitable[Job]) -> Job:
-        """The outermost edge of an attempt: what nobody foresaw leaves the job uncertain.
+    async def _guarded(self, job: Job, act: Awaitable[Job]) -> Job:
+        """The outermost edge of an attempt: an unforeseen exception leaves the job uncertain.
 
         Raises:
             SubmissionUncertainError: for whatever is no error of ours.
@@ -286,82 +247,56 @@ class Submitter:
             return await act
         except KlingEffectsError:
             raise
-        except Exception as fault:
+        except Exception as fault:  # a fault of ours may come after the service accepted
             what = class_and_position(fault)
             await self._mark_uncertain(job, note=f"a fault that nobody foresaw: {what}")
             raise _uncertain(job, None, reason=what) from fault
 
-    async def _post(self, job: Job, request: Request, slot: Slot, round_number: int) -> Job:
+    async def _post(self, job: Job, request: Request, permit: Permit) -> Job:
         started = self._clock.monotonic()
         try:
             snapshot = await self._api.submit(request)
             await self._check_whose(job, snapshot)
         except asyncio.CancelledError:
+            # The service does not see that we hang up: it may have accepted, and goes on.
             await self._mark_uncertain(job, note="cancelled while it was sent")
             raise
         except KlingEffectsError as error:
             late_s = self._clock.monotonic() - started
-            return await self._after_error(job, error, slot, round_number, late_s)
-        self._breaker.reset()
-        self._waited_for_others_s = 0.0
-        return await self._accept(job, snapshot, slot)
+            return await self._after_error(job, error, permit, late_s)
+        self._admission.accepted()
+        return await self._accept(job, snapshot, permit.slot)
 
     async def _after_error(
-        self, job: Job, error: KlingEffectsError, slot: Slot, round_number: int, late_s: float
+        self, job: Job, error: KlingEffectsError, permit: Permit, late_s: float
     ) -> Job:
         outcome = outcome_of(error, external_task_id=job.external_task_id)
         if outcome is SubmitOutcome.DUPLICATE and not self._is_ours(job):
-            raise await self._strangers(job) from error
+            raise await self._id_taken_elsewhere(job) from error
         if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
+            # Before the lookups, which take seconds in which this process may die.
             job = await self._mark_uncertain(job, note=str(error))
-            return await self._settle(job, error, slot, late_s=late_s)
+            # With its slot: if there is a task, it uses that.
+            return await self._settle(job, error, permit.slot, late_s=late_s)
         to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
         await self._write_rejection(job, to, error, was_sent=may_have_arrived(error))
-        self._learn(error, slot, round_number)
+        # After the write: this wakes others, who may read the journal.
+        self._admission.rejected(permit, error)
         raise error
-
-    def _learn(self, error: KlingEffectsError, slot: Slot, round_number: int) -> None:
-        """What a rejection says about all other submits."""
-        if isinstance(error, ConcurrencyLimitError):
-            is_news = self._slots.reject(slot)
-            if is_news and not self._slots.running:  # others hold them all
-                pause_s = _slot_pause_s(self._waited_for_others_s)
-                self._waited_for_others_s += pause_s
-                self._breaker.pause(pause_s, error)
-        elif error.scope is Scope.PACE:
-            if self._is_out_of_patience(error):
-                self._explain(error)
-                self._breaker.trip(error)  # nobody else has to wait for that either
-            else:
-                self._breaker.slow_down(round_number, error)
-        elif error.scope is Scope.ACCOUNT:
-            self._breaker.trip(error)
-
-    def _is_out_of_patience(self, error: KlingEffectsError) -> bool:
-        """Whether the service has rejected for its pace for too long, or asks for too long."""
-        longest_s = max(self._breaker.paced_s, error.retry_after_s or 0.0)
-        return longest_s > self._policy.max_retry_after_s
-
-    def _explain(self, error: KlingEffectsError) -> None:
-        if isinstance(error, ApiError) and not error.advice:
-            error.advice = (
-                f"After {self._breaker.paced_s:.0f} s of pauses without an acceptance, or a longer "
-                f"one asked for, max_retry_after_s ({self._policy.max_retry_after_s:g}) is over: "
-                "submit again later"
-            )
 
     # -- whose task it is
 
-    def _looks_first(self, job: Job) -> bool:
+    def _needs_lookup(self, job: Job) -> bool:
         """Whether an earlier submit of the job may be written down nowhere."""
+        # An id that was drawn a moment ago cannot be at the service: a lookup would cost a request.
         is_drawn_now = is_random(job.external_task_id) and not job.was_sent
-        return not is_drawn_now and (self._policy.look_first or self._store.misses_rows)
+        return not is_drawn_now and (self._policy.look_up_first or self._store.misses_rows)
 
     async def _check_whose(self, job: Job, snapshot: TaskSnapshot) -> None:
         """Check that an answer is not about another job's task.
 
         Raises:
-            ReplyError: it is of another one, so nobody knows what became of this submit.
+            ReplyError: it is of another one, so the outcome of this submit is not known.
         """
         name = snapshot.external_task_id or await self._known_as(snapshot.task_id)
         if name not in (None, job.external_task_id):
@@ -378,20 +313,20 @@ class Submitter:
                     return held.external_task_id
         return None
 
-    async def _take_over(self, job: Job, found: TaskSnapshot) -> Job:
+    async def _adopt(self, job: Job, found: TaskSnapshot) -> Job:
         """Take a task that was there before for the job's.
 
         Raises:
-            ExternalIdTakenError: nobody here submitted it.
+            ExternalIdTakenError: it was not submitted here.
         """
         if not self._is_ours(job):
-            raise await self._taken(job, found.task_id)
-        return await self._detached(job, self._foreseen(job, self._taken_over(job, found)))
+            raise await self._id_taken(job, found.task_id)
+        return await self._detached(job, self._guarded(job, self._write_adopted(job, found)))
 
-    async def _taken_over(self, job: Job, found: TaskSnapshot) -> Job:
+    async def _write_adopted(self, job: Job, found: TaskSnapshot) -> Job:
         taken = JobUpdate(JobState.SUBMITTING, note="the service has it already")
         job = await self._move(job, taken)
-        return await self._accept(job, found, self._slots.adopt())
+        return await self._accept(job, found, self._admission.slots.adopt())
 
     def _is_ours(self, job: Job) -> bool:
         """Whether a task that the service has under the job's id is to be taken for the job's."""
@@ -399,14 +334,14 @@ class Submitter:
             job.was_sent or self._policy.on_taken == "adopt" or is_made_here(job.external_task_id)
         )
 
-    async def _strangers(self, job: Job) -> ExternalIdTakenError:
-        """The error about a task that nobody here submitted, with its id where it can be had."""
+    async def _id_taken_elsewhere(self, job: Job) -> ExternalIdTakenError:
+        """The error about somebody else's task, with its id where a lookup finds it."""
         task_id = None
         with suppress(KlingEffectsError):
             task_id = (await self._api.look_up(job.external_task_id)).task_id
-        return await self._taken(job, task_id)
+        return await self._id_taken(job, task_id)
 
-    async def _taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
+    async def _id_taken(self, job: Job, task_id: str | None) -> ExternalIdTakenError:
         error = ExternalIdTakenError(external_task_id=job.external_task_id, task_id=task_id)
         await self._write_rejection(job, JobState.REJECTED, error)
         return error
@@ -414,7 +349,7 @@ class Submitter:
     # -- settling
 
     async def _settled(self, job: Job) -> Job:
-        return await self._detached(job, self._foreseen(job, self._settle(job)))
+        return await self._detached(job, self._guarded(job, self._settle(job)))
 
     async def _settle(
         self,
@@ -427,13 +362,14 @@ class Submitter:
         """Look for a task that may exist; the job, accepted, or planned again."""
         is_there = _was_called_duplicate(error, job)
         try:
-            finding = await self._finder.find_out(job, late_s=late_s, is_there=is_there)
+            finding = await self._finder.find(job, late_s=late_s, is_there=is_there)
         except KlingEffectsError as unanswered:
             await self._mark_uncertain(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
         if finding.snapshot is not None:
-            return await self._accept(job, finding.snapshot, slot or self._slots.adopt())
+            return await self._accept(job, finding.snapshot, slot or self._admission.slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
+            # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
             await self._move(job, JobUpdate(JobState.UNCERTAIN, was_sent=True))
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             planned = JobUpdate(JobState.PLANNED, note=note, is_absent=finding.is_absent)
@@ -442,7 +378,7 @@ class Submitter:
         raise _uncertain(job, error) from error
 
     async def _mark_uncertain(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
-        """Write down that nobody knows whether there is a task."""
+        """Write down that there may be a task."""
         update = JobUpdate(JobState.UNCERTAIN, note=note, message=message, was_sent=True)
         try:
             return await self._move(job, update)
@@ -456,17 +392,17 @@ class Submitter:
     async def _write_rejection(
         self, job: Job, to: JobState, error: KlingEffectsError, *, was_sent: bool = False
     ) -> None:
-        """Write down why there is no task, before it is told; told all the same if that fails."""
+        """Write down why there is no task, before it is raised, which happens in any case."""
         why = str(error)
         try:
             await self._move(job, JobUpdate(to, note=why, message=why, was_sent=was_sent))
         except JournalError as unwritten:
-            # It stays SUBMITTING, so it is looked for before it is sent again.
+            # It stays SUBMITTING, so it is looked up before it is sent again.
             name = job.external_task_id
             _log.error("the rejection of job %s cannot be written: %s", name, unwritten)
 
     async def _accept(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> Job:
-        slot.accept()
+        slot.accept()  # first: the task runs, whether or not the journal can be written
         accepted = JobUpdate(JobState.ACCEPTED, task_id=snapshot.task_id)
         try:
             job = await self._move(job, accepted)
@@ -493,7 +429,7 @@ class Submitter:
         return apply(job, update, at=self._clock.now())
 
     async def _detached(self, job: Job, act: Coroutine[Any, Any, Job]) -> Job:
-        """Let it come to its outcome, whoever is cancelled; see ``attempts``.
+        """Run it to its outcome, even if the caller is cancelled; see ``attempts``.
 
         Raises:
             SubmissionUncertainError: the client was closed before the outcome was known.
@@ -511,14 +447,9 @@ class Submitter:
             try:
                 yield
             finally:
-                attempt = self._attempts.left_behind(job.external_task_id)
+                attempt = self._attempts.running(job.external_task_id)
                 if attempt is not None:
                     turn.outlast(attempt)
-
-
-def _slot_pause_s(waited_s: float) -> float:
-    """How long nothing is sent where others hold all slots, after so many seconds of waiting."""
-    return min(_SLOT_PAUSE_CAP_S, max(_SLOT_PAUSE_S, waited_s * _SLOT_PAUSE_SHARE))
 
 
 def _is_the_jobs_own_fault(error: KlingEffectsError) -> bool:
@@ -544,11 +475,11 @@ def _proved_absent(job: Job) -> NetworkError:
 def _uncertain(
     job: Job, error: KlingEffectsError | None, *, reason: str = "its process died"
 ) -> SubmissionUncertainError:
-    """The error for a caller who has to look before anything is paid again."""
+    """The error for a caller who has to look the task up before anything is paid again."""
     return SubmissionUncertainError(
         f"the answer to submitting {job.scene!r} was lost ({error or reason}) and "
-        "looking for the task did not settle it; it may exist and be charged. Nothing was sent "
-        f"again. Before you do, look for it: attach(external_task_id={job.external_task_id!r})",
+        "looking it up did not settle it; it may exist and be charged. Nothing was sent "
+        f"again. Before you do, look it up: attach(external_task_id={job.external_task_id!r})",
         external_task_id=job.external_task_id,
         scene=job.scene,
     )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from kling_effects_async.protocol.shown import bare
+from kling_effects_async.protocol.redaction import bare
 
 __all__ = ["CallersOwn", "frameless"]
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 class CallersOwn:
     """A function of the caller's, called from within: what it raises keeps the caller's frames."""
 
-    act: Callable[..., Any]
+    function: Callable[..., Any]
     raised: BaseException | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         try:
-            return self.act(*arguments)
+            return self.function(*arguments)
         except BaseException as error:  # raised again
             self.raised = error
             raise
@@ -38,7 +38,7 @@ class CallersOwn:
         return None if trace is None else trace.tb_next
 
 
-async def frameless(act: Awaitable[T], own: CallersOwn | None = None) -> T:
+async def frameless(awaitable: Awaitable[T], own: CallersOwn | None = None) -> T:
     """Await it; an error or a cancellation is raised as if it began here.
 
     It stays the very object that was raised, so that ``asyncio.timeout`` and task groups know it.
@@ -47,7 +47,7 @@ async def frameless(act: Awaitable[T], own: CallersOwn | None = None) -> T:
         own: a fault in it is the caller's to find, so that its frames and its cause stay.
     """
     try:
-        return await act
+        return await awaitable
     except BaseException as error:  # whatever it is, it is raised again
         frames = None if own is None else own.take_frames(error)
         ended = error.with_traceback(frames) if frames is not None else bare(error)

@@ -1,7 +1,7 @@
-"""A caller's own aiohttp session, used as it is for the way and never for what is said.
+"""A caller's own aiohttp session, used for the connection and never for the content.
 
-It may bring proxies, certificates, cookies, traces and middlewares. What a request says is ours:
-its key, and what its body is.
+It may bring proxies, certificates, cookies, traces and middlewares. The content of a request is
+ours: its key and its body.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ import aiohttp
 
 from kling_effects_async.errors import ClientClosedError, SettingsError
 
-__all__ = ["BY_A_PROXY", "check_borrowed", "signing"]
-
-# The note on an error of a request that went by a proxy, whoever named it.
-BY_A_PROXY = "on the way through a proxy"
+__all__ = ["check_borrowed"]
 
 # These would contradict the body that is sent.
 _ABOUT_THE_BODY = ("Content-Length", "Content-Encoding", "Transfer-Encoding")
@@ -42,28 +39,3 @@ def check_borrowed(http: aiohttp.ClientSession) -> None:
         raise SettingsError(
             f"{_GIVEN} adds {odd[0]} to every request: leave it out; nothing was sent"
         )
-
-
-def signing(
-    http: aiohttp.ClientSession, authorization: str
-) -> tuple[aiohttp.ClientMiddlewareType, ...]:
-    """The session's own middlewares, and one that puts our key in place of any other.
-
-    A session that trusts the environment looks into netrc, and aiohttp rejects a request that has
-    both what it finds there and an Authorization header of its own. Such a session, or its owner,
-    may name a proxy too: only the request tells.
-    """
-
-    async def sign(
-        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        request.headers["Authorization"] = authorization
-        try:
-            return await send(request)
-        except (aiohttp.ClientError, OSError) as error:
-            if request.proxy is not None:
-                error.add_note(BY_A_PROXY)
-            raise
-
-    # Those of a request replace those of its session, which nothing public tells.
-    return (*getattr(http, "_middlewares", ()), sign)

@@ -1,4 +1,4 @@
-"""The only place that knows what time it is.
+"""The only module that reads the time.
 
 Waiting counts on ``monotonic``; wall time (``now``) is for signed tokens and HTTP dates alone, so a
 clock that is set back or forth ends no wait.

@@ -17,7 +17,7 @@ from kling_effects_async.errors import (
     TransportError,
 )
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.transport.borrowed import BY_A_PROXY
+from kling_effects_async.transport.auth import BY_A_PROXY
 from kling_effects_async.transport.proxies import Proxy
 from kling_effects_async.transport.unforeseen import class_and_position
 
@@ -40,6 +40,7 @@ class Failures:
             has_started: bytes of the body were handed over.
         """
         was_sent = has_started or not has_body
+        # Subclasses first: a proxy's or TLS error is a ClientConnectorError, a timeout an OSError.
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return self.rejected_by_proxy(error.status)
         if isinstance(error, aiohttp.ClientProxyConnectionError):

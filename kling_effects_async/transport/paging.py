@@ -19,7 +19,7 @@ async def pages_of(
 ) -> AsyncIterator[TaskPage]:
     """The pages from the first to the last number, or until one is empty.
 
-    A page with fewer tasks than were asked for is not the end: a gateway may have its own limit.
+    A page with fewer tasks than were requested is not the end: a gateway may have its own limit.
     """
     for number in range(first, last + 1):
         page = await read_page(number, page_size)

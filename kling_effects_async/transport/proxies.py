@@ -36,7 +36,7 @@ class Proxy:
 
     Attributes:
         url: where it is; without user and password.
-        authorization: what it is told of the user; ``None`` if nothing.
+        authorization: the header with the user and password; ``None`` if nothing.
     """
 
     url: str
@@ -47,7 +47,7 @@ class Proxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What only the proxy is told."""
+        """The headers for the proxy alone."""
         return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
 
     @property

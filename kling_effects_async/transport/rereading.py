@@ -17,7 +17,7 @@ T = TypeVar("T")
 # back at all mostly does so within some seconds. 30 s in all.
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 8.0, 10.0)
 
-# For whoever holds a connection meanwhile: where all descriptors are connections that wait for a
+# For whoever occupies a connection meanwhile: where all descriptors are connections that wait for a
 # file, one of them has to give its own back. 0.75 s in all.
 SHORT_PAUSES_S = (0.05, 0.1, 0.2, 0.4)
 

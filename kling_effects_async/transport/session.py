@@ -1,15 +1,12 @@
-"""Request -> Reply over aiohttp: tries, limits, and nothing secret in what goes wrong.
+"""Request -> Reply over aiohttp: limits, and nothing secret in what goes wrong.
 
-aiohttp is imported at the first request, and backoff is imported nowhere else. Both because of what
-they cost or do at import; how backoff has to be held is written at ``_retrying``.
+aiohttp is imported at the first request, because to import it takes longer than all of ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Generator
-from datetime import timedelta
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -23,15 +20,16 @@ from kling_effects_async.errors import (
     ReplyError,
 )
 from kling_effects_async.policy import RetryPolicy
-from kling_effects_async.protocol.http_dates import http_date
 from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
+from kling_effects_async.protocol.redaction import Shown
 from kling_effects_async.protocol.services import Service
-from kling_effects_async.protocol.shown import Shown
-from kling_effects_async.settings import AccessKeys, Credentials
-from kling_effects_async.transport.auth import authorization
+from kling_effects_async.settings import Credentials
+from kling_effects_async.transport.auth import Signer, signing
 from kling_effects_async.transport.border import frameless
-from kling_effects_async.transport.clock import Clock, sleep
+from kling_effects_async.transport.clock import Clock
 from kling_effects_async.transport.proxies import Proxies
+from kling_effects_async.transport.retrying import load as load_backoff
+from kling_effects_async.transport.retrying import retrying
 from kling_effects_async.transport.unforeseen import class_and_position
 
 if TYPE_CHECKING:
@@ -45,20 +43,12 @@ __all__ = ["Session"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
-
 # A page of 500 tasks with two signed URLs each is about 1 MiB; four times that is somebody's
 # mistake or attack, and a compressed bomb ends here too.
 _REPLY_LIMIT_BYTES = 4 * 2**20
 _CONNECTIONS = 100  # measured: 20 to 100 kept-alive connections carry more than 1,000 do
 # Of these, so many are for queries alone: no query waits behind thousands of queued submits.
 _FOR_QUERIES = 32
-
-# No clock in use is decades off: a Date beyond that (1970, 9999) comes from one that was never set,
-# and a token signed by it would be valid for somebody who finds it years later.
-_FARTHEST_CLOCK = timedelta(days=20 * 365)
-# A Date has no fractions of a second, and was written before it came.
-_SAME_TIME = timedelta(seconds=2)
 
 
 class Session:
@@ -67,7 +57,7 @@ class Session:
     Args:
         proxies: the way to the service.
         borrowed: the caller's own aiohttp session; it is used and never closed.
-        random: a source of numbers in [0, 1), for the pauses between tries.
+        rng: a source of numbers in [0, 1), for the pauses between tries.
     """
 
     def __init__(
@@ -77,20 +67,19 @@ class Session:
         *,
         retry: RetryPolicy,
         clock: Clock,
-        random: Callable[[], float],
+        rng: Callable[[], float],
         proxies: Proxies | None = None,
         borrowed: aiohttp.ClientSession | None = None,
     ) -> None:
         self._service = service
         self._proxy = (proxies or Proxies()).proxy_for(service.base_url)
-        self._credentials = credentials
+        self._signer = Signer(credentials, clock)
         self._retry = retry
         self._clock = clock
-        self._random = random
+        self._rng = rng
         self._http = borrowed
         self._owns_http = borrowed is None
         self._is_closed = False
-        self._clock_offset = timedelta(0)
         proxied = self._proxy.secrets if self._proxy is not None else ()
         self._shown = Shown((*astuple(credentials), *proxied))
         # The wait for a connection is ours, so no limit of a request may count it.
@@ -99,8 +88,7 @@ class Session:
 
     def load(self) -> None:
         """Import what a request and its failure need; later no descriptor may be free for that."""
-        import backoff  # noqa: F401  # only to have it loaded
-
+        load_backoff()
         _ = self._failures
 
     async def aclose(self) -> None:
@@ -110,7 +98,7 @@ class Session:
             http, self._http = self._http, None
             await http.close()
 
-    async def ask(
+    async def send(
         self,
         request: Request,
         read: Callable[[Reply], T],
@@ -129,33 +117,33 @@ class Session:
             raise ValueError(f"{request.method} {request.path} must not be repeated blindly")
 
         async def attempt() -> T:
-            return await self.ask_once(request, read)
+            return await self.send_once(request, read)
 
-        return await _retrying(attempt, self._retry, self._clock, self._random, final)()
+        return await retrying(attempt, self._retry, self._clock, self._rng, final)()
 
-    async def ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
+    async def send_once(self, request: Request, read: Callable[[Reply], T]) -> T:
         """Send a request once; a token rejected for its times is signed anew and sent again.
 
         Safe for every request: what was rejected for its token was not accepted.
 
         Raises:
-            TransportError: no answer; ``sent`` tells whether the server may have the request.
+            TransportError: no answer; ``sent`` is whether the server may have the request.
             ReplyError, ApiError: from ``read``.
         """
-        return await frameless(self._ask_once(request, read))
+        return await frameless(self._send_once(request, read))
 
-    async def _ask_once(self, request: Request, read: Callable[[Reply], T]) -> T:
-        reply = await self._send(request)
-        known_offset = self._clock_offset
+    async def _send_once(self, request: Request, read: Callable[[Reply], T]) -> T:
+        reply = await self._reply_to(request)
+        known_offset = self._signer.offset
         try:
             return self._read(reply, read)
         except AuthenticationError as error:
-            if not (error.retryable and self._learn_clock_offset(reply)):
+            if not (error.retryable and self._signer.adjust(reply.headers.get("date", ""))):
                 raise
         try:
-            return self._read(await self._send(request), read)
+            return self._read(await self._reply_to(request), read)
         except AuthenticationError:
-            self._clock_offset = known_offset  # the service's time did not help
+            self._signer.offset = known_offset  # the service's time did not help
             raise
 
     def _read(self, reply: Reply, read: Callable[[Reply], T]) -> T:
@@ -166,25 +154,11 @@ class Session:
             rejected = self._shown.error(error)
         raise rejected
 
-    def _learn_clock_offset(self, reply: Reply) -> bool:
-        """Take over the service's time; whether that can change anything."""
-        service_now = http_date(reply.headers.get("date", ""))
-        if not isinstance(self._credentials, AccessKeys) or service_now is None:
-            return False
-        offset = service_now - self._clock.now()
-        if abs(offset) > _FARTHEST_CLOCK:
-            return False
-        if abs(offset - self._clock_offset) > _SAME_TIME:  # else the token was only too old
-            ahead_s = -offset.total_seconds()
-            _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
-        self._clock_offset = offset
-        return True
-
-    async def _send(self, request: Request) -> Reply:
+    async def _reply_to(self, request: Request) -> Reply:
         async with self._for_queries if request.is_repeatable else self._for_submits:
             outcome = await self._outcome(request)
-        # Raised out here: aiohttp's exceptions hold the request's headers, and with them the key,
-        # so ours must not even remember them as its context.
+        # Raised out here: aiohttp's exceptions carry the request's headers, and with them the
+        # key, so they must not be the context of ours.
         if isinstance(outcome, KlingEffectsError):
             raise outcome
         return outcome
@@ -200,7 +174,7 @@ class Session:
             return await self._exchange(request, payload, timeout_s)
         except KlingEffectsError as error:
             return error
-        except Exception as error:  # delivered by ``_send``, in our words
+        except Exception as error:  # delivered by ``_reply_to``, in our words
             if payload is not None and payload.rejection is not None:
                 return payload.rejection  # it changed on the way; nothing whole was sent
             has_started = payload is not None and payload.has_started
@@ -211,21 +185,19 @@ class Session:
     async def _exchange(
         self, request: Request, payload: Base64JsonPayload | None, timeout_s: float
     ) -> Reply:
-        from kling_effects_async.transport.borrowed import signing
-
         http = self._session()
         async with (
-            asyncio.timeout(timeout_s),
+            asyncio.timeout(timeout_s),  # aiohttp's sock_read begins anew with each byte
             http.request(
                 request.method,
                 _url(self._address_of(request)),
                 data=payload,
                 headers=self._headers(has_body=payload is not None),
-                allow_redirects=False,
-                raise_for_status=False,
+                allow_redirects=False,  # aiohttp takes other headers than Authorization along
+                raise_for_status=False,  # in aiohttp a broken answer is a "status 400" as well
                 auto_decompress=True,
                 timeout=self._connect_timeout,
-                middlewares=signing(http, self._authorization()),
+                middlewares=signing(http, self._signer.authorization()),
                 **self._way(),
             ) as response,
         ):
@@ -260,7 +232,7 @@ class Session:
                 connector=aiohttp.TCPConnector(
                     limit=_CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=30
                 ),
-                cookie_jar=aiohttp.DummyCookieJar(),
+                cookie_jar=aiohttp.DummyCookieJar(),  # the key is all that identifies us
             )
         return self._http
 
@@ -269,7 +241,7 @@ class Session:
         return f"{self._service.base_url}{request.path}{query}"
 
     def _headers(self, *, has_body: bool) -> dict[str, str]:
-        """What a request says, whatever a borrowed session says by itself; the key comes last."""
+        """The headers of a request, which replace a borrowed session's; the key comes last."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
@@ -281,11 +253,8 @@ class Session:
             headers |= self._proxy.headers  # there is no CONNECT to carry them
         return headers
 
-    def _authorization(self) -> str:
-        return authorization(self._credentials, self._clock.now() + self._clock_offset)
-
     def _way(self) -> dict[str, Any]:
-        """What aiohttp has to know of the proxy."""
+        """The arguments of aiohttp for the proxy."""
         if self._proxy is None:
             return {}
         return {"proxy": self._proxy.url, "proxy_headers": self._proxy.headers}
@@ -294,6 +263,7 @@ class Session:
         if response.status == 407:  # no answer of a service: RFC 9110, 15.5.8
             raise self._failures.rejected_by_proxy(response.status)
         body = bytearray()
+        # Not read(): a gzip bomb of 1 MB takes 2 GB of memory there, and 4 MiB here.
         while chunk := await response.content.readany():
             body += chunk
             if len(body) > _REPLY_LIMIT_BYTES:
@@ -334,52 +304,10 @@ def _payload(request: Request) -> Base64JsonPayload | None:
     return Base64JsonPayload(request.body)
 
 
-# A URL remembers the parts it was taken into, so the few that are asked for again and again are
-# kept. Quoted already: yarl need not look at every character.
+# A URL caches the parts it was taken into, so the few that are requested again and again are kept.
+# Quoted already: yarl need not check every character.
 @lru_cache(maxsize=256)
 def _url(address: str) -> yarl.URL:
     import yarl
 
     return yarl.URL(address, encoded=True)
-
-
-def _retrying(
-    attempt: Callable[[], Awaitable[T]],
-    policy: RetryPolicy,
-    clock: Clock,
-    random: Callable[[], float],
-    final: tuple[type[KlingEffectsError], ...],
-) -> Callable[[], Awaitable[T]]:
-    """``attempt`` with backoff around it, held so that it does what it says.
-
-    backoff's own clock is the wall's, its jitter shortens what a server asked for, its sleep cannot
-    be replaced, and its log lines carry exception texts. So we give it pauses of zero and none of
-    those, and sleep in its ``on_backoff`` hook by our clock.
-    """
-    import backoff
-
-    started = clock.monotonic()
-    pause_s = 0.0
-
-    def pauses() -> Generator[float, Any, None]:
-        nonlocal pause_s
-        error = yield 0.0  # backoff primes the generator, then sends each exception in
-        for number in range(1, policy.attempts + 1):
-            pause_s = policy.pause_s(number, error.retry_after_s, random)
-            if clock.monotonic() - started + pause_s > policy.max_elapsed_s:
-                return  # backoff then raises the error it has
-            error = yield 0.0
-
-    async def keep_pause(_details: object) -> None:
-        await sleep(clock, pause_s)
-
-    retry = backoff.on_exception(
-        pauses,
-        KlingEffectsError,
-        max_tries=policy.attempts,
-        giveup=lambda error: isinstance(error, final) or not getattr(error, "retryable", False),
-        on_backoff=keep_pause,
-        jitter=None,
-        logger=None,
-    )
-    return retry(attempt)  # type: ignore[no-any-return,unused-ignore]  # backoff is untyped

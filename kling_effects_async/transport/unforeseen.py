@@ -1,4 +1,4 @@
-"""What to say of an exception that nobody foresaw: its class and its place, and never its text.
+"""What to report of an exception that nobody foresaw: its class and position, and never its text.
 
 Its text may repeat what it stumbled over: a header with the key, or a signed address.
 """

@@ -1,7 +1,7 @@
 """A request body that is never in memory: JSON whose images are encoded while they are sent.
 
-Encoding happens in the loop, in steps too short to hold it. Reading must not: what the page cache
-holds is taken at once, everything else is read in a thread. A body can be written again, after a
+Encoding happens in the loop, in steps too short to block it. Reading must not: what is in the page
+cache is taken at once, everything else is read in a thread. A body can be written again, after a
 broken connection, because every write opens the files anew.
 """
 
@@ -31,17 +31,18 @@ __all__ = ["Base64JsonPayload"]
 # Whole groups of three bytes: only the last step of an image may end in "=".
 _STEP_BYTES = 48 * 1024
 
-# A hop to a thread costs 0.2 ms of CPU time whatever it reads, and 50 uploads hold 50 blocks.
+# A hop to a thread costs 0.2 ms of CPU time whatever it reads, and each upload keeps one block in
+# memory.
 _BLOCK_BYTES = 4 * _STEP_BYTES
 
-# Linux only: read what the page cache holds, or fail at once.
+# Linux only: read what is in the page cache, or fail at once.
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
 
 class Base64JsonPayload(Payload):
     """A JSON document of known length, for aiohttp to send.
 
-    aiohttp wraps what goes wrong while it writes, so ask here:
+    aiohttp wraps what goes wrong while it writes, so it is kept here:
 
     Attributes:
         has_started: a write has begun to hand bytes over; while ``False``, nothing was sent.
@@ -72,7 +73,9 @@ class Base64JsonPayload(Payload):
         self.rejection = None
         try:
             async with AsyncExitStack() as stack:
+                # All of them first: a picture that is gone must not end a request that has begun.
                 files = [await _opened(piece, stack) for piece in self._value]
+                # Before the first byte: from here on the server may have something of it.
                 self.has_started = True
                 for piece, file in zip(self._value, files, strict=True):
                     await _write_piece(writer, piece, file)
@@ -90,7 +93,7 @@ def _encoded_size(piece: bytes | Base64Of) -> int:
 
 def _state(piece: Base64Of) -> FileState:
     if piece.state is None:
-        raise TypeError(f"nobody has looked at the file of {piece!r}")
+        raise TypeError(f"the file was never checked: {piece!r}")
     return piece.state
 
 
@@ -135,7 +138,7 @@ async def _write_file(
         if _read_cached(file.fileno(), step, offset):
             offset += len(step)
             if offset == state.size_bytes:
-                _reject_changed(path, state, file)
+                _reject_changed(path, state, file)  # before its last bytes leave
             await writer.write(_encode(step))
             await asyncio.sleep(0)  # write() returns at once while the socket keeps up
         else:
@@ -158,7 +161,7 @@ def _read_cached(descriptor: int, step: memoryview, offset: int) -> bool:
         return False
     try:
         return os.preadv(descriptor, [step], offset, _NOWAIT) == len(step)
-    except OSError:  # not in the cache, or the file system cannot tell
+    except OSError:  # not in the cache, or the file system has no such read
         return False
 
 
@@ -193,7 +196,7 @@ def _reject_changed(path: Path, state: FileState, file: IO[bytes]) -> None:
     except OSError as error:
         raise read_failure(path, error) from error
     if now is None or not state.is_still(now):
-        problem = "It changed after it was looked at; submit it again once nobody writes to it."
+        problem = "It changed after it was checked; submit it again once nobody writes to it."
         raise ImageRejectedError(image_label(path), [problem])
 
 

@@ -327,9 +327,7 @@ async def test_pauses_grow_and_stay_bounded(
     server: VideoServer, clock: HastyClock, target: Path
 ) -> None:
     server.always = answers(503)
-    downloader = Downloader(
-        clock=clock, allowed_origin=server.origin, attempts=9, random=lambda: 1.0
-    )
+    downloader = Downloader(clock=clock, allowed_origin=server.origin, attempts=9, rng=lambda: 1.0)
     with pytest.raises(DownloadError, match="503"):
         await downloader.download(server.url, target)
     await downloader.aclose()

@@ -180,7 +180,9 @@ async def test_an_error_about_an_address_says_what_to_do(
     downloader: Downloader, target: Path, url: str
 ) -> None:
     """Fault 96."""
-    with pytest.raises(DownloadError, match=r"is malformed: it.*; ask its task .*refresh\(\)"):
+    with pytest.raises(
+        DownloadError, match=r"is malformed: it.*; get another one from its task.*refresh\(\)"
+    ):
         await downloader.download(url, target)
 
 

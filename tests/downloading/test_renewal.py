@@ -19,12 +19,12 @@ from kling_effects_async import (
     TaskStatus,
     VideoExpiredError,
 )
+from kling_effects_async.api import RecentTasks
 from kling_effects_async.downloading.renewal import Renewed, download_renewed
 from kling_effects_async.downloading.reply import NotThereError
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
-from kling_effects_async.transport.recent_tasks import RecentTasks
 
 DONE = Path("clip.mp4")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +82,7 @@ class VideoServer:
             "u",
             grace_s=30.0,
             clock=self.clock,
-            random=lambda: 1.0,
+            rng=lambda: 1.0,
         )
 
 
@@ -162,7 +162,7 @@ async def test_an_address_without_a_task_is_rejected_at_once() -> None:
     server = VideoServer()
     with pytest.raises(VideoExpiredError):
         await download_renewed(
-            server.fetch, nobody, "u", grace_s=30.0, clock=server.clock, random=lambda: 1.0
+            server.fetch, nobody, "u", grace_s=30.0, clock=server.clock, rng=lambda: 1.0
         )
     assert server.fetched == ["u"]
 

@@ -68,8 +68,8 @@ async def test_an_unfinished_task_never_makes_room() -> None:
         assert emulator.ledger.total == 3
 
 
-def test_a_ledger_counts_what_it_keeps_no_row_of() -> None:
-    """Fault 95: bounded, and the referee of what was paid twice all the same."""
+def test_a_ledger_counts_tasks_whose_entries_are_gone() -> None:
+    """Fault 95: bounded, and exact about what was paid twice all the same."""
     ledger = Ledger(10)
     for number in range(1000):
         for name in (f"order-{number}", "order-0"):
@@ -101,11 +101,11 @@ async def test_the_oldest_rendered_clips_make_room_for_new_ones(
     async with emulator, calling(emulator) as caller:
         urls = [await _rendered(caller) for _ in range(3)]
         assert len(list(tmp_path.glob("kling-emulator-*/*.mp4"))) == 1
-        assert [(await caller.ask("GET", url)).status for url in urls] == [404, 404, 200]
+        assert [(await caller.send("GET", url)).status for url in urls] == [404, 404, 200]
 
 
 async def test_pictures_that_wait_to_be_rendered_are_bounded() -> None:
-    """Fault 95: the pictures of every order under way are in memory."""
+    """Fault 95: the pictures of every request under way are in memory."""
     emulator = Emulator(clips=Clips.TEST, speed=1e9, max_clip_bytes=1)
     async with emulator, calling(emulator) as caller:
         assert (await caller.submit()).status == 200
@@ -138,8 +138,8 @@ async def test_callbacks_to_a_receiver_that_never_answers_do_not_pile_up(
         for _ in range(6):
             await caller.submit(callback_url=url)
             await asyncio.sleep(0.1)  # at this speed it is finished
-        told = [record for record in caplog.records if "too many callbacks" in record.message]
-        assert (emulator.ledger.total, len(told)) == (6, 4)
+        logged = [record for record in caplog.records if "too many callbacks" in record.message]
+        assert (emulator.ledger.total, len(logged)) == (6, 4)
         for writer in held:
             writer.close()
             await writer.wait_closed()
@@ -204,8 +204,8 @@ async def test_a_head_that_trickles_in_ends_the_connection_as_soon() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_body_that_waits_for_its_turn_is_given_up_too() -> None:
-    """Fault 95: of sixty half-sent large bodies, three times sixteen get a turn of two minutes."""
+async def test_a_body_that_waits_for_a_slot_is_rejected_in_the_end() -> None:
+    """Fault 95: of sixty half-sent large bodies, three times sixteen get a slot for two minutes."""
     loop = asyncio.get_running_loop()
     large = ["Content-Type: application/json", "Content-Length: 20000000"]
     async with Emulator(clips=Clips.STOCK) as emulator, AsyncExitStack() as exits:
@@ -221,7 +221,7 @@ async def test_a_body_that_waits_for_its_turn_is_given_up_too() -> None:
 
 @pytest.mark.looptime
 async def test_an_answer_that_nobody_reads_is_dropped() -> None:
-    """Fault 95: more answers than the kernel buffers, asked for and never read."""
+    """Fault 95: more answers than the kernel buffers, requested and never read."""
     loop = asyncio.get_running_loop()
     async with Emulator(clips=Clips.STOCK, speed=1e9) as emulator:
         async with calling(emulator) as caller:
@@ -233,11 +233,11 @@ async def test_an_answer_that_nobody_reads_is_dropped() -> None:
             transport.pause_reading()
             start_s = loop.time()
             with pytest.raises(ConnectionError):
-                await _ask_on(writer, head(emulator).replace(b" HTTP", b"?pageSize=500 HTTP"))
+                await _never_read(writer, head(emulator).replace(b" HTTP", b"?pageSize=500 HTTP"))
             assert 115 < loop.time() - start_s < 135
 
 
-async def _ask_on(writer: asyncio.StreamWriter, request: bytes) -> None:
+async def _never_read(writer: asyncio.StreamWriter, request: bytes) -> None:
     for _ in range(400):
         writer.write(request * 100)
         await asyncio.wait_for(writer.drain(), 300)

@@ -15,13 +15,8 @@ import pytest
 
 from kling_effects_async import SingleImageEffect, TaskFailedError
 from kling_effects_async.emulator import Clips, Emulator
+from tests.support.child_processes import child_processes
 from tests.support.emulator_caller import calling, single, with_input
-
-
-def child_processes() -> set[str]:
-    """The ids of this process's children."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {pid for children in lists for pid in children.read_text().split()}
 
 
 async def test_a_clip_is_rendered_from_the_picture_and_no_process_stays() -> None:
@@ -39,7 +34,7 @@ async def test_a_clip_is_rendered_from_the_picture_and_no_process_stays() -> Non
             seen |= child_processes()
         assert task["task_status"] == "succeed"
         assert seen > before
-        video = await caller.ask("GET", task["task_result"]["videos"][0]["url"])
+        video = await caller.send("GET", task["task_result"]["videos"][0]["url"])
         assert (await caller.submit()).status == 200
     with av.open(io.BytesIO(video.body)) as opened:
         stream = opened.streams.video[0]
@@ -57,12 +52,12 @@ async def test_rendered_clips_are_files_that_are_gone_at_the_end(
         task_id = await caller.new_task_id()
         while (task := (await caller.query(task_id)).task)["task_status"] == "processing":
             pass
-        video = await caller.ask("GET", task["task_result"]["videos"][0]["url"])
+        video = await caller.send("GET", task["task_result"]["videos"][0]["url"])
         [kept] = tmp_path.glob("kling-emulator-*/*.mp4")
         assert kept.read_bytes() == video.body != b""
         assert kept.parent.stat().st_mode & 0o077 == 0
         kept.write_bytes(b"another")
-        again = await caller.ask("GET", task["task_result"]["videos"][0]["url"])
+        again = await caller.send("GET", task["task_result"]["videos"][0]["url"])
         assert again.body == b"another"  # nothing else holds it
     assert list(tmp_path.glob("kling-emulator-*")) == []
 
@@ -83,7 +78,7 @@ def cut_short(photo: Path) -> bytes:
 
 
 async def test_a_picture_that_cannot_be_rendered_fails_the_task_in_kling_s_words(cat: Path) -> None:
-    """Fault 70: as the real API says it: accepted, then failed, and not charged."""
+    """Fault 70: as at the real API: accepted, then failed, and not charged."""
     async with Emulator(clips=Clips.TEST, speed=1e9) as emulator, calling(emulator) as caller:
         image = base64.b64encode(cut_short(cat)).decode()
         accepted = await caller.submit(with_input(single(), image=image))
@@ -99,7 +94,7 @@ async def test_a_picture_that_cannot_be_rendered_fails_the_task_in_kling_s_words
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the render process in /proc")
 async def test_a_render_that_is_killed_fails_its_task_and_no_other(cat: Path) -> None:
-    """Fault 70: the client hears of a task that failed; the next one is rendered as ever."""
+    """Fault 70: the client sees a failed task; the next one is rendered as ever."""
     before = child_processes()
     effect = SingleImageEffect("squish", image=cat)
     async with (
@@ -114,5 +109,5 @@ async def test_a_render_that_is_killed_fails_its_task_and_no_other(cat: Path) ->
         with pytest.raises(TaskFailedError, match="internal error"):
             await task
         assert (await client.run(effect)).video.url
-        assert (await client.submit(effect)).id  # the failed one gave its units back
+        assert (await client.submit(effect)).task_id  # the failed one gave its units back
     assert child_processes() == before

@@ -41,9 +41,9 @@ async def test_a_foreign_page_is_rejected_on_every_path(headers: dict[str, str])
     """Fault 95: DNS rebinding and requests of another site."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         for path in PATHS:
-            assert (await caller.ask("GET", path, headers=headers)).status == 403
+            assert (await caller.send("GET", path, headers=headers)).status == 403
         for path in (GATEWAY, "/_emulator/faults"):
-            answer = await caller.ask("POST", path, json={"fault": "html"}, headers=headers)
+            answer = await caller.send("POST", path, json={"fault": "html"}, headers=headers)
             assert answer.status == 403
         assert (emulator.ledger.total, emulator.faults_left) == (0, 0)
 
@@ -52,8 +52,8 @@ async def test_a_foreign_page_is_rejected_on_every_path(headers: dict[str, str])
 async def test_a_program_of_this_machine_is_answered(headers: dict[str, str]) -> None:
     """Fault 95: what is rejected is foreign, and nothing else."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        assert (await caller.ask("GET", GATEWAY, headers=headers)).status == 200
-        assert (await caller.ask("GET", "/_emulator/ledger", headers=headers)).status == 200
+        assert (await caller.send("GET", GATEWAY, headers=headers)).status == 200
+        assert (await caller.send("GET", "/_emulator/ledger", headers=headers)).status == 200
 
 
 async def test_a_foreign_submit_is_not_charged_and_uses_up_no_fault() -> None:
@@ -61,7 +61,7 @@ async def test_a_foreign_submit_is_not_charged_and_uses_up_no_fault() -> None:
     async with Emulator(clips=Clips.STOCK) as emulator:
         emulator.fail_next(Fault.html())
         async with calling(emulator) as caller:
-            answer = await caller.ask(
+            answer = await caller.send(
                 "POST", GATEWAY, json={}, headers={"Origin": "https://evil.example"}
             )
         assert answer.status == 403
@@ -71,7 +71,7 @@ async def test_a_foreign_submit_is_not_charged_and_uses_up_no_fault() -> None:
 async def test_an_emulator_is_reached_by_the_name_it_listens_on() -> None:
     """A host that was given is its own, also where it is no loopback address."""
     async with Emulator(host="0.0.0.0", clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        assert (await caller.ask("GET", GATEWAY)).status == 200
+        assert (await caller.send("GET", GATEWAY)).status == 200
 
 
 async def test_a_page_at_localhost_may_show_a_clip_of_127_0_0_1() -> None:
@@ -87,6 +87,6 @@ async def test_a_page_at_localhost_may_show_a_clip_of_127_0_0_1() -> None:
 
 
 async def _status(caller: Caller, url: str, page: str) -> int:
-    """What a browser is told that shows this page, which embeds this address."""
-    told = {"Sec-Fetch-Site": "cross-site", "Referer": page}
-    return (await caller.ask("GET", url, headers=told)).status
+    """What a browser sends from this page, which embeds this address."""
+    sent = {"Sec-Fetch-Site": "cross-site", "Referer": page}
+    return (await caller.send("GET", url, headers=sent)).status

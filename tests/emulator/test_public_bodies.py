@@ -39,7 +39,7 @@ async def provoked(sample: str, caller: Caller) -> Answer:
         case "B03":
             return await repeated(caller)
         case "B09":
-            return await caller.ask("GET", "/v1/task/list")
+            return await caller.send("GET", "/v1/task/list")
         case "B10":
             return await caller.list()
         case "B32":

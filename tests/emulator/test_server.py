@@ -20,7 +20,7 @@ PACKAGE = Path(kling_effects_async.emulator.__file__).parent
 
 
 async def test_a_taken_port_is_named() -> None:
-    """Fault 70: an error of its own that says how to get a free one."""
+    """Fault 70: an error of its own, with the way to a free one."""
     async with Emulator(clips=Clips.STOCK) as first:
         port = int(first.url.rpartition(":")[2])
         with pytest.raises(EmulatorError, match=f"port {port} of 127.0.0.1 is taken.*port=0"):
@@ -124,8 +124,8 @@ def test_secrets_do_not_show_in_the_settings() -> None:
 async def test_the_ledger_and_the_counts_can_be_read_over_http() -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         task_id = await caller.new_task_id(external_task_id="order-42")
-        ledger = (await caller.ask("GET", "/_emulator/ledger")).json
-        counts = (await caller.ask("GET", "/_emulator/requests")).json
+        ledger = (await caller.send("GET", "/_emulator/ledger")).json
+        counts = (await caller.send("GET", "/_emulator/requests")).json
     assert (ledger["total"], ledger["repeated"]) == (1, [])
     entry = ledger["entries"][0]
     assert (entry["task_id"], entry["external_task_id"]) == (task_id, "order-42")
@@ -151,7 +151,7 @@ def test_a_fault_in_json_is_a_constructor_by_name(given: dict[str, Any], fault: 
 async def test_faults_can_be_scripted_over_http() -> None:
     scripted = {"fault": "business_code", "code": 5001, "times": 2}
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        answer = await caller.ask("POST", "/_emulator/faults", json=scripted)
+        answer = await caller.send("POST", "/_emulator/faults", json=scripted)
         assert answer.json == {"waiting": 2}
         assert [(await caller.submit()).status for _ in range(3)] == [503, 503, 200]
 
@@ -170,9 +170,9 @@ async def test_faults_can_be_scripted_over_http() -> None:
         {"fault": "html", "colour": "red"},
     ],
 )
-async def test_a_fault_that_makes_no_sense_is_400_and_says_why(given: object) -> None:
+async def test_a_fault_that_makes_no_sense_is_400_with_the_reason(given: object) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        answer = await caller.ask("POST", "/_emulator/faults", json=given)
+        answer = await caller.send("POST", "/_emulator/faults", json=given)
         assert answer.status == 400
         assert answer.json["error"]
         assert emulator.faults_left == 0
@@ -212,7 +212,7 @@ async def test_an_odd_fault_is_rejected_when_it_is_scripted(given: object) -> No
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         typed = {"Content-Type": "application/json"}
         body = json.dumps(given)
-        answer = await caller.ask("POST", "/_emulator/faults", data=body, headers=typed)
+        answer = await caller.send("POST", "/_emulator/faults", data=body, headers=typed)
         assert (answer.status, emulator.faults_left) == (400, 0)
         assert (await caller.submit()).status == 200
 
@@ -221,14 +221,14 @@ async def test_an_odd_fault_is_rejected_when_it_is_scripted(given: object) -> No
 async def test_a_fault_that_is_no_json_is_rejected(body: bytes) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         typed = {"Content-Type": "application/json"}
-        answer = await caller.ask("POST", "/_emulator/faults", data=body, headers=typed)
+        answer = await caller.send("POST", "/_emulator/faults", data=body, headers=typed)
         assert answer.status == 400
 
 
 async def test_a_fault_is_scripted_as_json_alone() -> None:
-    """Fault 95: a page of another site can send text without asking first, but not JSON."""
+    """Fault 95: a page of another site can send text without a preflight request, but not JSON."""
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        answer = await caller.ask("POST", "/_emulator/faults", data='{"fault": "html"}')
+        answer = await caller.send("POST", "/_emulator/faults", data='{"fault": "html"}')
         assert (answer.status, emulator.faults_left) == (415, 0)
 
 
@@ -237,11 +237,11 @@ async def test_faults_that_wait_are_bounded_in_number_and_size() -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
         many = {"fault": "html", "times": 10**8}
         large = {"fault": "garbage", "body": "x" * 2**18}
-        assert (await caller.ask("POST", "/_emulator/faults", json=large)).status == 413
-        assert (await caller.ask("POST", "/_emulator/faults", json=many)).status == 200
+        assert (await caller.send("POST", "/_emulator/faults", json=large)).status == 413
+        assert (await caller.send("POST", "/_emulator/faults", json=many)).status == 200
         for _ in range(999):
             emulator.fail_next(Fault.html())
-        assert (await caller.ask("POST", "/_emulator/faults", json=many)).status == 429
+        assert (await caller.send("POST", "/_emulator/faults", json=many)).status == 429
         assert emulator.faults_left == 10**8 + 999
 
 
@@ -255,7 +255,7 @@ def test_the_emulator_shares_no_wire_code_with_the_client(source: Path) -> None:
     }
     own = {name for name in imported if name.startswith("kling_effects_async")}
     shared = {name for name in own if not name.startswith("kling_effects_async.emulator")}
-    others = {"kling_effects_async.arguments", "kling_effects_async.scenes"}
+    others = {f"kling_effects_async.{name}" for name in ("arguments", "preview", "scenes")}
     assert shared <= {"kling_effects_async"} | others
 
 

@@ -79,7 +79,7 @@ def test_an_argument_of_a_wrong_type_is_named(name: str, value: Any) -> None:
         Emulator(**{name: value})
 
 
-def test_choices_and_prices_may_be_given_as_they_are_written() -> None:
+def test_choices_and_prices_may_be_given_as_text() -> None:
     plain: dict[str, Any] = {
         "clips": "stock",
         "reply_shape": "wrapped_twice",

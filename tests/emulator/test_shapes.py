@@ -18,7 +18,7 @@ UNION_TASK = {
     *("progress", "data", "created_at", "updated_at", "task_result", "task_status"),
     "task_status_msg",
 }
-ROW = {
+WRAPPED_TASK = {
     *("task_id", "action", "status", "fail_reason", "submit_time", "start_time", "finish_time"),
     *("progress", "data"),
 }
@@ -89,12 +89,12 @@ async def test_the_union_has_null_videos_until_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("shape", WRAPPED)
-async def test_a_wrapped_row_has_its_nine_members_in_seconds_and_percent(
+async def test_a_wrapped_task_has_nine_members_in_seconds_and_percent(
     shape: ReplyShape,
 ) -> None:
     created, queried = await created_and_queried(shape)
     assert {"code": "success", "message": ""}.items() <= queried.json.items()
-    assert set(queried.task) == ROW
+    assert set(queried.task) == WRAPPED_TASK
     assert (created.task["status"], created.task["progress"]) == ("SUBMITTED", "10%")
     assert (queried.task["status"], queried.task["progress"]) == ("SUCCESS", "100%")
     assert created.task["finish_time"] == created.task["start_time"] == 0
@@ -110,7 +110,7 @@ async def test_wrapped_once_holds_the_task_and_wrapped_twice_the_whole_answer() 
     assert twice.task["data"]["data"]["task_result"]["videos"][0]["url"]
 
 
-async def test_a_row_of_a_failed_task_carries_the_reason() -> None:
+async def test_a_wrapped_failed_task_has_the_reason() -> None:
     async with (
         Emulator(clips=Clips.STOCK, speed=1e9, reply_shape=ReplyShape.WRAPPED) as emulator,
         calling(emulator) as caller,
@@ -127,7 +127,7 @@ def _input(order: dict[str, Any]) -> dict[str, Any]:
 
 
 async def unknown(path: str = GATEWAY, **options: Any) -> Answer:
-    """What the query of an unknown id is told."""
+    """The answer to a query of an unknown id."""
     async with (
         Emulator(clips=Clips.STOCK, **options) as emulator,
         calling(emulator, path) as caller,
@@ -175,7 +175,7 @@ async def test_a_wrapped_gateway_may_pass_klings_unknown_task_on(shape: ReplySha
 
 
 @pytest.mark.parametrize("form", [UnknownTask.TASK_NOT_EXIST, UnknownTask.EMPTY])
-async def test_the_official_path_knows_no_gateways_words(form: UnknownTask) -> None:
+async def test_the_official_path_never_answers_in_a_gateways_words(form: UnknownTask) -> None:
     assert (await unknown(OFFICIAL, unknown_task=form)).json["message"] == NOT_FOUND
 
 
@@ -229,7 +229,7 @@ async def test_a_wrapped_gateway_loses_the_code_of_a_429(code: int) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path_is_a_web_page_with_200(path: str, method: str) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        answer = await caller.ask(method, path)
+        answer = await caller.send(method, path)
     assert (answer.status, answer.headers["Content-Type"][:9]) == (200, "text/html")
     assert answer.body.startswith(b"<!doctype html>")
 
@@ -237,12 +237,12 @@ async def test_an_unknown_path_is_a_web_page_with_200(path: str, method: str) ->
 @pytest.mark.parametrize("path", ["/v1/task/list", "/v1/videos/effectz", "/v1", "/account/x"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path_of_kling_has_springs_body(path: str, method: str) -> None:
-    """Fault 76: it says nothing about a task."""
+    """Fault 76: it does not mention a task."""
     async with (
         Emulator(clips=Clips.STOCK, wall=lambda: 1_749_888_794.778) as emulator,
         calling(emulator) as caller,
     ):
-        answer = await caller.ask(method, f"{path}?token=secret")
+        answer = await caller.send(method, f"{path}?token=secret")
     assert answer.status == 404
     assert answer.json == {
         "timestamp": "2025-06-14T08:13:14.778+0000",
@@ -255,5 +255,5 @@ async def test_an_unknown_path_of_kling_has_springs_body(path: str, method: str)
 
 async def test_a_wrong_method_on_the_official_path_is_1202() -> None:
     async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
-        answer = await caller.ask("DELETE", OFFICIAL)
+        answer = await caller.send("DELETE", OFFICIAL)
     assert (answer.status, answer.json["code"]) == (404, 1202)

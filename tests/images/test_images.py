@@ -25,7 +25,7 @@ from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
 from kling_effects_async.images.checks import (
     check_image,
     image_hash,
-    look_at,
+    inspect_image,
     prepare,
 )
 from kling_effects_async.images.limits import IMAGE_LIMIT_BYTES
@@ -225,7 +225,7 @@ def test_a_picture_that_is_cut_off_is_found_without_a_hash_and_with_one(tmp_path
     path.write_bytes(encoded(gradient())[:-1])
     for with_hash in (True, False):
         with pytest.raises(ImageRejectedError, match="its end is missing"):
-            look_at(path, with_hash=with_hash)
+            inspect_image(path, with_hash=with_hash)
 
 
 def test_damage_inside_the_pixels_is_found_by_decoding() -> None:
@@ -237,7 +237,7 @@ def test_damage_inside_the_pixels_is_found_by_decoding() -> None:
 
 def test_damage_inside_the_pixels_of_a_png_is_found_without_decoding() -> None:
     damaged = declaring_size(300, 300, pixels=b"these are no pixels")
-    for examine in (check_image, partial(look_at, with_hash=True), prepare):
+    for examine in (check_image, partial(inspect_image, with_hash=True), prepare):
         with pytest.raises(ImageRejectedError, match="compressed data of its pixels are wrong"):
             examine(damaged)
 
@@ -449,11 +449,11 @@ def test_a_file_that_fails_while_it_is_read_is_not_rejected() -> None:
 def test_one_look_tells_the_facts_the_hash_and_what_the_file_is(tmp_path: Path) -> None:
     path = tmp_path / "cat.png"
     path.write_bytes(encoded(gradient(), "PNG"))
-    found, os_stat = look_at(path, with_hash=True), path.stat()
+    found, os_stat = inspect_image(path, with_hash=True), path.stat()
     assert (found.facts, found.sha256) == (check_image(path), image_hash(path))
     assert found.state == FileState(os_stat.st_size, os_stat.st_mtime_ns, os_stat.st_nlink)
-    assert look_at(path, with_hash=False).sha256 == ""
-    assert look_at(path.read_bytes(), with_hash=True).state is None
+    assert inspect_image(path, with_hash=False).sha256 == ""
+    assert inspect_image(path.read_bytes(), with_hash=True).state is None
 
 
 def test_the_hash_is_of_the_content_wherever_it_is(tmp_path: Path) -> None:
@@ -624,8 +624,8 @@ def test_pillow_is_not_imported_to_check_a_jpeg_or_png(tmp_path: Path) -> None:
         path.write_bytes(encoded(gradient(), kind, exif=turned_by_exif(6)))
         code = (
             "import sys; from pathlib import Path\n"
-            "from kling_effects_async.images.checks import look_at\n"
-            f"assert look_at(Path({str(path)!r}), with_hash=True).facts.is_rotated\n"
+            "from kling_effects_async.images.checks import inspect_image\n"
+            f"assert inspect_image(Path({str(path)!r}), with_hash=True).facts.is_rotated\n"
             "sys.exit('PIL' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,9 +18,9 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId
 from kling_effects_async.journal.job import JobState
-from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.sqlite.lock import lock_path
-from tests.submitting.test_submitter import QUICK
+from kling_effects_async.journal.sqlite.store import SqliteStore
+from tests.support.submits import QUICK
 
 EFFECTS = [
     SingleImageEffect("squish", image=f"https://img.example/{number}.jpg") for number in range(8)
@@ -69,9 +69,9 @@ async def test_after_damage_and_the_users_agreement_each_job_is_found_and_none_p
     tasks = await batch_of_a_killed_process(emulator, db)
     garble(db)
     with pytest.raises(JournalDamagedError):
-        await Journal(db).open()
+        await SqliteStore(db).open()
     async with (
-        Journal(db, start_fresh=True) as journal,
+        SqliteStore(db, start_fresh=True) as journal,
         emulator.client(journal=journal, **QUICK) as client,
     ):
         assert await batch(client) == tasks
@@ -111,7 +111,7 @@ async def test_an_id_of_the_callers_that_was_forgotten_is_not_taken_for_his_own(
     async with emulator.client(journal=db, **QUICK) as client:
         with pytest.raises(ExternalIdTakenError) as caught:
             await client.submit(EFFECTS[0], external_task_id="order-42")
-    assert (caught.value.task_id, emulator.ledger.total) == (task.id, 1)
+    assert (caught.value.task_id, emulator.ledger.total) == (task.task_id, 1)
 
 
 async def test_a_job_that_went_back_to_planned_is_known_for_sent(
@@ -120,15 +120,15 @@ async def test_a_job_that_went_back_to_planned_is_known_for_sent(
     """Fault 88: the line that it was being submitted is lost, the job itself is not."""
     async with emulator.client(journal=db, **QUICK) as client:
         task = await client.submit(EFFECTS[0], external_task_id="order-42")
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         [job] = await journal.find("order-42")
-    async with Journal(db.with_name("cut.db")) as cut:
+    async with SqliteStore(db.with_name("cut.db")) as cut:
         await cut.add(evolve(job, state=JobState.PLANNED, task_id=None, was_sent=False))
     db.unlink()
     db.with_name("cut.db").rename(db)
     async with emulator.client(journal=db, **QUICK) as client:
         again = await client.submit(EFFECTS[0], external_task_id="order-42")
-    assert (again.id, emulator.ledger.total) == (task.id, 1)
+    assert (again.task_id, emulator.ledger.total) == (task.task_id, 1)
 
 
 async def test_a_random_id_is_not_looked_up_in_a_journal_that_misses_rows(

@@ -19,8 +19,8 @@ from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import BudgetExceededError
 from kling_effects_async.journal.budget import Committed, kind_of_cost
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite import schema
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite import schema, sqlite_file
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.policy import SubmitPolicy
 from tests.support.command_line import clean_environment
@@ -123,7 +123,7 @@ async def test_the_job_tells_what_was_expected_of_it(store: JobStore) -> None:
 
 
 async def test_jobs_of_an_adopted_account_count_for_the_new_one(tmp_path: Path) -> None:
-    async with Journal(tmp_path / "jobs.db") as journal:
+    async with SqliteStore(tmp_path / "jobs.db") as journal:
         await bring(journal, "a", *SUCCEEDED, units="2")
         await bring(journal, "b", *UNCERTAIN_STEPS, JobState.PLANNED, *ACCEPTED)
         before = await journal.committed(ACCOUNT)
@@ -200,7 +200,7 @@ async def test_the_memory_forgets_jobs_and_not_what_they_cost() -> None:
 
 async def test_the_sums_are_what_a_look_at_every_job_comes_to(tmp_path: Path) -> None:
     """The tables keep sums; they are those of the rule."""
-    async with Journal(tmp_path / "jobs.db") as journal:
+    async with SqliteStore(tmp_path / "jobs.db") as journal:
         ways = [
             SUCCEEDED,
             UNCERTAIN_STEPS,
@@ -241,7 +241,7 @@ async def test_what_a_dead_process_left_running_is_within_the_budget(tmp_path: P
     """Fault 86: over restarts, and without ``resume``."""
     service = PaidService()
     for life in range(4):
-        async with Journal(tmp_path / "jobs.db") as journal:
+        async with SqliteStore(tmp_path / "jobs.db") as journal:
             bench = Bench(service, journal, budget_units=Decimal(10))
             await asyncio.gather(
                 *(bench.submit(f"{life}-{number}") for number in range(10)), return_exceptions=True
@@ -253,7 +253,7 @@ async def test_what_a_dead_process_left_running_is_within_the_budget(tmp_path: P
 async def test_two_submitters_of_one_journal_share_the_budget(tmp_path: Path) -> None:
     """Fault 86: one opened journal in two clients."""
     service = PaidService()
-    async with Journal(tmp_path / "jobs.db") as journal:
+    async with SqliteStore(tmp_path / "jobs.db") as journal:
         benches = [Bench(service, journal, budget_units=Decimal(10)) for _ in range(2)]
         await asyncio.gather(
             *(bench.submit(f"{bench is benches[0]}-{n}") for n in range(10) for bench in benches),
@@ -319,9 +319,9 @@ async def test_what_a_killed_process_may_have_paid_counts(tmp_path: Path, way: s
 
 def as_before(path: Path, fill: Callable[[sqlite3.Connection], object]) -> None:
     """A journal of version 2, with what is filled in."""
-    schema.create(path)
-    with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=0, stamp="", scripts=schema.MIGRATIONS[:2])
+    sqlite_file.create(path)
+    with closing(sqlite_file.connect(path)) as connection:
+        sqlite_file.migrate(connection, path, version=0, stamp="", scripts=schema.MIGRATIONS[:2])
         fill(connection)
 
 
@@ -359,7 +359,7 @@ async def test_jobs_of_an_older_journal_count_with_what_is_typical(tmp_path: Pat
                 )
 
     await asyncio.to_thread(as_before, tmp_path / "jobs.db", fill)
-    async with Journal(tmp_path / "jobs.db") as journal:
+    async with SqliteStore(tmp_path / "jobs.db") as journal:
         assert await journal.committed(ACCOUNT) == Committed(
             told=Decimal(19),
             untold=10 + EXPECTED,

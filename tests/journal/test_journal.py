@@ -34,8 +34,8 @@ from kling_effects_async.errors import (
     JournalVersionError,
 )
 from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition
-from kling_effects_async.journal.sqlite import ownership, schema
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite import ownership, schema, sqlite_file, times
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.testing import ManualClock
 from tests.support import journal_process
 from tests.support.journal_process import WAY
@@ -69,12 +69,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def journal(path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
-    async with Journal(path, clock=clock.now) as opened:
+async def journal(path: Path, clock: ManualClock) -> AsyncIterator[SqliteStore]:
+    async with SqliteStore(path, clock=clock.now) as opened:
         yield opened
 
 
-async def walk(journal: Journal, *states: JobState, external_task_id: str = "order-42") -> Job:
+async def walk(journal: SqliteStore, *states: JobState, external_task_id: str = "order-42") -> Job:
     held = await journal.add(job(external_task_id))
     for state in states:
         held = await moved(journal, state, external_task_id)
@@ -82,7 +82,7 @@ async def walk(journal: Journal, *states: JobState, external_task_id: str = "ord
 
 
 async def moved(
-    journal: Journal, to: JobState, external_task_id: str = "order-42", **news: Any
+    journal: SqliteStore, to: JobState, external_task_id: str = "order-42", **news: Any
 ) -> Job:
     """Move a job, and read what is held then."""
     await journal.move(A, external_task_id, JobUpdate(to, **news))
@@ -91,7 +91,7 @@ async def moved(
     return held
 
 
-async def states_of(journal: Journal, external_task_id: str = "order-42") -> list[JobState]:
+async def states_of(journal: SqliteStore, external_task_id: str = "order-42") -> list[JobState]:
     return [step.state for step in await journal.history(A, external_task_id)]
 
 
@@ -103,7 +103,7 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @asynccontextmanager
-async def one_batch(journal: Journal) -> AsyncIterator[None]:
+async def one_batch(journal: SqliteStore) -> AsyncIterator[None]:
     """What is started inside meets in one transaction, which begins afterwards."""
     is_held, may_go_on = threading.Event(), threading.Event()
 
@@ -111,7 +111,7 @@ async def one_batch(journal: Journal) -> AsyncIterator[None]:
         is_held.set()
         may_go_on.wait()
 
-    plug = asyncio.create_task(journal._read(hold))
+    plug = asyncio.create_task(journal._connection.read(hold))
     while not is_held.is_set():
         await asyncio.sleep(0)
     yield
@@ -172,18 +172,18 @@ async def test_a_job_comes_back_as_it_was_given(path: Path) -> None:
         path="clips/1.mp4",
         updated_at=NOON + timedelta(microseconds=1),
     )
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         assert await journal.add(given) == given
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         assert await journal.get(A, "order-42") == given
 
 
-async def test_a_job_that_is_not_there_is_none(journal: Journal) -> None:
+async def test_a_job_that_is_not_there_is_none(journal: SqliteStore) -> None:
     assert await journal.get(A, "order-42") is None
     assert await journal.history(A, "order-42") == ()
 
 
-async def test_the_same_job_again_is_the_stored_one(journal: Journal) -> None:
+async def test_the_same_job_again_is_the_stored_one(journal: SqliteStore) -> None:
     stored = await walk(journal, JobState.SUBMITTING)
     assert await journal.add(job(run="another")) == stored
     assert await states_of(journal) == [JobState.PLANNED, JobState.SUBMITTING]
@@ -194,7 +194,7 @@ async def test_the_same_job_again_is_the_stored_one(journal: Journal) -> None:
     [({"scene": "hug"}, "scene"), ({"fingerprint": "0" * 64}, "content")],
 )
 async def test_an_external_id_is_not_used_for_another_job(
-    journal: Journal, members: dict[str, str], differs: str
+    journal: SqliteStore, members: dict[str, str], differs: str
 ) -> None:
     """Fault 22: same external id, other content."""
     await journal.add(job())
@@ -204,7 +204,7 @@ async def test_an_external_id_is_not_used_for_another_job(
     assert await journal.get(A, "order-42") == job()
 
 
-async def test_another_account_may_use_the_same_external_id(journal: Journal) -> None:
+async def test_another_account_may_use_the_same_external_id(journal: SqliteStore) -> None:
     await journal.add(job())
     other = job(account="other", scene="hug")
     assert await journal.add(other) == other
@@ -214,7 +214,7 @@ async def test_another_account_may_use_the_same_external_id(journal: Journal) ->
 # -- moves
 
 
-async def test_a_move_tells_what_is_new_and_when(journal: Journal, clock: ManualClock) -> None:
+async def test_a_move_tells_what_is_new_and_when(journal: SqliteStore, clock: ManualClock) -> None:
     await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED)
     clock.jump(60)
     held = await moved(
@@ -231,7 +231,7 @@ async def test_a_move_tells_what_is_new_and_when(journal: Journal, clock: Manual
     assert await journal.get(A, "order-42") == held
 
 
-async def test_a_move_leaves_what_it_does_not_tell(journal: Journal) -> None:
+async def test_a_move_leaves_what_it_does_not_tell(journal: SqliteStore) -> None:
     await walk(journal, JobState.SUBMITTING)
     await journal.move(A, "order-42", JobUpdate(JobState.ACCEPTED, task_id="Cm1", message="queued"))
     held = await moved(journal, JobState.FAILED)
@@ -239,7 +239,7 @@ async def test_a_move_leaves_what_it_does_not_tell(journal: Journal) -> None:
 
 
 async def test_history_tells_every_step_with_its_time_and_note(
-    journal: Journal, clock: ManualClock
+    journal: SqliteStore, clock: ManualClock
 ) -> None:
     await journal.add(job())
     clock.jump(1)
@@ -254,7 +254,7 @@ async def test_history_tells_every_step_with_its_time_and_note(
 
 
 async def test_a_move_the_table_does_not_have_is_rejected_and_changes_nothing(
-    journal: Journal, clock: ManualClock
+    journal: SqliteStore, clock: ManualClock
 ) -> None:
     held = await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED)
     clock.jump(1)
@@ -263,14 +263,14 @@ async def test_a_move_the_table_does_not_have_is_rejected_and_changes_nothing(
     assert await journal.get(A, "order-42") == held
 
 
-async def test_a_move_to_where_it_is_adds_news_and_no_step(journal: Journal) -> None:
+async def test_a_move_to_where_it_is_adds_news_and_no_step(journal: SqliteStore) -> None:
     await walk(journal, JobState.SUBMITTING)
     held = await moved(journal, JobState.SUBMITTING, message="second try")
     assert held.message == "second try"
     assert await states_of(journal) == [JobState.PLANNED, JobState.SUBMITTING]
 
 
-async def test_each_download_is_a_step(journal: Journal) -> None:
+async def test_each_download_is_a_step(journal: SqliteStore) -> None:
     await walk(journal, JobState.SUBMITTING, JobState.ACCEPTED, JobState.SUCCEEDED)
     await journal.move(A, "order-42", JobUpdate(JobState.DOWNLOADED, path="a.mp4"))
     held = await moved(journal, JobState.DOWNLOADED, path="b.mp4")
@@ -280,7 +280,7 @@ async def test_each_download_is_a_step(journal: Journal) -> None:
 
 @pytest.mark.parametrize("to", [JobState.ACCEPTED, JobState.SUCCEEDED])
 async def test_a_second_task_for_a_job_is_not_written_over_the_first(
-    journal: Journal, to: JobState
+    journal: SqliteStore, to: JobState
 ) -> None:
     await walk(journal, JobState.SUBMITTING)
     await journal.move(A, "order-42", JobUpdate(JobState.ACCEPTED, task_id="Cm1"))
@@ -290,7 +290,7 @@ async def test_a_second_task_for_a_job_is_not_written_over_the_first(
     assert held.task_id == "Cm1"
 
 
-async def test_a_job_that_was_never_added_cannot_move(journal: Journal) -> None:
+async def test_a_job_that_was_never_added_cannot_move(journal: SqliteStore) -> None:
     with pytest.raises(JournalError, match="no job 'order-42'"):
         await journal.move(A, "order-42", JobUpdate(JobState.SUBMITTING))
 
@@ -299,7 +299,7 @@ async def test_a_job_that_was_never_added_cannot_move(journal: Journal) -> None:
 @given(st.lists(st.sampled_from(JobState), max_size=12))
 def test_any_moves_leave_a_history_that_walks_the_table(moves: list[JobState]) -> None:
     async def history_after(folder: str) -> list[JobState]:
-        async with Journal(Path(folder, "effects.db")) as journal:
+        async with SqliteStore(Path(folder, "effects.db")) as journal:
             await journal.add(job())
             for to in moves:
                 with suppress(JournalError):
@@ -316,7 +316,7 @@ def test_any_moves_leave_a_history_that_walks_the_table(moves: list[JobState]) -
 # -- finding
 
 
-async def test_a_job_is_found_by_its_task_and_by_its_external_id(journal: Journal) -> None:
+async def test_a_job_is_found_by_its_task_and_by_its_external_id(journal: SqliteStore) -> None:
     await walk(journal, JobState.SUBMITTING)
     held = await moved(journal, JobState.ACCEPTED, task_id="Cm1")
     other = await journal.add(job(account="other"))
@@ -325,7 +325,7 @@ async def test_a_job_is_found_by_its_task_and_by_its_external_id(journal: Journa
     assert await journal.find("order-43") == []
 
 
-async def test_the_known_task_is_the_accounts_youngest(journal: Journal) -> None:
+async def test_the_known_task_is_the_accounts_youngest(journal: SqliteStore) -> None:
     assert await journal.known_task(A) is None
     await journal.add(job("1", task_id="Cm1"))
     youngest = await journal.add(job("2", task_id="Cm2"))
@@ -334,14 +334,14 @@ async def test_the_known_task_is_the_accounts_youngest(journal: Journal) -> None
     assert await journal.known_task(A) == youngest
 
 
-async def test_jobs_come_in_the_order_they_were_added(journal: Journal) -> None:
+async def test_jobs_come_in_the_order_they_were_added(journal: SqliteStore) -> None:
     names = ["b", "a", "c"]
     for name in names:
         await journal.add(job(name))
     assert [held.external_task_id async for held in journal.jobs()] == names
 
 
-async def test_jobs_are_chosen_by_account_state_and_run(journal: Journal) -> None:
+async def test_jobs_are_chosen_by_account_state_and_run(journal: SqliteStore) -> None:
     await journal.add(job("1", run="run 7"))
     await journal.add(job("2", state=JobState.FAILED))
     await journal.add(job("3", account="other", run="run 7", state=JobState.FAILED))
@@ -358,7 +358,7 @@ async def test_jobs_are_chosen_by_account_state_and_run(journal: Journal) -> Non
     assert await names(states=()) == []
 
 
-async def test_ten_thousand_jobs_are_read_a_page_at_a_time(journal: Journal) -> None:
+async def test_ten_thousand_jobs_are_read_a_page_at_a_time(journal: SqliteStore) -> None:
     names = [f"{number:05}" for number in range(10_000)]
     await asyncio.gather(*(journal.add(job(name)) for name in names))
     seen: list[str] = []
@@ -370,7 +370,7 @@ async def test_ten_thousand_jobs_are_read_a_page_at_a_time(journal: Journal) -> 
     assert held.state is JobState.SUBMITTING
 
 
-async def test_counts_have_a_number_for_every_state(journal: Journal) -> None:
+async def test_counts_have_a_number_for_every_state(journal: SqliteStore) -> None:
     await journal.add(job("1"))
     await journal.add(job("2", state=JobState.FAILED))
     await journal.add(job("3", state=JobState.FAILED, account="other"))
@@ -382,7 +382,7 @@ async def test_counts_have_a_number_for_every_state(journal: Journal) -> None:
 # -- money and memos
 
 
-async def test_spent_units_are_summed_exactly(journal: Journal) -> None:
+async def test_spent_units_are_summed_exactly(journal: SqliteStore) -> None:
     for number in range(10):
         await journal.add(job(str(number), units=Decimal("0.1")))
     await journal.add(job("unknown"))
@@ -392,7 +392,7 @@ async def test_spent_units_are_summed_exactly(journal: Journal) -> None:
 
 
 async def test_what_a_scene_typically_costs_is_the_highest_of_its_last_twenty_successes(
-    journal: Journal,
+    journal: SqliteStore,
 ) -> None:
     succeeded = {"state": JobState.SUCCEEDED}
     await journal.add(job("long ago", units=Decimal(99), **succeeded))
@@ -404,12 +404,12 @@ async def test_what_a_scene_typically_costs_is_the_highest_of_its_last_twenty_su
     assert await journal.typical_units(A, "squish") == Decimal(10)
 
 
-async def test_a_scene_without_a_known_cost_has_no_typical_one(journal: Journal) -> None:
+async def test_a_scene_without_a_known_cost_has_no_typical_one(journal: SqliteStore) -> None:
     await journal.add(job(state=JobState.SUCCEEDED))
     assert await journal.typical_units(A, "squish") is None
 
 
-async def test_a_memo_is_the_last_that_was_set(journal: Journal) -> None:
+async def test_a_memo_is_the_last_that_was_set(journal: SqliteStore) -> None:
     assert await journal.memo("slots", A) is None
     await journal.set_memo("slots", A, "3")
     await journal.set_memo("slots", A, "4")
@@ -435,7 +435,7 @@ async def test_everything_acknowledged_is_there_after_a_kill(path: Path) -> None
     told = [line for kill in range(4) for line in await killed_in_the_middle(path, f"kill {kill}")]
     assert len({line.rsplit("-", 2)[0] for line in told}) == 4
     order = {state: number for number, state in enumerate((JobState.PLANNED, *WAY))}
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         for line in told:
             name, _, word = line.rpartition(" ")
             held = await journal.get(A, name)
@@ -443,18 +443,19 @@ async def test_everything_acknowledged_is_there_after_a_kill(path: Path) -> None
             assert order[held.state] >= order[JobState(word)]
 
 
-async def test_a_commit_waits_for_the_disk(journal: Journal) -> None:
+async def test_a_commit_waits_for_the_disk(journal: SqliteStore) -> None:
     """Fault 26: only FULL survives a power cut."""
     full = 2
     pragmas = ("synchronous", "journal_mode", "fullfsync")
-    asked = [
-        await journal._read(lambda c, name=name: c.execute(f"PRAGMA {name}").fetchone()[0])  # type: ignore[misc]
-        for name in pragmas
-    ]
+
+    def values(connection: sqlite3.Connection) -> list[object]:
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
+
+    asked = await journal._connection.read(values)
     assert asked == [full, "wal", 1]
 
 
-async def test_writes_that_wait_together_are_one_commit(journal: Journal, path: Path) -> None:
+async def test_writes_that_wait_together_are_one_commit(journal: SqliteStore, path: Path) -> None:
     names = [str(number) for number in range(500)]
     await asyncio.gather(*(journal.add(job(name)) for name in names))
     before = commits_in(path)
@@ -467,7 +468,7 @@ async def test_writes_that_wait_together_are_one_commit(journal: Journal, path: 
     assert commits_in(path) - before == 1
 
 
-async def test_a_bad_write_does_not_spoil_the_others_of_its_commit(journal: Journal) -> None:
+async def test_a_bad_write_does_not_spoil_the_others_of_its_commit(journal: SqliteStore) -> None:
     async with one_batch(journal):
         good = asyncio.create_task(journal.add(job("good")))
         bad = asyncio.create_task(journal.add(job("\ud800")))
@@ -480,14 +481,14 @@ async def test_a_bad_write_does_not_spoil_the_others_of_its_commit(journal: Jour
     assert [await good, await late] == [held async for held in journal.jobs()]
 
 
-async def test_who_reads_gets_what_was_written_before(journal: Journal) -> None:
+async def test_who_reads_gets_what_was_written_before(journal: SqliteStore) -> None:
     async with one_batch(journal):
         write = asyncio.create_task(journal.add(job()))
         read = asyncio.create_task(journal.get(A, "order-42"))
     assert await read == await write
 
 
-async def test_a_cancelled_write_is_written_all_the_same(journal: Journal) -> None:
+async def test_a_cancelled_write_is_written_all_the_same(journal: SqliteStore) -> None:
     async with one_batch(journal):
         write = asyncio.create_task(journal.add(job()))
         other = asyncio.create_task(journal.add(job("other")))
@@ -499,11 +500,11 @@ async def test_a_cancelled_write_is_written_all_the_same(journal: Journal) -> No
 
 
 async def test_closing_writes_what_waits(path: Path) -> None:
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         writes = [asyncio.create_task(journal.add(job(str(number)))) for number in range(100)]
         await asyncio.sleep(0)
     assert all(write.done() for write in writes)
-    async with Journal(path, read_only=True) as journal:
+    async with SqliteStore(path, read_only=True) as journal:
         assert (await journal.counts())[JobState.PLANNED] == 100
 
 
@@ -511,7 +512,7 @@ async def test_closing_writes_what_waits(path: Path) -> None:
 
 
 async def test_a_journal_that_is_not_open_says_so(path: Path) -> None:
-    journal = Journal(path)
+    journal = SqliteStore(path)
     with pytest.raises(RuntimeError, match="journal is closed"):
         await journal.add(job())
     async with journal:
@@ -523,17 +524,17 @@ async def test_a_journal_that_is_not_open_says_so(path: Path) -> None:
 
 
 async def test_closing_ends_the_thread(path: Path) -> None:
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
     assert "kling-effects-journal" not in {thread.name for thread in threading.enumerate()}
 
 
-async def test_a_journal_serves_another_event_loop(journal: Journal) -> None:
+async def test_a_journal_serves_another_event_loop(journal: SqliteStore) -> None:
     added = await asyncio.to_thread(lambda: asyncio.run(journal.add(job())))
     assert await journal.get(A, "order-42") == added
 
 
-async def test_a_loop_that_is_gone_holds_up_nobody(journal: Journal) -> None:
+async def test_a_loop_that_is_gone_holds_up_nobody(journal: SqliteStore) -> None:
     async def ask_and_go() -> None:
         task = asyncio.create_task(journal.add(job()))
         await asyncio.sleep(0)
@@ -545,7 +546,7 @@ async def test_a_loop_that_is_gone_holds_up_nobody(journal: Journal) -> None:
 
 
 async def test_a_forgotten_journal_is_told_and_closed(path: Path) -> None:
-    journal = Journal(path)
+    journal = SqliteStore(path)
     await journal.open()
     with pytest.warns(ResourceWarning, match="unclosed journal"):
         del journal
@@ -556,12 +557,12 @@ async def opened_again(path: Path) -> None:
     """Wait for the thread that nobody else waits for; then the file must be free."""
     while "kling-effects-journal" in {thread.name for thread in threading.enumerate()}:
         await asyncio.sleep(0)
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
 
 
 async def test_an_opening_that_is_cancelled_lets_go_of_the_file(path: Path) -> None:
-    opening = asyncio.create_task(Journal(path).open())
+    opening = asyncio.create_task(SqliteStore(path).open())
     await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -570,7 +571,7 @@ async def test_an_opening_that_is_cancelled_lets_go_of_the_file(path: Path) -> N
 
 
 @posix_only
-async def test_others_of_the_machine_cannot_read_it(journal: Journal, path: Path) -> None:
+async def test_others_of_the_machine_cannot_read_it(journal: SqliteStore, path: Path) -> None:
     await journal.add(job())
     files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert set(files.values()) == {0o600}
@@ -579,7 +580,7 @@ async def test_others_of_the_machine_cannot_read_it(journal: Journal, path: Path
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="nowhere"):
-        await Journal(tmp_path / "nowhere" / "effects.db").open()
+        await SqliteStore(tmp_path / "nowhere" / "effects.db").open()
 
 
 # -- one owner
@@ -590,16 +591,18 @@ async def test_a_second_process_is_rejected_and_told_who_owns_it(path: Path) -> 
     async with process("hold", path) as owner:
         assert await line_of(owner) == "open"
         with pytest.raises(JournalBusyError, match=f"process {owner.pid} on ") as caught:
-            await Journal(path).open()
+            await SqliteStore(path).open()
     assert caught.value.pid == owner.pid
     assert caught.value.host
     assert caught.value.since is not None
 
 
-async def test_a_second_journal_of_one_process_is_rejected(journal: Journal, path: Path) -> None:
+async def test_a_second_journal_of_one_process_is_rejected(
+    journal: SqliteStore, path: Path
+) -> None:
     """Fault 29, within one process."""
     with pytest.raises(JournalBusyError) as caught:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert caught.value.pid == os.getpid()
 
 
@@ -608,12 +611,12 @@ async def test_the_journal_of_a_killed_process_opens_at_once(path: Path) -> None
     """Fault 25: go on from the journal."""
     async with process("hold", path) as owner:
         await line_of(owner)
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         assert await journal.counts()
 
 
 async def test_an_owner_that_closes_leaves_nothing_to_find_out(path: Path) -> None:
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
     with database(path) as connection:
         assert connection.execute("SELECT count(*) FROM lease").fetchone() == (0,)
@@ -626,7 +629,7 @@ async def test_a_child_left_behind_does_not_keep_the_journal(path: Path) -> None
         owner.kill()
         await owner.wait()
         try:
-            async with Journal(path) as journal:
+            async with SqliteStore(path) as journal:
                 assert await journal.counts()
         finally:
             os.kill(child, signal.SIGKILL)
@@ -639,9 +642,9 @@ async def test_a_forked_child_is_told_to_open_its_own(path: Path) -> None:
         assert await line_of(parent) == "1"
 
 
-async def test_others_may_read_while_it_is_owned(journal: Journal, path: Path) -> None:
+async def test_others_may_read_while_it_is_owned(journal: SqliteStore, path: Path) -> None:
     await journal.add(job())
-    async with Journal(path, read_only=True) as reader:
+    async with SqliteStore(path, read_only=True) as reader:
         assert await reader.get(A, "order-42") == job()
         with pytest.raises(JournalError, match="reading only"):
             await reader.move(A, "order-42", JobUpdate(JobState.SUBMITTING))
@@ -650,7 +653,7 @@ async def test_others_may_read_while_it_is_owned(journal: Journal, path: Path) -
 
 async def test_reading_makes_no_journal(path: Path) -> None:
     with pytest.raises(JournalError, match="no journal at"):
-        await Journal(path, read_only=True).open()
+        await SqliteStore(path, read_only=True).open()
     assert not path.exists()
 
 
@@ -658,7 +661,7 @@ def write_owner(path: Path, *, host: str = "elsewhere", process: str = "") -> No
     with database(path) as connection:
         connection.execute(
             "INSERT OR REPLACE INTO lease VALUES (1, 'token', 4711, ?, ?, ?)",
-            (host, process, schema.us_of(NOON + timedelta(days=3650))),
+            (host, process, times.us_of(NOON + timedelta(days=3650))),
         )
 
 
@@ -669,12 +672,12 @@ async def test_a_row_of_another_boot_or_machine_is_a_dead_owners_at_once(
     """Fault 87, 65: a container that died, and a clock that was set by ten years."""
     await filled(path)
     write_owner(path, process="another boot:1")
-    async with Journal(path, clock=ManualClock(NOON + since_noon).now) as journal:
+    async with SqliteStore(path, clock=ManualClock(NOON + since_noon).now) as journal:
         assert await journal.get(A, "1") is not None
 
 
 async def test_an_owner_that_lost_the_journal_writes_nothing_more(
-    journal: Journal, path: Path
+    journal: SqliteStore, path: Path
 ) -> None:
     await journal.add(job())
     write_owner(path)
@@ -725,7 +728,7 @@ def test_a_process_that_is_dead_and_not_taken_note_of_is_dead() -> None:
 
 async def filled(path: Path) -> bytes:
     """A closed journal with some pages in it; its bytes."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await asyncio.gather(*(journal.add(job(str(number))) for number in range(100)))
     return path.read_bytes()
 
@@ -744,7 +747,7 @@ async def test_a_damaged_journal_is_moved_aside_and_kept(
     damaged = damage(await filled(path))
     path.write_bytes(damaged)
     with pytest.raises(JournalDamagedError, match="start_fresh=True") as caught:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert caught.value.path is not None
     assert caught.value.path.read_bytes() == damaged
     assert str(caught.value.path) in str(caught.value)
@@ -757,7 +760,7 @@ async def test_the_log_of_a_damaged_journal_is_kept_with_it(path: Path) -> None:
     log = path.with_name("effects.db-wal")
     log.write_bytes(b"the last writes")
     with pytest.raises(JournalDamagedError) as caught:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     kept = caught.value.path
     assert kept is not None
     assert kept.with_name(f"{kept.name}-wal").read_bytes() == b"the last writes"
@@ -768,13 +771,13 @@ async def test_after_damage_nothing_opens_until_the_user_agrees(path: Path) -> N
     """Fault 27: do not submit until the user agrees."""
     path.write_bytes(garbled(await filled(path)))
     with pytest.raises(JournalDamagedError) as first:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     with pytest.raises(JournalDamagedError) as second:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert (second.value.path, str(second.value)) == (first.value.path, str(first.value))
-    async with Journal(path, start_fresh=True) as journal:
+    async with SqliteStore(path, start_fresh=True) as journal:
         assert await journal.get(A, "1") is None
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
 
 
@@ -785,7 +788,7 @@ async def test_a_journal_of_a_newer_version_is_not_touched(path: Path) -> None:
         connection.execute("PRAGMA user_version=99")
     before = path.read_bytes()
     with pytest.raises(JournalVersionError, match="version 99") as caught:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert (caught.value.ours, caught.value.theirs) == (schema.VERSION, 99)
     assert path.read_bytes() == before
 
@@ -795,14 +798,14 @@ async def test_another_programs_database_is_not_touched(path: Path) -> None:
         connection.execute("CREATE TABLE theirs (a)")
     before = path.read_bytes()
     with pytest.raises(JournalError, match="another program's database"):
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert path.read_bytes() == before
 
 
 async def test_a_job_of_another_account_of_the_service_is_not_added_again(path: Path) -> None:
     """Fault 72: the key was rotated, and the journal is the old one."""
     old, new = (job(account=name, service="https://s.example") for name in "ab")
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(old)
         with pytest.raises(AccountChangedError) as caught:
             await journal.add(new)
@@ -813,7 +816,7 @@ async def test_a_job_of_another_account_of_the_service_is_not_added_again(path: 
 
 async def test_jobs_are_taken_over_from_another_account(path: Path) -> None:
     """Fault 72: what a person does about it."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         for number in range(3):
             await journal.add(job(f"job-{number}", account="old"))
         assert await journal.adopt("old", "new") == 3
@@ -822,7 +825,7 @@ async def test_jobs_are_taken_over_from_another_account(path: Path) -> None:
 
 
 async def test_accounts_with_the_same_ids_are_not_made_one(path: Path) -> None:
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         for account in ("old", "new"):
             await journal.add(job(account=account))
         with pytest.raises(JournalError, match="two accounts"):
@@ -832,7 +835,7 @@ async def test_accounts_with_the_same_ids_are_not_made_one(path: Path) -> None:
 
 async def test_that_a_submit_was_sent_is_never_taken_back(path: Path) -> None:
     sent = job()
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(sent)
         await journal.move(A, sent.external_task_id, JobUpdate(JobState.SUBMITTING))
         await journal.move(A, sent.external_task_id, JobUpdate(JobState.PLANNED, was_sent=True))
@@ -848,11 +851,11 @@ NEXT_VERSION = (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN mood TEXT")
 
 def test_an_older_journal_is_copied_before_it_is_brought_up_to_date(path: Path) -> None:
     asyncio.run(filled(path))
-    with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=VERSION, stamp="now", scripts=NEXT_VERSION)
+    with closing(sqlite_file.connect(path)) as connection:
+        sqlite_file.migrate(connection, path, version=VERSION, stamp="now", scripts=NEXT_VERSION)
         assert connection.execute("SELECT count(mood), count(*) FROM jobs").fetchone() == (0, 100)
     copy = path.with_name(f"effects.db.v{VERSION}-now")
-    assert schema.check(copy, thoroughly=True) == VERSION
+    assert sqlite_file.check(copy, thoroughly=True) == VERSION
     with database(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
 
@@ -864,12 +867,12 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
     """What was submitted then counts as sent, and each state has its name of today."""
 
     async def read() -> list[Job]:
-        async with Journal(path) as journal:
+        async with SqliteStore(path) as journal:
             return [job async for job in journal.jobs()]
 
-    schema.create(path)
-    with closing(schema.connect(path)) as connection:
-        schema.migrate(connection, path, version=0, stamp="now", scripts=schema.MIGRATIONS[:1])
+    sqlite_file.create(path)
+    with closing(sqlite_file.connect(path)) as connection:
+        sqlite_file.migrate(connection, path, version=0, stamp="now", scripts=schema.MIGRATIONS[:1])
         for name, state in THEN.items():
             connection.execute(
                 "INSERT INTO jobs (account, external_task_id, scene, fingerprint, effect, state, "
@@ -889,9 +892,9 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_older_version(path: Path) -> None:
     asyncio.run(filled(path))
     half = (*schema.MIGRATIONS, f"{NEXT_VERSION[-1]}; no statement at all")
-    with closing(schema.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
-        schema.migrate(connection, path, version=VERSION, stamp="now", scripts=half)
-    assert schema.check(path, thoroughly=True) == VERSION
+    with closing(sqlite_file.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
+        sqlite_file.migrate(connection, path, version=VERSION, stamp="now", scripts=half)
+    assert sqlite_file.check(path, thoroughly=True) == VERSION
     with database(path) as connection, pytest.raises(sqlite3.OperationalError, match="mood"):
         connection.execute("SELECT mood FROM jobs")
 
@@ -901,20 +904,20 @@ async def test_an_older_journal_is_not_read_as_if_it_were_ours(path: Path) -> No
     with database(path) as connection:
         connection.execute("PRAGMA user_version=0")
     with pytest.raises(JournalVersionError, match="open it for writing once"):
-        await Journal(path, read_only=True).open()
+        await SqliteStore(path, read_only=True).open()
 
 
-async def pages(journal: Journal, more: int) -> None:
+async def pages(journal: SqliteStore, more: int) -> None:
     """Let the file grow by so many pages and no further."""
 
     def limit(connection: sqlite3.Connection) -> None:
         (now,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={now + more}").fetchone()
 
-    await journal._read(limit)
+    await journal._connection.read(limit)
 
 
-async def test_a_full_disk_fails_the_whole_commit_and_stays_readable(journal: Journal) -> None:
+async def test_a_full_disk_fails_the_whole_commit_and_stays_readable(journal: SqliteStore) -> None:
     """Fault 28: journal disk full; submit nothing, go on with what is there."""
     await journal.add(job())
     await pages(journal, 2)
@@ -930,7 +933,7 @@ async def test_a_full_disk_fails_the_whole_commit_and_stays_readable(journal: Jo
     assert [held async for held in journal.jobs()] == [job()]
 
 
-async def test_once_there_is_room_again_writes_go_on(journal: Journal) -> None:
+async def test_once_there_is_room_again_writes_go_on(journal: SqliteStore) -> None:
     """Fault 28: later writes are tried again."""
     big = job("big", effect="x" * 100_000)
     await pages(journal, 2)
@@ -943,7 +946,7 @@ async def test_once_there_is_room_again_writes_go_on(journal: Journal) -> None:
 
 @posix_only
 async def test_a_file_that_was_deleted_is_not_written_on_into_nothing(
-    journal: Journal, path: Path
+    journal: SqliteStore, path: Path
 ) -> None:
     await journal.add(job())
     path.unlink()

@@ -15,10 +15,10 @@ import pytest
 
 from kling_effects_async.errors import JournalDamagedError, JournalError
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite import schema
+from kling_effects_async.journal.sqlite import schema, sqlite_file
 from kling_effects_async.journal.sqlite.commits import loss
-from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.sqlite.lock import lock_path, number_beside
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import effect_of
 from tests.journal.test_journal import NOON, database, job, line_of, process
 from tests.support.paid_service import ACCOUNT, a_job
@@ -60,7 +60,7 @@ async def killed(path: Path, writes: int = 60) -> None:
 
 
 async def misses_rows(path: Path, *, read_only: bool = False) -> bool:
-    async with Journal(path, read_only=read_only) as journal:
+    async with SqliteStore(path, read_only=read_only) as journal:
         return journal.misses_rows
 
 
@@ -96,8 +96,8 @@ LOSSES = [
     (with_half_a_log, "lost its last"),
     (with_a_bit_flipped, "lost its last"),
     (without_database, "an earlier journal of this name is gone"),
-    (without_lock, "does not tell the number"),
-    (with_odd_lock, "does not tell the number"),
+    (without_lock, "does not hold the number"),
+    (with_odd_lock, "does not hold the number"),
 ]
 
 
@@ -138,7 +138,7 @@ async def test_a_number_that_was_not_written_in_time_is_no_loss(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Fault 88, 26: a power cut keeps the database, which is synced, and not the last numbers."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         early = lock_path(path).read_bytes()
         for name in "abc":
             await journal.add(job(name))
@@ -149,7 +149,7 @@ async def test_a_number_that_was_not_written_in_time_is_no_loss(
 
 
 async def test_the_number_beside_a_journal_is_that_of_its_last_commit(path: Path) -> None:
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         begun = number_beside(path)
         assert begun is not None
         for name in "abc":
@@ -167,9 +167,9 @@ async def test_a_new_journal_and_one_of_an_older_version_miss_nothing(path: Path
     before = schema.MIGRATIONS[: schema.NUMBERED_SINCE - 1]
 
     def make() -> None:
-        schema.create(old)
-        connection = schema.connect(old)
-        schema.migrate(connection, old, version=0, stamp="now", scripts=before)
+        sqlite_file.create(old)
+        connection = sqlite_file.connect(old)
+        sqlite_file.migrate(connection, old, version=0, stamp="now", scripts=before)
         connection.close()
 
     await asyncio.to_thread(make)
@@ -187,7 +187,7 @@ async def test_a_first_opening_that_is_cut_short_is_no_loss(
         return NOON
 
     with pytest.raises(ZeroDivisionError):
-        await Journal(path, clock=clock).open()
+        await SqliteStore(path, clock=clock).open()
     with database(path) as connection:
         assert connection.execute("SELECT number FROM commits").fetchone() == (0,)
     assert not await misses_rows(path)
@@ -196,12 +196,12 @@ async def test_a_first_opening_that_is_cut_short_is_no_loss(
 
 async def test_what_was_only_planned_before_a_loss_counts_as_sent(path: Path) -> None:
     """Fault 88: its later lines may be lost, and its task is ours."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         for name in ("planned", "rejected"):
             await journal.add(job(name))
         await journal.move("account", "rejected", JobUpdate(JobState.REJECTED))
     lock_path(path).write_text(f"{10**6:020}\n")
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         assert [held.was_sent async for held in journal.jobs()] == [True, True]
         later = await journal.add(job("later"))
         assert not later.was_sent
@@ -209,10 +209,10 @@ async def test_what_was_only_planned_before_a_loss_counts_as_sent(path: Path) ->
 
 async def test_an_older_copy_of_a_journal_in_its_place_misses_rows(path: Path) -> None:
     """Fault 88: a backup that was put back."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(job("a"))
     shutil.copy(path, path.with_name("backup.db"))
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(job("b"))
     shutil.copy(path.with_name("backup.db"), path)
     assert await misses_rows(path)
@@ -225,7 +225,7 @@ async def test_an_empty_file_is_not_begun_while_the_log_holds_the_last_writes(pa
     log = log_of(path).read_bytes()
     os.truncate(path, 0)
     with pytest.raises(JournalDamagedError, match="empty, and the log") as caught:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert caught.value.path is not None
     assert log_of(caught.value.path).read_bytes() == log
 
@@ -236,16 +236,16 @@ async def test_what_begins_in_place_of_a_damaged_journal_misses_rows(
     path: Path, way: str, has_lock: bool
 ) -> None:
     """Fault 27: its jobs may be paid for."""
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
     os.truncate(path, path.stat().st_size // 2)
     if not has_lock:
         lock_path(path).unlink()
     with pytest.raises(JournalDamagedError):
-        await Journal(path).open()
+        await SqliteStore(path).open()
     if way == "marker deleted":
         path.with_name("effects.db.damaged").unlink()
-    async with Journal(path, start_fresh=way == "start_fresh") as journal:
+    async with SqliteStore(path, start_fresh=way == "start_fresh") as journal:
         assert journal.misses_rows
 
 
@@ -256,7 +256,7 @@ def test_whether_something_is_lost_is_told_by_two_numbers() -> None:
     assert loss(where, inside=0, beside=0) is None
     assert loss(where, inside=7, beside=9) == "effects.db lost its last 2 of 9 commits"
     assert "begins anew" in (loss(where, inside=0, beside=9) or "")
-    assert "does not tell" in (loss(where, inside=7, beside=None) or "")
+    assert "does not hold" in (loss(where, inside=7, beside=None) or "")
 
 
 # -- damaged rows
@@ -276,7 +276,7 @@ DAMAGES = [
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_row_is_a_damaged_journal_whoever_reads_it(path: Path, damage: str) -> None:
     """Fault 88: never a ``KeyError``."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(a_job("a"))
         with database(path) as connection:
             connection.execute(f"UPDATE jobs SET {damage}")
@@ -291,17 +291,17 @@ async def test_a_damaged_row_is_a_damaged_journal_whoever_reads_it(path: Path, d
 @pytest.mark.parametrize("damage", DAMAGES[:4])
 async def test_a_damaged_row_is_found_when_the_journal_is_opened(path: Path, damage: str) -> None:
     """Fault 88, 27: it is moved aside, as it is where SQLite finds the damage."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(a_job("a"))
     with database(path) as connection:
         connection.execute(f"UPDATE jobs SET {damage}")
     with pytest.raises(JournalDamagedError, match="moved aside"):
-        await Journal(path).open()
+        await SqliteStore(path).open()
 
 
 async def test_a_damaged_cost_is_a_damaged_journal_for_whoever_counts_with_it(path: Path) -> None:
     """Fault 88: never an ``InvalidOperation``."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(a_job("a"))
         for state in (JobState.SUBMITTING, JobState.UNCERTAIN):
             await journal.move(ACCOUNT, "a", JobUpdate(state))
@@ -313,7 +313,7 @@ async def test_a_damaged_cost_is_a_damaged_journal_for_whoever_counts_with_it(pa
 
 async def test_damaged_sums_and_histories_are_a_damaged_journal_too(path: Path) -> None:
     """Fault 88."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(a_job("a"))
         with database(path) as connection:
             connection.execute("UPDATE jobs SET units = 'x', state = 'succeedee'")
@@ -333,12 +333,12 @@ async def test_damaged_sums_and_histories_are_a_damaged_journal_too(path: Path) 
 
 async def test_an_id_that_is_not_the_one_of_the_index_is_damage(path: Path) -> None:
     """Fault 88: a flipped bit in an id, whose job would be paid for again."""
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(a_job("keb-0123456789abcdef"))
     content = path.read_bytes()
     path.write_bytes(content.replace(b"keb-0123456789abcdef", b"keb-0123456789abcdeg", 1))
     with pytest.raises(JournalDamagedError, match="moved aside"):
-        await Journal(path).open()
+        await SqliteStore(path).open()
 
 
 @pytest.mark.parametrize(
@@ -362,11 +362,11 @@ def test_a_schema_that_is_no_text_is_damage(path: Path) -> None:
     """Fault 88: SQLite says what it found, and that is no text either."""
 
     async def make() -> None:
-        async with Journal(path):
+        async with SqliteStore(path):
             pass
 
     async def open_again() -> None:
-        await Journal(path).open()
+        await SqliteStore(path).open()
 
     asyncio.run(make())
     path.write_bytes(path.read_bytes().replace(b"scene TEXT NOT NULL", b"scene TEXT NOT\xd5NULL"))

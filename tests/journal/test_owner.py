@@ -11,8 +11,8 @@ import pytest
 
 from kling_effects_async.errors import JournalBusyError, JournalError
 from kling_effects_async.journal.sqlite import ownership
-from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.sqlite.lock import lock_path
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.journal.test_journal import line_of, process
 from tests.support.paid_service import a_job
 
@@ -45,16 +45,16 @@ async def test_two_links_to_a_journal_have_one_owner(path: Path, other_name: obj
     async with process("hold", path) as owner:
         await line_of(owner)
         with pytest.raises(JournalBusyError, match=f"process {owner.pid} "):
-            await Journal(other_name(path)).open()
+            await SqliteStore(other_name(path)).open()
 
 
 async def test_a_link_to_nothing_makes_the_journal_where_it_leads(path: Path) -> None:
     link = through_a_link(path)
-    async with Journal(link) as journal:
+    async with SqliteStore(link) as journal:
         await journal.add(a_job("a"))
     assert path.exists()
     assert not lock_path(link).exists()
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         assert await journal.find("a")
 
 
@@ -67,10 +67,10 @@ async def test_a_journal_with_two_names_is_opened_under_neither(path: Path) -> N
         for name in (path, other):
             for is_read_only in (True, False):
                 with pytest.raises(JournalError, match="2 names"):
-                    await Journal(name, read_only=is_read_only).open()
+                    await SqliteStore(name, read_only=is_read_only).open()
         assert not lock_path(other).exists()
         other.unlink()
-        async with Journal(path, read_only=True):
+        async with SqliteStore(path, read_only=True):
             pass
 
 
@@ -82,7 +82,7 @@ async def test_a_living_owner_stays_the_owner_without_its_lock_file(path: Path) 
         lock_path(path).unlink()
         for _ in range(2):
             with pytest.raises(JournalBusyError, match=f"process {owner.pid} "):
-                await Journal(path).open()
+                await SqliteStore(path).open()
 
 
 @needs_proc
@@ -93,14 +93,14 @@ async def test_a_living_owner_stays_the_owner_of_a_file_that_was_moved(path: Pat
         moved = path.with_name("moved.db")
         path.rename(moved)
         with pytest.raises(JournalBusyError, match=f"process {owner.pid} "):
-            await Journal(moved).open()
+            await SqliteStore(moved).open()
 
 
 async def test_a_journal_whose_owner_in_this_process_is_gone_opens_again(path: Path) -> None:
     """Its row may stay, where it could not be deleted: the process lives, its journal does not."""
-    async with Journal(path):
+    async with SqliteStore(path):
         shutil.copy(path, path.with_name("copy.db"))  # with the row
-    async with Journal(path.with_name("copy.db")) as journal:
+    async with SqliteStore(path.with_name("copy.db")) as journal:
         assert not [job async for job in journal.jobs()]
 
 
@@ -109,8 +109,8 @@ async def test_a_second_journal_of_this_process_is_rejected_without_the_lock_fil
     path: Path,
 ) -> None:
     """Fault 87."""
-    async with Journal(path):
+    async with SqliteStore(path):
         lock_path(path).unlink()
         with pytest.raises(JournalBusyError) as caught:
-            await Journal(path).open()
+            await SqliteStore(path).open()
         assert caught.value.pid == os.getpid()

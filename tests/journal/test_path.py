@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.errors import JournalDamagedError, JournalError
-from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.sqlite.lock import Lock, lock_path
 from kling_effects_async.journal.sqlite.network_share import warn_of_network_share
+from kling_effects_async.journal.sqlite.store import SqliteStore
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and sockets")
 PICTURE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
@@ -28,11 +28,11 @@ def another_programs(path: Path) -> None:
 
 
 @pytest.fixture(params=[True, False], ids=["read", "write"])
-def journal(request: pytest.FixtureRequest) -> Callable[[Path | str], Journal]:
-    return lambda path: Journal(path, read_only=request.param)
+def journal(request: pytest.FixtureRequest) -> Callable[[Path | str], SqliteStore]:
+    return lambda path: SqliteStore(path, read_only=request.param)
 
 
-async def rejected(journal: Journal) -> str:
+async def rejected(journal: SqliteStore) -> str:
     """The sentence of the rejection."""
     with pytest.raises(JournalError) as caught:
         await journal.open()
@@ -55,7 +55,7 @@ async def rejected(journal: Journal) -> str:
     ],
 )
 async def test_what_is_no_journal_is_not_touched(
-    tmp_path: Path, journal: Callable[[Path], Journal], make: Callable[[Path], None], what: str
+    tmp_path: Path, journal: Callable[[Path], SqliteStore], make: Callable[[Path], None], what: str
 ) -> None:
     """Fault 91, 96: ``--journal cat.jpg``, and whatever else has a name."""
     path = tmp_path / "cat.jpg"
@@ -74,7 +74,7 @@ async def test_a_socket_is_no_journal(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind("effects.db")
-        assert "is a socket, not a journal" in await rejected(Journal("effects.db"))
+        assert "is a socket, not a journal" in await rejected(SqliteStore("effects.db"))
 
 
 @pytest.mark.parametrize("name", ["", ":memory:", "a\0b"])
@@ -83,12 +83,12 @@ async def test_what_names_no_file_is_rejected(
 ) -> None:
     """Fault 91: SQLite would take some of them for a database that is gone once it is closed."""
     monkeypatch.chdir(tmp_path)
-    assert "is no file name" in await rejected(Journal(name))
+    assert "is no file name" in await rejected(SqliteStore(name))
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
-    assert "name too long" in await rejected(Journal(tmp_path / ("x" * 300)))
+    assert "name too long" in await rejected(SqliteStore(tmp_path / ("x" * 300)))
 
 
 @posix_only
@@ -96,7 +96,7 @@ async def test_a_lock_file_that_is_a_pipe_is_named(tmp_path: Path) -> None:
     """Fault 96: it would wait for ever for somebody to write."""
     path = tmp_path / "effects.db"
     os.mkfifo(lock_path(path))
-    assert str(lock_path(path)) in await rejected(Journal(path))
+    assert str(lock_path(path)) in await rejected(SqliteStore(path))
 
 
 async def test_a_journal_whose_first_page_is_gone_is_known_by_what_lies_beside_it(
@@ -104,11 +104,11 @@ async def test_a_journal_whose_first_page_is_gone_is_known_by_what_lies_beside_i
 ) -> None:
     """Fault 91, 27: it looks like any other file, and its jobs may be paid for."""
     path = tmp_path / "effects.db"
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
     path.write_bytes(PICTURE)
     with pytest.raises(JournalDamagedError) as caught:
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert caught.value.path is not None
     assert caught.value.path.read_bytes() == PICTURE
 
@@ -119,14 +119,14 @@ async def test_a_damaged_journal_without_its_lock_is_known_by_its_header(
 ) -> None:
     """Fault 91, 27."""
     path = tmp_path / "effects.db"
-    async with Journal(path):
+    async with SqliteStore(path):
         pass
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     if not has_lock:
         lock_path(path).unlink()
     with pytest.raises(JournalDamagedError, match="moved aside"):
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert not path.exists()
 
 
@@ -137,7 +137,7 @@ async def test_another_programs_damaged_database_stays_where_it_is(tmp_path: Pat
     damaged = path.read_bytes()[:4096]
     path.write_bytes(damaged)
     with pytest.raises(JournalError, match="choose another file"):
-        await Journal(path).open()
+        await SqliteStore(path).open()
     assert path.read_bytes() == damaged
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from kling_effects_async.errors import IdempotencyConflictError, JournalError
 from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate
+from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import JobStore, MemoryStore
 from tests.conftest import STORE_NOW
 from tests.support.paid_service import ACCOUNT, a_job
@@ -205,3 +209,23 @@ async def test_the_memory_forgets_no_job_that_was_asked_for_again() -> None:
         await bring(store, f"{number}", *TO_THE_END)
     await store.move(ACCOUNT, "again", JobUpdate(JobState.SUBMITTING))
     assert (await store.add(a_job("again"))).state is JobState.SUBMITTING
+
+
+def test_a_journal_shows_users_reading_and_no_step_of_a_job() -> None:
+    shown = {name for name in dir(Journal) if not name.startswith("_")}
+    reading = {"jobs", "find", "get", "history", "counts", "units_spent", "misses_rows"}
+    assert shown == {"open", "aclose", "adopt"} | reading
+
+
+async def test_the_store_of_an_open_journal_writes_to_its_file(tmp_path: Path) -> None:
+    """Fault 87: and its turns are the journal's, whichever client it was made for."""
+    async with Journal(tmp_path / "jobs.db") as journal:
+        one, other = SqliteStore.of(journal), SqliteStore.of(journal)
+        await one.add(a_job("1"))
+        assert [job.external_task_id for job in await journal.find("1")] == ["1"]
+        async with one.turn_of(ACCOUNT, "1"):
+            waiting = asyncio.create_task(other.turn_of(ACCOUNT, "1").__aenter__())
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+        await waiting

@@ -10,9 +10,9 @@ import pytest
 
 from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.journal.store import JobStore, MemoryStore
-from tests.support.paid_service import ACCOUNT, Bench, PaidService, Trouble, a_job
+from tests.support.paid_service import ACCOUNT, Bench, Failure, PaidService, a_job
 
-SLOW = Trouble(arrives_after_s=60.0)  # uploading; the service knows nothing of it yet
+SLOW = Failure(arrives_after_s=60.0)  # uploading; the service knows nothing of it yet
 
 
 def two_clients() -> tuple[PaidService, Bench, Bench]:
@@ -59,7 +59,7 @@ async def test_an_attempt_keeps_the_turn_of_the_caller_that_left_it() -> None:
     """Fault 87, 78: the caller was cancelled twice, and its attempt goes on."""
     service, one, other = two_clients()
     await one.submit("known")
-    service.script.append(Trouble(arrives_after_s=8.0))
+    service.script.append(Failure(arrives_after_s=8.0))
     first = await begun(one, "a")
     for _ in range(2):
         first.cancel()

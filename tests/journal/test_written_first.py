@@ -22,15 +22,15 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.errors import JournalFullError
 from kling_effects_async.journal.job import JobState, JobUpdate
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.polling.poller import Poller, PollRequests
-from kling_effects_async.polling.tracked_task import TrackedTask
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.transport.clock import SystemClock
 from tests.support.command_line import clean_environment
 from tests.support.killed_when_told import NAME, SQUISH
+from tests.support.polled_service import PolledService
 
 LATER = SingleImageEffect("squish", image="https://img.example/b.jpg")
 QUICK: dict[str, Any] = {"poll": PollPolicy(shortest_s=0.05)}
@@ -56,7 +56,7 @@ async def killed(emulator: Emulator, journal: Path, way: str) -> JobState:
     )
     async with asyncio.timeout(30):
         assert await child.wait() == -signal.SIGKILL
-    async with Journal(journal, read_only=True) as reader:
+    async with SqliteStore(journal, read_only=True) as reader:
         (job,) = [job async for job in reader.jobs()]
         return job.state
 
@@ -102,7 +102,7 @@ async def test_an_end_that_resume_told_survives_a_kill(emulator: Emulator, tmp_p
 # -- a disk that hangs
 
 
-class HungJournal(Journal):
+class HungJournal(SqliteStore):
     """A journal whose disk hangs when an end is written, until ``goes_on`` is set."""
 
     def __init__(self, path: Path) -> None:
@@ -159,13 +159,13 @@ async def test_an_end_is_told_only_once_it_is_written(
 # -- a disk that is full
 
 
-async def never(_task: TrackedTask) -> TaskSnapshot:
+async def never(_task_id: str) -> TaskSnapshot:
     raise AssertionError("nothing is polled here")
 
 
 async def test_a_write_that_ended_just_now_holds_up_nobody() -> None:
     """Fault 33: the client closes, also between a write's end and its callback."""
-    poller = Poller(PollRequests(never), policy=PollPolicy(), clock=SystemClock(), rng=lambda: 0.5)
+    poller = Poller(PolledService(never), policy=PollPolicy(), clock=SystemClock(), rng=lambda: 0.5)
     follower = Follower(MemoryStore(), poller)
     writing = follower.write(asyncio.sleep(0, "at once"), "nothing")
     for _ in range(2):
@@ -175,7 +175,7 @@ async def test_a_write_that_ended_just_now_holds_up_nobody() -> None:
     await poller.aclose()
 
 
-class FullJournal(Journal):
+class FullJournal(SqliteStore):
     """A journal whose disk has no room for these states."""
 
     def __init__(self, path: Path, *without_room: JobState) -> None:

@@ -278,7 +278,7 @@ def session_for(url: str, retry: RetryPolicy) -> Session:
         BearerToken("sk-key-of-ours"),
         retry=retry,
         clock=SystemClock(),
-        random=lambda: 0.0,
+        rng=lambda: 0.0,
     )
 
 
@@ -299,7 +299,9 @@ async def test_waiting_for_a_free_connection_takes_nothing_of_a_requests_time(
     request = Request(method=method, path="/t", body=body, is_repeatable=is_repeatable)
     session = session_for(host.url, RetryPolicy(submit_timeout_s=30, answer_timeout_s=30))
     try:
-        statuses = await asyncio.gather(*(session.ask_once(request, status_of) for _ in range(260)))
+        statuses = await asyncio.gather(
+            *(session.send_once(request, status_of) for _ in range(260))
+        )
     finally:
         await session.aclose()
     assert statuses == [200] * 260
@@ -315,7 +317,7 @@ async def test_an_answer_that_takes_longer_than_it_may_is_a_timeout(host: Host) 
     request = Request(method="GET", path="/t", is_repeatable=True)
     try:
         with pytest.raises(RequestTimeoutError, match="within 30 s") as caught:
-            await session.ask_once(request, status_of)
+            await session.send_once(request, status_of)
     finally:
         await session.aclose()
     assert caught.value.sent

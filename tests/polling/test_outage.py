@@ -22,11 +22,11 @@ from kling_effects_async.errors import (
     TaskTimeoutError,
 )
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, Video
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
-from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.transport.clock import SystemClock
+from tests.support.polled_service import PolledService
 
 pytestmark = pytest.mark.looptime
 
@@ -53,7 +53,7 @@ class Service:
         self.single_takes_s = 0.02
         self.requests_at: list[float] = []
         self.poller = Poller(
-            PollRequests(self.one, self.page, has_list),
+            PolledService(self.one, self.page, has_list),
             policy=PollPolicy(**policy),  # type: ignore[arg-type]  # `parallel` is not given
             clock=SystemClock(),
             rng=random.Random(1).random,
@@ -61,7 +61,7 @@ class Service:
         self.waits = [asyncio.ensure_future(self.task(name).result()) for name in self.ends_at]
 
     def task(self, name: str) -> EffectTask:
-        return EffectTask(self.poller.track(name, None), self.poller, self.one)
+        return EffectTask(self.poller.track(name, None), self.poller)
 
     def snapshot(self, name: str) -> TaskSnapshot:
         is_over = asyncio.get_running_loop().time() >= self.ends_at[name]
@@ -69,10 +69,9 @@ class Service:
         videos = (Video(url="https://v.example/o.mp4"),) if is_over else ()
         return TaskSnapshot(task_id=name, status=status, raw_status=status.value, videos=videos)
 
-    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
-        name = tracked.task_id or ""
-        await self._request(name)
-        return self.snapshot(name)
+    async def one(self, task_id: str) -> TaskSnapshot:
+        await self._request(task_id)
+        return self.snapshot(task_id)
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]

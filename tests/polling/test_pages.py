@@ -21,12 +21,12 @@ from kling_effects_async.errors import (
     ServiceError,
 )
 from kling_effects_async.models import TaskSnapshot, Video
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
-from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import sleep
+from tests.support.polled_service import PolledService
 
 VIDEO = Video(url="https://v.example/o.mp4")
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
@@ -47,12 +47,12 @@ class Service:
         self.unlisted: set[str] = set()
         self.hung: set[str | None] = set()
         self.stale_by_s = self.single_takes_s = self.page_takes_s = 0.0
-        self.trouble: Exception | None = None
-        self.single_trouble: Exception | None = None
+        self.failure: Exception | None = None
+        self.single_failure: Exception | None = None
         self.pages: list[float] = []
         self.singles: list[str] = []
         self.poller = Poller(
-            PollRequests(self.one, self.page),
+            PolledService(self.one, self.page),
             policy=PollPolicy(),
             clock=self.clock,
             rng=lambda: 0.5,
@@ -83,23 +83,23 @@ class Service:
         everything = [f"o{n}" for n in range(self.older)] + ours
         return (everything + [f"n{n}" for n in range(self.newer)])[::-1]
 
-    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
-        self.singles.append(tracked.task_id or "")
-        if tracked.task_id in self.hung:
-            self.unlisted.add(tracked.task_id or "")
+    async def one(self, task_id: str) -> TaskSnapshot:
+        self.singles.append(task_id)
+        if task_id in self.hung:
+            self.unlisted.add(task_id)
             await asyncio.Event().wait()
         await sleep(self.clock, self.single_takes_s)
-        if self.single_trouble is not None:
-            raise self.single_trouble
-        return self.snapshot(tracked.task_id or "", self.clock.monotonic())
+        if self.single_failure is not None:
+            raise self.single_failure
+        return self.snapshot(task_id, self.clock.monotonic())
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
     ) -> Listed:
         self.pages.append(self.clock.monotonic())
         await sleep(self.clock, self.page_takes_s)
-        if self.trouble is not None:
-            raise self.trouble
+        if self.failure is not None:
+            raise self.failure
         page = self.newest_first()[(number - 1) * size : number * size]
         age_s = self.clock.monotonic() - self.stale_by_s
         return Listed(
@@ -111,7 +111,7 @@ class Service:
         )
 
     def wait(self, name: str) -> asyncio.Future[object]:
-        task = EffectTask(self.poller.track(name, None), self.poller, self.one)
+        task = EffectTask(self.poller.track(name, None), self.poller)
         return asyncio.ensure_future(task.result())
 
     def waits(self) -> list[asyncio.Future[object]]:
@@ -158,9 +158,9 @@ async def test_a_pause_that_the_service_asks_for_is_kept_by_the_row() -> None:
     service = Service(*[60.0] * 50)
     waits = service.waits()
     await service.clock.advance(10)
-    service.trouble = RateLimitError("slower", retryable=True, retry_after_s=30)
+    service.failure = RateLimitError("slower", retryable=True, retry_after_s=30)
     await service.clock.advance(1)
-    service.trouble = None
+    service.failure = None
     asked = len(service.pages) + len(service.singles)
     await service.clock.advance(28)
     assert len(service.pages) + len(service.singles) == asked
@@ -173,7 +173,7 @@ async def test_a_pause_holds_back_what_was_due_already() -> None:
     """Fault 13."""
     service = Service(*[60.0] * 200)
     service.unlisted = set(service.ends_at)
-    service.single_trouble = RateLimitError("slower", retryable=True, retry_after_s=60)
+    service.single_failure = RateLimitError("slower", retryable=True, retry_after_s=60)
     waits = service.waits()
     await service.clock.advance(50)
     assert len(service.singles) <= PollPolicy().parallel
@@ -205,7 +205,7 @@ async def test_a_task_that_is_known_apart_by_both_its_ids_costs_no_more() -> Non
     waits = service.waits()
     twin = service.poller.track(None, "order-3")
     twin.task_id = "t3"  # as its first answer told
-    task = EffectTask(twin, service.poller, service.one)
+    task = EffectTask(twin, service.poller)
     waits.append(asyncio.ensure_future(task.result()))
     await service.clock.advance(50)
     assert service.singles.count("t3") <= 5  # the checks
@@ -239,7 +239,7 @@ async def test_those_who_stood_in_line_for_a_page_are_asked_singly_when_the_list
     waits = service.waits()
     await service.clock.advance(10)
     before = len(service.pages)
-    service.trouble = AuthenticationError("lists are not for you any more", code=1103)
+    service.failure = AuthenticationError("lists are not for you any more", code=1103)
     await service.clock.advance(36)
     assert all(wait.done() and not wait.exception() for wait in waits)
     assert len(service.pages) - before <= 3
@@ -263,7 +263,7 @@ async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_onc
 async def test_no_page_is_asked_while_nothing_can_have_ended() -> None:
     service = Service(*[30.0] * 20)
     for _ in range(8):
-        service.poller.history.learn("", seen_s=30.5, seen_running_s=29.5, told_s=30.0)
+        service.poller.history.learn("", seen_s=30.5, seen_running_s=29.5, stated_s=30.0)
     waits = service.waits()
     await service.clock.advance(27)
     assert len(service.pages) == 1  # the first look: it could have ended long ago
@@ -341,7 +341,7 @@ async def test_a_list_that_gives_the_same_page_again_and_again_is_read_to_its_en
         return await full_page(1, size, wanted)
 
     service.poller = Poller(
-        PollRequests(service.one, first_page),
+        PolledService(service.one, first_page),
         policy=PollPolicy(),
         clock=service.clock,
         rng=lambda: 0.5,
@@ -394,14 +394,14 @@ async def test_a_reading_of_many_pages_is_not_overtaken_by_others() -> None:
 
 async def test_a_list_that_is_missing_is_asked_once() -> None:
     service = Service(*[5.0] * 20)
-    service.trouble = InvalidRequestError("no such path", http_status=404)
+    service.failure = InvalidRequestError("no such path", http_status=404)
     await finished(service, 8)
     assert len(service.pages) == 1
 
 
 async def test_what_a_failed_page_leaves_is_asked_about_once_each() -> None:
     service = Service(*[5.0] * 20)
-    service.trouble = InvalidRequestError("no such path", http_status=404)
+    service.failure = InvalidRequestError("no such path", http_status=404)
     waits = service.waits()
     await service.clock.advance(0.1)
     assert sorted(service.singles) == sorted(service.ends_at)
@@ -422,13 +422,13 @@ async def test_what_a_failed_page_leaves_is_asked_about_once_each() -> None:
 async def test_a_list_that_is_rejected_ends_no_wait(error: Exception) -> None:
     service = Service(*[5.0] * 20)
     await service.clock.advance(1)
-    service.trouble = error
+    service.failure = error
     await finished(service, 12)
 
 
 async def test_a_list_that_is_always_throttled_is_found_out() -> None:
     service = Service(*[20.0] * 10)
-    service.trouble = RateLimitError("slowly", http_status=429, retry_after_s=2.0, retryable=True)
+    service.failure = RateLimitError("slowly", http_status=429, retry_after_s=2.0, retryable=True)
     await finished(service, 90)
     assert not service.poller.list_breaker.is_usable
 
@@ -437,9 +437,9 @@ async def test_one_garbled_page_does_not_turn_the_list_off() -> None:
     service = Service(*[20.0] * 20)
     waits = service.waits()
     await service.clock.advance(5)
-    service.trouble = ReplyError("HTTP 200 with text/html instead of JSON")
+    service.failure = ReplyError("HTTP 200 with text/html instead of JSON")
     await service.clock.advance(1)
-    service.trouble = None
+    service.failure = None
     await service.clock.advance(20)
     assert all(wait.done() for wait in waits)
     assert service.poller.list_breaker.is_usable
@@ -448,11 +448,11 @@ async def test_one_garbled_page_does_not_turn_the_list_off() -> None:
 
 async def test_a_list_that_was_left_alone_gets_another_chance() -> None:
     service = Service(*[3000.0] * 20)
-    service.trouble = InvalidRequestError("no such path", http_status=404)
+    service.failure = InvalidRequestError("no such path", http_status=404)
     waits = service.waits()
     await service.clock.advance(500)
     assert len(service.pages) == 1
-    service.trouble = None
+    service.failure = None
     await service.clock.advance(200)
     assert len(service.pages) > 1
     for wait in waits:
@@ -496,7 +496,7 @@ async def test_a_check_that_hangs_holds_up_nobody_else() -> None:
 
 async def test_a_list_that_hangs_is_not_waited_for_again_and_again() -> None:
     service = Service(*[5.0] * 20)
-    service.trouble = RequestTimeoutError("no answer within 20 s", sent=True)
+    service.failure = RequestTimeoutError("no answer within 20 s", sent=True)
     await finished(service, 30)
     assert not service.poller.list_breaker.is_usable
     assert len(service.pages) == 2
@@ -504,10 +504,10 @@ async def test_a_list_that_hangs_is_not_waited_for_again_and_again() -> None:
 
 async def test_a_list_in_passing_trouble_is_asked_again() -> None:
     service = Service(*[5.0] * 20)
-    service.trouble = ServiceError("busy", http_status=503, retryable=True)
+    service.failure = ServiceError("busy", http_status=503, retryable=True)
     waits = service.waits()
     await service.clock.advance(1.5)
-    service.trouble = None
+    service.failure = None
     await service.clock.advance(8)
     assert all(wait.done() for wait in waits)
     assert service.poller.list_breaker.is_usable

@@ -32,10 +32,11 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.models import EffectResult, TaskSnapshot, TaskStatus, Video
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.polling.poller import Poller, PollRequests
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.testing import ManualClock
+from tests.support.polled_service import PolledService
 
 VIDEO = Video(url="https://v.example/o.mp4")
 Answer = TaskSnapshot | Exception | None
@@ -62,13 +63,13 @@ class Desk:
         self.answers = list(answers)
         self.asked_at: list[float] = []
         self.poller = Poller(
-            PollRequests(self.fetch),
+            PolledService(self.fetch),
             policy=PollPolicy(**policy),  # type: ignore[arg-type]  # `parallel` is given as an int
             clock=self.clock,
             rng=lambda: 0.5,
         )
 
-    async def fetch(self, tracked: TrackedTask) -> TaskSnapshot:
+    async def fetch(self, task_id: str) -> TaskSnapshot:
         self.asked_at.append(self.clock.monotonic())
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
@@ -79,7 +80,7 @@ class Desk:
         return answer
 
     def task(self, task_id: str = "t1") -> EffectTask:
-        return EffectTask(self.poller.track(task_id, None), self.poller, self.fetch)
+        return EffectTask(self.poller.track(task_id, None), self.poller)
 
     async def after(self, seconds: float, waiting: Awaitable[EffectResult]) -> EffectResult:
         """The result, if it is there after so many seconds."""
@@ -232,7 +233,7 @@ def again(message: str = "no", **members: float) -> ServiceError:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failures",
     [
         pytest.param([again()] * 3, id="503x3"),
         pytest.param([ServiceError("no", http_status=500, retryable=True)] * 3, id="500x3"),
@@ -246,19 +247,19 @@ def again(message: str = "no", **members: float) -> ServiceError:
         pytest.param([RequestTimeoutError("slow")], id="slow"),
     ],
 )
-async def test_passing_trouble_never_ends_a_wait(desks: Desks, trouble: list[Answer]) -> None:
-    desk = desks(PROCESSING, *trouble, SUCCEEDED)
+async def test_passing_failures_never_ends_a_wait(desks: Desks, failures: list[Answer]) -> None:
+    desk = desks(PROCESSING, *failures, SUCCEEDED)
     assert (await desk.after(200, desk.task().result())).task_id == "t1"
 
 
-async def test_trouble_without_a_break_ends_a_wait_after_its_span(desks: Desks) -> None:
+async def test_failures_without_a_break_ends_a_wait_after_its_span(desks: Desks) -> None:
     desk = desks(again(), max_outage_s=120)
     with pytest.raises(ServiceError):
         await desk.after(140, desk.task().result())
     assert desk.asked_at[-1] >= 120
 
 
-async def test_one_good_answer_starts_the_span_of_trouble_anew(desks: Desks) -> None:
+async def test_one_good_answer_starts_the_span_of_failures_anew(desks: Desks) -> None:
     desk = desks(*[again()] * 9, PROCESSING, *[again()] * 9, SUCCEEDED, max_outage_s=120)
     assert (await desk.after(400, desk.task().result())).task_id == "t1"
 
@@ -527,14 +528,14 @@ async def test_errors_are_delivered_to_waiters_only(desks: Desks) -> None:
     """Fault 35: one job's error is its own."""
     desk = desks(PROCESSING)
 
-    async def fetch(tracked: TrackedTask) -> TaskSnapshot:
-        if tracked.task_id == "bad":
+    async def fetch(task_id: str) -> TaskSnapshot:
+        if task_id == "bad":
             raise AuthenticationError("no")
         return SUCCEEDED
 
-    poller = Poller(PollRequests(fetch), policy=PollPolicy(), clock=desk.clock, rng=lambda: 0.5)
-    good = EffectTask(poller.track("good", None), poller, fetch)
-    bad = EffectTask(poller.track("bad", None), poller, fetch)
+    poller = Poller(PolledService(fetch), policy=PollPolicy(), clock=desk.clock, rng=lambda: 0.5)
+    good = EffectTask(poller.track("good", None), poller)
+    bad = EffectTask(poller.track("bad", None), poller)
     done = asyncio.gather(good, bad, return_exceptions=True)
     await desk.clock.advance(1)
     result, error = await done

@@ -25,7 +25,7 @@ from kling_effects_async.polling.queue import PollQueue
 from kling_effects_async.polling.tracked_task import (
     NEVER,
     TRANSITIONS,
-    Stage,
+    PollStage,
     TrackedTask,
     Waiter,
 )
@@ -118,7 +118,7 @@ def test_a_change_is_told_and_the_task_rests_until_somebody_waits_again() -> Non
     one.queue.answered(task, snapshot(task), 1.0)
     one.queue.leave(task, waiter)
     assert one.told == [None]
-    assert task.stage is Stage.IDLE
+    assert task.stage is PollStage.IDLE
     assert one.due(1000.0) == []
 
 
@@ -129,7 +129,7 @@ def test_whoever_leaves_while_a_poll_is_under_way_leaves_nothing_behind() -> Non
     one.queue.leave(task, waiter)
     stages = [task.stage]
     one.queue.answered(task, snapshot(task), 1.0)
-    assert [*stages, task.stage] == [Stage.POLLED, Stage.IDLE]
+    assert [*stages, task.stage] == [PollStage.POLLED, PollStage.IDLE]
 
 
 def test_a_deadline_ends_a_wait_also_while_its_poll_hangs() -> None:
@@ -149,7 +149,7 @@ def test_a_suspended_process_moves_deadlines() -> None:
     assert one.told == []
     one.queue.advance(POLICY.deadline_s + 50.0)
     assert len(one.told) == 1
-    assert task.stage is Stage.POLLED
+    assert task.stage is PollStage.POLLED
 
 
 def test_four_that_are_due_share_a_page_and_then_wait_for_the_next() -> None:
@@ -164,8 +164,8 @@ def test_four_that_are_due_share_a_page_and_then_wait_for_the_next() -> None:
     assert not one.queue.page_answered(batch, request, page, 0.1)
     one.queue.pages_read(batch, 0.1)
     stages = [task.stage for task in tasks]
-    assert stages.count(Stage.NEXT_PAGE) >= 3
-    assert Stage.POLLED not in stages
+    assert stages.count(PollStage.NEXT_PAGE) >= 3
+    assert PollStage.POLLED not in stages
 
 
 def test_what_no_page_shows_is_polled_by_a_single_query() -> None:
@@ -176,7 +176,7 @@ def test_what_no_page_shows_is_polled_by_a_single_query() -> None:
         task.latest = snapshot(task)
     shown = [task.latest for task in tasks[1:] if task.latest is not None]
     one.read(batch, page_of(*shown), 0.1)
-    assert tasks[0].stage is Stage.DUE_SINGLY
+    assert tasks[0].stage is PollStage.DUE_SINGLY
     assert tasks[0] in one.due(0.1)
 
 
@@ -187,11 +187,11 @@ def test_a_check_that_nobody_waits_for_any_more_is_not_the_last() -> None:
         task.latest = snapshot(task)
     batch = one.page(0.0)
     one.read(batch, page_of(*[snapshot(task) for task, _waiter in waits]), 0.1)
-    (checked,) = [wait for wait in waits if wait[0].stage is Stage.DUE_SINGLY]
+    (checked,) = [wait for wait in waits if wait[0].stage is PollStage.DUE_SINGLY]
     assert one.queue._check.checked is checked[0]
     one.queue.leave(*checked)
     assert one.queue._check.checked is None
-    assert checked[0].stage is Stage.IDLE
+    assert checked[0].stage is PollStage.IDLE
 
 
 def test_whoever_waits_for_a_page_that_never_comes_is_scheduled_anew() -> None:
@@ -202,10 +202,10 @@ def test_whoever_waits_for_a_page_that_never_comes_is_scheduled_anew() -> None:
     one.read(one.page(0.0), page_of(*[snapshot(task) for task in tasks]), 0.1)
     for task in tasks:
         one.queue.wait(task, one.queue.deadline(0.1), one.told.append)
-    assert Stage.NEXT_PAGE in {task.stage for task in tasks}
+    assert PollStage.NEXT_PAGE in {task.stage for task in tasks}
     one.queue.list_breaker.trip(0.2)
     one.queue.advance(0.2)
-    assert Stage.NEXT_PAGE not in {task.stage for task in tasks}
+    assert PollStage.NEXT_PAGE not in {task.stage for task in tasks}
 
 
 def test_a_listed_end_is_told_before_the_reading_is_over() -> None:
@@ -225,7 +225,7 @@ def test_an_outage_ends_the_waits_of_those_who_are_due_and_drops_them() -> None:
     for poll in one.due(0.0):
         assert isinstance(poll, TrackedTask)
         one.queue.failed(poll, BUSY, 1.0)
-    resting = [task for task in tasks if task.stage is Stage.DUE]
+    resting = [task for task in tasks if task.stage is PollStage.DUE]
     assert len(resting) > 10
     now = 1.0
     while now < POLICY.max_outage_s + 60.0:
@@ -234,7 +234,7 @@ def test_an_outage_ends_the_waits_of_those_who_are_due_and_drops_them() -> None:
             assert isinstance(poll, TrackedTask)
             one.queue.failed(poll, BUSY, now)
     assert len(one.told) == 30
-    assert {task.stage for task in tasks} == {Stage.IDLE}
+    assert {task.stage for task in tasks} == {PollStage.IDLE}
 
 
 def test_closing_ends_every_wait_and_nothing_is_due_any_more() -> None:
@@ -243,15 +243,15 @@ def test_closing_ends_every_wait_and_nothing_is_due_any_more() -> None:
     polled = one.due(0.0)
     one.queue.close()
     assert [type(error) for error in one.told] == [ClientClosedError] * 30
-    assert {task.stage for task in tasks if task not in polled} == {Stage.IDLE}
+    assert {task.stage for task in tasks if task not in polled} == {PollStage.IDLE}
     assert one.due(1000.0) == []
 
 
 def test_no_stage_follows_that_is_not_in_the_table() -> None:
     task = TrackedTask("t1", None, "", 0.0)
     with pytest.raises(AssertionError, match="cannot become"):
-        task.move_to(Stage.POLLED)
-    assert set(TRANSITIONS) == set(Stage)
+        task.move_to(PollStage.POLLED)
+    assert set(TRANSITIONS) == set(PollStage)
 
 
 Poll = tuple[PageBatch, PageRequest] | TrackedTask
@@ -374,25 +374,25 @@ class Machine(RuleBasedStateMachine):
 
     # -- what holds at every moment
 
-    def _places(self, task: TrackedTask) -> list[Stage]:
+    def _places(self, task: TrackedTask) -> list[PollStage]:
         queue = self.queue
         lines = [stage for stage, line in queue._lines.items() if task in line]
-        scheduled = [Stage.SCHEDULED] if task in queue._timetable else []
-        polled = [Stage.POLLED for poll in self.under_way if task is poll or _is_in(poll, task)]
+        scheduled = [PollStage.SCHEDULED] if task in queue._timetable else []
+        polled = [PollStage.POLLED for poll in self.under_way if task is poll or _is_in(poll, task)]
         return lines + scheduled + polled
 
     @invariant()
     def each_task_is_in_the_one_place_that_its_stage_names(self) -> None:
         for task in self.tasks:
-            expected = [] if task.stage is Stage.IDLE else [task.stage]
+            expected = [] if task.stage is PollStage.IDLE else [task.stage]
             assert self._places(task) == expected
 
     @invariant()
     def who_is_waited_for_is_on_the_way_to_a_poll_and_has_a_deadline(self) -> None:
         for task in self.tasks:
             assert (task in self.queue._deadlines) == task.is_wanted
-            assert task.stage is not Stage.IDLE or not task.is_wanted
-            assert task.is_wanted or task.stage in (Stage.IDLE, Stage.POLLED)
+            assert task.stage is not PollStage.IDLE or not task.is_wanted
+            assert task.is_wanted or task.stage in (PollStage.IDLE, PollStage.POLLED)
 
     @invariant()
     def the_queue_wakes_while_somebody_waits(self) -> None:

@@ -19,11 +19,11 @@ from kling_effects_async import (
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.models import TaskSnapshot
-from kling_effects_async.polling.poller import Poller, PollRequests
-from kling_effects_async.polling.tracked_task import TrackedTask
+from kling_effects_async.polling.poller import Poller
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import Timer
+from tests.support.polled_service import PolledService
 
 IN_FLIGHT = 20_000
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -69,8 +69,8 @@ class Endless:
         self.tasks = {task.task_id: task for task in map(running, range(IN_FLIGHT))}
         self.newest_first = list(self.tasks.values())[::-1]
 
-    async def one(self, tracked: TrackedTask) -> TaskSnapshot:
-        return self.tasks[tracked.task_id or ""]
+    async def one(self, task_id: str) -> TaskSnapshot:
+        return self.tasks[task_id]
 
     async def page(
         self, number: int, size: int, wanted: Mapping[str, TaskSnapshot | None]
@@ -89,7 +89,7 @@ class Endless:
 async def test_twenty_thousand_tasks_take_two_kilobytes_each_and_one_timer(has_list: bool) -> None:
     service, clock = Endless(), CountingClock()
     poller = Poller(
-        PollRequests(service.one, service.page if has_list else None),
+        PolledService(service.one, service.page if has_list else None),
         policy=PollPolicy(),
         clock=clock,
         rng=lambda: 0.5,

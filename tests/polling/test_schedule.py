@@ -19,7 +19,7 @@ POLICY = PollPolicy()
 def learned(lengths: list[float], scene: str = "squish") -> DurationHistory:
     experience = DurationHistory()
     for length in lengths:
-        experience.learn(scene, seen_s=length, seen_running_s=length - 0.5, told_s=length)
+        experience.learn(scene, seen_s=length, seen_running_s=length - 0.5, stated_s=length)
     return experience
 
 
@@ -88,7 +88,7 @@ def test_a_gateway_that_refreshes_every_15_s_is_not_asked_more_often() -> None:
     experience = DurationHistory()
     for length in (20.0, 22.0, 25.0):
         seen_s = 30.0  # the next refresh after the end
-        experience.learn("squish", seen_s=seen_s, seen_running_s=seen_s - 1, told_s=length)
+        experience.learn("squish", seen_s=seen_s, seen_running_s=seen_s - 1, stated_s=length)
     assert experience.pause(POLICY, "squish", 25.0) >= 7
     assert experience.pause(POLICY, "squish", 25.0) <= POLICY.max_interval_s
 
@@ -96,7 +96,7 @@ def test_a_gateway_that_refreshes_every_15_s_is_not_asked_more_often() -> None:
 def test_a_service_with_another_clock_is_not_called_stale() -> None:
     experience = DurationHistory()
     for _ in range(9):  # an emulator in fast motion: a minute of its time is a tenth of a second
-        experience.learn("squish", seen_s=0.2, seen_running_s=0.1, told_s=60.0)
+        experience.learn("squish", seen_s=0.2, seen_running_s=0.1, stated_s=60.0)
     assert experience.pause(POLICY, "squish", 0.0) == POLICY.shortest_s
 
 

@@ -179,7 +179,7 @@ async def test_a_token_that_expired_during_a_slow_upload_is_signed_anew(
     effect = SingleImageEffect("disco_paws", image=cat)
     async with official.server, official.client(tmp_path / "jobs.db") as client:
         task = await client.submit(effect, external_task_id="o1")
-    assert (task.id, official.accepted) == ("t1", 1)
+    assert (task.task_id, official.accepted) == ("t1", 1)
     assert len(set(official.tokens)) == 2
     assert len(set(official.sizes)) == 1  # the whole picture again
     assert await state_of(tmp_path / "jobs.db") is JobState.ACCEPTED

@@ -1,4 +1,4 @@
-"""The emulator's clips: real mp4 files, the same each time, of whatever picture comes."""
+"""Rendered clips: real mp4 files, the same each time, of whatever picture comes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,11 @@ from PIL import Image
 
 av = pytest.importorskip("av", reason="rendering needs the extra `emulator`")
 
-from kling_effects_async.emulator.render import (  # noqa: E402  # needs the extra, checked above
-    PREVIEW,
-    TEST,
-    RenderError,
-    render_clip,
-)
+from kling_effects_async.preview import PREVIEW, TEST, RenderError  # noqa: E402  # checked above
+from kling_effects_async.preview.clip import render_clip  # noqa: E402  # needs the extra, see above
 
-SINGLE = ["squish", "expansion", "fuzzyfuzzy", "a_scene_nobody_knows"]
-DUAL = ["hug", "kiss", "heart_gesture", "two_in_a_scene_nobody_knows"]
+SINGLE = ["squish", "expansion", "fuzzyfuzzy", "an_unlisted_scene"]
+DUAL = ["hug", "kiss", "heart_gesture", "two_in_an_unlisted_scene"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -81,7 +77,7 @@ def test_a_clip_is_h264_in_yuv420p(scene: str) -> None:
 
 @pytest.mark.parametrize("scene", SINGLE + DUAL)
 def test_a_clip_at_test_quality_is_one_second_of_twelve_frames(scene: str) -> None:
-    """The duration asked for is cut at the quality's limit, in the stream and in the file."""
+    """The requested duration is cut at the quality's limit, in the stream and in the file."""
     with av.open(io.BytesIO(clip_of(scene))) as container:
         stream = container.streams.video[0]
         assert stream.average_rate == Fraction(12)
@@ -98,15 +94,15 @@ def test_the_index_stands_before_the_pictures(scene: str) -> None:
 
 
 def top_level_boxes(mp4: bytes) -> list[bytes]:
-    kinds, place = [], 0
-    while place < len(mp4):
-        length, kind = struct.unpack_from(">I4s", mp4, place)
+    kinds, offset = [], 0
+    while offset < len(mp4):
+        length, kind = struct.unpack_from(">I4s", mp4, offset)
         kinds.append(kind)
-        place += length
+        offset += length
     return kinds
 
 
-def test_a_preview_is_640_px_at_24_frames_a_second_for_the_time_asked() -> None:
+def test_a_preview_is_640_px_at_24_frames_a_second() -> None:
     """The quality people see; one second of it, for speed."""
     clip = render_clip("squish", [photo("cat")], duration_s=1, quality=PREVIEW)
     with av.open(io.BytesIO(clip)) as container:
@@ -117,7 +113,7 @@ def test_a_preview_is_640_px_at_24_frames_a_second_for_the_time_asked() -> None:
 
 
 @pytest.mark.parametrize("duration_s", [5, 10])
-def test_a_clip_is_exactly_as_long_as_asked(duration_s: int) -> None:
+def test_a_clip_is_exactly_as_long_as_requested(duration_s: int) -> None:
     """Without a limit on the quality the request decides."""
     quality = evolve(TEST, fps=4, max_duration_s=None)
     clip = render_clip("other", [photo("cat")], duration_s=duration_s, quality=quality)
@@ -184,11 +180,11 @@ def test_two_people_come_closer(scene: str) -> None:
     spot = Image.new("RGB", (300, 300), (40, 60, 90))
     spot.paste((240, 190, 150), (90, 60, 210, 300))
     frames = frames_of(render_clip(scene, [encoded(spot)] * 2, quality=TEST))
-    assert bright_places(frames[-1]).std() < bright_places(frames[0]).std()
+    assert bright_columns(frames[-1]).std() < bright_columns(frames[0]).std()
 
 
-def bright_places(frame: Pixels) -> npt.NDArray[np.intp]:
-    """The columns of the bright pixels in the middle rows of a frame."""
+def bright_columns(frame: Pixels) -> npt.NDArray[np.intp]:
+    """The x of the bright pixels in the middle of a frame."""
     return np.nonzero(frame[80:110, :, 0] > 170)[1]
 
 
@@ -197,7 +193,7 @@ def test_a_successor_of_a_scene_is_shown_like_it() -> None:
     assert render_clip("hug_pro", pictures_for("hug"), quality=TEST) == clip_of("hug")
 
 
-def test_a_clip_says_that_it_is_a_preview() -> None:
+def test_a_clip_is_marked_as_a_preview() -> None:
     """The corner of a plain picture carries something; the rest of it stays plain."""
     clip = render_clip("other", [encoded(Image.new("RGB", (300, 300), "grey"))], quality=TEST)
     last = frames_of(clip)[-1].astype(np.int16)
@@ -287,7 +283,7 @@ def png_header(size: tuple[int, int]) -> bytes:
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_a_clip_is_made_of_one_or_two_pictures(count: int) -> None:
-    """Anything else is a mistake of the caller's, told in one sentence."""
+    """Anything else is a mistake of the caller's, named in one sentence."""
     with pytest.raises(RenderError, match="one or two"):
         render_clip("squish", [photo("cat")] * count, quality=TEST)
 

@@ -20,7 +20,8 @@ from kling_effects_async.errors import (
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Reply
-from kling_effects_async.protocol.task_body import read_page, read_submitted, read_task
+from kling_effects_async.protocol.task_body import read_submitted, read_task
+from kling_effects_async.protocol.task_list import read_page
 from kling_effects_async.submitting.outcome import SubmitOutcome, outcome_of
 from tests.support.samples import FOLDER
 
@@ -85,7 +86,7 @@ def read(name: str) -> TaskSnapshot:
         return read_callback(json.dumps(body["body"]).encode())
     if body["reply_to"] == "create":
         return read_submitted(reply_of(name))
-    return read_task(reply_of(name), asked=body["asked_id"])
+    return read_task(reply_of(name), queried_id=body["asked_id"])
 
 
 def test_every_body_has_its_reading() -> None:

@@ -40,6 +40,8 @@ SECRETS = st.text("abcdefXYZ0123456789+/_-.~%*", min_size=6, max_size=40).map("t
         "{'Authorization': 'Basic topsecret'}",
         "Basic topsecret=",
         "invalid token sk-topsecret",
+        "sk-topsecret",
+        "token=topsecret",
         "api-key-kling-topsecret",
         "your key API-KEY-KLING-topsecret",
         "eyJtopsecret.eyJtopsecret.topsecret",
@@ -57,6 +59,7 @@ def test_secrets_are_cut_out_of_texts(secret: str) -> None:
     assert "topsecret" not in redacted(f"before {secret} after")
     assert redacted(f"before {secret} after").startswith("before ")
     assert redacted(f"before {secret} after").endswith(" after")
+    assert "topsecret" not in redacted(secret)  # alone, as some members of an answer are
 
 
 @given(

@@ -16,13 +16,8 @@ from kling_effects_async.errors import ApiError, KlingEffectsError, ReplyError, 
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.messages import Listed, Reply
-from kling_effects_async.protocol.task_body import (
-    read_found,
-    read_listed,
-    read_page,
-    read_submitted,
-    read_task,
-)
+from kling_effects_async.protocol.task_body import read_found, read_submitted, read_task
+from kling_effects_async.protocol.task_list import read_listed, read_page
 from tests.support.samples import body_of, reply_of, samples
 
 TASKS = samples("tasks")
@@ -161,8 +156,8 @@ def test_an_answer_about_another_task_is_never_taken_for_ours() -> None:
     """Fault 42: poll answers for another task id."""
     body = b'{"code":0,"data":{"task_id":"1","task_status":"succeed"}}'
     reply = Reply(status=200, headers={"content-type": "application/json"}, body=body)
-    with pytest.raises(ReplyError, match="asked for task 2, and the answer is about task 1"):
-        read_task(reply, asked="2")
+    with pytest.raises(ReplyError, match="queried task 2, and the answer is about task 1"):
+        read_task(reply, queried_id="2")
 
 
 RUNNING = {
@@ -312,27 +307,27 @@ NO_TASK = {
 def test_a_lookup_answered_without_a_task_has_found_none(name: str) -> None:
     """Fault 74: no task is made of the id that was asked."""
     with pytest.raises(TaskNotFoundError):
-        read_found(json_reply(NO_TASK[name]), asked="order-42")
+        read_found(json_reply(NO_TASK[name]), queried_id="order-42")
 
 
 @pytest.mark.parametrize("name", [name for name in NO_TASK if name != "empty list"])
 def test_a_poll_answered_without_a_task_is_a_passing_failure(name: str) -> None:
     """Fault 74: it says nothing about the task."""
     with pytest.raises(ReplyError):
-        read_task(json_reply(NO_TASK[name]), asked="1")
+        read_task(json_reply(NO_TASK[name]), queried_id="1")
 
 
 def test_a_lookup_answered_with_what_nobody_can_read_has_not_proved_anything() -> None:
     """Fault 74: only an empty answer is a clear one."""
     with pytest.raises(ReplyError):
-        read_found(json_reply({"code": 0, "data": {"surprise": 1}}), asked="order-42")
+        read_found(json_reply({"code": 0, "data": {"surprise": 1}}), queried_id="order-42")
 
 
 def test_a_poll_whose_answer_tells_a_status_and_no_id_is_about_the_task_asked_for() -> None:
     body = {"code": 0, "data": {"task_status": "processing"}}
-    assert read_task(json_reply(body), asked="1").task_id == "1"
+    assert read_task(json_reply(body), queried_id="1").task_id == "1"
     with pytest.raises(ReplyError):  # but no id is made up for a lookup
-        read_found(json_reply(body), asked="order-42")
+        read_found(json_reply(body), queried_id="order-42")
 
 
 UNKNOWN = "Task not found by id/external id: a1"
@@ -361,7 +356,7 @@ def test_an_unknown_id_is_known_by_its_words_however_it_is_wrapped(name: str) ->
     status, body = WRAPPED[name]
     for read in (read_task, read_found):
         with pytest.raises(TaskNotFoundError):
-            read(json_reply(body, status), asked="a1")
+            read(json_reply(body, status), queried_id="a1")
 
 
 HAS_NOT_LOOKED = [
@@ -389,7 +384,7 @@ def test_a_lookup_that_failed_has_not_found_that_there_is_no_task(
 ) -> None:
     """Faults 74, 75: a submit would be sent again on the strength of it."""
     with pytest.raises(KlingEffectsError) as caught:
-        read_found(json_reply(body, status), asked="a1")
+        read_found(json_reply(body, status), queried_id="a1")
     assert not isinstance(caught.value, TaskNotFoundError)
 
 
@@ -406,7 +401,7 @@ def test_a_lookup_finds_only_the_task_that_has_the_external_id(body: dict[str, A
     """Fault 73: an echo of the id that was asked is no task of that id."""
     task = {"task_id": "9", "task_status": "succeed"} | body["data"]
     with pytest.raises(ReplyError):
-        read_found(json_reply(body | {"data": task}), asked="a1")
+        read_found(json_reply(body | {"data": task}), queried_id="a1")
 
 
 NO_TASKS = [
@@ -452,7 +447,7 @@ def test_a_401_without_a_word_on_a_poll_passes() -> None:
     """Fault 79: anybody on the way can have said that."""
     for reply in (Reply(status=401), json_reply({"code": 500, "message": "try again"}, 401)):
         with pytest.raises(errors.ApiError) as caught:
-            read_task(reply, asked="1")
+            read_task(reply, queried_id="1")
         assert caught.value.retryable
 
 
@@ -497,7 +492,7 @@ def test_a_routers_404_is_a_wrong_address_and_no_unknown_task(name: str) -> None
     """Fault 76: a wrong path on a query."""
     status, body = WRONG_ADDRESSES[name]
     with pytest.raises(errors.InvalidRequestError, match="base URL") as caught:
-        read_task(json_reply(body, status), asked="a1")
+        read_task(json_reply(body, status), queried_id="a1")
     assert not isinstance(caught.value, TaskNotFoundError)
     assert caught.value.scope is errors.Scope.ACCOUNT
 
@@ -505,7 +500,7 @@ def test_a_routers_404_is_a_wrong_address_and_no_unknown_task(name: str) -> None
 def test_the_letters_of_the_callers_own_id_decide_nothing() -> None:
     body = {"code": 1201, "message": "insufficient_quota-task-not_found is too long"}
     with pytest.raises(errors.InvalidRequestError) as caught:
-        read_task(json_reply(body, 400), asked="insufficient_quota-task-not_found")
+        read_task(json_reply(body, 400), queried_id="insufficient_quota-task-not_found")
     assert type(caught.value) is errors.InvalidRequestError
 
 
@@ -555,7 +550,7 @@ def test_a_page_on_a_poll_is_not_the_services_word(status: int) -> None:
     """Fault 79: a proxy's or firewall's page with any status."""
     page = Reply(status=status, headers={"content-type": "text/html"}, body=b"<html>no</html>")
     with pytest.raises(KlingEffectsError) as caught:
-        read_task(page, asked="1")
+        read_task(page, queried_id="1")
     assert caught.value.retryable
 
 

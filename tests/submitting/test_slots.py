@@ -26,15 +26,13 @@ class Line:
             on_learned=self.learned.append,
         )
 
-    async def take(self, name: str = "", *, first_in_line: bool = False) -> Slot:
-        slot = await self.slots.take(first_in_line=first_in_line)
+    async def take(self, name: str = "", *, is_next: bool = False) -> Slot:
+        slot = await self.slots.take(is_next=is_next)
         self.served.append(name)
         return slot
 
-    async def takes(self, *names: str, first_in_line: bool = False) -> list[asyncio.Task[Slot]]:
-        tasks = [
-            asyncio.create_task(self.take(name, first_in_line=first_in_line)) for name in names
-        ]
+    async def takes(self, *names: str, is_next: bool = False) -> list[asyncio.Task[Slot]]:
+        tasks = [asyncio.create_task(self.take(name, is_next=is_next)) for name in names]
         await turns()
         return tasks
 
@@ -139,7 +137,7 @@ async def test_a_job_that_was_rejected_stands_in_front_of_the_line() -> None:
     line = Line(start=1, remembered=1)
     slot = await line.take("first")
     await line.takes(*"ab")
-    await line.takes("rejected", first_in_line=True)
+    await line.takes("rejected", is_next=True)
     slot.release()
     await turns()
     assert line.served == ["first", "rejected"]
@@ -291,7 +289,7 @@ class Crowd:
         self.waiting.append(asyncio.create_task(self.line.take()))
 
     def take_first(self, _pick: int) -> None:
-        self.waiting.append(asyncio.create_task(self.line.take(first_in_line=True)))
+        self.waiting.append(asyncio.create_task(self.line.take(is_next=True)))
 
     def cancel(self, pick: int) -> None:
         if self.waiting:

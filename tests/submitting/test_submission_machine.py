@@ -1,4 +1,4 @@
-"""Any order of submits, faults, cancels and crashes: nothing is paid twice or forgotten."""
+"""Any order of submits, faults, cancels and crashes: nothing is paid twice or lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from tests.support.paid_service import ACCOUNT, Bench, Otherwise, PaidService, Trouble
+from tests.support.paid_service import ACCOUNT, Bench, Failure, Otherwise, PaidService
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ UNCERTAIN_STEPS = (JobState.SUBMITTING, JobState.UNCERTAIN)
 NEVER_SENT = (JobState.PLANNED, JobState.REJECTED)
 
 NO_ANSWER = (NetworkError("the connection broke"), ReplyError("an HTML page"))
-TROUBLE = ServiceError("internal error", code=5000, retryable=True, may_be_accepted=True)
+FAILURE = ServiceError("internal error", code=5000, retryable=True, may_be_accepted=True)
 NOT_SENT = (
     NetworkError("connection refused", sent=False),
     RateLimitError("too fast", code=1302, retryable=True, retry_after_s=20),
@@ -56,17 +56,17 @@ NOT_SENT = (
 )
 
 LOST = st.builds(
-    Trouble,
-    error=st.sampled_from((*NO_ANSWER, TROUBLE)),
+    Failure,
+    error=st.sampled_from((*NO_ANSWER, FAILURE)),
     is_accepted=st.booleans(),
     arrives_after_s=st.sampled_from((0, 3)),
     answers_after_s=st.sampled_from((0, 3, 30)),
 )
 REJECTED = st.builds(
-    Trouble, error=st.sampled_from(NOT_SENT), arrives_after_s=st.sampled_from((0, 3))
+    Failure, error=st.sampled_from(NOT_SENT), arrives_after_s=st.sampled_from((0, 3))
 )
 LATE = st.builds(
-    Trouble,
+    Failure,
     arrives_after_s=st.sampled_from((0, 8)),
     answers_after_s=st.sampled_from((3, 30)),
 )
@@ -105,7 +105,7 @@ class Process:
         return await self.bench.service.look_up(name)
 
     async def ended(self) -> None:
-        """Cancel every caller, and see out what they leave behind."""
+        """Cancel every caller, and wait for what they leave behind."""
         for submit in self.under_way:
             submit.cancel()
         await asyncio.gather(*self.submits, return_exceptions=True)
@@ -181,9 +181,9 @@ class PaidOnce(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.let(asyncio.sleep(seconds))
 
-    @rule(trouble=st.one_of(LOST, REJECTED, LATE))
-    def script_trouble(self, trouble: Trouble) -> None:
-        self.service.script.append(trouble)
+    @rule(failure=st.one_of(LOST, REJECTED, LATE))
+    def script_failure(self, failure: Failure) -> None:
+        self.service.script.append(failure)
 
     @rule(does_answer=st.booleans())
     def lookups_fail_or_work(self, does_answer: bool) -> None:
@@ -241,7 +241,7 @@ class PaidOnce(RuleBasedStateMachine):
         assert all(len(task_ids) == 1 for task_ids in self.service.books.values())
 
     @invariant()
-    def nothing_paid_is_forgotten(self) -> None:
+    def nothing_paid_is_lost(self) -> None:
         for job in self.jobs():
             for task_id in self.service.books.get(job.external_task_id, []):
                 assert job.state not in NEVER_SENT
@@ -276,7 +276,7 @@ class PaidOnce(RuleBasedStateMachine):
             job = self.let(self.process.bench.submit(name))
             assert job.task_id == self.service.books[name][0]
         self.nothing_is_paid_twice()
-        self.nothing_paid_is_forgotten()
+        self.nothing_paid_is_lost()
         self.slots_are_held_by_tasks_and_attempts_alone()
 
 

@@ -1,4 +1,4 @@
-"""Plain HTTP to an emulator, so that its tests lean on none of the client's code."""
+"""Plain HTTP to an emulator, so that its tests use none of the client's code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attrs import frozen
 from yarl import URL
 
 import kling_effects_async.emulator
-from kling_effects_async.emulator import Emulator
+from kling_effects_async.emulator import Clips, Emulator
 
 GATEWAY = "/kling/v1/videos/effects"
 OFFICIAL = "/v1/videos/effects"
@@ -48,32 +48,42 @@ class Caller:
     path: str
     authorization: str | None
 
-    async def ask(self, method: str, url: str | URL, **options: Any) -> Answer:
+    async def send(self, method: str, url: str | URL, **options: Any) -> Answer:
         headers = options.pop("headers", {})
         if self.authorization is not None:
             headers = {"Authorization": self.authorization} | headers
         async with self.session.request(method, url, headers=headers, **options) as response:
             return Answer(response.status, response.headers, await response.read())
 
-    async def submit(self, order: object = None, **changes: object) -> Answer:
-        wanted = order if order is not None else single(**changes)
-        return await self.post(json.dumps(wanted).encode())
+    async def submit(self, submitted: object = None, **changes: object) -> Answer:
+        payload = submitted if submitted is not None else single(**changes)
+        return await self.post(json.dumps(payload).encode())
 
     async def post(self, body: bytes, **headers: str) -> Answer:
-        """Send these bytes as a create body, as JSON unless the headers say something else."""
+        """Send these bytes as the body of a submit, as JSON unless the headers replace the type."""
         typed = {"Content-Type": "application/json"} | headers
-        return await self.ask("POST", self.path, data=io.BytesIO(body), headers=typed)
+        return await self.send("POST", self.path, data=io.BytesIO(body), headers=typed)
 
     async def query(self, given_id: str) -> Answer:
-        return await self.ask("GET", f"{self.path}/{given_id}")
+        return await self.send("GET", f"{self.path}/{given_id}")
 
     async def list(self, **parameters: object) -> Answer:
-        return await self.ask("GET", self.path, params=parameters)
+        return await self.send("GET", self.path, params=parameters)
 
     async def new_task_id(self, **changes: object) -> str:
         answer = await self.submit(**changes)
         task_id: str = answer.task["task_id"]
         return task_id
+
+
+def stock(**options: Any) -> Emulator:
+    """An emulator that renders nothing."""
+    return Emulator(clips=Clips.STOCK, **options)
+
+
+def fast_stock(**options: Any) -> Emulator:
+    """An emulator that renders nothing, and whose tasks end at once."""
+    return stock(speed=1e9, **options)
 
 
 @asynccontextmanager
@@ -103,10 +113,10 @@ def dual(**changes: object) -> dict[str, object]:
     return _changed({"effect_scene": "hug", "input": given}, changes)
 
 
-def with_input(order: dict[str, object], **changes: object) -> dict[str, object]:
-    given = order["input"]
+def with_input(submitted: dict[str, object], **changes: object) -> dict[str, object]:
+    given = submitted["input"]
     assert isinstance(given, dict)
-    return order | {"input": _changed(given, changes)}
+    return submitted | {"input": _changed(given, changes)}
 
 
 def _changed(values: dict[str, object], changes: dict[str, object]) -> dict[str, object]:

@@ -14,7 +14,6 @@ from kling_effects_async import (
     BearerToken,
     Job,
     JobState,
-    Journal,
     Service,
     SingleImageEffect,
     Transition,
@@ -22,6 +21,7 @@ from kling_effects_async import (
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.account import account_name
 from kling_effects_async.submitting.planning import make_job
 from tests.support.command_line import Ended, kling, kling_at
@@ -89,7 +89,7 @@ async def write(
     job = make_job(
         SQUISH, account=account, external_task_id=name, image_hashes=[image_hash(URL)], now=NOW
     )
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await journal.add(job)
         for step in WAYS[state]:
             has_task = step is JobState.ACCEPTED
@@ -111,16 +111,16 @@ async def write(
 async def submitted(at: Emulator, name: str) -> str:
     """The id of a task that the service has, and nobody wrote down."""
     async with at.client() as client:
-        return (await client.submit(SQUISH, external_task_id=name)).id or ""
+        return (await client.submit(SQUISH, external_task_id=name)).task_id or ""
 
 
 async def read(db: Path) -> dict[str, Job]:
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         return {job.external_task_id: job async for job in journal.jobs()}
 
 
 async def history(db: Path, job: Job) -> Sequence[Transition]:
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         return await journal.history(job.account, job.external_task_id)
 
 

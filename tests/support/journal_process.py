@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 
 WAY = (JobState.SUBMITTING, JobState.UNCERTAIN, JobState.ACCEPTED, JobState.SUCCEEDED)
 
@@ -38,11 +38,11 @@ def job(external_task_id: str) -> Job:
 
 
 async def write(path: str, name: str) -> None:
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await asyncio.gather(*(write_jobs(journal, f"{name}-{number}") for number in range(64)))
 
 
-async def write_jobs(journal: Journal, name: str) -> None:
+async def write_jobs(journal: SqliteStore, name: str) -> None:
     for number in range(10_000):
         added = await journal.add(job(f"{name}-{number}"))
         say(f"{added.external_task_id} {added.state}")
@@ -52,13 +52,13 @@ async def write_jobs(journal: Journal, name: str) -> None:
 
 
 async def hold(path: str) -> None:
-    async with Journal(path):
+    async with SqliteStore(path):
         say("open")
         await asyncio.Event().wait()
 
 
 async def fork(path: str) -> None:
-    async with Journal(path) as journal:
+    async with SqliteStore(path) as journal:
         await journal.add(job("of the parent"))
         child = os.fork()
         if child == 0:
@@ -72,7 +72,7 @@ async def fork(path: str) -> None:
 
 
 async def orphan(path: str) -> None:
-    async with Journal(path):
+    async with SqliteStore(path):
         child = os.fork()
         if child == 0:
             os.close(1)  # or who reads what we say would wait for the child, too

@@ -28,12 +28,11 @@ from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.policy import RetryPolicy, SlotPolicy, SubmitPolicy
 from kling_effects_async.protocol.messages import Request
-from kling_effects_async.submitting.breaker import SubmitBreaker
+from kling_effects_async.runtime import compose_submitter
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
-from kling_effects_async.submitting.submitter import Submitter
 from kling_effects_async.transport.clock import SystemClock
 
-__all__ = ["ACCOUNT", "Bench", "Otherwise", "PaidService", "Trouble", "a_job", "lost"]
+__all__ = ["ACCOUNT", "Bench", "Failure", "Otherwise", "PaidService", "a_job", "lost"]
 
 ACCOUNT = "mine"
 
@@ -59,7 +58,7 @@ def request_for(name: str) -> Request:
 
 
 @frozen(kw_only=True)
-class Trouble:
+class Failure:
     """What goes wrong with one POST.
 
     Attributes:
@@ -74,9 +73,9 @@ class Trouble:
     answers_after_s: float = 0.0
 
 
-def lost(*, is_accepted: bool) -> Trouble:
+def lost(*, is_accepted: bool) -> Failure:
     """The connection breaks before the answer."""
-    return Trouble(error=NetworkError("the connection broke"), is_accepted=is_accepted)
+    return Failure(error=NetworkError("the connection broke"), is_accepted=is_accepted)
 
 
 class PaidService(EffectsApi):
@@ -87,7 +86,7 @@ class PaidService(EffectsApi):
         rejects_used_ids, finds_external_ids: what no document tells about it.
         answers_lookups: off, nobody answers a lookup.
         limit: of unfinished tasks; ``None`` for none.
-        script: trouble for the next POSTs, in order.
+        script: failure for the next POSTs, in order.
     """
 
     def __init__(self) -> None:
@@ -100,7 +99,7 @@ class PaidService(EffectsApi):
         self.answers_lookups = True
         self.limit: int | None = None
         self.answer_s = 0.0
-        self.script: deque[Trouble] = deque()
+        self.script: deque[Failure] = deque()
         self._hidden: Counter[str] = Counter()
 
     def hides(self, name: str, *, lookups: int) -> None:
@@ -118,14 +117,14 @@ class PaidService(EffectsApi):
     async def submit(self, request: Request) -> TaskSnapshot:
         name = request.path.removeprefix("/")
         self.posts.append(name)
-        trouble = self.script.popleft() if self.script else Trouble()
-        await asyncio.sleep(trouble.arrives_after_s)
-        if trouble.error is not None and not trouble.is_accepted:
-            raise copy.copy(trouble.error)
+        failure = self.script.popleft() if self.script else Failure()
+        await asyncio.sleep(failure.arrives_after_s)
+        if failure.error is not None and not failure.is_accepted:
+            raise copy.copy(failure.error)
         task_id = self.accept(name)
-        await asyncio.sleep(trouble.answers_after_s + self.answer_s)
-        if trouble.error is not None:
-            raise copy.copy(trouble.error)
+        await asyncio.sleep(failure.answers_after_s + self.answer_s)
+        if failure.error is not None:
+            raise copy.copy(failure.error)
         return _snapshot(task_id, name)
 
     async def look_up(self, external_task_id: str) -> TaskSnapshot:
@@ -208,22 +207,21 @@ class Bench:
         self.service = service or PaidService()
         self.store: JobStore = store or MemoryStore()
         self.held_slots: dict[str, Slot] = {}
-        policy = slots or SlotPolicy()
-        self.slots = SlotLimiter(policy)
-        clock = SystemClock()
-        self.breaker = SubmitBreaker(policy, clock, on_stop=self._stop, rng=lambda: 0.5)
-        self.submitter = Submitter(
+        self.submitter = compose_submitter(
             api or self.service,
             self.store,
-            self.slots,
-            self.breaker,
-            on_accepted=on_accepted or self.accepted,
-            budget_units=budget_units,
+            slots=slots or SlotPolicy(),
             submit=submit or SubmitPolicy(),
             retry=retry or RetryPolicy(),
-            clock=clock,
+            budget_units=budget_units,
+            on_accepted=on_accepted or self.accepted,
+            clock=SystemClock(),
             rng=lambda: 0.5,
         )
+
+    @property
+    def slots(self) -> SlotLimiter:
+        return self.submitter.slots
 
     def accepted(self, _job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
         self.held_slots[snapshot.task_id] = slot
@@ -238,6 +236,3 @@ class Bench:
         """The service ended the task, and we heard of it."""
         self.service.unfinished.discard(task_id)
         self.held_slots.pop(task_id).release()
-
-    def _stop(self, reason: KlingEffectsError) -> None:
-        self.slots.fail_waiting(reason)

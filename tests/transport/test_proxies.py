@@ -181,7 +181,7 @@ async def test_the_api_is_asked_through_the_proxy(proxy: ProxyServer) -> None:
     async with Emulator(clips=Clips.STOCK) as emulator:
         async with emulator.client(proxy=proxy.url_with(PAIR)) as client:
             task = await client.submit(SQUISH)
-        assert task.id
+        assert task.task_id
         (asked,) = proxy.asked
         assert asked.target == f"{emulator.url}/kling/v1/videos/effects"
     assert asked.headers["proxy-authorization"] == BASIC

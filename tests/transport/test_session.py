@@ -156,7 +156,7 @@ async def test_a_session_of_any_kind_sends_what_we_say(
     gateway.answers = [packed]
     async with aiohttp.ClientSession(**options) as http, client_of(gateway, http) as client:
         task = await client.submit(SQUISH)
-    assert task.id == "1"
+    assert task.task_id == "1"
     assert gateway.keys == [f"Bearer {KEY}"]
     sent = gateway.requests[0].headers
     assert sent["Content-Type"] == "application/json"
@@ -314,7 +314,7 @@ def session_for(gateway: Gateway, credentials: Credentials, clock: Any = None) -
         credentials,
         retry=Retry(attempts=1),
         clock=clock or SystemClock(),
-        random=lambda: 0.0,
+        rng=lambda: 0.0,
     )
 
 
@@ -329,7 +329,7 @@ async def test_a_reader_that_fails_means_an_answer_that_cannot_be_read(gateway: 
 
     session = session_for(gateway, BearerToken(KEY))
     with pytest.raises(ReplyError, match=r"KeyError at transport/test_session\.py") as caught:
-        await session.ask_once(QUERY, read)
+        await session.send_once(QUERY, read)
     await session.aclose()
     assert caught.value.http_status == 200
     assert caught.value.__context__ is None
@@ -365,7 +365,7 @@ async def test_a_token_is_signed_by_the_services_time_in_any_form(
     """Faults 17 and 80."""
     gateway.answers = [not_yet(date)]
     session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
-    assert await session.ask_once(QUERY, rejected_for) == "read"
+    assert await session.send_once(QUERY, rejected_for) == "read"
     await session.aclose()
     assert len(set(gateway.keys)) == 2
 
@@ -385,7 +385,7 @@ async def test_a_time_of_no_use_lets_the_rejection_go_on(gateway: Gateway, date:
     gateway.answers = [not_yet(date)] * 2
     session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     with pytest.raises(AuthenticationError, match="not valid yet"):
-        await session.ask_once(QUERY, rejected_for)
+        await session.send_once(QUERY, rejected_for)
     await session.aclose()
     assert len(gateway.requests) == 1
 
@@ -395,8 +395,8 @@ async def test_a_time_that_did_not_help_is_forgotten(gateway: Gateway) -> None:
     gateway.answers = [not_yet("Fri, 02 Jan 2026 00:00:00 GMT")] * 2
     session = session_for(gateway, AccessKeys("access-key", "s" * 32), ManualClock())
     with pytest.raises(AuthenticationError):
-        await session.ask_once(QUERY, rejected_for)
-    await session.ask_once(QUERY, rejected_for)
+        await session.send_once(QUERY, rejected_for)
+    await session.send_once(QUERY, rejected_for)
     await session.aclose()
     first, second, third = gateway.keys
     assert first == third != second
@@ -489,7 +489,7 @@ async def test_an_answer_is_read_as_it_came(gateway: Gateway) -> None:
     task = {"task_id": f"1-{KEY}", "task_status": "submitted"}
     gateway.answers.append(lambda _: web.json_response({"code": 0, "data": task}))
     async with client_of(gateway) as client:
-        assert (await client.submit(SQUISH)).id == f"1-{KEY}"
+        assert (await client.submit(SQUISH)).task_id == f"1-{KEY}"
 
 
 async def test_a_timeout_shows_no_frame_that_holds_the_key() -> None:

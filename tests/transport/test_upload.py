@@ -317,7 +317,7 @@ async def test_a_connection_is_not_held_for_long_without_a_descriptor(tmp_path: 
 
 
 def test_a_file_that_nobody_looked_at_cannot_be_sent(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="nobody has looked"):
+    with pytest.raises(TypeError, match="was never checked"):
         Base64JsonPayload((Base64Of(image_file(tmp_path)),))
 
 

@@ -24,7 +24,8 @@ from kling_effects_async.journal.states import JobState
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kling_effects_async import Job, Journal, Settings
+    from kling_effects_async import Job, Settings
+    from kling_effects_async.journal.sqlite.store import SqliteStore
 
 __all__ = ["settle"]
 
@@ -110,7 +111,9 @@ def settle(
 
 
 async def _settle(path: Path, arguments: SettleArguments, secrets: list[str]) -> JobState:
-    async with kling.Journal(path) as journal:
+    from kling_effects_async.journal.sqlite.store import SqliteStore
+
+    async with SqliteStore(path) as journal:
         job = await _the_job(journal, path, arguments)
         if arguments.is_to_abandon or arguments.is_to_resubmit:
             return await _decide(journal, job, arguments)
@@ -121,7 +124,7 @@ async def _settle(path: Path, arguments: SettleArguments, secrets: list[str]) ->
         return await _look_up(journal, job, settings, arguments)
 
 
-async def _the_job(journal: Journal, path: Path, arguments: SettleArguments) -> Job:
+async def _the_job(journal: SqliteStore, path: Path, arguments: SettleArguments) -> Job:
     found = await journal.find(arguments.name)
     named = [job for job in found if job.external_task_id == arguments.name] or found
     if not named:
@@ -139,7 +142,7 @@ async def _the_job(journal: Journal, path: Path, arguments: SettleArguments) -> 
     raise Failure(ExitCode.SETTINGS, [f"{what}: name the one meant with --account"])
 
 
-async def _decide(journal: Journal, job: Job, arguments: SettleArguments) -> JobState:
+async def _decide(journal: SqliteStore, job: Job, arguments: SettleArguments) -> JobState:
     """Write down what the person decided. Needs no key: the service is not called."""
     from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
 
@@ -177,7 +180,7 @@ def _with_reason(job: Job) -> Iterator[None]:
 
 
 async def _look_up(
-    journal: Journal, job: Job, settings: Settings, arguments: SettleArguments
+    journal: SqliteStore, job: Job, settings: Settings, arguments: SettleArguments
 ) -> JobState:
     """Look the job's task up by its external id; where it exists, the job gets it.
 

@@ -1,6 +1,6 @@
 """The parts of a JPEG or PNG file, read once from its start to its end, without decoding.
 
-A walk finds the size, and whether the file is whole: each part has the length that it tells, the
+A walk finds the size, and whether the file is whole: each part has the length that it declares, the
 checksums that matter to the pixels are right, and the end of the picture is there. The pixels of a
 PNG are inflated block by block, and counted. What does not matter to the pixels (metadata,
 profiles, previews, what follows the end) is never a reason to reject a picture, however damaged it

@@ -18,7 +18,7 @@ _FORMS = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG; the standard has SHORT
 
 
 def orientation(exif: bytes) -> int:
-    """How to turn the picture, 1 to 8; 1 (upright) where it does not tell, or is damaged."""
+    """How to turn the picture, 1 to 8; 1 (upright) where it is absent or damaged."""
     tiff = exif.removeprefix(PREFIX)
     order = _ORDERS.get(tiff[:4])
     if order is None:

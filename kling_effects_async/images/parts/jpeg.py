@@ -9,7 +9,7 @@ picture begins there (phones append some), the end may be that one's, so they ar
 behind one that was cut off is not found: to search every file would cost 0.4 ms for each MB.
 
 A JPEG without its end marker (EOI) is rejected: cameras and programs all write it, a file that was
-cut off lacks it, and whether the scan is complete cannot be told without decoding. Pillow rejects
+cut off lacks it, and whether the scan is complete cannot be seen without decoding. Pillow rejects
 such a file, even where EOI alone is missing; libjpeg fills in grey.
 """
 
@@ -32,7 +32,7 @@ _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _MARKER_BYTES = frozenset(range(1, 255)) - frozenset(range(0xD0, 0xD8))
 
 _SOI, _EOI, _SOS = b"\xd8", b"\xd9", b"\xda"
-# Start of a frame, which tells the size: C0 to CF without DHT, JPG and DAC.
+# Start of a frame, which has the size: C0 to CF without DHT, JPG and DAC.
 _SOF = frozenset(bytes([marker]) for marker in range(0xC0, 0xD0)) - {b"\xc4", b"\xc8", b"\xcc"}
 _COM = b"\xfe"
 _APP = frozenset(bytes([marker]) for marker in range(0xE0, 0xF0))
@@ -101,7 +101,7 @@ def updated(layout: Layout, part: Part) -> Layout:
     """What is known after one more part.
 
     Raises:
-        Damage: the frame is too short to tell the size.
+        Damage: the frame is too short to hold the size.
     """
     if part.kind == _EXIF_MARKER and layout.orientation == exif.UPRIGHT:
         return evolve(layout, orientation=exif.orientation(part.head))

@@ -33,7 +33,7 @@ class Part:
     Attributes:
         kind: a chunk's type, such as ``b"IHDR"``; a segment's marker, such as ``b"\\xda"``.
         span: where it is, its length and checksum included.
-        head: the first bytes of its content, for the kinds that tell something.
+        head: the first bytes of its content, for the kinds that matter.
         is_intact: its checksum, where it has one, is right.
     """
 
@@ -53,7 +53,7 @@ class Layout:
         has_pixels: the walk came to the data of the pixels.
         essential: what a decoder needs, in order; the rest is metadata.
         colour_type: a PNG's.
-        has_palette: a PNG has told its colours.
+        has_palette: a PNG's palette has come.
         profile: where a PNG has its colour profile.
         damage: why the picture is not whole; ``None`` if it is.
     """

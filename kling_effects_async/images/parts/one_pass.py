@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnePass"]
 
-# To search one for a marker holds the interpreter for 25 us; a hop to a larger one saves nothing.
+# To search one for a marker keeps the interpreter for 25 us; a hop to a larger one saves nothing.
 _BLOCK_BYTES = 64 * 1024
 
 # Behind a picture's end some cameras put others, or a film.
@@ -45,7 +45,7 @@ class OnePass:
         return self._passed_bytes + self.at
 
     def tail(self) -> bytes:
-        """The last bytes of the file, as far as they are behind the place of the reading."""
+        """The last bytes of the file, as far as they are behind the current position."""
         self._file.seek(max(self.offset, self.size_bytes - _TAIL_BYTES))
         tail = self._file.read(_TAIL_BYTES)
         self._file.seek(self._passed_bytes + len(self.block))

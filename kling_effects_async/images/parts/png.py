@@ -1,7 +1,7 @@
 """A PNG's chunks, up to its end.
 
-Source: PNG specification (third edition), 5.3 (chunks), 5.6 (their order), 11.2 and 11.3 (what they
-hold). Chunks that matter to the pixels must have the right checksum; IEND only ends the file.
+Source: PNG specification (third edition), 5.3 (chunks), 5.6 (their order), 11.2 and 11.3 (their
+content). Chunks that matter to the pixels must have the right checksum; IEND only ends the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["parts", "updated"]
 _SIGNATURE_BYTES = 8
 _PALETTE = 3  # the colour type whose pixels are numbers of colours; others only suggest a palette
 
-# How much of the content is kept, where it tells something. Orientation is one of the first entries
+# How much of the content is kept, where it matters. Orientation is one of the first entries
 # of EXIF data; the rest is a preview.
 _KEPT_BYTES = {b"IHDR": 13, b"acTL": 8, b"eXIf": 64 * 1024}
 
@@ -49,7 +49,7 @@ def parts(source: OnePass) -> Iterator[Part]:
     yield part
     while part.kind != b"IEND":
         before, part = part, _chunk(source, pixels)
-        if before.kind == b"IDAT" != part.kind:  # decoders look for no more of them
+        if before.kind == b"IDAT" != part.kind:  # decoders read no more of them
             pixels.check_complete()
         yield part
 
@@ -67,7 +67,7 @@ def _chunk(source: OnePass, pixels: Inflation | None) -> Part:
 def _content(
     source: OnePass, kind: bytes, size_bytes: int, pixels: Inflation | None
 ) -> tuple[bytes, int]:
-    """The first bytes of a chunk's content, if its kind tells something, and the checksum."""
+    """The first bytes of a chunk's content, if its kind matters, and the checksum."""
     head = source.take(min(size_bytes, _KEPT_BYTES.get(kind, 0)))
     checksum = zlib.crc32(head, zlib.crc32(kind))
     for view in source.views(size_bytes - len(head)):

@@ -1,6 +1,6 @@
 """The compressed pixels of a PNG: inflated and thrown away, to see that they are all there.
 
-The checksums of chunks tell nothing of a chunk that is missing, or of a file whose writer stopped
+The checksums of chunks do not show a chunk that is missing, or of a file whose writer stopped
 early. The zlib stream does: it must come to its own end with the right checksum, and hold as many
 bytes as the header announces.
 
@@ -91,7 +91,7 @@ class Inflation:
             raise Damage("the compressed data of its pixels are wrong") from error
 
     def _inflate(self, compressed: memoryview | bytes) -> None:
-        is_full = True  # more can come out than is asked for at once
+        is_full = True  # more can come out than is taken at once
         while is_full and not self._stream.eof and not self._is_beyond_bound:
             count = len(self._stream.decompress(compressed, _BLOCK_BYTES))
             self._inflated_bytes += count

@@ -8,8 +8,8 @@ the last commits without a word. Then the number beside is higher, and the journ
   submitted, unless it was drawn at random a moment ago;
 - a job that is here may have been sent after what is left of it was written.
 
-The database remembers that for good: nobody knows which of the missing jobs are still to be asked
-for again.
+The database keeps that for good: which of the missing jobs will still be submitted again is not
+known.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def loss(journal: Path, *, inside: int, beside: int | None) -> str | None:
         beside: ``None`` where the side file has no number.
     """
     if beside is None:
-        return f"{lock_path(journal)} does not tell the number of the last commit of {journal}"
+        return f"{lock_path(journal)} does not hold the number of the last commit of {journal}"
     if beside > inside == 0:
         return f"{journal} begins anew, and an earlier journal of this name is gone"
     if beside > inside:
@@ -67,6 +67,7 @@ def begin(
         states = ", ".join(repr(state.value) for state in sorted(UNSENT, key=str))
         connection.execute(f"UPDATE jobs SET was_sent = 1 WHERE state IN ({states})")
         connection.execute("UPDATE commits SET misses_rows = 1")
+    # Ahead of both, or the lost numbers would be given to other commits and the loss be hidden.
     number = max(held.number, beside or 0) + 1
     connection.execute("UPDATE commits SET number = ?", (number,))
     connection.execute("COMMIT")

@@ -6,7 +6,6 @@ and damage, read without changing a byte; migrations; the lease; whether commits
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sqlite3
@@ -16,10 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kling_effects_async.errors import (
-    JournalBusyError,
-    JournalDamagedError,
     JournalError,
-    JournalFullError,
     JournalVersionError,
 )
 from kling_effects_async.journal.paths import (
@@ -27,26 +23,17 @@ from kling_effects_async.journal.paths import (
     journal_path,
     reject_foreign,
 )
-from kling_effects_async.journal.sqlite import commits, ownership, schema
+from kling_effects_async.journal.sqlite import commits, failures, ownership, schema, sqlite_file
 from kling_effects_async.journal.sqlite.lock import Lock, number_beside
 from kling_effects_async.journal.sqlite.network_share import warn_of_network_share
 from kling_effects_async.journal.sqlite.quarantine import move_aside, reject_after_damage
+from kling_effects_async.journal.sqlite.times import stamp_of
 
 __all__ = ["JournalFile", "open_for_reading", "open_for_writing"]
 
 _log = logging.getLogger(__name__)
 
 Now = Callable[[], datetime]
-
-# SQLite's primary result codes by what follows for the caller.
-# Source: sqlite.org, "Result and Error Codes".
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_TAKEN = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_OUT_OF_REACH = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY}
-_SPOILING = _DAMAGED | _FULL | _TAKEN | _OUT_OF_REACH
-# What Python's sqlite3 says, without a code, of a text that is none.
-_UNDECODABLE = "Could not decode"
 
 
 class JournalFile:
@@ -80,10 +67,11 @@ class JournalFile:
         self._number = held.number
         self._undo = undo or ExitStack()
 
-    def guard(self) -> None:
+    def verify_ownership(self) -> None:
         """Make sure that the journal is still ours, and number the transaction."""
         if self._here is None:
-            return  # open for reading: nobody's business
+            return  # open for reading: there is nothing to protect
+        # Linux lets an open file be moved or deleted, and SQLite goes on writing to it.
         if _inode(self._path) != self._inode:
             raise JournalError(
                 f"{self._path} was moved or deleted while it was open; what is written now would "
@@ -98,18 +86,15 @@ class JournalFile:
         if self._lock is not None:
             self._lock.note(self._number)
 
-    def spoils_batch(self, error: Exception) -> bool:
-        """Whether the next act would meet the same trouble."""
-        is_of_a_row = isinstance(error, schema.RowDamagedError)
-        return isinstance(error, sqlite3.Error) and _code(error) in _SPOILING and not is_of_a_row
-
     def explain(self, error: Exception) -> Exception:
         """The error for the caller, in the journal's words where it is SQLite's."""
-        return _explained(error, self._path)
+        return failures.explained(error, self._path)
 
     def close(self) -> None:
         """Release the lease, and close the file."""
-        with suppress(sqlite3.Error):  # then the row stays, and the lock tells that we are gone
+        with suppress(
+            sqlite3.Error
+        ):  # then the row stays, and the free lock shows that we are gone
             if self._here is not None:
                 ownership.release(self.connection, self._here)
         self.connection.close()
@@ -130,7 +115,7 @@ def open_for_writing(
         reject_foreign(path)
         return _own(path, now, start_fresh=start_fresh)
     except (OSError, sqlite3.Error) as error:
-        raise _explained(error, path) from error
+        raise failures.explained(error, path) from error
 
 
 def open_for_reading(given: str | os.PathLike[str]) -> JournalFile:
@@ -147,13 +132,13 @@ def open_for_reading(given: str | os.PathLike[str]) -> JournalFile:
         reject_foreign(path)
         return _read(path)
     except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
-        raise _explained(error, path) from error
+        raise failures.explained(error, path) from error
 
 
 def _read(path: Path) -> JournalFile:
     beside = number_beside(path)  # before the database, see `seen_by_reader`
-    _reject_older(path, schema.check(path, thoroughly=False, is_ours=beside is not None))
-    connection = schema.connect_for_reading(path)
+    _reject_older(path, sqlite_file.check(path, thoroughly=False, is_ours=beside is not None))
+    connection = sqlite_file.connect_for_reading(path)
     with ExitStack() as undo:
         undo.callback(connection.close)
         file = JournalFile(path, connection, held=commits.seen_by_reader(connection, beside))
@@ -163,14 +148,14 @@ def _read(path: Path) -> JournalFile:
 
 def _own(path: Path, now: Now, *, start_fresh: bool) -> JournalFile:
     with ExitStack() as undo:
-        lock = _lock(path)
+        lock = _lock(path)  # before anything is read that another owner could change
         undo.callback(lock.release)
         reject_after_damage(path, start_fresh=start_fresh)
         connection, beside = _open_whole(path, lock, now())
         undo.callback(connection.close)
         here = ownership.this_process(now())
         ownership.take(connection, here)
-        undo.callback(ownership.forget, here)
+        undo.callback(ownership.mark_closed, here)
         held = _begin(connection, path, lock, beside)
         warn_of_network_share(path)
         return JournalFile(path, connection, held=held, here=here, lock=lock, undo=undo.pop_all())
@@ -202,7 +187,7 @@ def _lock(path: Path) -> Lock:
 def _owner(path: Path) -> ownership.Owner | None:
     """Who the file says owns it; ``None`` where it does not say (yet)."""
     try:
-        with closing(schema.connect_for_reading(path)) as connection:
+        with closing(sqlite_file.connect_for_reading(path)) as connection:
             return ownership.owner_of(connection)
     except sqlite3.Error:
         return None
@@ -210,19 +195,19 @@ def _owner(path: Path) -> ownership.Owner | None:
 
 def _open_whole(path: Path, lock: Lock, now: datetime) -> tuple[sqlite3.Connection, int | None]:
     """A connection to the file in our version, if the file is whole, and the number beside it."""
-    schema.create(path)
+    sqlite_file.create(path)
     try:
         _reject_log_without_database(path)
-        schema.roll_back(path)
-        version = schema.check(path, thoroughly=True, is_ours=lock.number is not None)
+        sqlite_file.roll_back(path)
+        version = sqlite_file.check(path, thoroughly=True, is_ours=lock.number is not None)
         beside = _number_of(lock, version)
-        connection = schema.connect(path)
+        connection = sqlite_file.connect(path)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        if not _is_damage(error):
+        if not failures.is_damage(error):
             raise
         raise _damaged(path, lock, error, now) from error
     try:
-        schema.migrate(connection, path, version=version, stamp=schema.stamp_of(now))
+        sqlite_file.migrate(connection, path, version=version, stamp=stamp_of(now))
     except BaseException:
         connection.close()
         raise
@@ -241,7 +226,7 @@ def _reject_log_without_database(path: Path) -> None:
     """SQLite would delete the log of an empty file, and there the last writes are."""
     log = path.with_name(f"{path.name}-wal")
     if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
-        raise schema.damage("it is empty, and the log of its last writes is not")
+        raise failures.damage("it is empty, and the log of its last writes is not")
 
 
 def _damaged(path: Path, lock: Lock, error: Exception, now: datetime) -> JournalError:
@@ -269,44 +254,3 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _code(error: Exception) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python's own errors have none
-
-
-def _is_damage(error: Exception) -> bool:
-    is_no_text = isinstance(error, UnicodeDecodeError) or str(error).startswith(_UNDECODABLE)
-    return _code(error) in _DAMAGED or is_no_text
-
-
-def _explained(error: Exception, path: Path) -> Exception:
-    if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
-        told = _trouble(error, path)
-    elif isinstance(error, OSError):
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = f"cannot open {path}: {error.strerror or error}"
-        told = (JournalFullError if is_full else JournalError)(what)
-    else:
-        return error
-    told.__cause__ = error
-    return told
-
-
-def _trouble(error: Exception, path: Path) -> JournalError:
-    code = _code(error)
-    if _is_damage(error):
-        return JournalDamagedError(
-            f"{path} is damaged ({error}), and nothing was sent for this: close it and open it "
-            "again; if it is not moved aside then, rename it. In the journal that begins in its "
-            "path each job is looked up before it is submitted",
-            path=path,
-        )
-    if code in _FULL:
-        return JournalFullError(
-            f"{path} cannot be written ({error}): submit nothing until there is room; what is "
-            "paid already can still be waited for"
-        )
-    if code in _TAKEN:
-        return JournalBusyError(f"another program holds {path} ({error}): end it, and try again")
-    return JournalError(f"{path}: {error}")

@@ -1,12 +1,12 @@
 """The file beside a journal: the operating system's lock on it, and the number of its last commit.
 
     effects.db        counts its commits, inside
-    effects.db.lock   is locked by the owner, and holds the same number
+    effects.db.lock   is locked by the owner, and contains the same number
 
 The lock dies with its process, even by SIGKILL. The number is written after each commit and is not
 synced: a kill keeps it, and a power cut can only leave it lower than the one inside. So a number
 that is higher than the one inside proves that the database lost commits. That there is a number
-says that the database is a journal, whatever it looks like now.
+shows that the database is a journal, whatever its content is now.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ else:
 
 __all__ = ["Lock", "lock_path", "number_beside"]
 
+# Always as many, so that a lower number overwrites a higher one whole; SQLite's integers have 19.
 _DIGITS = 20
-# Windows lets nobody read what is locked, so the byte that is locked lies behind the number.
+# On Windows nobody can read what is locked, so the byte that is locked lies behind the number.
 _LOCKED_BYTE = 1 << 30
 
 
@@ -125,13 +126,13 @@ def _read(file: int) -> int | None:
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
-def _forget_locks() -> None:
+def _release_inherited() -> None:
     for lock in tuple(_held):
         lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)
+    os.register_at_fork(after_in_child=_release_inherited)
 
 
 def _lock(file: int, path: Path) -> None:
@@ -140,6 +141,7 @@ def _lock(file: int, path: Path) -> None:
             os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         else:
+            # Not lockf: its locks are the process's, and end where it closes any descriptor of it.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise

@@ -22,7 +22,7 @@ _KINDS = frozenset(
 
 
 def warn_of_network_share(journal: Path, mounts: Path = _MOUNTS) -> None:
-    """Log a warning if the journal's folder is one of another machine's, as far as Linux tells.
+    """Log a warning if the journal's folder is another machine's, as far as Linux reports it.
 
     Args:
         mounts: a table of what is mounted, as in proc_pid_mountinfo(5).

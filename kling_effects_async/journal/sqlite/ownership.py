@@ -1,6 +1,6 @@
 """Who owns a journal: one process at a time, and a dead one no longer.
 
-Two things say so. The lock of ``lock`` is on the real path, whichever link leads there, and dies
+Two things show it. The lock of ``lock`` is on the real path, whichever link leads there, and dies
 with its process. A row in the journal says who the owner is. That process may live although its
 lock is free: somebody removed the lock file, or moved the database under another name. So who gets
 the lock looks for the process as well, by what no later process can have: the boot and its own
@@ -23,9 +23,18 @@ from pathlib import Path
 from attrs import frozen
 
 from kling_effects_async.errors import JournalBusyError
-from kling_effects_async.journal.sqlite.schema import moment_of, us_of
+from kling_effects_async.journal.sqlite.times import moment_of, us_of
 
-__all__ = ["Owner", "busy", "forget", "is_alive", "owner_of", "release", "take", "this_process"]
+__all__ = [
+    "Owner",
+    "busy",
+    "is_alive",
+    "mark_closed",
+    "owner_of",
+    "release",
+    "take",
+    "this_process",
+]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # The tokens of the journals that are open in this process.
@@ -34,12 +43,12 @@ _open_here: set[str] = set()
 
 @frozen(kw_only=True)
 class Owner:
-    """A process that owns the journal, as its row tells.
+    """A process that owns the journal, by its row.
 
     Attributes:
         token: random, one for each opening.
-        process: what tells the process from a later one with its pid: boot and start time; ``""``
-            where the system does not tell.
+        process: boot and start time, which no later process with its pid has; ``""`` where the
+            system does not report them.
     """
 
     token: str
@@ -80,7 +89,7 @@ def is_alive(owner: Owner, *, here: Owner) -> bool:
     Args:
         here: we, now.
     """
-    if not owner.process:
+    if not owner.process:  # then only the lock can show it, and we have that
         return False
     if (owner.pid, owner.process) == (here.pid, here.process):
         return owner.token in _open_here
@@ -130,7 +139,7 @@ def release(connection: sqlite3.Connection, here: Owner) -> None:
     connection.execute("DELETE FROM lease WHERE token = ?", (here.token,))
 
 
-def forget(here: Owner) -> None:
+def mark_closed(here: Owner) -> None:
     """The journal is closed in this process, whether or not its row could be deleted."""
     _open_here.discard(here.token)
 

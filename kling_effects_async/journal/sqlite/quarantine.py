@@ -2,7 +2,7 @@
 
 Its jobs may be paid for and running. So moving it aside leaves a marker next to it, and as long as
 the marker is there nothing opens. The journal that begins after that misses rows, see ``commits``:
-each job that is asked for again is looked up, and its task is found instead of paid for once more.
+each job that is submitted again is looked up, and its task is found instead of paid for once more.
 
     effects.db                          damaged
     effects.db.damaged-20261123T...Z    the same file, with its -wal and -shm
@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kling_effects_async.errors import JournalDamagedError
-from kling_effects_async.journal.sqlite.schema import stamp_of
+from kling_effects_async.journal.sqlite.times import stamp_of
 
 __all__ = ["move_aside", "reject_after_damage"]
 
@@ -27,6 +27,7 @@ _SUFFIXES = ("-wal", "-shm", "")
 def move_aside(path: Path, error: Exception, *, at: datetime) -> JournalDamagedError:
     """Keep the damaged file under another name and leave the marker; the error to raise."""
     kept = path.with_name(f"{path.name}.damaged-{stamp_of(at)}")
+    # The marker first: a crash after the renames would let an empty journal open without a word.
     _leave_marker(_marker(path), _story(path, kept, error))
     # With the side files first, no crash in between lets a fresh file meet the old one's WAL.
     for suffix in _SUFFIXES:

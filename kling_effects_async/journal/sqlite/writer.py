@@ -1,12 +1,13 @@
 """One thread that writes for everybody, so that one trip to the disk serves hundreds of writes.
 
-Whoever wants something done puts an act into the queue and awaits its future. The thread takes all
-that waits (up to a limit), runs it in one transaction, commits, and only then tells the futures:
-what is told is durable. A bad act does not spoil the others, because an act writes with one
-statement at most, and SQLite undoes a failing statement as a whole. Acts that only read take part
-in their turn, so everybody reads what was written before.
+A caller puts an operation into the queue and awaits its future. The thread takes all that waits (up
+to a limit), runs it in one transaction, commits, and only then resolves the futures: a result means
+that it is durable. An operation that fails leaves the others alone, because it writes with one
+statement at most, and SQLite undoes a failing statement as a whole. Operations that only read take
+part in their turn, so everybody reads what was written before.
 
-A cancelled future changes nothing for its act, and a loop that is gone is not told.
+A cancelled future does not stop its operation. Where the event loop of a future is closed, nobody
+waits for its result.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Act", "File", "Writer"]
+from kling_effects_async.journal.sqlite.failures import is_fatal
+
+__all__ = ["File", "Operation", "Writer"]
 
 T = TypeVar("T")
-Act = Callable[[sqlite3.Connection], T]
+Operation = Callable[[sqlite3.Connection], T]
 
 # More gains nothing, and the first of a batch waits for the last.
 BATCH_LIMIT = 512
@@ -35,28 +38,25 @@ class File(Protocol):
     connection: sqlite3.Connection
     misses_rows: bool
 
-    def guard(self) -> None:
+    def verify_ownership(self) -> None:
         """Inside the transaction of a batch: raise if nothing may be written any more."""
 
     def committed(self) -> None:
-        """After the transaction of a batch, and before anybody is told."""
+        """After the transaction of a batch, and before its futures are resolved."""
 
     def explain(self, error: Exception) -> Exception:
-        """What to tell the caller; the same error if it says enough."""
-
-    def spoils_batch(self, error: Exception) -> bool:
-        """Whether the error is not the act's own, and the next act would meet it too."""
+        """The error for the caller; the same one if its message says enough."""
 
     def close(self) -> None: ...
 
 
 class _Item(Generic[T]):
-    """An act, and who waits for it."""
+    """An operation, and the future of its caller."""
 
-    __slots__ = ("act", "error", "future", "loop", "value", "writes")
+    __slots__ = ("error", "future", "loop", "operation", "value", "writes")
 
-    def __init__(self, act: Act[T], writes: bool) -> None:
-        self.act = act
+    def __init__(self, operation: Operation[T], writes: bool) -> None:
+        self.operation = operation
         self.writes = writes
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self.loop.create_future()
@@ -73,6 +73,7 @@ class Writer:
 
     def __init__(self, open_file: Callable[[], File]) -> None:
         self._open_file = open_file
+        # Its put() may be called in a destructor, while another put() runs in the same thread.
         self._queue: queue.SimpleQueue[_Item[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._main, name="kling-effects-journal", daemon=True
@@ -91,17 +92,19 @@ class Writer:
             self.stop()
             raise
 
-    def submit(self, act: Act[T], *, writes: bool) -> asyncio.Future[T]:
-        """Have an act done; the future is of the running loop, which may be any.
+    def submit(self, operation: Operation[T], *, writes: bool) -> asyncio.Future[T]:
+        """Queue an operation; the future is of the running loop, which may be any.
 
         Raises:
             RuntimeError: the thread has ended, or lives in the parent of this forked process.
         """
         if os.getpid() != self._pid:
             raise RuntimeError("the journal belongs to the parent process: open it again here")
-        item = _Item(act, writes)
+        item = _Item(operation, writes)
         self._queue.put(item)
-        if self._is_gone:  # looked at after the put, as `_abandon` empties the queue after this
+        if (
+            self._is_gone
+        ):  # checked after the put: `_fail_waiting` sets it first and empties the queue then
             raise _closed()
         return item.future
 
@@ -116,19 +119,19 @@ class Writer:
     # -- on the thread
 
     def _main(self) -> None:
-        ending: Exception = _closed()
+        reason: Exception = _closed()
         try:
             file = self._open_file()
-            self.misses_rows = file.misses_rows  # before anybody is told that it is open
+            self.misses_rows = file.misses_rows  # before ``start`` returns
             try:
                 self._serve(file)
             finally:
                 file.close()
         except Exception as error:
-            # The outermost edge of the thread: whoever waits is told.
-            ending = error
+            # The outermost edge of the thread: whoever waits gets it.
+            reason = error
         finally:
-            self._abandon(ending)
+            self._fail_waiting(reason)
 
     def _serve(self, file: File) -> None:
         is_running = True
@@ -153,14 +156,14 @@ class Writer:
             return batch, False
         return batch, True
 
-    def _abandon(self, ending: Exception) -> None:
+    def _fail_waiting(self, reason: Exception) -> None:
         self._is_gone = True
         batch: list[_Item[Any]] = []
         with suppress(queue.Empty):
             while True:
                 item = self._queue.get_nowait()
                 if item is not None:
-                    item.error = ending
+                    item.error = reason
                     batch.append(item)
         _deliver(batch)
 
@@ -169,7 +172,7 @@ def _write(file: File, batch: list[_Item[Any]]) -> None:
     try:
         _transact(file, batch)
     except Exception as error:
-        # Nothing of the batch was written; who only wanted to read can still do so.
+        # Nothing of the batch was written; what only reads can still do so.
         for item in batch:
             if item.writes:
                 item.error = file.explain(error)
@@ -178,9 +181,10 @@ def _write(file: File, batch: list[_Item[Any]]) -> None:
 
 def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
     connection = file.connection
+    # A deferred transaction would find another writer only in the middle of the batch.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        file.guard()
+        file.verify_ownership()
         for item in batch:
             _attempt(file, item)
         connection.execute("COMMIT")
@@ -188,15 +192,15 @@ def _transact(file: File, batch: Iterable[_Item[Any]]) -> None:
         if connection.in_transaction:  # SQLite ends it itself on some errors of the disk
             connection.execute("ROLLBACK")
         raise
-    file.committed()
+    file.committed()  # after the commit: a number that is ahead would look like a loss
 
 
 def _attempt(file: File, item: _Item[Any]) -> None:
     try:
-        item.value = item.act(file.connection)
+        item.value = item.operation(file.connection)
     except Exception as error:
-        # The edge of one act: its caller is told, and the others go on.
-        if file.spoils_batch(error):
+        # The edge of one operation: its caller gets the error, and the others go on.
+        if is_fatal(error):
             raise
         item.error = file.explain(error)
 
@@ -205,14 +209,14 @@ def _read(file: File, batch: Iterable[_Item[Any]]) -> None:
     for item in batch:
         item.error = None
         try:
-            item.value = item.act(file.connection)
+            item.value = item.operation(file.connection)
         except Exception as error:
-            # As above: the edge of one act.
+            # As above: the edge of one operation.
             item.error = file.explain(error)
 
 
 def _deliver(batch: Iterable[_Item[Any]]) -> None:
-    """Tell every loop once for the whole batch: waking it is what costs."""
+    """Schedule one callback a loop for the whole batch: to wake a loop is what costs."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Item[Any]]] = {}
     for item in batch:
         by_loop.setdefault(item.loop, []).append(item)
@@ -224,7 +228,7 @@ def _deliver(batch: Iterable[_Item[Any]]) -> None:
 def _settle(batch: Iterable[_Item[Any]]) -> None:
     for item in batch:
         if item.future.done():
-            continue  # cancelled; its act is done all the same
+            continue  # cancelled; its operation is done all the same
         if item.error is not None:
             item.future.set_exception(item.error)
         else:
@@ -232,7 +236,7 @@ def _settle(batch: Iterable[_Item[Any]]) -> None:
 
 
 def _nothing(_connection: sqlite3.Connection) -> None:
-    """The act of waiting for one's turn."""
+    """The operation of waiting for one's turn."""
 
 
 def _closed() -> RuntimeError:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kling_effects_async import Job, JobState, Journal
+from kling_effects_async import Job, JobState
 from kling_effects_async.journal.job import JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.bench.meter import Meter
 from tests.bench.orders import Figures, Order
 from tests.bench.work import SCENE
@@ -24,7 +25,7 @@ _RESULT = '{"videos": ["https://cdn.klingai.example/bs2/upload-ylab/1.mp4?Signat
 async def measure(order: Order, _url: str) -> list[Figures]:
     """``per_s``: how many transitions a second, from so many coroutines."""
     with TemporaryDirectory(prefix="kling-bench-") as folder:
-        async with Journal(Path(folder, "jobs.db")) as journal:
+        async with SqliteStore(Path(folder, "jobs.db")) as journal:
             names = [
                 [f"job-{coroutine}-{number}" for number in range(_JOBS_EACH)]
                 for coroutine in range(order.count)
@@ -36,7 +37,7 @@ async def measure(order: Order, _url: str) -> list[Figures]:
     return [meter.figures | {"per_s": moves / meter.figures["wall_s"]}]
 
 
-async def _see_through(journal: Journal, names: list[str]) -> None:
+async def _see_through(journal: SqliteStore, names: list[str]) -> None:
     for name in names:
         for state in _WAY:
             await journal.move(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kling_effects_async.protocol.messages import Reply
-from kling_effects_async.protocol.task_body import read_page
+from kling_effects_async.protocol.task_list import read_page
 from tests.bench.full_page import full_page, page_figures
 from tests.bench.orders import Figures, Order
 

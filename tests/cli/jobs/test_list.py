@@ -12,9 +12,9 @@ import pytest
 
 from kling_effects_async import (
     JobState,
-    Journal,
 )
 from kling_effects_async.cli.failures import ExitCode
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import make_job
 from tests.support.command_line import kling, kling_at
 from tests.support.journal_jobs import NOW, SQUISH, account_at, emulator, jobs, write
@@ -58,13 +58,13 @@ async def test_json_tells_all_of_a_job_in_a_line(db: Path) -> None:
 
 async def test_the_list_says_that_the_journal_lost_writes(db: Path) -> None:
     """Fault 88: there may be jobs that nobody can list."""
-    async with Journal(db):
+    async with SqliteStore(db):
         pass
     db.with_name(f"{db.name}.lock").unlink()
     for _ in range(2):  # before an owner has noticed, and after
         ended = await jobs(db)
         assert "this journal lost writes, or cannot tell" in ended.err
-        async with Journal(db):
+        async with SqliteStore(db):
             pass
 
 
@@ -75,14 +75,14 @@ def test_the_help_of_the_list_names_every_state(tmp_path: Path) -> None:
 
 async def test_the_list_works_while_another_process_owns_the_journal(db: Path) -> None:
     await write(db, "order-1", JobState.PLANNED)
-    async with Journal(db):
+    async with SqliteStore(db):
         ended = await jobs(db)
     assert ended.code == 0
     assert "order-1" in ended.out
 
 
 async def test_a_long_list_stays_aligned_and_loses_no_job(db: Path) -> None:
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await asyncio.gather(
             *(
                 journal.add(
@@ -114,7 +114,7 @@ async def test_only_so_many_uncertain_jobs_are_named(db: Path) -> None:
 
 
 async def test_an_empty_journal_says_so(db: Path) -> None:
-    async with Journal(db):
+    async with SqliteStore(db):
         pass
     ended = await jobs(db)
     assert (ended.code, ended.out) == (0, "")

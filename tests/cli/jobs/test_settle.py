@@ -8,11 +8,11 @@ import pytest
 
 from kling_effects_async import (
     JobState,
-    Journal,
     SingleImageEffect,
 )
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.journal.job import JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import make_job
 from tests.support.journal_jobs import (
     NOW,
@@ -122,7 +122,7 @@ async def test_a_job_whose_image_is_gone_is_not_submitted_again(db: Path) -> Non
         image_hashes=[""],
         now=NOW,
     )
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await journal.add(job)
         await journal.move("gateway-0", "order-1", JobUpdate(JobState.SUBMITTING))
     ended = await jobs(db, "settle", "order-1", "--resubmit")
@@ -145,7 +145,7 @@ async def test_an_id_of_two_accounts_means_that_of_the_key(db: Path) -> None:
         without = await jobs(db, "settle", "order-1", "--abandon")
         ended = await jobs_at(at, db, "settle", "order-1", "--abandon")
         ours = account_at(at)
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert (without.code, ended.code) == (ExitCode.SETTINGS, 0)
     assert states == {"vapi-1": JobState.UNCERTAIN, ours: JobState.ABANDONED}
@@ -162,7 +162,7 @@ async def test_an_external_id_means_its_own_job_though_it_is_anothers_task_id(db
 
 async def test_a_journal_in_use_cannot_be_settled_meanwhile(db: Path) -> None:
     await write(db, "order-1", JobState.UNCERTAIN)
-    async with Journal(db):
+    async with SqliteStore(db):
         ended = await jobs(db, "settle", "order-1", "--abandon")
     assert ended.code == ExitCode.SETTINGS
     assert "has owned the journal since" in ended.err
@@ -177,7 +177,7 @@ async def test_an_id_of_two_accounts_means_that_of_the_named_one_without_a_key(d
     for account in ("old", "mine"):
         await write(db, "order-1", JobState.UNCERTAIN, account=account)
     ended = await jobs(db, "settle", "order-1", "--abandon", "--account", "mine")
-    async with Journal(db, read_only=True) as journal:
+    async with SqliteStore(db, read_only=True) as journal:
         states = {job.account: job.state for job in await journal.find("order-1")}
     assert ended.code == 0
     assert states == {"old": JobState.UNCERTAIN, "mine": JobState.ABANDONED}

@@ -9,10 +9,10 @@ import pytest
 
 from kling_effects_async import (
     JobState,
-    Journal,
     SingleImageEffect,
 )
 from kling_effects_async.cli.failures import ExitCode
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import make_job
 from tests.support.journal_jobs import NOW, SECRET, URL, jobs, write
 
@@ -77,7 +77,7 @@ async def test_a_journal_cannot_steer_the_terminal(db: Path) -> None:
         image_hashes=[""],
         now=NOW,
     )
-    async with Journal(db) as journal:
+    async with SqliteStore(db) as journal:
         await journal.add(job)
     for arguments in ([], ["show", "order\n1"]):
         ended = await jobs(db, *arguments)
