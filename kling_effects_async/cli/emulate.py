@@ -171,9 +171,13 @@ def _word(choice: enum.Enum) -> str:
     help="What the videos show: the picture in motion (preview), the same in small (test), or one "
     "clip for all tasks (stock).",
 )
-@_at_most("--max-tasks", "N", MAX_TASKS, "Tasks to keep; the oldest finished ones go first.")
-@_at_most("--max-clip-bytes", "BYTES", MAX_CLIP_BYTES, "Clips to keep; the oldest ones go first.")
-@_at_most("--max-connections", "N", MAX_CONNECTIONS, "Open connections; one more gets 503.")
+@_at_most("--max-tasks", "N", MAX_TASKS, "Tasks to keep; the oldest finished are removed first.")
+@_at_most(
+    "--max-clip-bytes", "BYTES", MAX_CLIP_BYTES, "Clips to keep; the oldest are removed first."
+)
+@_at_most(
+    "--max-connections", "N", MAX_CONNECTIONS, "Connections at the same time; one more gets 503."
+)
 @click.option("--seed", type=int, metavar="N", help="Make ids and durations the same in each run.")
 @click.option(
     "--api-key",

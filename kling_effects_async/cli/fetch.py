@@ -53,7 +53,8 @@ def fetch(
 ) -> None:
     """Save the video of a task that was submitted before.
 
-    Waits until the task has ended, and costs nothing. Prints the path of the video.
+    TASK_ID is the id that the service gave the task. Waits until the task has ended, and costs
+    nothing. Prints the path of the video.
     """
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")

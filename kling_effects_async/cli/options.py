@@ -243,7 +243,7 @@ for_waiting: _Decorator = _together(
             "--output",
             metavar="FILE",
             callback=file_name("output"),
-            help="Save the video in this file or folder. By default a new file in this folder.",
+            help="The file or folder for the video. By default a new file in the working folder.",
         ),
         click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
         _a_service,

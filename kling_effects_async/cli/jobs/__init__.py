@@ -34,7 +34,7 @@ _COMMANDS = {
     "show": (f"{__name__}.show:show", "Show one job and its history."),
     "resume": (f"{__name__}.resume:resume", "Finish all unfinished jobs."),
     "settle": (f"{__name__}.settle:settle", "Settle an uncertain job."),
-    "adopt": (f"{__name__}.adopt:adopt", "Move the jobs of an old key to the key of today."),
+    "adopt": (f"{__name__}.adopt:adopt", "Take over the jobs of an old key."),
 }
 _STATES = [state.value for state in JobState]
 _AT_FIRST_USE = ("resume_summary", "tally", "text")

@@ -1,4 +1,4 @@
-"""``kling-effects jobs adopt``: the jobs of an old key become those of the key of today."""
+"""``kling-effects jobs adopt``: the jobs of an old key become those of the key that is set now."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["adopt"]
 
 
 class AdoptArguments(NamedTuple):
-    """Whose jobs to move.
+    """Whose jobs to take over.
 
     Attributes:
         account: who gets the jobs; ``None``: the account of the key.
@@ -38,18 +38,18 @@ class AdoptArguments(NamedTuple):
 @of_the_group
 @of_one_account
 def adopt(from_account: str, journal: str | None, service: str | None, account: str | None) -> None:
-    """Move the jobs of an old key to the key of today.
+    """Take over the jobs of an old key.
 
-    For a key that was changed: ACCOUNT is the journal's name of the same account under the old key.
-    A service finds its own tasks only, so do not move jobs of another service. Prints how many jobs
-    were moved.
+    For a key that was changed: ACCOUNT is the journal's name of the account under the old key, and
+    its jobs become jobs of the key that is set now. A service finds its own tasks only, so do not
+    take over jobs of another service. Prints how many jobs were taken over.
     """
     number = _adopt_jobs(AdoptArguments(from_account, journal, service, account))
     print_result(str(number), else_say=f"jobs taken over: {number}")
 
 
 def _adopt_jobs(arguments: AdoptArguments) -> int:
-    """Move the jobs; how many there were.
+    """Take the jobs over; how many there were.
 
     Raises:
         Failure: there are none, or an id exists under both accounts; says what can be done.

@@ -1,4 +1,4 @@
-"""``kling-effects jobs adopt``: the jobs of an old key become those of the key of today."""
+"""``kling-effects jobs adopt``: the jobs of an old key become those of the key that is set now."""
 
 from __future__ import annotations
 
