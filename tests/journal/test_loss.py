@@ -20,7 +20,7 @@ from kling_effects_async.journal.sqlite.commits import loss
 from kling_effects_async.journal.sqlite.lock import lock_path, number_beside
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import effect_of
-from tests.journal.test_journal import NOON, database, job, line_of, process
+from tests.support.journal_files import NOON, database, job, line_of, process
 from tests.support.paid_service import ACCOUNT, a_job
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -13,7 +13,7 @@ from kling_effects_async.errors import JournalBusyError, JournalError
 from kling_effects_async.journal.sqlite import ownership
 from kling_effects_async.journal.sqlite.lock import lock_path
 from kling_effects_async.journal.sqlite.store import SqliteStore
-from tests.journal.test_journal import line_of, process
+from tests.support.journal_files import line_of, process
 from tests.support.paid_service import a_job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and signals")

@@ -1,4 +1,4 @@
-"""A process that uses a journal and can be killed; started by ``test_journal``.
+"""A process that uses a journal and can be killed; started by the journal's tests.
 
 write PATH NAME    write as fast as it can; a line for each write that was acknowledged
 hold PATH          own the journal until killed

@@ -6,23 +6,33 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image, PngImagePlugin
 
+from kling_effects_async.errors import ImageRejectedError
+from kling_effects_async.images.checks import check_image
+
 __all__ = [
+    "KINDS",
     "SOUND",
     "black",
     "declaring_size",
     "encoded",
     "gradient",
     "jpeg_segment",
+    "padded",
     "png_chunk",
     "png_of",
+    "problems_of",
     "turned_by_exif",
     "with_chunks",
     "with_segments",
 ]
+
+KINDS = ["JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF"]
 
 
 def gradient(width_px: int = 320, height_px: int = 300, mode: str = "RGB") -> Image.Image:
@@ -134,3 +144,14 @@ SOUND: dict[str, Callable[[], bytes]] = {
     "PNG, something behind it": lambda: _png("L") + b"something" * 9999,
 }
 """Pictures that every decoder reads, by what is special about them."""
+
+
+def problems_of(image: Path | bytes) -> str:
+    """All that is wrong with an image that is rejected."""
+    with pytest.raises(ImageRejectedError) as caught:
+        check_image(image)
+    return " ".join(caught.value.problems)
+
+
+def padded(content: bytes, size_bytes: int) -> bytes:
+    return content + bytes(size_bytes - len(content))

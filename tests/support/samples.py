@@ -43,3 +43,8 @@ def body_of(message: dict[str, Any]) -> bytes:
         repeat = message["text_repeat"]
         return str(repeat["repeat"]).encode() * int(repeat["times"])
     return json.dumps(message["body"]).encode()
+
+
+def json_reply(body: object, status: int = 200) -> Reply:
+    headers = {"content-type": "application/json"}
+    return Reply(status=status, headers=headers, body=json.dumps(body).encode())

@@ -17,6 +17,7 @@ from typing import Self
 from kling_effects_async.journal.budget import Committed
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.sqlite import costs, queries, updates
+from kling_effects_async.journal.sqlite.connection import Connection
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.turns import Turn
 
@@ -34,6 +35,11 @@ class SqliteStore(Journal):
         store = cls.__new__(cls)
         store._connection = journal._connection
         return store
+
+    @property
+    def connection(self) -> Connection:
+        """What it reads and writes with, on a thread of its own; for pragmas and limits."""
+        return self._connection
 
     def turn_of(self, account: str, external_task_id: str) -> Turn:
         """A turn at a job, for ``async with``: no other client of this journal has one meanwhile.

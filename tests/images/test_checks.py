@@ -1,11 +1,9 @@
-"""Images are rejected before money is spent, with all reasons at once, or mended."""
+"""Images are rejected before money is spent, with all reasons at once."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
-import io
 import os
 import random
 import subprocess
@@ -21,48 +19,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kling_effects_async.errors import ImageRejectedError, ImageUnreadableError
+from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.images.checks import (
     check_image,
-    image_hash,
     inspect_image,
     prepare,
 )
 from kling_effects_async.images.limits import IMAGE_LIMIT_BYTES
-from kling_effects_async.protocol.messages import FileState
-from tests.support.descriptors import no_descriptor_left
 from tests.support.pictures import (
+    KINDS,
     SOUND,
     black,
     declaring_size,
     encoded,
     gradient,
     jpeg_segment,
+    padded,
     png_chunk,
+    problems_of,
     turned_by_exif,
     with_chunks,
     with_segments,
 )
 
-KINDS = ["JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF"]
 sides = st.integers(1, 900)
-
-
-def problems_of(image: Path | bytes) -> str:
-    with pytest.raises(ImageRejectedError) as caught:
-        check_image(image)
-    return " ".join(caught.value.problems)
-
-
-def shown(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content))
-
-
-def padded(content: bytes, size_bytes: int) -> bytes:
-    return content + bytes(size_bytes - len(content))
-
-
-# What is accepted
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -203,9 +183,6 @@ def test_a_jpeg_is_accepted_and_decoded_whatever_its_metadata_are(name: str) -> 
 )
 def test_a_picture_is_mended_whatever_its_metadata_are(content: bytes) -> None:
     assert prepare(content).facts.height_px == 480
-
-
-# What is rejected
 
 
 @given(st.data())
@@ -370,252 +347,6 @@ def test_damage_never_ends_in_another_error(chance: random.Random, kind: str) ->
     for examine in examinations:
         with contextlib.suppress(ImageRejectedError):
             examine(bytes(content[: chance.randint(1, len(content))]))
-
-
-# What is at a path
-
-
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ImageRejectedError, match=r"cat\.jpg: There is no such file\."):
-        check_image(tmp_path / "cat.jpg")
-
-
-def test_an_empty_file_is_told(tmp_path: Path) -> None:
-    (tmp_path / "cat.jpg").touch()
-    assert problems_of(tmp_path / "cat.jpg") == "It is empty."
-
-
-def test_a_folder_is_told(tmp_path: Path) -> None:
-    """Fault 58."""
-    assert "folder" in problems_of(tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_named_pipe_is_rejected_without_waiting_for_its_writer(tmp_path: Path) -> None:
-    """Fault 58: an open that waits would end in this suite's timeout."""
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert "named pipe" in problems_of(tmp_path / "pipe.jpg")
-
-
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no such device")
-def test_a_device_is_rejected(tmp_path: Path) -> None:
-    """Fault 58."""
-    assert "device" in problems_of(Path("/dev/zero"))
-
-
-def test_a_circle_of_links_is_told(tmp_path: Path) -> None:
-    """Fault 58."""
-    (tmp_path / "a.jpg").symlink_to("b.jpg")
-    (tmp_path / "b.jpg").symlink_to("a.jpg")
-    assert "leads back to itself" in problems_of(tmp_path / "a.jpg")
-
-
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "cat.jpg"
-    path.write_bytes(encoded(gradient()))
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read everything")
-    assert "permissions" in problems_of(path)
-
-
-def test_a_name_that_no_file_can_have_is_told() -> None:
-    assert "null" in problems_of(Path("cat\0.jpg"))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the system has no such limit")
-def test_a_file_that_this_machine_cannot_open_now_is_not_rejected(tmp_path: Path) -> None:
-    """Fault 83: the picture may be fine."""
-    path = tmp_path / "cat.jpg"
-    path.write_bytes(encoded(gradient()))
-    for examine in (check_image, prepare, image_hash):
-        with no_descriptor_left(), pytest.raises(ImageUnreadableError) as caught:
-            examine(path)
-        assert str(caught.value).startswith("cat.jpg: this machine cannot read the file now (Too m")
-        assert caught.value.image == "cat.jpg"
-    assert check_image(path).format == "JPEG"
-
-
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the system has no such file")
-def test_a_file_that_fails_while_it_is_read_is_not_rejected() -> None:
-    """Address 0 is never mapped: the system answers EIO, as a failing disk does."""
-    with pytest.raises(ImageUnreadableError, match="Input/output error"):
-        image_hash(Path("/proc/self/mem"))
-
-
-# Hashes
-
-
-def test_one_look_tells_the_facts_the_hash_and_what_the_file_is(tmp_path: Path) -> None:
-    path = tmp_path / "cat.png"
-    path.write_bytes(encoded(gradient(), "PNG"))
-    found, os_stat = inspect_image(path, with_hash=True), path.stat()
-    assert (found.facts, found.sha256) == (check_image(path), image_hash(path))
-    assert found.state == FileState(os_stat.st_size, os_stat.st_mtime_ns, os_stat.st_nlink)
-    assert inspect_image(path, with_hash=False).sha256 == ""
-    assert inspect_image(path.read_bytes(), with_hash=True).state is None
-
-
-def test_the_hash_is_of_the_content_wherever_it_is(tmp_path: Path) -> None:
-    content = encoded(gradient())
-    (tmp_path / "cat.jpg").write_bytes(content)
-    expected = hashlib.sha256(content).hexdigest()
-    assert image_hash(content) == image_hash(tmp_path / "cat.jpg") == expected
-
-
-def test_the_hash_of_a_url_is_of_its_text() -> None:
-    url = "https://pictures.example/cat.jpg"
-    assert image_hash(url) == hashlib.sha256(url.encode()).hexdigest()
-
-
-def test_a_missing_file_has_no_hash(tmp_path: Path) -> None:
-    with pytest.raises(ImageRejectedError, match="no such file"):
-        image_hash(tmp_path / "cat.jpg")
-
-
-# prepare
-
-
-def test_what_is_fine_stays_as_it_is() -> None:
-    content = encoded(gradient(), "PNG", compress_level=1)
-    prepared = prepare(content)
-    assert (prepared.content, prepared.changes) == (content, ())
-    assert prepared.facts == check_image(content)
-
-
-@given(width=sides, height=sides, kind=st.sampled_from(["JPEG", "PNG", "WebP", "GIF", "BMP"]))
-@settings(max_examples=40)
-def test_what_is_prepared_is_accepted(width: int, height: int, kind: str) -> None:
-    prepared = prepare(encoded(gradient(width, height), kind))
-    assert check_image(prepared.content) == prepared.facts
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
-def test_every_kind_of_pixel_becomes_an_acceptable_picture_as_bright_as_before(mode: str) -> None:
-    picture = gradient(280, 300, "L")
-    if mode in ("I;16", "I"):
-        picture = picture.convert("I").point(lambda value: value * 257).convert(mode)
-    prepared = shown(prepare(encoded(picture.convert(mode), "TIFF")).content).convert("L")
-    left, right = prepared.getpixel((2, 150)), prepared.getpixel((prepared.width - 3, 150))
-    assert isinstance(left, int)
-    assert isinstance(right, int)
-    assert left < 20
-    assert right > 235
-
-
-@pytest.mark.parametrize("kind", KINDS[2:])
-def test_other_kinds_become_jpegs(kind: str) -> None:
-    prepared = prepare(encoded(gradient(), kind))
-    assert prepared.facts.format == "JPEG"
-    assert prepared.changes == ("It was encoded as a JPEG of quality 95.",)
-
-
-def test_a_file_is_prepared_and_stays_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "cat.webp"
-    path.write_bytes(encoded(gradient(), "WebP"))
-    before = path.read_bytes()
-    assert prepare(path).facts.format == "JPEG"
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_picture_that_exif_turns_is_turned_for_good(orientation: int) -> None:
-    prepared = prepare(encoded(gradient(400, 300), exif=turned_by_exif(orientation)))
-    is_turned_sideways = orientation >= 5
-    size = (300, 400) if is_turned_sideways else (400, 300)
-    assert (prepared.facts.width_px, prepared.facts.height_px) == size
-    assert not prepared.facts.is_rotated
-    assert "turned upright" in prepared.changes[0]
-
-
-def test_six_in_exif_means_a_quarter_turn_to_the_right() -> None:
-    prepared = shown(prepare(encoded(gradient(400, 300), exif=turned_by_exif(6))).content)
-    top, bottom = (
-        prepared.convert("L").getpixel((150, 5)),
-        prepared.convert("L").getpixel((150, 395)),
-    )
-    assert isinstance(top, int)
-    assert isinstance(bottom, int)
-    assert top < 20 < 235 < bottom
-
-
-def test_nothing_of_a_long_picture_is_cropped() -> None:
-    prepared = prepare(encoded(gradient(1200, 300)))
-    assert (prepared.facts.width_px, prepared.facts.height_px) == (1200, 480)
-    middle = shown(prepared.content).convert("L").crop((0, 95, 1200, 385)).resize((1200, 1))
-    original = gradient(1200, 1, "L")
-    assert all(abs(a - b) < 8 for a, b in zip(middle.tobytes(), original.tobytes(), strict=True))
-
-
-def test_a_small_picture_is_enlarged_to_the_smallest_size_that_is_allowed() -> None:
-    prepared = prepare(encoded(gradient(100, 40), "PNG"))
-    assert (prepared.facts.width_px, prepared.facts.height_px) == (750, 300)
-
-
-@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "I;16")])
-def test_print_colours_and_sixteen_bits_are_converted_even_where_the_rest_is_fine(
-    kind: str, mode: str
-) -> None:
-    content = encoded(gradient(mode=mode), kind)
-    prepared = prepare(content)
-    assert check_image(content).format == kind
-    assert shown(prepared.content).mode == "RGB"
-    assert "Its colours were converted to RGB." in prepared.changes
-
-
-def test_colours_keep_their_profile_and_print_colours_lose_theirs() -> None:
-    profile = b"what these numbers look like"
-    bright = prepare(encoded(gradient(), "WebP", icc_profile=profile))
-    printed = prepare(encoded(gradient(mode="CMYK"), icc_profile=profile))
-    assert shown(bright.content).info["icc_profile"] == profile
-    assert "icc_profile" not in shown(printed.content).info
-
-
-def test_what_was_transparent_becomes_white() -> None:
-    prepared = prepare(encoded(Image.new("RGBA", (300, 200), (0, 0, 0, 0)), "PNG"))
-    assert shown(prepared.content).getpixel((10, 10)) == (255, 255, 255)
-    assert "What was transparent became white." in prepared.changes
-
-
-def test_of_an_animation_the_first_frame_is_kept() -> None:
-    frames = [Image.new("RGB", (300, 300), colour) for colour in ("red", "lime", "blue")]
-    prepared = prepare(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    pixel = shown(prepared.content).getpixel((150, 150))
-    assert isinstance(pixel, tuple)
-    assert pixel[0] > 250 > 5 > pixel[1] + pixel[2] - 3
-    assert "Only its first frame was kept." in prepared.changes
-
-
-def test_even_noise_of_the_purest_colours_becomes_small_enough() -> None:
-    bits = random.Random(1)
-    planes = [Image.frombytes("1", (4000, 4000), bits.randbytes(2_000_000)) for _ in "RGB"]
-    noise = Image.merge("RGB", [plane.convert("L") for plane in planes])
-    assert prepare(encoded(noise, "BMP")).facts.size_bytes <= IMAGE_LIMIT_BYTES
-
-
-def test_a_phones_largest_photograph_is_scaled_down() -> None:
-    prepared = prepare(padded(encoded(Image.new("RGB", (8064, 6048))), IMAGE_LIMIT_BYTES + 1))
-    assert (prepared.facts.width_px, prepared.facts.height_px) == (4000, 3000)
-
-
-def test_a_bomb_is_not_prepared() -> None:
-    """Fault 57."""
-    with pytest.raises(ImageRejectedError, match="900,000,000 pixels"):
-        prepare(declaring_size(30_000, 30_000))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_cut_picture_is_noticed_by_prepare(kind: str) -> None:
-    content = encoded(gradient(600, 600), kind)
-    with pytest.raises(ImageRejectedError, match="damaged"):
-        prepare(content[: len(content) * 2 // 3])
-
-
-def test_a_prepared_copy_tells_nobody_where_the_picture_was_taken() -> None:
-    exif = Image.Exif()
-    exif[0x010F] = "the camera's maker"
-    exif[0x0112] = 6
-    assert b"maker" not in prepare(encoded(gradient(), exif=exif)).content
 
 
 def test_pillow_is_not_imported_to_check_a_jpeg_or_png(tmp_path: Path) -> None:
