@@ -28,7 +28,7 @@ SQUISH = SingleImageEffect("squish", image=URL)
 ONE_TRY = RetryPolicy(attempts=1)
 
 
-TROUBLES = {
+FAILURES = {
     "503x3": (Fault.answer(503, b"{}", on="query"), 3),
     "500x3": (Fault.business_code(5000, on="query"), 3),
     "503x8": (Fault.html(503, on="query"), 8),
@@ -43,9 +43,9 @@ TROUBLES = {
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("name", TROUBLES)
-async def test_a_wait_outlives_passing_trouble(name: str) -> None:
-    fault, times = TROUBLES[name]
+@pytest.mark.parametrize("name", FAILURES)
+async def test_a_wait_outlives_passing_failures(name: str) -> None:
+    fault, times = FAILURES[name]
     async with (
         Emulator(clips=Clips.STOCK, task_seconds=30.0, seed=1) as emulator,
         emulator.client() as client,

@@ -23,7 +23,7 @@ from tests.support.command_line import clean_environment
 KILLS = 20
 
 # A harness takes seconds, and on a busy machine many times that.
-PATIENCE_S = 250
+TIMEOUT_S = 250
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks its processes")
 
@@ -40,7 +40,7 @@ def crash(rule: str, folder: Path, *options: object) -> dict[str, int]:
         start_new_session=True,  # so that a harness that hangs is ended with its children
     ) as harness:
         try:
-            told, complaints = harness.communicate(timeout=PATIENCE_S)
+            told, complaints = harness.communicate(timeout=TIMEOUT_S)
         except BaseException:
             os.killpg(harness.pid, signal.SIGKILL)
             raise

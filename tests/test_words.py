@@ -33,8 +33,8 @@ GONE = {
     r"take_up|taken_up": "resume",
     r"stands? in (?:a )?row": "waits for the next page",
 }
-# What was renamed, for users; the steps from old journals.
-TELLS_OF_THE_PAST = {"changelog.md", "schema.py"}
+# What was renamed, for users; the words in old journals.
+TELLS_OF_THE_PAST = {"changelog.md", "schema.py", "test_damage.py", "test_budget.py"}
 CLASSES_GONE = {"Watch", "Tracker", "Questions", "Wire", "Gate", "Slots", "Experience", "Rounds"}
 
 

@@ -13,7 +13,7 @@ from tests.bench.orders import Figures
 
 __all__ = ["facts", "request_figures", "reset"]
 
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 async def reset(url: str) -> None:
@@ -49,6 +49,6 @@ async def request_figures(url: str, known_at: Mapping[str, float]) -> Figures:
 
 
 def _get(url: str) -> dict[str, Any]:
-    with urlopen(url, timeout=_PATIENCE_S) as response:
+    with urlopen(url, timeout=_TIMEOUT_S) as response:
         document: dict[str, Any] = json.load(response)
     return document

@@ -30,23 +30,23 @@ from tests.support.video_server import (
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [reset_at_once(), nonsense(), answers(500), answers(503), answers(429), answers(408)],
     ids=["reset", "no http", "500", "503", "429", "408"],
 )
-async def test_passing_trouble_is_waited_out(
+async def test_passing_failures_are_waited_out(
     downloader: Downloader,
     server: VideoServer,
     clock: HastyClock,
     target: Path,
-    trouble: Behaviour,
+    failure: Behaviour,
 ) -> None:
     """Fault 50."""
-    server.always = trouble
+    server.always = failure
 
     async def then_well(server: VideoServer, request: web.Request) -> web.StreamResponse:
         server.always = None
-        return await trouble(server, request)
+        return await failure(server, request)
 
     server.always = then_well
     await downloader.download(server.url, target)

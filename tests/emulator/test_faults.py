@@ -287,7 +287,7 @@ async def test_a_fault_may_come_a_hundred_million_times() -> None:
         assert emulator.faults_left == 10**8
 
 
-async def test_a_download_can_be_cut_and_taken_up_again() -> None:
+async def test_a_download_can_be_cut_and_resumed() -> None:
     async with fast_stock() as emulator, calling(emulator) as caller:
         _, url = await finished(caller)
         emulator.fail_next(Fault.cut_answer(100, on="download"))

@@ -502,7 +502,7 @@ async def test_a_list_that_hangs_is_not_waited_for_again_and_again() -> None:
     assert len(service.pages) == 2
 
 
-async def test_a_list_in_passing_trouble_is_asked_again() -> None:
+async def test_a_list_that_fails_for_a_moment_is_requested_again() -> None:
     service = Service(*[5.0] * 20)
     service.failure = ServiceError("busy", http_status=503, retryable=True)
     waits = service.waits()

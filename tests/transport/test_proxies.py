@@ -243,7 +243,7 @@ async def test_a_proxy_that_rejects_is_a_proxy_error_and_nothing_was_sent(
 
 
 @pytest.mark.parametrize(("status", "tries"), [(407, 1), (403, 1), (503, 3)])
-async def test_a_proxy_in_trouble_is_asked_again_and_one_that_says_no_is_not(
+async def test_a_failing_proxy_is_tried_again_and_one_that_rejects_is_not(
     proxy: ProxyServer, status: int, tries: int
 ) -> None:
     """Fault 66."""
@@ -283,7 +283,7 @@ async def test_a_proxy_that_is_not_there_is_a_proxy_error() -> None:
 async def test_a_proxy_that_hangs_up_is_a_passing_proxy_error_and_nothing_was_sent(
     proxy: ProxyServer,
 ) -> None:
-    """Fault 66: a CONNECT that is cut is no trouble of the service's."""
+    """Fault 66: a CONNECT that is cut is no failure of the service."""
     proxy.hangs_up = True
     soon = RetryPolicy(attempts=3, base_s=0.001)
     client = EffectsClient(
