@@ -59,7 +59,7 @@ def test_every_job_of_a_killed_batch_is_paid_once_and_finished(rule: str, tmp_pa
     assert told["finished"] == told["jobs"] > 0
 
 
-def test_where_nothing_can_be_looked_up_nothing_is_sent_twice_and_what_is_uncertain_is_listed(
+def test_without_a_lookup_nothing_is_sent_twice_and_uncertain_jobs_are_listed(
     tmp_path: Path,
 ) -> None:
     told = crash("no-lookup", tmp_path, "--kills", KILLS)

@@ -256,7 +256,7 @@ async def test_spent_units_are_summed_exactly(journal: Journal) -> None:
     assert await journal.units_spent("nobody") == 0
 
 
-async def test_what_a_scene_typically_costs_is_the_highest_of_its_last_twenty_successes(
+async def test_a_scenes_typical_cost_is_the_highest_of_its_last_twenty_successes(
     journal: Journal,
 ) -> None:
     succeeded = {"state": JobState.SUCCEEDED}
