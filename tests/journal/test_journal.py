@@ -17,7 +17,7 @@ from kling_effects_async.errors import (
     IdempotencyConflictError,
     JournalError,
 )
-from kling_effects_async.journal.job import FOLLOWERS, JobState, JobUpdate, Transition
+from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition
 from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.testing import ManualClock
 from tests.support.journal_files import (
@@ -25,9 +25,18 @@ from tests.support.journal_files import (
     A,
     job,
     moved,
-    states_of,
-    walk,
 )
+
+
+async def walk(journal: Journal, *states: JobState, external_task_id: str = "order-42") -> Job:
+    held = await journal.add(job(external_task_id))
+    for state in states:
+        held = await moved(journal, state, external_task_id)
+    return held
+
+
+async def states_of(journal: Journal, external_task_id: str = "order-42") -> list[JobState]:
+    return [step.state for step in await journal.history(A, external_task_id)]
 
 
 async def test_a_job_comes_back_as_it_was_given(path: Path) -> None:
