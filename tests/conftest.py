@@ -35,6 +35,11 @@ for _number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
         signal.signal(_number, lambda *_: None)  # still of no effect here
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that wait: at the end of a run the other workers would be idle."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
 @pytest.fixture(autouse=True)
 def blockbuster() -> Iterator[BlockBuster]:
     """Calls from our package that block a running event loop raise ``BlockingError``."""

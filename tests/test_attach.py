@@ -193,7 +193,7 @@ async def test_a_job_in_doubt_may_be_unknown_for_as_long_as_one_that_was_accepte
 
 
 @pytest.mark.looptime
-async def test_what_the_journal_holds_of_another_account_or_id_is_not_taken_for_the_task(
+async def test_a_job_of_another_account_or_id_is_not_taken_for_the_task(
     emulator: Emulator, journal: Path
 ) -> None:
     task_id = await finished(emulator, journal)

@@ -143,7 +143,7 @@ async def test_a_lost_answer_is_found_again_and_one_task_is_paid(
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("name", LOST)
-async def test_where_nothing_can_be_looked_up_a_lost_answer_is_told_and_never_sent_again(
+async def test_without_a_lookup_a_lost_answer_is_reported_and_never_sent_again(
     name: str,
 ) -> None:
     """Faults 7, 8, 10, 11, 12, on a service that does not find tasks by external id."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_effects_async.journal.sqlite.journal import Journal
+from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.command_line import clean_environment
 
 KILLS = 20
@@ -59,7 +59,7 @@ def test_every_job_of_a_killed_batch_is_paid_once_and_finished(rule: str, tmp_pa
     assert told["finished"] == told["jobs"] > 0
 
 
-def test_where_nothing_can_be_looked_up_nothing_is_sent_twice_and_what_is_uncertain_is_listed(
+def test_without_a_lookup_nothing_is_sent_twice_and_uncertain_jobs_are_listed(
     tmp_path: Path,
 ) -> None:
     told = crash("no-lookup", tmp_path, "--kills", KILLS)
@@ -85,5 +85,5 @@ async def test_a_journal_whose_first_opening_was_killed_can_be_opened(tmp_path: 
         for ending in ("", "-journal"):
             shutil.copy(f"{source}{ending}", f"{killed}{ending}")
     assert killed.stat().st_size > 0
-    async with Journal(killed) as journal:
+    async with SqliteStore(killed) as journal:
         assert not any((await journal.counts()).values())

@@ -173,7 +173,8 @@ async def test_nothing_secret_is_in_any_output_or_kept(
     assert all(os.stat(path).st_mode & 0o077 == 0 for path in tmp_path.glob("jobs.db*"))
 
 
-@pytest.mark.parametrize("answer", ["400", "html", "failed", "done"])
+@pytest.mark.waits
+@pytest.mark.parametrize("answer", ["done", "html", "400", "failed"])
 async def test_no_command_shows_anything_secret(echo: Echo, answer: str, tmp_path: Path) -> None:
     """Fault 67: what commands print for people and for programs."""
     echo.answer, echo.own = answer, BEARER

@@ -208,7 +208,7 @@ async def test_the_same_batch_again_submits_nothing(
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("run", ["r", None])
-async def test_the_same_batch_from_another_client_submits_nothing_where_there_is_a_list(
+async def test_another_clients_same_batch_submits_nothing_where_there_is_a_list(
     emulator: Emulator, run: str | None
 ) -> None:
     """Fault 88: without a journal the service's list is read once, at the start of a run."""

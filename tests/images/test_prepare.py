@@ -110,9 +110,7 @@ def test_a_small_picture_is_enlarged_to_the_smallest_size_that_is_allowed() -> N
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "I;16")])
-def test_print_colours_and_sixteen_bits_are_converted_even_where_the_rest_is_fine(
-    kind: str, mode: str
-) -> None:
+def test_print_colours_and_sixteen_bits_are_always_converted(kind: str, mode: str) -> None:
     content = encoded(gradient(mode=mode), kind)
     prepared = prepare(content)
     assert check_image(content).format == kind

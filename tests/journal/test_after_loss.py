@@ -62,7 +62,7 @@ def garble(db: Path) -> None:
     db.write_bytes(db.read_bytes()[:5000] + b"\xff" * 5000)
 
 
-async def test_after_damage_and_the_users_agreement_each_job_is_found_and_none_paid_again(
+async def test_after_damage_and_start_fresh_each_job_is_found_and_none_paid_again(
     emulator: Emulator, db: Path
 ) -> None:
     """Fault 27: rebuild from what the service has."""

@@ -15,7 +15,6 @@ from kling_effects_async.journal.job import JobState, JobUpdate
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.journal_files import (
     A,
-    commits_in,
     job,
     line_of,
     on_its_connection,
@@ -24,6 +23,19 @@ from tests.support.journal_files import (
     process,
 )
 from tests.support.journal_process import WAY
+
+
+def commits_in(path: Path) -> int:
+    """The commits in the write-ahead log; a frame that ends one tells the size of the database.
+
+    Source: sqlite.org, "Database File Format", 4.1.
+    """
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    page_size = int.from_bytes(log[8:12])
+    frames = range(32, len(log), 24 + page_size)
+    salts = log[16:24]
+    ends = (log[at + 4 : at + 8] for at in frames if log[at + 8 : at + 16] == salts)
+    return sum(any(end) for end in ends)
 
 
 async def killed_in_the_middle(path: Path, name: str) -> list[str]:

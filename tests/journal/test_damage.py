@@ -25,12 +25,17 @@ from tests.support.journal_files import (
     A,
     database,
     filled,
-    garbled,
     job,
+    on_its_connection,
     one_batch,
-    page_limit,
     posix_only,
 )
+
+
+def garbled(content: bytes) -> bytes:
+    """With a page in the middle that makes no sense."""
+    page = 4096
+    return content[: 3 * page] + b"\xff" * page + content[4 * page :]
 
 
 @pytest.mark.parametrize("damage", [garbled, lambda _: b"no database " * 999, lambda c: c[:9999]])
@@ -199,6 +204,16 @@ async def test_an_older_journal_is_not_read_as_if_it_were_ours(path: Path) -> No
         connection.execute("PRAGMA user_version=0")
     with pytest.raises(JournalVersionError, match="open it for writing once"):
         await SqliteStore(path, read_only=True).open()
+
+
+async def page_limit(journal: SqliteStore, more: int) -> None:
+    """Let the file grow by so many pages and no further."""
+
+    def limit(connection: sqlite3.Connection) -> None:
+        (now,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={now + more}").fetchone()
+
+    await on_its_connection(journal, limit)
 
 
 async def test_a_full_disk_fails_the_whole_commit_and_stays_readable(journal: SqliteStore) -> None:

@@ -17,7 +17,7 @@ from kling_effects_async.errors import (
     IdempotencyConflictError,
     JournalError,
 )
-from kling_effects_async.journal.job import FOLLOWERS, JobState, JobUpdate, Transition
+from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, Transition
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.testing import ManualClock
 from tests.support.journal_files import (
@@ -25,9 +25,18 @@ from tests.support.journal_files import (
     A,
     job,
     moved,
-    states_of,
-    walk,
 )
+
+
+async def walk(journal: SqliteStore, *states: JobState, external_task_id: str = "order-42") -> Job:
+    held = await journal.add(job(external_task_id))
+    for state in states:
+        held = await moved(journal, state, external_task_id)
+    return held
+
+
+async def states_of(journal: SqliteStore, external_task_id: str = "order-42") -> list[JobState]:
+    return [step.state for step in await journal.history(A, external_task_id)]
 
 
 async def test_a_job_comes_back_as_it_was_given(path: Path) -> None:
@@ -256,7 +265,7 @@ async def test_spent_units_are_summed_exactly(journal: SqliteStore) -> None:
     assert await journal.units_spent("nobody") == 0
 
 
-async def test_what_a_scene_typically_costs_is_the_highest_of_its_last_twenty_successes(
+async def test_a_scenes_typical_cost_is_the_highest_of_its_last_twenty_successes(
     journal: SqliteStore,
 ) -> None:
     succeeded = {"state": JobState.SUCCEEDED}

@@ -48,7 +48,7 @@ def test_a_lookup_answered_with_what_nobody_can_read_has_not_proved_anything() -
         read_found(json_reply({"code": 0, "data": {"surprise": 1}}), queried_id="order-42")
 
 
-def test_a_poll_whose_answer_tells_a_status_and_no_id_is_about_the_task_asked_for() -> None:
+def test_a_poll_answered_with_a_status_and_no_id_is_about_the_polled_task() -> None:
     body = {"code": 0, "data": {"task_status": "processing"}}
     assert read_task(json_reply(body), queried_id="1").task_id == "1"
     with pytest.raises(ReplyError):  # but no id is made up for a lookup

@@ -41,13 +41,6 @@ def job(external_task_id: str = "order-42", **members: object) -> Job:
     return Job(**{**usual, **members})  # type: ignore[arg-type]  # each test gives the right ones
 
 
-async def walk(journal: SqliteStore, *states: JobState, external_task_id: str = "order-42") -> Job:
-    held = await journal.add(job(external_task_id))
-    for state in states:
-        held = await moved(journal, state, external_task_id)
-    return held
-
-
 async def moved(
     journal: SqliteStore, to: JobState, external_task_id: str = "order-42", **news: Any
 ) -> Job:
@@ -56,10 +49,6 @@ async def moved(
     held = await journal.get(A, external_task_id)
     assert held is not None
     return held
-
-
-async def states_of(journal: SqliteStore, external_task_id: str = "order-42") -> list[JobState]:
-    return [step.state for step in await journal.history(A, external_task_id)]
 
 
 @contextmanager
@@ -71,7 +60,9 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 
 async def on_its_connection(journal: SqliteStore, act: Callable[[sqlite3.Connection], T]) -> T:
     """Call this on the thread and the connection that the journal writes with."""
-    return await journal.connection.read(act)
+    return await journal.connection.read(
+        act
+    )  # limits and pragmas of one connection are nowhere public
 
 
 @asynccontextmanager
@@ -90,19 +81,6 @@ async def one_batch(journal: SqliteStore) -> AsyncIterator[None]:
     await asyncio.sleep(0)
     may_go_on.set()
     await plug
-
-
-def commits_in(path: Path) -> int:
-    """The commits in the write-ahead log; a frame that ends one tells the size of the database.
-
-    Source: sqlite.org, "Database File Format", 4.1.
-    """
-    log = path.with_name(f"{path.name}-wal").read_bytes()
-    page_size = int.from_bytes(log[8:12])
-    frames = range(32, len(log), 24 + page_size)
-    salts = log[16:24]
-    ends = (log[at + 4 : at + 8] for at in frames if log[at + 8 : at + 16] == salts)
-    return sum(any(end) for end in ends)
 
 
 @asynccontextmanager
@@ -133,19 +111,3 @@ async def filled(path: Path) -> bytes:
     async with SqliteStore(path) as journal:
         await asyncio.gather(*(journal.add(job(str(number))) for number in range(100)))
     return path.read_bytes()
-
-
-def garbled(content: bytes) -> bytes:
-    """With a page in the middle that makes no sense."""
-    page = 4096
-    return content[: 3 * page] + b"\xff" * page + content[4 * page :]
-
-
-async def page_limit(journal: SqliteStore, more: int) -> None:
-    """Let the file grow by so many pages and no further."""
-
-    def limit(connection: sqlite3.Connection) -> None:
-        (now,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count={now + more}").fetchone()
-
-    await on_its_connection(journal, limit)
