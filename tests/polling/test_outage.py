@@ -28,7 +28,7 @@ from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.transport.clock import SystemClock
 from tests.support.polled_service import PolledService
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(noop_cycles=2)
 
 BUSY = ServiceError("busy", http_status=503, retryable=True)
 LIMITED = RateLimitError("slow", http_status=429, retryable=True)
