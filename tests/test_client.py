@@ -89,7 +89,7 @@ async def test_a_task_attached_by_external_id_learns_its_id(
     client: EffectsClient, emulator: Emulator
 ) -> None:
     task = await client.submit(SQUISH, external_task_id="order-42")
-    async with emulator.client() as another:
+    async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as another:
         attached = another.attach(external_task_id="order-42")
         assert attached.task_id is None
         await attached
@@ -180,7 +180,7 @@ async def test_every_reply_shape_ends_in_the_same_result(shape: ReplyShape) -> N
 async def test_the_official_dialect_signs_and_is_understood() -> None:
     async with (
         Emulator(clips=Clips.STOCK, speed=600) as emulator,
-        emulator.client(official=True) as client,
+        emulator.client(official=True, poll=PollPolicy(shortest_s=0.05)) as client,
     ):
         result = await client.run(SingleImageEffect("disco_paws", image=URL))
         assert result.videos
@@ -380,7 +380,10 @@ async def test_no_secret_is_in_any_log_error_or_repr(
 
 def test_nothing_is_left_running_after_a_whole_program(cat: Path) -> None:
     async def program() -> None:
-        async with Emulator(clips=Clips.STOCK, speed=600) as emulator, emulator.client() as client:
+        async with (
+            Emulator(clips=Clips.STOCK, speed=600) as emulator,
+            emulator.client(poll=PollPolicy(shortest_s=0.05)) as client,
+        ):
             await client.run(SingleImageEffect("squish", image=cat))
 
     asyncio.run(program())

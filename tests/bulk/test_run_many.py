@@ -22,6 +22,7 @@ from kling_effects_async import (
     Failed,
     JobState,
     Journal,
+    PollPolicy,
     SingleImageEffect,
     SlotPolicy,
     derived_id,
@@ -397,7 +398,8 @@ async def test_a_cancelled_submit_in_line_is_not_paid_for_by_a_resume(tmp_path: 
         Emulator(clips=Clips.STOCK, task_seconds=3.0, speed=20, slots=1) as emulator,
         Journal(tmp_path / "jobs.db") as journal,
     ):
-        async with emulator.client(journal=journal, slots=slots) as client:
+        quick = PollPolicy(shortest_s=0.05)
+        async with emulator.client(journal=journal, slots=slots, poll=quick) as client:
             first = await client.submit(squish(1))
             second = asyncio.ensure_future(client.run(squish(2)))
             while not [job async for job in journal.jobs(states=[JobState.PLANNED])]:

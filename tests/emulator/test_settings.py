@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_effects_async import SingleImageEffect
+from kling_effects_async import PollPolicy, SingleImageEffect
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId, ReplyShape
 
 NUMBERS = ("speed", "refresh_s", "task_seconds")
@@ -97,6 +97,9 @@ def test_choices_and_prices_may_be_given_as_text() -> None:
 @pytest.mark.parametrize("speed", [1e6, 1e9])
 async def test_a_run_ends_where_choices_are_given_as_words(speed: float) -> None:
     words: dict[str, Any] = {"clips": "stock", "reply_shape": "flat", "units": 3}
-    async with Emulator(speed=speed, **words) as emulator, emulator.client() as client:
+    async with (
+        Emulator(speed=speed, **words) as emulator,
+        emulator.client(poll=PollPolicy(shortest_s=0.05)) as client,
+    ):
         result = await client.run(SingleImageEffect("squish", image="https://img.example/a.jpg"))
     assert result.units == 3

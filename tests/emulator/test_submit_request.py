@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from kling_effects_async import BearerToken, DualImageEffect, EffectsClient, Service
+from kling_effects_async import BearerToken, DualImageEffect, EffectsClient, PollPolicy, Service
 from kling_effects_async.emulator import Emulator, ReplyShape
 from tests.support.emulator_caller import (
     GATEWAY,
@@ -206,7 +206,9 @@ async def test_a_gateway_without_model_fields_serves_a_client_that_sends_none(ca
     async with stock(requires_model_fields=False, speed=1e6) as emulator:
         emulator_url = emulator.url
         service = Service.gateway(emulator_url, sends_defaults=False)
-        async with EffectsClient(BearerToken(emulator.api_key), service=service) as client:
+        quick = PollPolicy(shortest_s=0.05)
+        key = BearerToken(emulator.api_key)
+        async with EffectsClient(key, service=service, poll=quick) as client:
             result = await client.run(DualImageEffect("hug", left=cat, right=cat))
     assert result.video.url.startswith(emulator_url)
 

@@ -18,6 +18,7 @@ from kling_effects_async import (
     EffectsClient,
     KlingEffectsError,
     NetworkError,
+    PollPolicy,
     ProxyError,
     RetryPolicy,
     Service,
@@ -489,7 +490,7 @@ async def test_hosts_in_no_proxy_are_fetched_from_straight(
 ) -> None:
     """Fault 85."""
     async with Emulator(clips=Clips.STOCK, speed=600) as emulator:
-        client = emulator.client(proxy=proxy.url)
+        client = emulator.client(proxy=proxy.url, poll=PollPolicy(shortest_s=0.05))
         async with client:
             result = await client.run(SQUISH)
         heard = len(proxy.asked)
