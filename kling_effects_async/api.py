@@ -126,6 +126,10 @@ class RecentTasks:
         self._clock = clock
         self._ended_at: OrderedDict[str, float | None] = OrderedDict()  # None: not yet
 
+    def __len__(self) -> int:
+        """How many tasks are remembered."""
+        return len(self._ended_at)
+
     def note(self, snapshot: TaskSnapshot) -> None:
         """Take in an answer of the service."""
         task_id = snapshot.task_id

@@ -168,7 +168,7 @@ async def test_a_task_in_the_journal_may_be_unknown_for_as_long_as_replicas_are_
 
 
 @pytest.mark.looptime
-async def test_a_job_in_doubt_may_be_unknown_for_as_long_as_one_that_was_accepted(
+async def test_an_uncertain_job_may_be_unknown_as_long_as_an_accepted_one(
     emulator: Emulator, journal: Path
 ) -> None:
     async with emulator.client(journal=journal) as client:

@@ -12,15 +12,6 @@ TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("*.py"))
 MAX_LINES = 600
 
-# To be split yet.
-LONG = {"cli/test_jobs.py", "submitting/test_submitter.py"}
-# What nothing public shows, by file.
-PRIVATE = {
-    "downloading/test_renewal.py": {"_ended_at"},  # how many tasks are remembered
-    "polling/test_queue.py": {"_check", "_deadlines", "_lines", "_timetable", "_under_way"},
-    "support/journal_files.py": {"_read"},  # pragmas belong to the journal's own connection
-}
-
 
 def name_of(path: Path) -> str:
     return path.relative_to(TESTS).as_posix()
@@ -45,14 +36,12 @@ def _is_private(name: str) -> bool:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_module_of_tests_has_at_most_600_lines(path: Path) -> None:
-    if name_of(path) not in LONG:
-        assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_no_test_uses_a_private_member_of_the_package(path: Path) -> None:
-    found = set(private_names(path.read_text("utf-8")))
-    assert found <= PRIVATE.get(name_of(path), set())
+    assert list(private_names(path.read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize(

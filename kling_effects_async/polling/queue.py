@@ -54,6 +54,7 @@ class PollQueue:
 
     Attributes:
         is_closed: nobody can wait any more.
+        under_way: how many polls have no answer yet; a page is one.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class PollQueue:
         self.history: DurationHistory = DurationHistory()
         self.list_breaker: ListBreaker = ListBreaker(has_list)
         self.is_closed: bool = False
+        self.under_way: int = 0
         self._policy = policy
         self._tasks = TrackedTasks()
         self._answers = Answers(self._tasks, self.history, result_grace_s=policy.result_grace_s)
         self._failures = PollFailures(policy, rng, self.list_breaker)
-        self._check = ListCheck(self.list_breaker)
+        self.list_check: ListCheck = ListCheck(self.list_breaker)
         self._deadlines = Timetable()  # of every task that somebody waits for
         self._timetable = Timetable()
         self._next_page: dict[TrackedTask, None] = {}
@@ -78,7 +80,6 @@ class PollQueue:
             PollStage.DUE: self._due,
             PollStage.DUE_SINGLY: self._due_singly,
         }
-        self._under_way = 0  # polls
         self._suspended_s = 0.0  # in all
 
     # -- waits
@@ -161,6 +162,15 @@ class PollQueue:
         """A task is due that no poll is under way for."""
         return bool(self._due_singly or self._due)
 
+    def stages_of(self, task: TrackedTask) -> list[PollStage]:
+        """The stages in whose collections the task is: its own, or none while idle or polled."""
+        stages = [stage for stage, line in self._lines.items() if task in line]
+        return [*stages, PollStage.SCHEDULED] if task in self._timetable else stages
+
+    def has_deadline(self, task: TrackedTask) -> bool:
+        """Whether the end of a wait for the task is in the timetable."""
+        return task in self._deadlines
+
     def advance(self, now: float) -> None:
         """End the waits whose deadline has passed, and move on the tasks whose time has come."""
         due_by = now + TICK_S
@@ -183,7 +193,7 @@ class PollQueue:
         """
         if self._may_read_pages(now):
             return self._start_pages(now)
-        if not self.is_due or not self._failures.has_room(self._under_way):
+        if not self.is_due or not self._failures.has_room(self.under_way):
             return None
         if not self._failures.may_start(now):
             return None  # an outage, its end, or a pause that the service requested
@@ -204,7 +214,7 @@ class PollQueue:
 
     def answered(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
         """The service answered with the task's status."""
-        self._check.answered_singly(task, snapshot, now)
+        self.list_check.answered_singly(task, snapshot, now)
         self._failures.answered(now)
         try:
             self._answers.take(task, snapshot, now)
@@ -229,7 +239,7 @@ class PollQueue:
 
     def next_page(self, batch: PageBatch) -> PageRequest:
         """The page to request now."""
-        return batch.next_page(self._check.ended_id)
+        return batch.next_page(self.list_check.ended_id)
 
     def page_answered(
         self, batch: PageBatch, request: PageRequest, page: Listed, now: float
@@ -238,7 +248,7 @@ class PollQueue:
         found_before = batch.found
         for snapshot in page.tasks:
             if snapshot.task_id == request.ended_id:
-                self._check.shown(snapshot, now)
+                self.list_check.shown(snapshot, now)
             for task in batch.take(snapshot):
                 self._take_listed(task, snapshot, now)
         goes_on = batch.goes_on_after(page, found_before)
@@ -254,7 +264,7 @@ class PollQueue:
         missing = set(batch.missing)
         for task in batch.tasks:
             task.is_unlisted = task in missing
-        self._end_pages(batch, missing | self._check.to_check(batch.tasks), now)
+        self._end_pages(batch, missing | self.list_check.to_check(batch.tasks), now)
 
     def page_failed(self, batch: PageBatch, error: KlingEffectsError, now: float) -> None:
         """The request for a page failed."""
@@ -263,7 +273,7 @@ class PollQueue:
         missing = batch.missing
         if self._failures.take_page(missing, error, now, delays=delays):
             self._rest_all(now)
-        singly = self._check.to_probe(missing, error) if delays else set(missing)
+        singly = self.list_check.to_probe(missing, error) if delays else set(missing)
         self._end_pages(batch, singly, now)
 
     def page_broken(self, batch: PageBatch, now: float) -> None:
@@ -316,7 +326,7 @@ class PollQueue:
             self._drop(task)
 
     def _drop(self, task: TrackedTask) -> None:
-        self._check.polled(task)
+        self.list_check.polled(task)
         self._move(task, PollStage.IDLE)
 
     def _is_kept(self, task: TrackedTask) -> bool:
@@ -373,16 +383,16 @@ class PollQueue:
         return batch
 
     def _start(self, now: float) -> None:
-        self._under_way += 1
+        self.under_way += 1
         self._failures.circuit.started(now)
 
     def _ended(self) -> None:
-        self._under_way -= 1
-        if not self._under_way and not self.is_due:
+        self.under_way -= 1
+        if not self.under_way and not self.is_due:
             self._failures.circuit.idle()
 
     def _end_poll(self, task: TrackedTask) -> None:
-        self._check.polled(task)
+        self.list_check.polled(task)
         self._schedule_or_drop(task)
         self._ended()
 
@@ -428,7 +438,7 @@ class PollQueue:
 
     def _held_back_until(self) -> float:
         """When what is due may be sent; ``NEVER`` where nothing is, or there is no room now."""
-        has_room = self._failures.has_room(self._under_way)
+        has_room = self._failures.has_room(self.under_way)
         return self._failures.next_start_at if has_room and self.is_due else NEVER
 
     def _is_shared(self) -> bool:

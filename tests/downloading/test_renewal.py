@@ -209,7 +209,7 @@ def test_only_so_many_tasks_are_remembered() -> None:
     tasks = RecentTasks(clock)
     for number in range(20_000):
         tasks.note(seen(TaskStatus.SUBMITTED, task_id=str(number)))
-    assert len(tasks._ended_at) == 10_000  # nothing public tells
+    assert len(tasks) == 10_000
     first, last = (seen(TaskStatus.SUCCEEDED, task_id=n, age_s=1e7) for n in ("0", "19999"))
     tasks.note(first)
     tasks.note(last)

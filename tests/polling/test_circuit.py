@@ -107,7 +107,7 @@ def test_polls_start_slowly_after_an_outage_and_then_without_limit() -> None:
     assert circuit.next_start_at <= 22.0
 
 
-def test_more_polls_are_under_way_at_once_with_every_answer_and_few_after_a_rest() -> None:
+def test_polls_at_once_grow_with_every_answer_and_are_few_after_a_rest() -> None:
     """Fault 63: an outage that begins meets few of them."""
     circuit = Circuit(lambda: 0.5)
     most = [circuit.most_at_once]

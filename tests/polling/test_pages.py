@@ -182,7 +182,7 @@ async def test_a_pause_holds_back_what_was_due_already() -> None:
     await service.poller.aclose()
 
 
-async def test_those_who_are_seen_to_end_while_they_stand_in_the_row_count_no_more() -> None:
+async def test_a_task_that_ends_while_it_waits_for_a_page_counts_no_more() -> None:
     """Or the one that is left would be asked about as often as pages are asked for."""
     service = Service(*[300.0] * 20)
     tasks = [service.poller.track(name, None) for name in service.ends_at]
@@ -234,7 +234,7 @@ async def test_a_page_that_takes_longer_than_the_rhythm_is_waited_for() -> None:
     assert len(service.pages) <= 14
 
 
-async def test_those_who_stood_in_line_for_a_page_are_asked_singly_when_the_list_goes() -> None:
+async def test_tasks_that_wait_for_a_page_are_queried_when_the_list_goes() -> None:
     service = Service(*[40.0] * 50)
     waits = service.waits()
     await service.clock.advance(10)
@@ -246,7 +246,7 @@ async def test_those_who_stood_in_line_for_a_page_are_asked_singly_when_the_list
     await service.poller.aclose()
 
 
-async def test_what_is_asked_singly_just_before_a_page_is_not_asked_again_at_once() -> None:
+async def test_a_task_queried_just_before_a_page_is_not_polled_again_at_once() -> None:
     service = Service(*[60.0] * 4)
     waits = service.waits()
     await service.clock.advance(10)

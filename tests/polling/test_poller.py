@@ -369,7 +369,7 @@ async def test_a_task_that_was_heard_of_may_be_unknown_for_as_long_as_ours(desks
     assert 8 < desk.asked_at[-1] < 32
 
 
-async def test_no_wait_for_a_task_of_ours_ends_on_a_rejection_before_it_was_heard_of(
+async def test_no_wait_for_a_task_of_ours_ends_on_a_rejection_before_an_answer(
     desks: Desks,
 ) -> None:
     """Fault 79: the journal knows that it is paid."""

@@ -188,9 +188,9 @@ def test_a_check_that_nobody_waits_for_any_more_is_not_the_last() -> None:
     batch = one.page(0.0)
     one.read(batch, page_of(*[snapshot(task) for task, _waiter in waits]), 0.1)
     (checked,) = [wait for wait in waits if wait[0].stage is PollStage.DUE_SINGLY]
-    assert one.queue._check.checked is checked[0]
+    assert one.queue.list_check.checked is checked[0]
     one.queue.leave(*checked)
-    assert one.queue._check.checked is None
+    assert one.queue.list_check.checked is None
     assert checked[0].stage is PollStage.IDLE
 
 
@@ -215,8 +215,8 @@ def test_a_listed_end_is_told_before_the_reading_is_over() -> None:
     ended = page_of(snapshot(tasks[0], TaskStatus.SUCCEEDED))
     one.queue.page_answered(batch, one.queue.next_page(batch), ended, 0.1)
     assert one.told == [None]
-    assert tasks[0] not in one.queue._deadlines
-    assert tasks[1] in one.queue._deadlines
+    assert not one.queue.has_deadline(tasks[0])
+    assert one.queue.has_deadline(tasks[1])
 
 
 def test_an_outage_ends_the_waits_of_those_who_are_due_and_drops_them() -> None:
@@ -374,23 +374,20 @@ class Machine(RuleBasedStateMachine):
 
     # -- what holds at every moment
 
-    def _places(self, task: TrackedTask) -> list[PollStage]:
-        queue = self.queue
-        lines = [stage for stage, line in queue._lines.items() if task in line]
-        scheduled = [PollStage.SCHEDULED] if task in queue._timetable else []
+    def _stages(self, task: TrackedTask) -> list[PollStage]:
         polled = [PollStage.POLLED for poll in self.under_way if task is poll or _is_in(poll, task)]
-        return lines + scheduled + polled
+        return self.queue.stages_of(task) + polled
 
     @invariant()
-    def each_task_is_in_the_one_place_that_its_stage_names(self) -> None:
+    def each_task_is_in_its_stage_and_in_no_other(self) -> None:
         for task in self.tasks:
             expected = [] if task.stage is PollStage.IDLE else [task.stage]
-            assert self._places(task) == expected
+            assert self._stages(task) == expected
 
     @invariant()
     def who_is_waited_for_is_on_the_way_to_a_poll_and_has_a_deadline(self) -> None:
         for task in self.tasks:
-            assert (task in self.queue._deadlines) == task.is_wanted
+            assert self.queue.has_deadline(task) == task.is_wanted
             assert task.stage is not PollStage.IDLE or not task.is_wanted
             assert task.is_wanted or task.stage in (PollStage.IDLE, PollStage.POLLED)
 
@@ -398,7 +395,7 @@ class Machine(RuleBasedStateMachine):
     def the_queue_wakes_while_somebody_waits(self) -> None:
         if any(task.is_wanted for task in self.tasks):
             assert self.queue.wake_at < NEVER
-        assert self.queue._under_way == len(self.under_way)
+        assert self.queue.under_way == len(self.under_way)
 
     def teardown(self) -> None:
         """Whatever came before: once all is answered, everybody is polled again or told."""
@@ -407,7 +404,7 @@ class Machine(RuleBasedStateMachine):
             self.fail(0, BUSY, 99)
         self.queue.close()
         for task in self.tasks:
-            assert self._places(task) == []
+            assert self._stages(task) == []
             assert not task.waiters
 
 

@@ -183,7 +183,7 @@ def test_what_is_learned_lies_between_the_two_sightings(stated_s: float | None) 
     assert experience.pause(POLICY, "squish", 29.0) == POLICY.shortest_s
 
 
-def test_a_task_that_nobody_asked_about_for_long_teaches_nearly_its_whole_age() -> None:
+def test_a_task_that_was_not_polled_for_long_counts_nearly_its_whole_age() -> None:
     experience = taught(*[(30.0, 0.0, None)] * 16)
     assert experience.pause(POLICY, "squish", 0.0) >= 0.95 * 0.94 * 30
 
@@ -197,7 +197,7 @@ def test_one_late_answer_is_an_accident_and_three_are_how_a_gateway_works(
     assert pause_s == (min(14.0, POLICY.max_interval_s) if is_known else POLICY.shortest_s)
 
 
-def test_times_that_contradicted_what_was_seen_are_not_believed_where_they_do_not() -> None:
+def test_times_that_were_contradicted_once_are_not_believed_later() -> None:
     lies = [(30.0, 29.0, 2.0)] * 8
     experience = taught(*lies, *[(30.0, 0.0, 2.0)] * 8)
     assert experience.pause(POLICY, "squish", 0.0) >= 0.95 * 0.94 * 30

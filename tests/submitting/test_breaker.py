@@ -199,7 +199,7 @@ async def test_rejections_of_submits_that_were_out_together_count_once() -> None
     assert road.passed_at == [2]
 
 
-async def test_what_the_service_asks_for_is_kept_in_full_and_the_drawn_part_comes_on_top() -> None:
+async def test_a_requested_pause_is_kept_in_full_and_jitter_comes_on_top() -> None:
     """Fault 13: at least as long as asked."""
     road = Road()
     road.breaker.slow_down(await road.breaker.pass_through(), ASKS_30)

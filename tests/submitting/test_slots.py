@@ -61,7 +61,7 @@ async def test_places_are_given_out_in_the_order_they_were_asked_for() -> None:
     assert line.served == ["first", *"abcde"]
 
 
-async def test_a_newcomer_does_not_pass_those_in_line() -> None:
+async def test_a_newcomer_does_not_pass_those_who_wait() -> None:
     line = Line(start=1)
     slot = await line.take("first")
     await line.takes("a")
@@ -132,7 +132,7 @@ async def test_a_rejected_place_is_given_back() -> None:
     assert line.slots.held == 0
 
 
-async def test_a_job_that_was_rejected_stands_in_front_of_the_line() -> None:
+async def test_a_job_that_was_rejected_is_the_next_to_get_a_slot() -> None:
     """Fault 15: the job goes back to the queue."""
     line = Line(start=1, remembered=1)
     slot = await line.take("first")
@@ -233,7 +233,7 @@ async def test_whoever_leaves_the_line_takes_no_place_along() -> None:
     assert line.slots.held == 1
 
 
-async def test_whoever_is_cancelled_in_the_moment_of_being_served_gives_the_place_on() -> None:
+async def test_a_wait_cancelled_as_it_gets_its_slot_gives_the_slot_on() -> None:
     line = Line(start=1)
     slot = await line.take()
     first, second = await line.takes("a", "b")
