@@ -312,7 +312,11 @@ class Runtime:
     async def look_up(self, external_task_id: str) -> Finding:
         """See ``EffectsClient.look_up``."""
         account = await self.account()
-        return await account.submitter.look_up(await _job_of(account, external_task_id))
+        job = await _job_of(account, external_task_id)
+        finding = await account.submitter.look_up(job)
+        if finding.snapshot is not None:
+            account.resume(await _job_of(account, external_task_id))
+        return finding
 
     def abandon(self, job: Job) -> Awaitable[None]:
         """Abandon a job that was only planned; what may have been accepted stays as it is.

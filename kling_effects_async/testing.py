@@ -15,7 +15,8 @@ from kling_effects_async.transport.clock import Timer
 
 __all__ = ["ManualClock"]
 
-# Turns of the loop at most, without a sleep: enough for a request through all our coroutines.
+# Turns of the loop, without a sleep: enough for a request through all our coroutines, and for most
+# results of threads.
 _TURNS_TO_SETTLE = 50
 
 
@@ -76,9 +77,5 @@ class ManualClock:
 
     async def settle(self) -> None:
         """Let the event loop do everything that is due already."""
-        # asyncio's own loops have this queue, by which most turns are saved; others need them all.
-        due = getattr(asyncio.get_running_loop(), "_ready", None)
         for _ in range(_TURNS_TO_SETTLE):
             await asyncio.sleep(0)
-            if due is not None and not due:
-                return

@@ -91,7 +91,6 @@ E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
 # An answer of 4 MiB must not become a message of 4 MiB.
-# An answer of 4 MiB must not become a message of 4 MiB.
 _LONGEST = {"code": 80, "raw_status": 80, "request_id": 200}
 _LONGEST_TEXT = 2_000
 # What is shorter is no secret, but would be found in every word.

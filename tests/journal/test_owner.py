@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,22 @@ async def test_a_second_journal_of_this_process_is_rejected_without_the_lock_fil
         with pytest.raises(JournalBusyError) as caught:
             await SqliteStore(path).open()
         assert caught.value.pid == os.getpid()
+
+
+@needs_proc
+async def test_a_child_that_is_being_started_does_not_keep_a_closed_journal(path: Path) -> None:
+    async with SqliteStore(path):
+        files = Path("/proc/self/fd").iterdir()
+        (held,) = [file for file in files if _is_link_to(file, lock_path(path))]
+        child = os.dup(int(held.name))  # as a child has it between its fork and its exec
+    try:
+        async with SqliteStore(path):
+            pass
+    finally:
+        os.close(child)
+
+
+def _is_link_to(file: Path, target: Path) -> bool:
+    with suppress(OSError):
+        return file.readlink() == target.resolve()
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from kling_effects_async import (
     SubmitPolicy,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
+from kling_effects_async.journal.job import JobUpdate
+from kling_effects_async.submitting.decision import steps_to_resubmit
+from kling_effects_async.submitting.planning import make_job
 from tests.support.command_line import acceptance
+from tests.support.paid_service import ACCOUNT, Bench, request_for
 
 pytestmark = pytest.mark.looptime
 
@@ -149,3 +154,27 @@ async def test_a_decision_is_true_or_false_and_no_text(
         with pytest.raises(TypeError, match=f"{decision} must be True or False, not str"):
             await client.settle("order-1", **options)
     assert (await the_job(tmp_path / "jobs.db")).state is JobState.UNCERTAIN
+
+
+async def test_a_killed_submit_that_is_resubmitted_gets_the_task_it_paid_for() -> None:
+    bench = Bench()
+    job = make_job(
+        SQUISH,
+        account=ACCOUNT,
+        external_task_id="order-1",
+        image_hashes=[""],
+        now=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    await bench.store.add(job)
+    await bench.store.move(ACCOUNT, "order-1", JobUpdate(JobState.SUBMITTING))
+    bench.service.accept("order-1")  # and the process was killed
+    job = await bench.submitter.decide(job, steps_to_resubmit)
+    assert (await bench.submitter.submit(job, request_for("order-1"))).task_id == "t0"
+    assert bench.service.total == 1
+
+
+async def test_a_task_found_by_one_lookup_is_followed(emulator: Emulator, tmp_path: Path) -> None:
+    async with emulator.client(journal=tmp_path / "jobs.db") as client:
+        await left_uncertain(emulator, client)
+        await client.look_up("order-1")
+        assert client.stats.running == 1

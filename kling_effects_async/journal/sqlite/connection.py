@@ -97,7 +97,7 @@ class Connection:
 
     def _opened(self) -> Writer:
         if self._writer is None:
-            raise RuntimeError("journal is closed")
+            raise RuntimeError("journal is closed: use it within `async with Journal(...)`")
         return self._writer
 
     def _opener(self) -> Callable[[], JournalFile]:

@@ -87,6 +87,16 @@ class Lock:
     def release(self) -> None:
         """Let others have it; the file stays, or two could lock two different files."""
         if self._file >= 0:
+            # A child that is being started has the descriptor until its exec, and would hold the
+            # lock for so long. Where only closing unlocks there is no fork.
+            if sys.platform != "win32":
+                with suppress(OSError):
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
+            self.close()
+
+    def close(self) -> None:
+        """Close the file alone; whoever else has it open keeps the lock."""
+        if self._file >= 0:
             os.close(self._file)
         self._file = -1
 
@@ -128,7 +138,7 @@ _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 def _release_inherited() -> None:
     for lock in tuple(_held):
-        lock.release()
+        lock.close()  # to unlock here would unlock the parent's
 
 
 if hasattr(os, "register_at_fork"):

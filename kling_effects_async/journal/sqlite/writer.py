@@ -240,4 +240,4 @@ def _nothing(_connection: sqlite3.Connection) -> None:
 
 
 def _closed() -> RuntimeError:
-    return RuntimeError("journal is closed")
+    return RuntimeError("journal is closed: use it within `async with Journal(...)`")
