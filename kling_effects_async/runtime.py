@@ -314,7 +314,8 @@ class Runtime:
         account = await self.account()
         job = await _job_of(account, external_task_id)
         finding = await account.submitter.look_up(job)
-        if finding.snapshot is not None:
+        # It holds a slot until its end. One that has ended holds none; ``resume`` finishes its job.
+        if finding.snapshot is not None and not finding.snapshot.is_final:
             account.resume(await _job_of(account, external_task_id))
         return finding
 
