@@ -312,11 +312,10 @@ class Runtime:
     async def look_up(self, external_task_id: str) -> Finding:
         """See ``EffectsClient.look_up``."""
         account = await self.account()
-        job = await _job_of(account, external_task_id)
-        finding = await account.submitter.look_up(job)
+        job, finding = await account.submitter.look_up(await _job_of(account, external_task_id))
         # It holds a slot until its end. One that has ended holds none; ``resume`` finishes its job.
         if finding.snapshot is not None and not finding.snapshot.is_final:
-            account.resume(await _job_of(account, external_task_id))
+            account.resume(job)
         return finding
 
     def abandon(self, job: Job) -> Awaitable[None]:

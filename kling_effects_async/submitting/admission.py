@@ -81,6 +81,10 @@ class Admission:
         """What holds submits back since one was accepted, if anything does."""
         return self._breaker.held_back_by
 
+    def check(self) -> None:
+        """Raise the reason if no submit may be sent now; see ``SubmitBreaker.check``."""
+        self._breaker.check()
+
     async def enter(self, *, is_next: bool) -> Permit:
         """Wait for a slot and for the pace; no slot is kept if that fails.
 
@@ -90,7 +94,6 @@ class Admission:
         Raises:
             KlingEffectsError: nothing may be sent, for this reason.
         """
-        self._breaker.check()
         while True:
             slot = await self.slots.take(is_next=is_next)
             try:

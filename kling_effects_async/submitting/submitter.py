@@ -158,8 +158,8 @@ class Submitter:
             job = await self._store.add(job)
             return await self._settled(job) if job.state in UNSETTLED else job
 
-    async def look_up(self, job: Job) -> Finding:
-        """Look an uncertain job up once, and write down the task that is found.
+    async def look_up(self, job: Job) -> tuple[Job, Finding]:
+        """Look an uncertain job up once; the job as it stands then, and what was found.
 
         Raises:
             JobStateError: it is not uncertain.
@@ -172,7 +172,7 @@ class Submitter:
             finding = await self._finder.look_up_once(job)
             for step in steps_after_lookup(job, finding.snapshot):
                 job = await self._move(job, step)
-            return finding
+            return job, finding
 
     async def decide(self, job: Job, steps: Callable[[Job], list[JobUpdate]]) -> Job:
         """Write down what a person decided about a job; see ``decision``.
@@ -206,6 +206,8 @@ class Submitter:
         tries = 0
         found_no_slot = False
         while True:
+            # Not within the try: a stopped account ends the submit without any more pauses.
+            self._admission.check()
             try:
                 permit = await self._admission.enter(is_next=found_no_slot)
                 first_try_at = min(first_try_at, self._clock.monotonic())

@@ -91,6 +91,20 @@ async def test_a_task_found_by_a_lookup_does_not_say_that_the_account_can_pay() 
 
 
 @pytest.mark.looptime
+async def test_what_stopped_the_account_is_not_waited_for_again() -> None:
+    """Fault 18: a token rejected for its times may pass, but stops every submit at once."""
+    retry = RetryPolicy(attempts=6, base_s=1.0)
+    bench = Bench(retry=retry)
+    expired = AuthenticationError("Authorization expired", code=1004, retryable=True)
+    bench.service.script.append(Failure(error=expired))
+    submit = asyncio.ensure_future(bench.submit("a"))
+    taken_s = await seconds_taken(asyncio.wait([submit]))
+    assert isinstance(submit.exception(), AuthenticationError)
+    assert taken_s == pytest.approx(retry.pause_s(1, None, lambda: 0.5))
+    assert bench.service.posts == ["a"]
+
+
+@pytest.mark.looptime
 async def test_moderation_fails_this_job_alone(client: EffectsClient, emulator: Emulator) -> None:
     """Fault 20: content rejected."""
     emulator.fail_next(Fault.business_code(1301))
