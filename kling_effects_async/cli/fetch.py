@@ -96,9 +96,7 @@ def _fetch_task(arguments: FetchArguments) -> Report:
 async def _fetch(arguments: FetchArguments, settings: Settings, attempt: Attempt) -> Report:
     poll = kling.PollPolicy(deadline_s=arguments.timeout_s)
     with cli.runner.stopped_gently():
-        async with kling.EffectsClient(
-            settings.credentials, service=settings.service, poll=poll, trust_env=True
-        ) as client:
+        async with cli.settings_file.client_of(settings, poll=poll) as client:
             task = client.attach(arguments.task_id, external_task_id=arguments.external_task_id)
             with cli.progress.shown_progress(is_silent=arguments.is_silent) as progress:
                 progress.show(f"querying task {arguments.task_id or arguments.external_task_id}")

@@ -338,14 +338,12 @@ def _client(
     arguments: RunArguments, settings: Settings | None, journal: Journal | None
 ) -> AbstractAsyncContextManager[EffectsClient]:
     if settings is not None:
-        return kling.EffectsClient(
-            settings.credentials,
-            service=settings.service,
+        return cli.settings_file.client_of(
+            settings,
             journal=journal,
             account=arguments.account,
             budget_units=arguments.budget_units,
             poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
-            trust_env=True,
         )
     say(cli.preview.NOTICE)
     return cli.preview.preview_client(Clips(arguments.clips), timeout_s=arguments.timeout_s)

@@ -7,14 +7,26 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from attrs import evolve
 
+import kling_effects_async as kling
 from kling_effects_async import AccessKeys, Credentials, Service, Settings, SettingsError
 from kling_effects_async.cli.console import say
 from kling_effects_async.submitting.account import account_name
 
-__all__ = ["account_of", "config_path", "find_settings", "needed_settings", "secrets_of"]
+if TYPE_CHECKING:
+    from kling_effects_async import ClientOptions, EffectsClient
+
+__all__ = [
+    "account_of",
+    "client_of",
+    "config_path",
+    "find_settings",
+    "needed_settings",
+    "secrets_of",
+]
 
 _KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
 
@@ -65,6 +77,12 @@ def needed_settings(service: str | None) -> Settings:
     settings = find_settings(os.environ, config_path(), service=service, is_required=True)
     assert settings is not None  # required
     return settings
+
+
+def client_of(settings: Settings, **options: Unpack[ClientOptions]) -> EffectsClient:
+    """A client of these settings, by default with the proxies of the environment."""
+    options.setdefault("trust_env", True)
+    return kling.EffectsClient(settings.credentials, service=settings.service, **options)
 
 
 def account_of(settings: Settings, named: str | None) -> str:

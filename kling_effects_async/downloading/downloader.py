@@ -42,9 +42,8 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 CHUNK_BYTES = 3 * 2**17  # measured: 64 KiB halves the speed, as each chunk costs a hop to a thread
 _REASON_BYTES = 4096  # of a rejection: its first lines hold the reason
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-LONGEST_RETRY_AFTER_S = (
-    600.0  # a server that wants more is overloaded: another call, later, does as well
-)
+# A server that wants more is overloaded: another call, later, does as well.
+LONGEST_RETRY_AFTER_S = 600.0
 
 
 @frozen

@@ -96,14 +96,12 @@ async def _resume(
     with cli.runner.stopped_gently():
         async with (
             kling.Journal(path) as journal,
-            kling.EffectsClient(
-                settings.credentials,
-                service=settings.service,
+            cli.settings_file.client_of(
+                settings,
                 journal=journal,
                 account=arguments.account,
                 budget_units=arguments.budget_units,
                 poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
-                trust_env=True,
             ) as client,
         ):
             resumption.account = client.account

@@ -188,14 +188,12 @@ async def _look_up(
         Failure: the key is of another account, or nothing was found.
         KlingEffectsError: the service did not answer.
     """
-    async with kling.EffectsClient(
-        settings.credentials,
-        service=settings.service,
+    async with cli.settings_file.client_of(
+        settings,
         journal=journal,
         account=arguments.account,
         # "Not found" is retried like any failure that may pass, and a person waits for the end.
         retry=kling.RetryPolicy(attempts=3, base_s=0.2, max_pause_s=0.5),
-        trust_env=True,
     ) as client:
         _check_account(job, client.account, arguments)
         finding = await client.look_up(job.external_task_id)
