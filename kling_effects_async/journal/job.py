@@ -166,7 +166,8 @@ class JobUpdate:
     Attributes:
         note: for the history alone.
         task_id, message, units, result, path: as in ``Job``; ``None`` leaves what is held.
-        was_sent: bytes of a submit may have reached the service. Never taken back.
+        was_sent: bytes of a submit may have reached the service; by default for UNCERTAIN alone.
+            Never taken back.
         is_absent: it is proved that the service has no task of it.
         budget_units: what the account's jobs may cost in all, a submit of this one included.
     """
@@ -178,9 +179,14 @@ class JobUpdate:
     units: Decimal | None = field(default=None, kw_only=True)
     result: str | None = field(default=None, kw_only=True, repr=False)
     path: str | None = field(default=None, kw_only=True)
-    was_sent: bool = field(default=False, kw_only=True)
+    was_sent: bool = field(kw_only=True)
     is_absent: bool = field(default=False, kw_only=True)
     budget_units: Decimal | None = field(default=None, kw_only=True)
+
+    @was_sent.default
+    def _is_uncertain(self) -> bool:
+        # An unknown outcome counts as sent: else its task would be taken for somebody else's.
+        return self.to is JobState.UNCERTAIN
 
 
 def check_update(job: Job, update: JobUpdate) -> None:

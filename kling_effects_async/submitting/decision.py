@@ -9,8 +9,7 @@ from kling_effects_async.submitting.planning import effect_of
 
 __all__ = ["steps_after_lookup", "steps_to_abandon", "steps_to_resubmit"]
 
-# Sent, as far as anybody knows: without that its task would be taken for somebody else's.
-_DIED = JobUpdate(JobState.UNCERTAIN, note="its process died while it was sent", was_sent=True)
+_DIED = JobUpdate(JobState.UNCERTAIN, note="its process died while it was sent")
 
 
 def steps_after_lookup(job: Job, found: TaskSnapshot | None) -> list[JobUpdate]:

@@ -372,7 +372,7 @@ class Submitter:
             return await self._accept(job, finding.snapshot, slot or self._admission.slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
-            await self._move(job, JobUpdate(JobState.UNCERTAIN, was_sent=True))
+            await self._move(job, JobUpdate(JobState.UNCERTAIN))
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             planned = JobUpdate(JobState.PLANNED, note=note, is_absent=finding.is_absent)
             return await self._move(job, planned)
@@ -381,7 +381,7 @@ class Submitter:
 
     async def _mark_uncertain(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
         """Write down that there may be a task."""
-        update = JobUpdate(JobState.UNCERTAIN, note=note, message=message, was_sent=True)
+        update = JobUpdate(JobState.UNCERTAIN, note=note, message=message)
         try:
             return await self._move(job, update)
         except JournalError as error:
