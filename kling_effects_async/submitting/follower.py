@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -96,15 +97,27 @@ class Follower:
 
     async def _write_end(self, job: Job, final: TaskSnapshot) -> None:
         has_succeeded = final.status is TaskStatus.SUCCEEDED
-        await self._store.move(
-            job.account,
-            job.external_task_id,
-            JobUpdate(
-                JobState.SUCCEEDED if has_succeeded else JobState.FAILED,
-                message=final.message,
-                units=final.units,
-                result=json.dumps({"videos": [video.url for video in final.videos]}),
-            ),
+        end = JobUpdate(
+            JobState.SUCCEEDED if has_succeeded else JobState.FAILED,
+            message=final.message,
+            units=final.units,
+            result=json.dumps({"videos": [video.url for video in final.videos]}),
+        )
+        try:
+            await self._store.move(job.account, job.external_task_id, end)
+        except JournalError:
+            if not await self._is_abandoned(job):
+                raise
+            # Nobody wants its clip any more, and what it cost counts all the same.
+            units = final.units if has_succeeded else final.units or Decimal(0)
+            cost = JobUpdate(JobState.ABANDONED, units=units)
+            await self._store.move(job.account, job.external_task_id, cost)
+
+    async def _is_abandoned(self, job: Job) -> bool:
+        """Whether a person abandoned the job while its task was followed."""
+        return any(
+            held.account == job.account and held.state is JobState.ABANDONED
+            for held in await self._store.find(job.external_task_id)
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from kling_effects_async import (
     JobStateError,
     Journal,
     JournalError,
+    PollPolicy,
     SingleImageEffect,
     SubmissionUncertainError,
     SubmitPolicy,
+    TaskFailedError,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
 from kling_effects_async.journal.job import JobUpdate
@@ -136,6 +140,25 @@ async def test_an_abandoned_job_is_never_sent_again(emulator: Emulator, tmp_path
         assert (caught.value.external_task_id, caught.value.state) == ("order-1", "abandoned")
     assert (await the_job(journal)).state is JobState.ABANDONED
     assert emulator.ledger.total == 1
+
+
+@pytest.mark.parametrize("has_failed", [False, True])
+async def test_what_an_abandoned_task_cost_is_written_down_at_its_end(
+    slow_emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture, has_failed: bool
+) -> None:
+    journal = tmp_path / "jobs.db"
+    patient = PollPolicy(deadline_s=2 * 86_400, max_interval_s=3_600)
+    if has_failed:
+        slow_emulator.fail_next(Fault.task_failed())
+    async with slow_emulator.client(journal=journal, poll=patient) as client:
+        task = await client.submit(SQUISH, external_task_id="order-1")
+        await client.settle("order-1", abandon=True)
+        with suppress(TaskFailedError):
+            assert (await task).units == Decimal(2)
+    job = await the_job(journal)
+    assert (job.state, job.task_id) == (JobState.ABANDONED, task.task_id)
+    assert job.units == (0 if has_failed else Decimal(2))
+    assert caplog.messages == []
 
 
 async def test_a_decision_that_makes_no_sense_is_rejected_before_anything_is_done(
