@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
 
 import rich_click as click
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_effects_async import Job, Settings
-    from kling_effects_async.journal.sqlite.store import SqliteStore
+    from kling_effects_async.journal.sqlite.journal import Journal
 
 __all__ = ["settle"]
 
@@ -111,9 +112,9 @@ def settle(
 
 
 async def _settle(path: Path, arguments: SettleArguments, secrets: list[str]) -> JobState:
-    from kling_effects_async.journal.sqlite.store import SqliteStore
+    from kling_effects_async.journal.sqlite.journal import Journal
 
-    async with SqliteStore(path) as journal:
+    async with Journal(path) as journal:
         job = await _the_job(journal, path, arguments)
         if arguments.is_to_abandon or arguments.is_to_resubmit:
             return await _decide(journal, job, arguments)
@@ -124,7 +125,7 @@ async def _settle(path: Path, arguments: SettleArguments, secrets: list[str]) ->
         return await _look_up(journal, job, settings, arguments)
 
 
-async def _the_job(journal: SqliteStore, path: Path, arguments: SettleArguments) -> Job:
+async def _the_job(journal: Journal, path: Path, arguments: SettleArguments) -> Job:
     found = await journal.find(arguments.name)
     named = [job for job in found if job.external_task_id == arguments.name] or found
     if not named:
@@ -142,17 +143,20 @@ async def _the_job(journal: SqliteStore, path: Path, arguments: SettleArguments)
     raise Failure(ExitCode.SETTINGS, [f"{what}: name the one meant with --account"])
 
 
-async def _decide(journal: SqliteStore, job: Job, arguments: SettleArguments) -> JobState:
-    """Write down what the person decided. Needs no key: the service is not called."""
-    from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_resubmit
-
-    with _with_reason(job):
-        steps = steps_to_abandon(job) if arguments.is_to_abandon else steps_to_resubmit(job)
+async def _decide(journal: Journal, job: Job, arguments: SettleArguments) -> JobState:
+    """Have written down what the person decided."""
+    # A decision sends nothing, and may come after the key of the job's account is gone.
+    nobody = kling.BearerToken(token_hex())
+    async with kling.EffectsClient(nobody, journal=journal, account=job.account) as client:
+        with _with_reason(job):
+            settled = await client.settle(
+                job.external_task_id,
+                resubmit=arguments.is_to_resubmit,
+                abandon=arguments.is_to_abandon,
+            )
     if job.is_paid or job.state is JobState.SUBMITTING:
         say(_price_of(job, arguments))
-    for step in steps:
-        await journal.move(job.account, job.external_task_id, step)
-    return steps[-1].to
+    return settled.state
 
 
 def _price_of(job: Job, arguments: SettleArguments) -> str:
@@ -180,7 +184,7 @@ def _with_reason(job: Job) -> Iterator[None]:
 
 
 async def _look_up(
-    journal: SqliteStore, job: Job, settings: Settings, arguments: SettleArguments
+    journal: Journal, job: Job, settings: Settings, arguments: SettleArguments
 ) -> JobState:
     """Look the job's task up by its external id; where it exists, the job gets it.
 
