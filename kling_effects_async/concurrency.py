@@ -65,6 +65,7 @@ async def map_as_completed(
             else:
                 return
     finally:
+        # All first, then awaited together: one after another would add up their grace periods.
         for task in running:
             task.cancel()
         await asyncio.gather(*running, *results, source.aclose(), return_exceptions=True)

@@ -61,6 +61,7 @@ class Delivery:
 
         One that is there already is not fetched again.
         """
+        # After the id and not the scene: two effects of one scene must not replace each other.
         path = folder / safe_name(result.task_id)
         async with self._turns.setdefault(path, asyncio.Lock()):  # the same effect may come twice
             if not await asyncio.to_thread(path.exists):

@@ -75,6 +75,7 @@ async def _tracked(
     """The task of a job, which is settled or submitted first where it has none."""
     if job.state in UNSETTLED:
         job = await account.submitter.settle(job)
+    # The state may have changed above: a settled job is accepted or planned.
     if job.state is not JobState.PLANNED:
         return account.resume(job)
     if effect is None:

@@ -83,6 +83,7 @@ def run_app(arguments: Sequence[str]) -> int:
     """Run one command line; every error becomes lines on stderr and an exit code."""
     try:
         with raised_sigterm():
+            # Standalone, click would print errors in its own words, and exit with its own codes.
             app.main(list(arguments), prog_name="kling-effects", standalone_mode=False)
     except (Exception, KeyboardInterrupt, SystemExit, Terminated) as error:  # the outermost edge
         if os.environ.get("KLING_EFFECTS_DEBUG"):

@@ -75,5 +75,6 @@ def _draw(formatter: click.HelpFormatter, title: str, rows: Iterable[tuple[str, 
     for name, words in rows:
         # As ``Text``, because rich looks for emoji in a ``str``, and their list takes time to load.
         table.add_row(Text(name, look.style_option, no_wrap=True), Text(words))
+    # rich-click's own style, so that it looks like the help of other commands made with it.
     border = look.style_options_panel_border
     formatter.write(Panel(table, title=Text(title), title_align="left", border_style=border))

@@ -93,6 +93,7 @@ def _word(choice: enum.Enum) -> str:
     "--port",
     type=click.IntRange(0, 65535),
     metavar="N",
+    # A fixed one, so that what was exported is still right after a restart.
     default=8787,
     help="The port to listen on; 0 takes a free one.",
 )
@@ -206,6 +207,7 @@ def emulate(as_json: bool, quiet: bool, **given: Any) -> None:
     with (
         cli.messages.show_library_messages(),
         cli.messages.request_lines(is_wanted=not quiet),
+        # To be stopped is how an emulator ends, and no failure.
         suppress(KeyboardInterrupt, asyncio.CancelledError),
     ):
         cli.runner.run(_serve(emulator, as_json=as_json))

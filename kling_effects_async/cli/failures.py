@@ -60,5 +60,6 @@ class Failure(Exception):
 def without_secrets(text: str, secrets: Sequence[str]) -> str:
     """The text without what must not be shown."""
     for secret in secrets:
+        # By value and not by pattern: these are the very secrets of this process.
         text = text.replace(secret, "...")
     return text

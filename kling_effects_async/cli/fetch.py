@@ -84,6 +84,7 @@ def _fetch_task(arguments: FetchArguments) -> Report:
         service=arguments.service,
     )
     with cli.attempt.report_errors(attempt):
+        # Before the key is looked for: a taken name is an error with a key and without one.
         arguments.output.check(attempt.name)
         cli.output_path.reject_kept(arguments.output.path(attempt.name))
         settings = cli.settings_file.needed_settings(arguments.service)

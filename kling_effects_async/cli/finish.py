@@ -62,6 +62,7 @@ async def finish(
     """Wait for the task, save its video, and report it."""
     async for snapshot in task:
         _note(attempt, task)
+        # The end has a line of its own, with what it cost.
         if not snapshot.is_final:
             progress.show(f"task {snapshot.task_id}: {snapshot.status}")
     result = await task

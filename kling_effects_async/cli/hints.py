@@ -67,6 +67,7 @@ def _options(journal: str, service: str | None, account: str | None) -> list[str
 
 
 def _quoted(word: str) -> str:
+    # What is copied from a terminal must come back as it was, invisible letters included.
     if word.isprintable():
         return shlex.quote(word)
     # A line break, or a file name that is no text: as bash, zsh and POSIX 2024 write them.

@@ -197,6 +197,7 @@ def _not_allowed(error: OSError) -> str:
 
 def exit_code_of(error: errors.KlingEffectsError) -> ExitCode:
     """Read the table above."""
+    # By the classes, so that a class that is added gets the code of its parent.
     return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 

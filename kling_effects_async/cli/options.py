@@ -220,6 +220,7 @@ _timeout_s = click.option(
     "--timeout-s",
     type=Number(min=0, min_open=True, may_be_infinite=True),
     metavar="SECONDS",
+    # That of PollPolicy, written out: to read it there would load the library for a help.
     default=3600.0,
     show_default=True,
     help="How long to wait for the end of a task.",
@@ -228,6 +229,7 @@ _timeout_s = click.option(
 
 def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
     def add(command: F) -> F:
+        # A decorator that is applied last stands first in the help.
         for option in reversed(options):
             command = option(command)
         return command

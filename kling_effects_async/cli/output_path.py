@@ -17,6 +17,7 @@ from kling_effects_async.downloading.replaceable import irreplaceable_kind, odd_
 
 __all__ = ["OutputPath", "obstacle_to", "reject_kept"]
 
+# Half a line of a terminal: enough to know the name by, and its reason still fits.
 _SHOWN_LETTERS = 40
 # SQLite's own side files (sqlite.org, "Temporary Files Used By SQLite"), then ours.
 _OF_A_JOURNAL = ("", "-wal", "-shm", "-journal", ".lock", ".damaged")
@@ -133,6 +134,8 @@ def _limit(folder: Path, name: str) -> float:
 def _rejection(trial: Path) -> str | None:
     """Why the system rejects a new file of this name; ``None``: it does not."""
     try:
+        # Tried and not asked for: quotas, read-only mounts and odd letters show in no flag. O_EXCL,
+        # so that a file that is there is never touched.
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         trial.unlink()
     except OSError as error:

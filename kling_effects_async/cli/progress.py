@@ -11,6 +11,7 @@ from kling_effects_async.cli.console import one_line, say
 
 __all__ = ["Progress", "shown_progress"]
 
+# Enough for a spinner to be seen turning, for minutes; rich's own default is twice as often.
 _REFRESHES_PER_S = 5
 
 
@@ -72,6 +73,7 @@ def _moving_line() -> Iterator[Progress]:
     bars = rich.Progress(
         *columns,
         console=console,
+        # The line of what was made takes its place.
         transient=True,
         refresh_per_second=_REFRESHES_PER_S,
         redirect_stdout=False,  # to stderr, that is, and stdout may be a file

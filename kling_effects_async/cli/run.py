@@ -38,6 +38,7 @@ __all__ = ["run"]
 _COUNTS = {1: "one image", 2: "two images"}
 
 
+# A tuple, as in every command: a help does without the time that attrs takes to load.
 class RunArguments(NamedTuple):
     """The options of one run.
 
@@ -186,6 +187,7 @@ def _run_effect(arguments: RunArguments) -> Report:
     )
     with cli.attempt.report_errors(attempt):
         _check_files(arguments)
+        # The video of a job that was done before is no obstacle; ``report_of_earlier`` looks at it.
         if not arguments.is_repeatable:
             arguments.output.check()
         settings = cli.settings_file.find_settings(
@@ -232,6 +234,7 @@ def _effect_of(arguments: RunArguments) -> Effect:
         EffectRejectedError, ImageRejectedError: says what to change.
     """
     known = kling.catalogue().get(arguments.scene)
+    # A new scene is in no catalogue, so it is believed, and the service counts its images.
     if known is not None and known.images != len(arguments.images):
         raise kling.EffectRejectedError(
             f"scene {arguments.scene!r} takes {_COUNTS[known.images]}, not {len(arguments.images)}"
@@ -277,6 +280,7 @@ async def _run(
     arguments: RunArguments, effect: Effect, job: Job, settings: Settings | None, attempt: Attempt
 ) -> Report:
     with cli.runner.stopped_gently():
+        # The journal is outermost: the client writes into it until it is closed itself.
         async with (
             cli.run_journal.run_journal(attempt, job.account) as journal,
             _client(arguments, settings, journal) as client,

@@ -158,6 +158,7 @@ async def is_to_be_sent(
     # For its checks alone: the client builds the request that is sent.
     build_submit(service, effect, external_task_id=job.external_task_id)
     held = None if journal is None else await journal.get(job.account, job.external_task_id)
+    # The first is continued; the second is a conflict, which the submit reports.
     if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):
         return False
     store = journal or MemoryStore()
@@ -289,6 +290,8 @@ def reject_of_other_account(
     Raises:
         Failure: names the account, and the ways on.
     """
+    # What another service has under this id is another job; where an old journal names no
+    # service, nothing shows that it is this one.
     others = [each for each in found if each.service == job.service]
     if not others or any(each.account == job.account for each in others):
         return

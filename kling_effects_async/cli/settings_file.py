@@ -57,6 +57,7 @@ def find_settings(
     Raises:
         SettingsError: a key is needed and missing, or a setting is wrong.
     """
+    # An empty variable is how a shell script unsets one.
     named = service or environ.get("KLING_SERVICE") or ""
     if any(environ.get(name) for name in _KEYS):
         return Settings.from_env({**environ, "KLING_SERVICE": named})
@@ -81,6 +82,7 @@ def needed_settings(service: str | None) -> Settings:
 
 def client_of(settings: Settings, **options: Unpack[ClientOptions]) -> EffectsClient:
     """A client of these settings, by default with the proxies of the environment."""
+    # A command is a user's own program, as curl is; the library asks no environment unless told.
     options.setdefault("trust_env", True)
     return kling.EffectsClient(settings.credentials, service=settings.service, **options)
 
@@ -114,6 +116,7 @@ def _read(config: Path) -> str | None:
     """The file's text; ``None`` if there is none, or none that we may read."""
     try:
         with config.open(encoding="utf-8") as file:
+            # Of the open file: another could take its name between the look and the read.
             if sys.platform != "win32" and os.fstat(file.fileno()).st_mode & 0o077:
                 path = shlex.quote(str(config))
                 say(f"others can read the key in {config}: chmod 600 {path}")
@@ -124,6 +127,7 @@ def _read(config: Path) -> str | None:
         # The decoder's own message quotes bytes of the file.
         raise SettingsError(f"{config} cannot be read: it is not UTF-8") from None
     except OSError as error:
+        # Not an error: a preview and a list need no key, and what needs one says so.
         say(f"{config} cannot be read and is not used: {error.strerror}")
         return None
 

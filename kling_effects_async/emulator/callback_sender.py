@@ -53,6 +53,7 @@ class CallbackSender:
         """Send this task's changes to its ``callback_url``, if it has one on this machine."""
         if not self._takes(task):
             return
+        # Both are known at acceptance, so no timer runs for a task.
         self._push(task.life.starts_s, task)
         self._push(task.life.ends_s, task)
         if self._runner is None:

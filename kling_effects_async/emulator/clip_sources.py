@@ -84,6 +84,7 @@ class RenderedClips:
     def has_room_for(self, request: SubmitRequest) -> bool:
         """Pictures wait in memory for a render process; a single request always may."""
         waiting_bytes = self._waiting_bytes + _size_bytes(request)
+        # Otherwise a bound below one request would reject everything, for ever.
         return not self._renders or waiting_bytes <= self._max_waiting_bytes
 
     async def close(self) -> None:

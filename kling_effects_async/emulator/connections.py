@@ -49,6 +49,7 @@ class _ConnectionLimiter(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
+        # Answered and not left in the backlog, where a caller would wait and see no reason.
         if len(self._server.connections) >= self._max_connections:
             transport.write(_FULL)
             transport.close()
@@ -61,6 +62,7 @@ class _ConnectionLimiter(asyncio.Protocol):
 def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        # Bound before the loop serves it, so that a taken port is an error of ``async with``.
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

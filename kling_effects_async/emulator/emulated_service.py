@@ -44,6 +44,7 @@ class EmulatedService:
 
     def __attrs_post_init__(self) -> None:
         self._random = random.Random(self.settings.seed)
+        # From the seed too, so that the addresses of two equal runs are equal.
         self._url_key = self._random.randbytes(32)
         self.start_s = self.clock.now_s()
         self.balance = Balance(self.settings.balance_units)
@@ -61,6 +62,8 @@ class EmulatedService:
                 1303, no slot is free, or there is no room for one more. Nothing was made then.
         """
         now_s = self.clock.now_s()
+        # No await before the ledger: two submits must not both take the last slot. The order of
+        # the checks is a choice; a repeated id comes first, as it is about a task that exists.
         self._reject_repeated(request.external_task_id)
         self._reject_unaffordable(request.effect_scene, now_s)
         self._reject_without_slot(now_s)
@@ -90,6 +93,7 @@ class EmulatedService:
         """
         now_s = self.clock.now_s()
         if dialect is EmulatedDialect.GATEWAY and self.settings.refresh_s:
+            # All tasks at the same moments: the gateway's poller goes through its whole table.
             now_s -= (now_s - self.start_s) % self.settings.refresh_s
         return view_of(task, now_s)
 

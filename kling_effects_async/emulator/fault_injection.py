@@ -48,6 +48,7 @@ async def injecting_faults(request: web.Request, handler: Handler) -> web.Stream
     if fault is None:
         return await handler(request)
     request[FAULT] = fault
+    # The body lies unread in the socket, so the caller gets a reset, as from a crashed server.
     if fault.cut == "before_reading":
         return _reset(request)
     is_served = fault.accepted or operation != "submit"
@@ -67,6 +68,7 @@ async def _answer_to(
     """
     own = None
     if is_served:
+        # Served in full, and only then lost: what is charged is charged, whatever is sent.
         own = await handler(request)
     else:
         await _read_without_serving(request)
@@ -117,6 +119,7 @@ async def _send(request: web.Request, response: web.Response, fault: Fault) -> w
 
 async def _slept(request: web.Request, delay_s: float) -> bool:
     """Wait; ``False`` when the emulator closes first. The loop's clock, not the emulated one."""
+    # Otherwise a fault of an hour would hold the emulator's own end for an hour.
     closing = request.app[CLOSING].wait()
     try:
         await asyncio.wait_for(closing, None if delay_s == math.inf else delay_s)

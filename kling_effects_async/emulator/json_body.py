@@ -45,6 +45,7 @@ def read_json(body: bytes) -> JsonObject:
         payload = json.loads(
             body.decode("utf-8"), parse_constant=_reject, object_pairs_hook=_without_repeats
         )
+    # RecursionError: the parser calls itself for each bracket, and a body may have nothing else.
     except (ValueError, RecursionError):
         raise RejectedError(1200, _NOT_JSON) from None
     if not isinstance(payload, dict):

@@ -32,6 +32,7 @@ async def rejecting_foreign_pages(request: web.Request, handler: Handler) -> web
 
 
 def _why_foreign(request: web.Request, own_hosts: frozenset[str]) -> str:
+    # All of them: which of two a server obeys is not agreed upon, so two are none.
     hosts = request.headers.getall(hdrs.HOST, [])
     if len(hosts) != 1 or not _is_own(f"http://{hosts[0]}", own_hosts):
         return "Host must name this emulator: use the address that it printed"

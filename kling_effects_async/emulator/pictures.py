@@ -29,6 +29,7 @@ def are_usable(images: Sequence[bytes | ImageUrl]) -> bool:
 
 def _is_usable(image: bytes) -> bool:
     try:
+        # The formats are named, as Pillow would read dozens of others that Kling does not take.
         with Image.open(io.BytesIO(image), formats=_FORMATS) as opened:
             shorter_px, longer_px = sorted(opened.size)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

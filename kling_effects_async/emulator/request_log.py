@@ -45,6 +45,7 @@ async def logging_requests(request: web.Request, handler: Handler) -> web.Stream
 
 
 def _log_request(request: web.Request, status: str, *notes: str) -> None:
+    # The benchmark's requests go through here as well, without a log.
     if not _log.isEnabledFor(logging.INFO):
         return
     path = request.rel_url.raw_path[:_MAX_PATH_CHARS]

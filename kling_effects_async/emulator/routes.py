@@ -131,6 +131,7 @@ async def anything_else(request: web.Request) -> web.StreamResponse:
     """Another path or another method. Kling's table has a code for the second: 1202, HTTP 404."""
     served = (EFFECTS_PATHS[1], COSTS_PATH)
     is_served = request.path in served or request.path.rpartition("/")[0] == EFFECTS_PATHS[1]
+    # GET has a route of its own on each, so what comes here with GET is another path.
     if is_served and request.method != hdrs.METH_GET:
         raise RejectedError(1202)
     return respond(_no_such_path(request))

@@ -247,6 +247,7 @@ class Emulator:
     async def _start(self, exits: AsyncExitStack) -> None:
         # Closed in reverse: the server first, then the callbacks and renders of its requests.
         self._ledger, self._requests = Ledger(self.settings.max_tasks), Counter()
+        # First, because a taken port should fail before renderers are started.
         listening = exits.enter_context(bind(self.settings.host, self.settings.port))
         url = url_of(listening)
         service = await self._open_service(url, exits)

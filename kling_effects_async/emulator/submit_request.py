@@ -147,6 +147,7 @@ def _read_images(given: JsonObject, count: int) -> tuple[bytes | ImageUrl, ...]:
 def _read_image(value: object, name: str) -> bytes | ImageUrl:
     if not isinstance(value, str) or not value or not is_unicode(value):
         raise RejectedError(1201, f"{name} must be a non-empty string")
+    # Before base64: an address has letters that base64 lacks, so nothing can be both.
     if value.startswith(("http://", "https://")):
         return ImageUrl(value)
     try:

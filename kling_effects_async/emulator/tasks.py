@@ -81,6 +81,7 @@ class Life:
     failure: str | None = None
 
 
+# Compared by identity: two tasks of the same content are two charges.
 @frozen(kw_only=True, eq=False)
 class Task:
     """One accepted task."""
@@ -184,6 +185,7 @@ class Tasks:
         """Remove one task, as Kling does after 30 days. Its external id is new again."""
         # Takes finished tasks off the heap first: _leave_heap looks them up by id.
         self.unfinished(now_s)
+        # Among the first ones, mostly: who was accepted early has ended early.
         for index, task in enumerate(self._in_order):
             if task.finished_s <= now_s:
                 del self._in_order[index]
@@ -193,6 +195,7 @@ class Tasks:
     def _remove(self, task: Task) -> None:
         del self._by_id[task.task_id]
         name = task.request.external_task_id
+        # Where repeated ids are accepted, a newer task may have the name by now.
         if name is not None and self._by_external_id.get(name) is task:
             del self._by_external_id[name]
 

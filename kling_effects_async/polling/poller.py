@@ -142,6 +142,7 @@ class Poller:
 
     async def _run(self) -> None:
         while True:
+            # Before the queue is asked, so that what is set meanwhile is not lost.
             self._wake.clear()
             now = self._clock.monotonic()
             self._queue.advance(now)
@@ -164,8 +165,10 @@ class Poller:
 
     def _rearm(self) -> None:
         """Something may be due earlier than before."""
+        # Only if earlier: to wake for each of thousands of new tasks would cost more than polling.
         if self._queue.wake_at < self._sleeps_until:
             self._wake.set()
+        # At the first task that is waited for: a client that only downloads or lists needs none.
         if self._loop is None and self._queue.wake_at != NEVER:
             self._loop = asyncio.create_task(self._run(), name="kling-effects-poller")
 

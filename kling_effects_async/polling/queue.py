@@ -133,6 +133,7 @@ class PollQueue:
         if self.is_closed:
             return
         if task.latest is not None:  # just submitted: the answer to that is the first poll
+            # Its length counts for the history only if it was followed from its acceptance.
             task.is_whole = True
             task.next_poll_at = now + self._pause(task, now)
         task.follow(on_end, self.deadline(now) + self._suspended_s)
@@ -197,6 +198,7 @@ class PollQueue:
             return None
         if not self._failures.may_start(now):
             return None  # an outage, its end, or a pause that the service requested
+        # Those that a page did not show come first: the others may still share one.
         task = next(iter(self._due_singly or self._due))
         self._move(task, PollStage.POLLED)
         self._start(now)

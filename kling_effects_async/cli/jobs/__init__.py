@@ -119,6 +119,7 @@ def _account_of_the_key() -> str | None:
         settings = cli.settings_file.find_settings(
             os.environ, cli.settings_file.config_path(), service=None, is_required=False
         )
+    # A wrong setting must not hide the list; whatever needs the setting will say so.
     except kling.SettingsError:
         return None
     return None if settings is None else cli.settings_file.account_of(settings, None)
@@ -129,10 +130,12 @@ async def _list(
 ) -> JobTally:
     from datetime import UTC, datetime
 
+    # One moment for all rows: a long list takes seconds, and equal ages should look equal.
     tally, columns, now = cli.jobs.tally.JobTally(), cli.jobs.text.Columns(), datetime.now(UTC)
     async for page in cli.jobs.tally.pages_of(path, tally):
         for job in page:
             tally.add(job)
+        # All are counted, whatever is shown: the last lines are about the whole journal.
         shown = [job for job in page if job.state in states and account in (None, job.account)]
         if not shown:
             continue

@@ -70,6 +70,7 @@ async def _adopt(path: Path, from_account: str, ours: str) -> int:
     accounts = sorted((await cli.jobs.tally.tally_of(path)).units)
     if from_account == ours:
         raise _rejected(f"{ours} is the account of the key already")
+    # Zero jobs taken over would look like a success to a script.
     if from_account not in accounts:
         held = ", ".join(accounts) or "none"
         raise _rejected(f"{path} has no job of the account {from_account}; its accounts: {held}")

@@ -158,6 +158,7 @@ def _code_of_all(resumption: Resumption, ours: JobTally) -> ExitCode:
         return ExitCode.UNCERTAIN
     if not resumption.failed:
         return ExitCode.NOT_PRINTED if resumption.is_unprinted else ExitCode.DONE
+    # One reason has its own code, so that a script may react; of several none speaks for all.
     return next(iter(resumption.failed)) if len(resumption.failed) == 1 else ExitCode.TASK_FAILED
 
 

@@ -160,6 +160,7 @@ def journal_file(given: str | None) -> Path:
     path = journal_path(given)
     # First: a damaged journal was moved aside, so its path is free.
     reject_after_damage(path, start_fresh=False)
+    # SQLite would make an empty one, and a mistyped name would look like a finished batch.
     if not path.exists():
         raise JournalError(f"there is no journal at {path}")
     return path

@@ -17,6 +17,7 @@ COLUMNS = ("external id", "scene", "state", "task id", "units", "changed")
 
 _NUMBERS = ("units",)
 
+# The largest unit alone: whoever looks for a stuck job wants minutes told from days.
 _AGES = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
