@@ -21,7 +21,9 @@ from kling_effects_async.polling.lifecycle import FOLLOWERS
 from tests.conftest import PHOTOS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, *DOCS]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#]+)")
 
@@ -41,10 +43,22 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_every_python_block_of_the_readme_runs(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any
+) -> None:
+    """In real time: its clips are drawn by other processes."""
+    await run_blocks(README, monkeypatch, blockbuster)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 async def test_every_python_block_runs(
     page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any
 ) -> None:
+    await run_blocks(page, monkeypatch, blockbuster)
+
+
+async def run_blocks(page: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any) -> None:
     blockbuster.deactivate()  # documents read a file in the loop now and then, for brevity
     async with Emulator(speed=600, clips=Clips.STOCK) as emulator:
         monkeypatch.setenv("KLING_API_KEY", emulator.api_key)

@@ -182,11 +182,11 @@ async def test_no_command_shows_anything_secret(echo: Echo, answer: str, tmp_pat
     book = ["--journal", "jobs.db"]
     run = ["run", "squish", *EFFECT.images, "--external-task-id", "e1", "-o", "a.mp4", *book]
     for line in (
-        [*run, "--timeout-s", "2"],
-        ["fetch", "t1", "-o", "b.mp4", "--timeout-s", "2"],
+        [*run, "--timeout-s", "0.5"],
+        ["fetch", "t1", "-o", "b.mp4", "--timeout-s", "0.5"],
         ["jobs", *book],
         ["jobs", "show", "e1", *book],
-        ["jobs", "resume", *book, "--timeout-s", "2"],
+        ["jobs", "resume", *book, "--timeout-s", "0.5"],
     ):
         for form in ([], ["--json"]):
             ended = await asyncio.to_thread(kling, *line, *form, folder=tmp_path, **environ)

@@ -17,6 +17,7 @@ from kling_effects_async import (
     Job,
     JobState,
     Journal,
+    PollPolicy,
     Service,
 )
 from kling_effects_async.cli.failures import ExitCode
@@ -113,7 +114,10 @@ async def job_in(db: Path) -> Job:
 async def resumed(at: Emulator, db: Path) -> list[type]:
     """What becomes of the jobs that the process left behind."""
     service = Service.gateway(at.url)
-    async with EffectsClient(BearerToken(at.api_key), service=service, journal=db) as client:
+    quick = PollPolicy(shortest_s=0.05)
+    async with EffectsClient(
+        BearerToken(at.api_key), service=service, journal=db, poll=quick
+    ) as client:
         return [type(outcome) async for outcome in client.resume()]
 
 

@@ -24,9 +24,8 @@ from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.protocol.messages import Listed
-from kling_effects_async.testing import ManualClock
 from kling_effects_async.transport.clock import sleep
-from tests.support.polled_service import PolledService
+from tests.support.polled_service import PolledService, QuickClock
 
 VIDEO = Video(url="https://v.example/o.mp4")
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
@@ -40,7 +39,7 @@ class Service:
     """
 
     def __init__(self, *lengths_s: float) -> None:
-        self.clock = ManualClock()
+        self.clock = QuickClock()
         self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
         self.older = self.newer = 0
         self.has_times = False

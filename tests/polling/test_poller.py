@@ -35,8 +35,7 @@ from kling_effects_async.policy import PollPolicy
 from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.polling.tracked_task import TrackedTask
-from kling_effects_async.testing import ManualClock
-from tests.support.polled_service import PolledService
+from tests.support.polled_service import PolledService, QuickClock
 
 VIDEO = Video(url="https://v.example/o.mp4")
 Answer = TaskSnapshot | Exception | None
@@ -59,7 +58,7 @@ class Desk:
     """A poller with a scripted service behind it: the last answer is repeated for ever."""
 
     def __init__(self, *answers: Answer, **policy: float) -> None:
-        self.clock = ManualClock()
+        self.clock = QuickClock()
         self.answers = list(answers)
         self.asked_at: list[float] = []
         self.poller = Poller(

@@ -19,8 +19,7 @@ from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.schedule import DurationHistory
 from kling_effects_async.protocol.messages import Listed
-from kling_effects_async.testing import ManualClock
-from tests.support.polled_service import PolledService
+from tests.support.polled_service import PolledService, QuickClock
 
 LAUNCH = datetime(2026, 9, 1, tzinfo=UTC)
 VIDEO = Video(url="https://v.example/o.mp4")
@@ -53,7 +52,7 @@ class Service:
     """Tasks of 12 to 20 s that one client submits, one after the other."""
 
     def __init__(self, tells: Tells, load: Load) -> None:
-        self.clock = ManualClock()
+        self.clock = QuickClock()
         self.tells = tells
         self.apart_s = load.apart_s
         self.asked = 0
