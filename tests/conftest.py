@@ -40,11 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
-@pytest.fixture(autouse=True)
-def blockbuster() -> Iterator[BlockBuster]:
+@pytest.fixture(scope="session", autouse=True)
+def guard() -> Iterator[BlockBuster]:
     """Calls from our package that block a running event loop raise ``BlockingError``."""
     with blockbuster_ctx("kling_effects_async") as guard:
         yield guard
+
+
+@pytest.fixture
+def unguarded(guard: BlockBuster) -> Iterator[None]:
+    """For code that reads a file in the loop, for brevity."""
+    guard.deactivate()
+    yield
+    guard.activate()
 
 
 @pytest.fixture(params=["memory", "journal"])

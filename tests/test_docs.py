@@ -43,23 +43,20 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-async def test_every_python_block_of_the_readme_runs(
-    desk: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any
-) -> None:
+@pytest.mark.usefixtures("desk", "unguarded")
+async def test_every_python_block_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """In real time: its clips are drawn by other processes."""
-    await run_blocks(README, monkeypatch, blockbuster)
+    await run_blocks(README, monkeypatch)
 
 
 @pytest.mark.looptime
+@pytest.mark.usefixtures("desk", "unguarded")
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
-async def test_every_python_block_runs(
-    page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any
-) -> None:
-    await run_blocks(page, monkeypatch, blockbuster)
+async def test_every_python_block_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await run_blocks(page, monkeypatch)
 
 
-async def run_blocks(page: Path, monkeypatch: pytest.MonkeyPatch, blockbuster: Any) -> None:
-    blockbuster.deactivate()  # documents read a file in the loop now and then, for brevity
+async def run_blocks(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Emulator(speed=600, clips=Clips.STOCK) as emulator:
         monkeypatch.setenv("KLING_API_KEY", emulator.api_key)
         monkeypatch.setenv("KLING_SERVICE", emulator.url)

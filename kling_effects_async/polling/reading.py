@@ -14,8 +14,8 @@ Source for newest first: none; it is our emulator's choice, and the usual one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from datetime import datetime
+from itertools import islice
 
 from kling_effects_async.protocol.messages import Listed
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
