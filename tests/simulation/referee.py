@@ -1,0 +1,135 @@
+"""What must hold after each commit and each acceptance, and at the end of a run.
+
+Its tables are its own: it shares no rule with the package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from kling_effects_async.journal.job import Job, JobState
+from tests.simulation.script import Script
+from tests.simulation.service import KNOWN, UNITS, Service
+from tests.simulation.world import World
+
+__all__ = ["SLOTS", "Referee"]
+
+SLOTS = 2  # of the client, whatever the service would take
+
+_S = JobState
+_STEPS = {
+    _S.PLANNED: {_S.SUBMITTING, _S.REJECTED, _S.ABANDONED},
+    _S.SUBMITTING: {_S.PLANNED, _S.UNCERTAIN, _S.ACCEPTED, _S.REJECTED},
+    _S.UNCERTAIN: {_S.ACCEPTED, _S.PLANNED, _S.ABANDONED},
+    _S.ACCEPTED: {_S.SUCCEEDED, _S.FAILED, _S.ABANDONED},
+    _S.REJECTED: {_S.PLANNED},
+}
+# What a job may be on the disk once the service has charged for it.
+_REMEMBERED = {_S.SUBMITTING, _S.UNCERTAIN, _S.ACCEPTED, _S.SUCCEEDED, _S.FAILED}
+
+
+class Referee:
+    """Judges one run.
+
+    Args:
+        job_on_disk: what the disk holds under an external id.
+    """
+
+    def __init__(self, world: World, job_on_disk: Callable[[str], Job | None]) -> None:
+        self.service: Service | None = None
+        self._world = world
+        self._job_on_disk = job_on_disk
+        self._in_flight: Counter[str] = Counter()
+        self._took: set[str] = set()
+
+    # -- after each step
+
+    def committed(self, before: Job | None, after: Job) -> None:
+        """A job was written."""
+        if before is None:
+            if after.state is not _S.PLANNED:
+                self._violate(f"{after.external_task_id} was added as {after.state}")
+            return
+        if after.state is not before.state and after.state not in _STEPS.get(before.state, ()):
+            self._violate(f"{after.external_task_id} went from {before.state} to {after.state}")
+        if before.task_id not in (None, after.task_id):
+            self._violate(f"{after.external_task_id} has another task than before")
+        self._check_remembered(after.external_task_id)
+
+    def leaves(self, body: bytes) -> None:
+        """A submit is about to send its first byte."""
+        name = json.loads(body)["external_task_id"]
+        job = self._job_on_disk(name)
+        if job is None or job.state is not _S.SUBMITTING:
+            state = None if job is None else job.state
+            self._violate(f"a submit of {name} leaves, and the disk says {state}")
+        self._in_flight[name] += 1
+        self._check_slots()
+
+    def came_back(self, name: str, *, is_accepted: bool) -> None:
+        """The client has the outcome of a submit."""
+        self._in_flight[name] -= 1
+        if is_accepted:
+            self._took.add(name)
+
+    def begin_life(self) -> None:
+        """A new process holds no slot, except for what it takes over."""
+        self._in_flight.clear()
+        self._took.clear()
+
+    def accepted(self) -> None:
+        """The service has worked on a submit."""
+        assert self.service is not None
+        for name, tasks in self.service.books.items():
+            if len(tasks) > 1:
+                self._violate(f"{name} is paid {len(tasks)} times: paid twice")
+            self._check_remembered(name)
+        budget = self._world.script.rules.budget_units
+        cost = UNITS * sum(name != KNOWN for name in self.service.books)
+        if budget and cost > budget:
+            self._violate(f"{cost} units were spent of {budget}")
+
+    def _check_remembered(self, name: str) -> None:
+        assert self.service is not None
+        tasks = self.service.books.get(name, [])
+        job = self._job_on_disk(name)
+        if tasks and (job is None or job.state not in _REMEMBERED):
+            state = None if job is None else job.state
+            self._violate(f"{name} is paid, and the disk says {state}: lost")
+        elif job is not None and job.task_id and job.task_id not in {t.task_id for t in tasks}:
+            self._violate(f"{name} has a task that is not its own: lost")
+
+    def _check_slots(self) -> None:
+        assert self.service is not None
+        now_s = self._world.now_s
+        tasks = [self.service.task(name) for name in self._took]
+        running = sum(task is not None and not task.has_ended(now_s) for task in tasks)
+        if running + self._in_flight.total() > SLOTS:
+            self._violate(f"{running} tasks and {self._in_flight.total()} submits at once")
+
+    # -- at the end
+
+    def end(self, names: Sequence[str]) -> None:
+        """After the last life, which met no fault and came to its end."""
+        for name in names:
+            self._check_end(name, self._world.script)
+
+    def _check_end(self, name: str, script: Script) -> None:
+        assert self.service is not None
+        rules, job, task = script.rules, self._job_on_disk(name), self.service.task(name)
+        state = None if job is None else job.state
+        if task is not None and state is _S.UNCERTAIN and not rules.shows_tasks:
+            return  # listed, and nobody can know more
+        ended = _S.FAILED if rules.fails else _S.SUCCEEDED
+        if task is not None and state is not ended:
+            self._violate(f"{name} is paid, and its job is {state} at the end: lost")
+        if task is None and state is _S.UNCERTAIN:
+            if rules.lookups == "work" and rules.has_known:
+                self._violate(f"{name} has no task, which can be proved, and is {state} at the end")
+        elif task is None and not rules.budget_units:
+            self._violate(f"{name} is wanted, and is {state} at the end: it was never sent")
+
+    def _violate(self, what: str) -> None:
+        self._world.violate(what)

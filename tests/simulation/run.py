@@ -1,0 +1,196 @@
+"""The lives of one script, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from decimal import Decimal
+from pathlib import Path
+
+from attrs import frozen
+
+from kling_effects_async import (
+    BearerToken,
+    EffectsClient,
+    KlingEffectsError,
+    PollPolicy,
+    RetryPolicy,
+    Service as ServiceAt,
+    SingleImageEffect,
+    SlotPolicy,
+)
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
+from kling_effects_async.journal.sqlite.store import SqliteStore
+from kling_effects_async.submitting.planning import make_job
+from tests.simulation.disk import Disk, ModelDisk, RealDisk
+from tests.simulation.loop import Stuck
+from tests.simulation.referee import SLOTS, Referee
+from tests.simulation.script import Event, Script
+from tests.simulation.service import KNOWN, UNITS, ServedTask, Service
+from tests.simulation.wire import Wire
+from tests.simulation.world import SimulatedClock, World
+
+__all__ = ["Result", "run"]
+
+ACCOUNT = "mine"
+KEY = BearerToken("sk-simulated-0123456789")
+SERVICE = ServiceAt.gateway("https://sim.example")
+POLL = PollPolicy(deadline_s=600.0)
+RETRY = RetryPolicy(attempts=3)
+
+
+@frozen
+class Result:
+    """What came of a run.
+
+    Attributes:
+        lives: how many processes there were.
+        points: how many points the first life passed.
+        steps: how many callbacks the first life ran.
+        violations: empty if all is right.
+    """
+
+    lives: int
+    points: int
+    steps: int
+    violations: tuple[str, ...]
+
+
+def run(script: Script, folder: Path | None = None) -> Result:
+    """Run a script to its end.
+
+    Args:
+        folder: an empty one, for a real journal.
+    """
+    return _Run(script, folder).result()
+
+
+def effect(name: str) -> SingleImageEffect:
+    return SingleImageEffect("squish", image=f"https://img.example/{name}.jpg")
+
+
+class _Run:
+    def __init__(self, script: Script, folder: Path | None) -> None:
+        self.script = script
+        self.world = World(script)
+        self.referee = Referee(self.world, lambda name: self.disk.job(name))
+        self.service = self.referee.service = Service(self.world, script.rules)
+        self.disk: Disk
+        if script.is_real:
+            assert folder is not None
+            self.disk = RealDisk(self.world, self.referee.committed, folder)
+        else:
+            self.disk = ModelDisk(self.world, self.referee.committed)
+        known = self.service.task(KNOWN)
+        if known is not None:
+            self.disk.prepare(*known_job(known, self.world))
+        self.names = [f"job-{number}" for number in range(script.jobs)]
+        self.submits, self.queries = deque(script.submits), deque(script.queries)
+        self.calls: list[asyncio.Task[None]] = []
+        self.closing: asyncio.Future[None] | None = None
+
+    def result(self) -> Result:
+        points = steps = lives = 0
+        for event in self.script.events or (None,):
+            self._live(event)
+            lives += 1
+            if lives == 1:
+                points, steps = self.world.points, self.world.steps
+        # What is left now is judged after a life in which all goes well.
+        self.submits.clear()
+        self.queries.clear()
+        self._live(None, is_last=True)
+        if not self.world.violations:
+            self.referee.end(self.names)
+        return Result(lives + 1, points, steps, tuple(self.world.violations))
+
+    def _live(self, event: Event | None, *, is_last: bool = False) -> None:
+        if self.world.violations:
+            return
+        self.referee.begin_life()
+        loop = self.world.begin(event, self._meet)
+        try:
+            loop.run(self._life(self.disk.opened(), is_last=is_last))
+        except Stuck as stuck:
+            self.world.violate(f"somebody waits for ever: {stuck}")
+        except KlingEffectsError as error:
+            self.world.violate(f"a life ended with {error!r}")
+        self.disk.after_death()
+        self.world.end(self.script.restart_s)
+
+    # -- one process
+
+    async def _life(self, journal: SqliteStore, *, is_last: bool) -> None:
+        async with journal:
+            for _round in range(2 if is_last else 1):
+                await self._use(journal)
+
+    async def _use(self, journal: SqliteStore) -> None:
+        self.closing = asyncio.get_running_loop().create_future()
+        async with self._client(journal) as client:
+            acts = [self._resume(client), *(self._call(client, name) for name in self.names)]
+            self.calls = [asyncio.ensure_future(act) for act in acts]
+            everything = asyncio.gather(*self.calls, return_exceptions=True)
+            await asyncio.wait([everything, self.closing], return_when="FIRST_COMPLETED")
+        for call in self.calls:
+            try:
+                await call
+            except asyncio.CancelledError:
+                pass
+            except Exception as error:  # whatever it is, no caller may get it
+                self.world.violate(f"a caller got {error!r}")
+
+    def _client(self, journal: SqliteStore) -> EffectsClient:
+        wire = Wire(self.world, self.service, self.submits, self.queries, self.referee)
+        return EffectsClient(
+            KEY,
+            service=SERVICE,
+            journal=journal,
+            account=ACCOUNT,
+            budget_units=self.script.rules.budget_units or None,
+            poll=POLL,
+            retry=RETRY,
+            slots=SlotPolicy(start=SLOTS, maximum=SLOTS),
+            session=wire,  # type: ignore[arg-type]  # has what the client calls
+            clock=SimulatedClock(self.world),
+            rng=self.world.random.random,
+        )
+
+    async def _call(self, client: EffectsClient, name: str) -> None:
+        try:
+            await client.run(effect(name), external_task_id=name)
+        except KlingEffectsError:
+            return  # the disk says where the job stands
+
+    async def _resume(self, client: EffectsClient) -> None:
+        async for _outcome in client.resume():
+            pass
+
+    def _meet(self, kind: str) -> None:
+        """Something happens to the process, by the script."""
+        assert self.world.loop is not None
+        if kind == "close":
+            if self.closing is not None and not self.closing.done():
+                self.closing.set_result(None)
+            return
+        for call in self.calls:
+            call.cancel()
+        if kind == "cancel twice":
+            self.world.loop.call_later(0.05, self._meet, "cancel")
+
+
+def known_job(task: ServedTask, world: World) -> tuple[Job, tuple[JobUpdate, ...]]:
+    """A job from before, and the steps that it has taken."""
+    job = make_job(
+        effect(KNOWN),
+        account=ACCOUNT,
+        service=SERVICE.base_url,
+        external_task_id=KNOWN,
+        image_hashes=[""],
+        now=world.now(),
+    )
+    return job, (
+        JobUpdate(JobState.SUBMITTING),
+        JobUpdate(JobState.ACCEPTED, task_id=task.task_id),
+        JobUpdate(JobState.SUCCEEDED, units=Decimal(UNITS)),
+    )

@@ -1,0 +1,112 @@
+"""What happens in a run: frozen values, written as one line of JSON and read again."""
+
+from __future__ import annotations
+
+import json
+
+from attrs import asdict, frozen
+from cattrs import Converter
+
+__all__ = ["Event", "Rules", "Script"]
+
+# The pause between two lookups is 5 s by default. What a service accepts, or shows, only after both
+# of them, no client can know; so what is late here comes within it.
+_LATE_S = 2.0
+
+
+@frozen(kw_only=True)
+class Rules:
+    """What no document tells about a service.
+
+    Attributes:
+        accepts_used_ids: a second submit under one external id is a second task.
+        lookups: ``work``; ``none``: tasks are found by their own ids alone; ``empty``: a lookup is
+            answered with 200 and no task.
+        unknown: the form of the answer about an unknown id, 0 to 3; see ``service``.
+        accepts_late: a submit is accepted only 2 s after it came.
+        is_late_replica: a new task is found 2 s after it was accepted.
+        lists: ``work``, ``lag`` (by 2 s) or ``none``.
+        has_known: the account has a task from before, so that absence can be proved.
+        slots: how many tasks may run; 0 for any number.
+        fails: each task fails in the end.
+        reports_units: a task's cost is reported.
+        budget_units: what the client may spend; 0 for no limit.
+    """
+
+    accepts_used_ids: bool = True
+    lookups: str = "work"
+    unknown: int = 0
+    accepts_late: bool = False
+    is_late_replica: bool = False
+    lists: str = "none"
+    has_known: bool = True
+    slots: int = 0
+    fails: bool = False
+    reports_units: bool = True
+    budget_units: int = 0
+
+    @property
+    def accepts_after_s(self) -> float:
+        return _LATE_S if self.accepts_late else 0.0
+
+    @property
+    def shows_after_s(self) -> float:
+        return _LATE_S if self.is_late_replica else 0.0
+
+    @property
+    def lists_after_s(self) -> float:
+        return _LATE_S if self.lists == "lag" else 0.0
+
+    @property
+    def shows_tasks(self) -> bool:
+        """An accepted task can be found by its external id."""
+        return self.lookups == "work" or self.lists != "none"
+
+
+@frozen
+class Event:
+    """Something that happens to the client's process.
+
+    Attributes:
+        kind: ``die`` at a point, where something leaves the process; or, at a step of the loop,
+            ``cancel`` or ``cancel twice`` every caller, or ``close`` the client.
+        at: the number of the point, or of the step, in its life.
+    """
+
+    kind: str
+    at: int
+
+
+@frozen(kw_only=True)
+class Script:
+    """One run.
+
+    Attributes:
+        jobs: how many.
+        submits, queries: what goes wrong with the requests of each kind, in their order; "" for
+            nothing. See ``wire``.
+        events: one for each life. After them comes a life in which all goes well, and by that the
+            run is judged.
+        restart_s: how long after each death a new process begins.
+        seed: of delays, and of the order of callbacks; 0 keeps asyncio's order.
+        is_real: the journal is SQLite's file.
+    """
+
+    rules: Rules = Rules()
+    jobs: int = 1
+    submits: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+    restart_s: float = 0.0
+    seed: int = 0
+    is_real: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Script:
+        return _converter.structure(json.loads(text), cls)
+
+
+_converter = Converter(forbid_extra_keys=True)
