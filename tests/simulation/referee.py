@@ -91,6 +91,13 @@ class Referee:
         if budget and cost > budget:
             self._violate(f"{cost} units were spent of {budget}")
 
+    def reported(self, name: str) -> None:
+        """A caller has got the clip of a job."""
+        job = self._job_on_disk(name)
+        if job is None or job.state is not _S.SUCCEEDED:
+            state = None if job is None else job.state
+            self._violate(f"the end of {name} is reported, and the disk says {state}")
+
     def _check_remembered(self, name: str) -> None:
         assert self.service is not None
         tasks = self.service.books.get(name, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from attrs import frozen
 
 from kling_effects_async import (
     BearerToken,
+    Done,
     EffectsClient,
     KlingEffectsError,
     PollPolicy,
@@ -157,14 +159,14 @@ class _Run:
         )
 
     async def _call(self, client: EffectsClient, name: str) -> None:
-        try:
+        with suppress(KlingEffectsError):  # the disk says where the job stands
             await client.run(effect(name), external_task_id=name)
-        except KlingEffectsError:
-            return  # the disk says where the job stands
+            self.referee.reported(name)
 
     async def _resume(self, client: EffectsClient) -> None:
-        async for _outcome in client.resume():
-            pass
+        async for outcome in client.resume():
+            if isinstance(outcome, Done):
+                self.referee.reported(outcome.external_task_id)
 
     def _meet(self, kind: str) -> None:
         """Something happens to the process, by the script."""

@@ -1,0 +1,72 @@
+"""``python -m tests.simulation``; see the package's docstring."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from tests.simulation.planted import find_planted
+from tests.simulation.script import Script
+from tests.simulation.search import families, quick_families, real_families
+from tests.simulation.work import Count, by_families, by_seeds, run_counted, shrunk
+
+_SHOWN_EACH_S = 5.0
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="python -m tests.simulation")
+    options.add_argument("--seconds", type=float, default=290.0, help="for random scripts, in all")
+    options.add_argument("--seed", type=int, default=1, help="the first of the random scripts")
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    options.add_argument("--quick", action="store_true", help="the most telling scripts alone")
+    options.add_argument("--stop", action="store_true", help="stop at the first script that fails")
+    options.add_argument("--replay", metavar="JSON", help="run one script")
+    options.add_argument("--planted", action="store_true", help="find rules broken on purpose")
+    given = options.parse_args()
+    if given.planted:
+        return find_planted()
+    if given.replay is not None:
+        return _judge(run_counted(Script.from_json(given.replay)), is_shrunk=True)
+    return _judge(_sum_of(_counts(given)))
+
+
+def _counts(given: argparse.Namespace) -> Iterator[Count]:
+    began, workers, stops = time.monotonic(), given.workers, given.stop
+    if given.quick:
+        return by_families(quick_families(), workers, began + given.seconds, stops=stops)
+    until = began + given.seconds
+    return chain(
+        by_families(families(), workers, float("inf"), stops=stops),
+        by_families(real_families(), workers, float("inf"), stops=stops),
+        by_seeds(given.seed, workers, began + (until - began) * 0.9, stops=stops),
+        by_seeds(given.seed, workers, until, stops=stops, is_real=True),
+    )
+
+
+def _sum_of(counts: Iterable[Count]) -> Count:
+    total, shown_at, began = Count(), time.monotonic(), time.monotonic()
+    for count in counts:
+        total += count
+        if time.monotonic() - shown_at >= _SHOWN_EACH_S:
+            shown_at = time.monotonic()
+            print(f"  {shown_at - began:4.0f} s: {total}", file=sys.stderr, flush=True)
+    return total
+
+
+def _judge(total: Count, *, is_shrunk: bool = False) -> int:
+    for script, what in total.failures:
+        print(f"{what}\n  seed {script.seed}: {script.to_json()}")
+        if not is_shrunk:
+            smallest, what = shrunk(script, what)
+            print(f"  shrunk: {what}")
+            print(f"  python -m tests.simulation --replay '{smallest.to_json()}'")
+    print(total)
+    return 0 if total.is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

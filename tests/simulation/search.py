@@ -1,0 +1,154 @@
+"""Which scripts are run: all of one job, random ones beyond, and smaller ones that still fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from random import Random
+
+from attrs import evolve, frozen
+
+from tests.simulation.script import Event, Rules, Script
+from tests.simulation.wire import QUERY_FAULTS, SUBMIT_FAULTS
+
+__all__ = ["Family", "families", "quick_families", "random_script", "real_families", "simpler"]
+
+_LOST = ("after: lost", "before: lost")
+_CANCELS = ("cancel", "cancel twice", "close")
+_RESTARTS_S = (0.0, 0.0, 1.0, 30.0, 700.0)
+
+
+@frozen
+class Family:
+    """A script, and each of its crash points or steps.
+
+    Attributes:
+        kinds: what happens at each of them: ``die`` at each point, the others at each step.
+    """
+
+    script: Script
+    kinds: tuple[str, ...] = ("die",)
+
+
+def families() -> Iterator[Family]:
+    """Every crash point of one job, under all rules and faults; and every step of a few."""
+    yield from quick_families()
+    for rules in _all_rules():
+        for fault in SUBMIT_FAULTS:
+            yield Family(Script(rules=rules, submits=(fault,)))
+    for rules, lost, query in product(_some_rules(), _LOST, QUERY_FAULTS[1:]):
+        for queries in ((query,), ("", query), ("unknown", query)):
+            yield Family(Script(rules=rules, submits=(lost,), queries=queries))
+    for rules, fault in product(_some_rules(), ("", *_LOST, "before: 1303", "after: too late")):
+        yield Family(Script(rules=rules, submits=(fault,)), _CANCELS)
+
+
+def quick_families() -> Iterator[Family]:
+    """The most telling ones."""
+    for used, late, lookups in product((True, False), (True, False), ("work", "none")):
+        rules = Rules(accepts_used_ids=used, accepts_late=late, lookups=lookups)
+        for fault in ("", *_LOST, "after: 500", "after: too late", "before: 1303"):
+            yield Family(Script(rules=rules, submits=(fault,)))
+            if not late:
+                yield Family(Script(rules=rules, submits=(fault, fault), restart_s=1.0))
+    for used in (True, False):
+        rules = Rules(accepts_used_ids=used)
+        yield Family(Script(rules=rules), _CANCELS)
+        yield Family(Script(rules=rules, submits=("after: lost",)), _CANCELS)
+
+
+def _all_rules() -> Iterator[Rules]:
+    for used, late, lists, has_known in product(
+        (True, False), (True, False), ("none", "work", "lag"), (True, False)
+    ):
+        rules = Rules(
+            accepts_used_ids=used, accepts_late=late, lists=lists, has_known=has_known
+        )
+        yield evolve(rules, lookups="empty")
+        for form in range(4):
+            yield evolve(rules, lookups="none", unknown=form)
+            yield evolve(rules, unknown=form)
+            if not late:  # two things that are late may be later than both lookups
+                yield evolve(rules, unknown=form, is_late_replica=True)
+
+
+def _some_rules() -> Iterator[Rules]:
+    for used, lookups, lists in product((True, False), ("work", "none"), ("none", "work")):
+        yield Rules(accepts_used_ids=used, lookups=lookups, lists=lists)
+
+
+def random_script(seed: int) -> Script:
+    """Up to eight jobs and three deaths."""
+    random = Random(seed)
+    jobs = random.choice((1, 1, 2, 2, 3, 4, 6, 8))
+    is_late = random.random() < 0.3
+    rules = Rules(
+        accepts_used_ids=random.random() < 0.6,
+        lookups=random.choice(("work", "work", "work", "none", "empty")),
+        unknown=random.randrange(4),
+        accepts_late=is_late,
+        is_late_replica=not is_late and random.random() < 0.3,
+        lists=random.choice(("none", "work", "lag")),
+        has_known=random.random() < 0.8,
+        slots=random.choice((0, 0, 1, 3)),
+        fails=random.random() < 0.1,
+        reports_units=random.random() < 0.8,
+        budget_units=random.choice((0, 0, 8, 12)),
+    )
+    return Script(
+        rules=rules,
+        jobs=jobs,
+        submits=_drawn(random, SUBMIT_FAULTS, 2 * jobs, 0.4),
+        queries=_drawn(random, QUERY_FAULTS, 6 * jobs, 0.3),
+        events=tuple(_drawn_event(random, jobs) for _ in range(random.randint(1, 3))),
+        restart_s=random.choice(_RESTARTS_S),
+        seed=seed,
+    )
+
+
+def _drawn(random: Random, faults: tuple[str, ...], most: int, share: float) -> tuple[str, ...]:
+    number = random.randint(0, most)
+    return tuple(random.choice(faults) if random.random() < share else "" for _ in range(number))
+
+
+def _drawn_event(random: Random, jobs: int) -> Event:
+    if random.random() < 0.75:
+        return Event("die", random.randint(1, 25 * jobs))
+    return Event(random.choice(_CANCELS), random.randint(1, 120 * jobs))
+
+
+def simpler(script: Script) -> Iterator[Script]:
+    """Scripts with one thing less, the greatest simplification first."""
+    if script.seed:
+        yield evolve(script, seed=0)
+    for number in range(1, script.jobs):
+        yield evolve(script, jobs=number)
+    for number in range(len(script.events)):
+        yield evolve(script, events=(*script.events[:number], *script.events[number + 1 :]))
+    for name in ("submits", "queries"):
+        faults = getattr(script, name)
+        if faults:
+            yield evolve(script, **{name: faults[:-1]})
+        for number, fault in enumerate(faults):
+            if fault:
+                yield evolve(script, **{name: (*faults[:number], "", *faults[number + 1 :])})
+    if script.restart_s:
+        yield evolve(script, restart_s=0.0)
+    usual = Rules()
+    for name in (field.name for field in Rules.__attrs_attrs__):
+        if getattr(script.rules, name) != getattr(usual, name):
+            yield evolve(script, rules=evolve(script.rules, **{name: getattr(usual, name)}))
+    for number, event in enumerate(script.events):
+        if event.at > 1:
+            fewer = evolve(event, at=event.at - 1)
+            yield evolve(
+                script, events=(*script.events[:number], fewer, *script.events[number + 1 :])
+            )
+
+
+def real_families() -> Iterator[Family]:
+    """With SQLite's file: every crash point of one job under the rules that matter most."""
+    for used, lookups in product((True, False), ("work", "none")):
+        rules = Rules(accepts_used_ids=used, lookups=lookups)
+        for fault in ("", *_LOST):
+            yield Family(Script(rules=rules, submits=(fault,), is_real=True))

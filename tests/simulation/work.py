@@ -1,0 +1,178 @@
+"""Running many scripts, in several processes, with one count of all."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import evolve, field, frozen
+
+from tests.simulation.run import Result, run
+from tests.simulation.script import Event, Script
+from tests.simulation.search import Family, random_script, simpler
+
+__all__ = ["Count", "by_families", "by_seeds", "shrunk"]
+
+T = TypeVar("T")
+
+# A script takes milliseconds, and to hand one over takes as long as a few.
+_SEEDS_EACH = 50
+_SHOWN_EACH_S = 5.0
+
+
+@frozen
+class Count:
+    """What was run, and what failed.
+
+    Attributes:
+        failures: scripts that broke a rule, with what they broke; at most a few.
+    """
+
+    lives: int = 0
+    points: int = 0
+    paid_twice: int = 0
+    lost: int = 0
+    other: int = 0
+    failures: tuple[tuple[Script, str], ...] = field(default=(), repr=False)
+
+    def __add__(self, more: Count) -> Count:
+        return Count(
+            self.lives + more.lives,
+            self.points + more.points,
+            self.paid_twice + more.paid_twice,
+            self.lost + more.lost,
+            self.other + more.other,
+            (*self.failures, *more.failures)[:3],
+        )
+
+    @property
+    def is_right(self) -> bool:
+        return not (self.paid_twice or self.lost or self.other)
+
+    def __str__(self) -> str:
+        others = f", {self.other} otherwise wrong" if self.other else ""
+        return (
+            f"{self.lives:,} lives, {self.points:,} crash points, "
+            f"{self.paid_twice} paid twice, {self.lost} lost{others}"
+        )
+
+
+def counted(script: Script, result: Result) -> Count:
+    """One run."""
+    deaths = sum(event.kind == "die" for event in script.events)
+    what = result.violations[0] if result.violations else ""
+    is_twice, is_lost = "paid twice" in what, "lost" in what
+    return Count(
+        lives=result.lives,
+        points=deaths,
+        paid_twice=is_twice,
+        lost=is_lost,
+        other=bool(what) and not is_twice and not is_lost,
+        failures=((script, what),) if what else (),
+    )
+
+
+def run_counted(script: Script) -> Count:
+    if not script.is_real:
+        return counted(script, run(script))
+    with tempfile.TemporaryDirectory() as folder:
+        return counted(script, run(script, Path(folder)))
+
+
+def run_family(family: Family) -> Count:
+    """The script alone, and with an event at each of its points, or steps."""
+    whole = run(family.script) if not family.script.is_real else _run_real(family.script)
+    count = counted(family.script, whole)
+    for kind in family.kinds:
+        for at in range(1, (whole.points if kind == "die" else whole.steps) + 1):
+            count += run_counted(evolve(family.script, events=(Event(kind, at),)))
+    return count
+
+
+def _run_real(script: Script) -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        return run(script, Path(folder))
+
+
+def run_seeds(first: int, *, is_real: bool) -> Count:
+    count = Count()
+    for seed in range(first, first + (_SEEDS_EACH if not is_real else 5)):
+        count += run_counted(evolve(random_script(seed), is_real=is_real))
+    return count
+
+
+def by_families(
+    families: Iterable[Family], workers: int, until: float, *, stops: bool
+) -> Iterator[Count]:
+    """Counts of whole families, as they come; after ``until`` no more is begun."""
+    yield from _spread(run_family, families, workers, until, stops=stops)
+
+
+def by_seeds(
+    first: int, workers: int, until: float, *, stops: bool, is_real: bool = False
+) -> Iterator[Count]:
+    """Counts of random scripts from this seed on, until the time is over."""
+    each = 5 if is_real else _SEEDS_EACH
+    starts = range(first, first + 10**9, each)
+    yield from _spread(partial(run_seeds, is_real=is_real), starts, workers, until, stops=stops)
+
+
+def _spread(
+    work: Callable[[T], Count], items: Iterable[T], workers: int, until: float, *, stops: bool
+) -> Iterator[Count]:
+    in_time = _until(items, until)
+    if workers == 1:
+        _make_quiet()
+        yield from _stopping(map(work, in_time), stops=stops)
+        return
+    with multiprocessing.get_context("fork").Pool(workers, _make_quiet) as pool:
+        # A few at a time: ``imap`` alone would draw all items at once, whatever the time is.
+        while batch := list(islice(in_time, 8 * workers)):
+            for count in pool.imap_unordered(work, batch):
+                yield count
+                if stops and not count.is_right:
+                    return
+
+
+def _stopping(counts: Iterator[Count], *, stops: bool) -> Iterator[Count]:
+    for count in counts:
+        yield count
+        if stops and not count.is_right:
+            return
+
+
+def _until(items: Iterable[T], moment: float) -> Iterator[T]:
+    for item in items:
+        if time.monotonic() >= moment:
+            return
+        yield item
+
+
+def _make_quiet() -> None:
+    """The dead are collected at any time, and complain: their coroutines never came to an end."""
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _unraisable: None
+    gc.set_threshold(20_000)
+
+
+def shrunk(script: Script, what: str) -> tuple[Script, str]:
+    """The smallest script on the way that still breaks a rule, and what it breaks."""
+    while True:
+        for smaller in simpler(script):
+            failures = run_counted(smaller).failures
+            if failures:
+                script, what = failures[0]
+                break
+        else:
+            return script, what
