@@ -372,7 +372,7 @@ class Submitter:
             return await self._accept(job, finding.snapshot, slot or self._admission.slots.adopt())
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
-            await self._move(job, JobUpdate(JobState.UNCERTAIN))
+            job = await self._move(job, JobUpdate(JobState.UNCERTAIN))
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             planned = JobUpdate(JobState.PLANNED, note=note, is_absent=finding.is_absent)
             return await self._move(job, planned)

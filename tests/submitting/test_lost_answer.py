@@ -17,11 +17,11 @@ from kling_effects_async import (
     SubmitPolicy,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault, RepeatedId
-from kling_effects_async.journal.job import Job, JobState
+from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.protocol.messages import Request
-from tests.support.paid_service import Bench, Otherwise, PaidService, lost
+from tests.support.paid_service import ACCOUNT, Bench, Otherwise, PaidService, a_job, lost
 from tests.support.submits import LOST, SQUISH, USED, seconds_taken
 
 
@@ -246,3 +246,17 @@ async def test_an_id_called_used_is_never_taken_for_absent(on_uncertain: str) ->
         await bench.submit("a")
     assert await bench.state("a") is JobState.UNCERTAIN
     assert bench.service.posts == ["known", "a", "a"]
+
+
+@pytest.mark.looptime
+async def test_a_task_that_lookups_do_not_show_for_long_stays_the_jobs_own() -> None:
+    """Faults 23, 73: sent by a process that was killed; two lookups find nothing, then it exists."""
+    service, store = PaidService(), MemoryStore()
+    await Bench(service, store).submit("known")
+    await store.add(a_job("a"))
+    await store.move(ACCOUNT, "a", JobUpdate(JobState.SUBMITTING))
+    task_id = service.accept("a")
+    service.hides("a", lookups=3)
+    job = await Bench(service, store).submit("a")
+    assert (job.state, job.task_id) == (JobState.ACCEPTED, task_id)
+    assert service.books["a"] == [task_id]
