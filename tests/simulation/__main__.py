@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from tests.simulation.planted import find_planted
 from tests.simulation.script import Script
@@ -15,6 +14,8 @@ from tests.simulation.search import families, quick_families, real_families
 from tests.simulation.work import Count, by_families, by_seeds, run_counted, shrunk
 
 _SHOWN_EACH_S = 5.0
+# The seeds of the second part are others than those of the first.
+_LATER = 1_000_000
 
 
 def main() -> int:
@@ -31,26 +32,29 @@ def main() -> int:
         return find_planted()
     if given.replay is not None:
         return _judge(run_counted(Script.from_json(given.replay)), is_shrunk=True)
-    return _judge(_sum_of(_counts(given)))
+    return _judge(_sum_of(_counts(given), stops=given.stop))
 
 
 def _counts(given: argparse.Namespace) -> Iterator[Count]:
-    began, workers, stops = time.monotonic(), given.workers, given.stop
+    workers, until = given.workers, time.monotonic() + given.seconds
+    yield from by_families(quick_families(), workers, until)
     if given.quick:
-        return by_families(quick_families(), workers, began + given.seconds, stops=stops)
-    until = began + given.seconds
-    return chain(
-        by_families(families(), workers, float("inf"), stops=stops),
-        by_families(real_families(), workers, float("inf"), stops=stops),
-        by_seeds(given.seed, workers, began + (until - began) * 0.9, stops=stops),
-        by_seeds(given.seed, workers, until, stops=stops, is_real=True),
-    )
+        return
+    # Some of each first, so that what is wrong is found early.
+    yield from by_seeds(given.seed, workers, time.monotonic() + given.seconds / 20)
+    yield from by_families(families(), workers, float("inf"))
+    yield from by_families(real_families(), workers, float("inf"))
+    later = given.seed + _LATER
+    yield from by_seeds(later, workers, until - given.seconds / 20)
+    yield from by_seeds(later, workers, until, is_real=True)
 
 
-def _sum_of(counts: Iterable[Count]) -> Count:
+def _sum_of(counts: Iterable[Count], *, stops: bool) -> Count:
     total, shown_at, began = Count(), time.monotonic(), time.monotonic()
     for count in counts:
         total += count
+        if stops and not total.is_right:
+            break
         if time.monotonic() - shown_at >= _SHOWN_EACH_S:
             shown_at = time.monotonic()
             print(f"  {shown_at - began:4.0f} s: {total}", file=sys.stderr, flush=True)

@@ -102,11 +102,18 @@ class Referee:
         assert self.service is not None
         tasks = self.service.books.get(name, [])
         job = self._job_on_disk(name)
-        if tasks and (job is None or job.state not in _REMEMBERED):
+        if tasks and not self._is_remembered(job):
             state = None if job is None else job.state
             self._violate(f"{name} is paid, and the disk says {state}: lost")
         elif job is not None and job.task_id and job.task_id not in {t.task_id for t in tasks}:
             self._violate(f"{name} has a task that is not its own: lost")
+
+    def _is_remembered(self, job: Job | None) -> bool:
+        if job is None or job.state in _REMEMBERED:
+            return job is not None
+        # It was misled, by a rejection or a proof. The next submit, under an id that is used and
+        # that it knows for its own, finds the task.
+        return self._world.script.misleads and job.was_sent
 
     def _check_slots(self) -> None:
         assert self.service is not None

@@ -7,11 +7,15 @@ import json
 from attrs import asdict, frozen
 from cattrs import Converter
 
-__all__ = ["Event", "Rules", "Script"]
+__all__ = ["FALSE_REJECTIONS", "Event", "Rules", "Script"]
+
+# The service accepts a submit, and says that it does not: only where used ids are rejected can a
+# client that believes it pay once.
+FALSE_REJECTIONS = ("after: 1302", "after: 1303", "after: 1102", "after: 5000")
 
 # The pause between two lookups is 5 s by default. What a service accepts, or shows, only after both
-# of them, no client can know; so what is late here comes within it.
-_LATE_S = 2.0
+# of them, no client can know: where it takes used ids, what is late comes within the pause.
+_LATE_S, _VERY_LATE_S = 2.0, 8.0
 
 
 @frozen(kw_only=True)
@@ -23,8 +27,9 @@ class Rules:
         lookups: ``work``; ``none``: tasks are found by their own ids alone; ``empty``: a lookup is
             answered with 200 and no task.
         unknown: the form of the answer about an unknown id, 0 to 3; see ``service``.
-        accepts_late: a submit is accepted only 2 s after it came.
-        is_late_replica: a new task is found 2 s after it was accepted.
+        accepts_late: a submit is accepted only 2 s after it came, or 8 s, see ``very_late``.
+        is_late_replica: a new task is found so long after it was accepted.
+        very_late: what is late is late by 8 s, if used ids are rejected.
         lists: ``work``, ``lag`` (by 2 s) or ``none``.
         has_known: the account has a task from before, so that absence can be proved.
         slots: how many tasks may run; 0 for any number.
@@ -38,6 +43,7 @@ class Rules:
     unknown: int = 0
     accepts_late: bool = False
     is_late_replica: bool = False
+    very_late: bool = False
     lists: str = "none"
     has_known: bool = True
     slots: int = 0
@@ -47,11 +53,15 @@ class Rules:
 
     @property
     def accepts_after_s(self) -> float:
-        return _LATE_S if self.accepts_late else 0.0
+        return self._late_s if self.accepts_late else 0.0
 
     @property
     def shows_after_s(self) -> float:
-        return _LATE_S if self.is_late_replica else 0.0
+        return self._late_s if self.is_late_replica else 0.0
+
+    @property
+    def _late_s(self) -> float:
+        return _VERY_LATE_S if self.very_late and not self.accepts_used_ids else _LATE_S
 
     @property
     def lists_after_s(self) -> float:
@@ -100,6 +110,14 @@ class Script:
     restart_s: float = 0.0
     seed: int = 0
     is_real: bool = False
+
+    @property
+    def misleads(self) -> bool:
+        """The service says of a task that was accepted that there is none, and rejects used ids."""
+        rules = self.rules
+        is_hidden = rules.very_late and (rules.accepts_late or rules.is_late_replica)
+        is_denied = any(fault in FALSE_REJECTIONS for fault in self.submits)
+        return not rules.accepts_used_ids and (is_hidden or is_denied)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

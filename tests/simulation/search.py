@@ -8,7 +8,7 @@ from random import Random
 
 from attrs import evolve, frozen
 
-from tests.simulation.script import Event, Rules, Script
+from tests.simulation.script import FALSE_REJECTIONS, Event, Rules, Script
 from tests.simulation.wire import QUERY_FAULTS, SUBMIT_FAULTS
 
 __all__ = ["Family", "families", "quick_families", "random_script", "real_families", "simpler"]
@@ -34,7 +34,7 @@ def families() -> Iterator[Family]:
     """Every crash point of one job, under all rules and faults; and every step of a few."""
     yield from quick_families()
     for rules in _all_rules():
-        for fault in SUBMIT_FAULTS:
+        for fault in _submit_faults(rules):
             yield Family(Script(rules=rules, submits=(fault,)))
     for rules, lost, query in product(_some_rules(), _LOST, QUERY_FAULTS[1:]):
         for queries in ((query,), ("", query), ("unknown", query)):
@@ -55,6 +55,10 @@ def quick_families() -> Iterator[Family]:
         rules = Rules(accepts_used_ids=used)
         yield Family(Script(rules=rules), _CANCELS)
         yield Family(Script(rules=rules, submits=("after: lost",)), _CANCELS)
+        yield Family(Script(rules=rules, submits=("after: too late",)), _CANCELS)
+    for fault in ("", *_LOST, *FALSE_REJECTIONS):
+        rules = Rules(accepts_used_ids=False, is_late_replica=True, very_late=True)
+        yield Family(Script(rules=rules, submits=(fault,)))
 
 
 def _all_rules() -> Iterator[Rules]:
@@ -70,6 +74,12 @@ def _all_rules() -> Iterator[Rules]:
             yield evolve(rules, unknown=form)
             if not late:  # two things that are late may be later than both lookups
                 yield evolve(rules, unknown=form, is_late_replica=True)
+        if not used:
+            yield evolve(rules, is_late_replica=not late, very_late=True)
+
+
+def _submit_faults(rules: Rules) -> tuple[str, ...]:
+    return SUBMIT_FAULTS if rules.accepts_used_ids else (*SUBMIT_FAULTS, *FALSE_REJECTIONS)
 
 
 def _some_rules() -> Iterator[Rules]:
@@ -88,6 +98,7 @@ def random_script(seed: int) -> Script:
         unknown=random.randrange(4),
         accepts_late=is_late,
         is_late_replica=not is_late and random.random() < 0.3,
+        very_late=random.random() < 0.5,
         lists=random.choice(("none", "work", "lag")),
         has_known=random.random() < 0.8,
         slots=random.choice((0, 0, 1, 3)),
@@ -98,7 +109,7 @@ def random_script(seed: int) -> Script:
     return Script(
         rules=rules,
         jobs=jobs,
-        submits=_drawn(random, SUBMIT_FAULTS, 2 * jobs, 0.4),
+        submits=_drawn(random, _submit_faults(rules), 2 * jobs, 0.4),
         queries=_drawn(random, QUERY_FAULTS, 6 * jobs, 0.3),
         events=tuple(_drawn_event(random, jobs) for _ in range(random.randint(1, 3))),
         restart_s=random.choice(_RESTARTS_S),

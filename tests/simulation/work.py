@@ -8,6 +8,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -83,25 +84,28 @@ def counted(script: Script, result: Result) -> Count:
 
 
 def run_counted(script: Script) -> Count:
-    if not script.is_real:
-        return counted(script, run(script))
-    with tempfile.TemporaryDirectory() as folder:
-        return counted(script, run(script, Path(folder)))
+    """Run it; a fault of the simulator itself counts as a failure."""
+    return counted(script, _run(script))
+
+
+def _run(script: Script) -> Result:
+    try:
+        if not script.is_real:
+            return run(script)
+        with tempfile.TemporaryDirectory() as folder:
+            return run(script, Path(folder))
+    except Exception:  # delivered as what came of the run
+        return Result(1, 0, 0, (f"a fault: {traceback.format_exc(limit=-4)}",))
 
 
 def run_family(family: Family) -> Count:
     """The script alone, and with an event at each of its points, or steps."""
-    whole = run(family.script) if not family.script.is_real else _run_real(family.script)
+    whole = _run(family.script)
     count = counted(family.script, whole)
     for kind in family.kinds:
         for at in range(1, (whole.points if kind == "die" else whole.steps) + 1):
             count += run_counted(evolve(family.script, events=(Event(kind, at),)))
     return count
-
-
-def _run_real(script: Script) -> Result:
-    with tempfile.TemporaryDirectory() as folder:
-        return run(script, Path(folder))
 
 
 def run_seeds(first: int, *, is_real: bool) -> Count:
@@ -112,43 +116,33 @@ def run_seeds(first: int, *, is_real: bool) -> Count:
 
 
 def by_families(
-    families: Iterable[Family], workers: int, until: float, *, stops: bool
+    families: Iterable[Family], workers: int, until: float
 ) -> Iterator[Count]:
     """Counts of whole families, as they come; after ``until`` no more is begun."""
-    yield from _spread(run_family, families, workers, until, stops=stops)
+    yield from _spread(run_family, families, workers, until)
 
 
 def by_seeds(
-    first: int, workers: int, until: float, *, stops: bool, is_real: bool = False
+    first: int, workers: int, until: float, *, is_real: bool = False
 ) -> Iterator[Count]:
     """Counts of random scripts from this seed on, until the time is over."""
     each = 5 if is_real else _SEEDS_EACH
     starts = range(first, first + 10**9, each)
-    yield from _spread(partial(run_seeds, is_real=is_real), starts, workers, until, stops=stops)
+    yield from _spread(partial(run_seeds, is_real=is_real), starts, workers, until)
 
 
 def _spread(
-    work: Callable[[T], Count], items: Iterable[T], workers: int, until: float, *, stops: bool
+    work: Callable[[T], Count], items: Iterable[T], workers: int, until: float
 ) -> Iterator[Count]:
     in_time = _until(items, until)
     if workers == 1:
         _make_quiet()
-        yield from _stopping(map(work, in_time), stops=stops)
+        yield from map(work, in_time)
         return
     with multiprocessing.get_context("fork").Pool(workers, _make_quiet) as pool:
         # A few at a time: ``imap`` alone would draw all items at once, whatever the time is.
         while batch := list(islice(in_time, 8 * workers)):
-            for count in pool.imap_unordered(work, batch):
-                yield count
-                if stops and not count.is_right:
-                    return
-
-
-def _stopping(counts: Iterator[Count], *, stops: bool) -> Iterator[Count]:
-    for count in counts:
-        yield count
-        if stops and not count.is_right:
-            return
+            yield from pool.imap_unordered(work, batch)
 
 
 def _until(items: Iterable[T], moment: float) -> Iterator[T]:
