@@ -37,11 +37,11 @@ def main() -> int:
 
 def _counts(given: argparse.Namespace) -> Iterator[Count]:
     workers, until = given.workers, time.monotonic() + given.seconds
+    # Some of each first, so that what is wrong is found early.
+    yield from by_seeds(given.seed, workers, time.monotonic() + given.seconds / 20)
     yield from by_families(quick_families(), workers, until)
     if given.quick:
         return
-    # Some of each first, so that what is wrong is found early.
-    yield from by_seeds(given.seed, workers, time.monotonic() + given.seconds / 20)
     yield from by_families(families(), workers, float("inf"))
     yield from by_families(real_families(), workers, float("inf"))
     later = given.seed + _LATER

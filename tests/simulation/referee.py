@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from kling_effects_async import ExternalIdTakenError
 from kling_effects_async.journal.job import Job, JobState
 from tests.simulation.script import Script
 from tests.simulation.service import KNOWN, UNITS, Service
@@ -86,10 +87,17 @@ class Referee:
             if len(tasks) > 1:
                 self._violate(f"{name} is paid {len(tasks)} times: paid twice")
             self._check_remembered(name)
-        budget = self._world.script.rules.budget_units
-        cost = UNITS * sum(name != KNOWN for name in self.service.books)
-        if budget and cost > budget:
-            self._violate(f"{cost} units were spent of {budget}")
+        self._check_budget(self.service)
+
+    def _check_budget(self, service: Service) -> None:
+        script = self._world.script
+        rules = script.rules
+        # Who is told that nothing was accepted counts nothing; and a failed task costs nothing.
+        if not rules.budget_units or script.misleads or rules.fails:
+            return
+        cost = UNITS * sum(name != KNOWN for name in service.books)
+        if cost > rules.budget_units:
+            self._violate(f"{cost} units were spent of {rules.budget_units}")
 
     def reported(self, name: str) -> None:
         """A caller has got the clip of a job."""
@@ -97,6 +105,11 @@ class Referee:
         if job is None or job.state is not _S.SUCCEEDED:
             state = None if job is None else job.state
             self._violate(f"the end of {name} is reported, and the disk says {state}")
+
+    def raised(self, name: str, error: Exception) -> None:
+        """A caller has got an error about a job."""
+        if isinstance(error, ExternalIdTakenError):
+            self._violate(f"the task of {name} is called somebody else's, so that one more is paid")
 
     def _check_remembered(self, name: str) -> None:
         assert self.service is not None
@@ -136,6 +149,8 @@ class Referee:
         state = None if job is None else job.state
         if task is not None and state is _S.UNCERTAIN and not rules.shows_tasks:
             return  # listed, and nobody can know more
+        if state is _S.PLANNED and rules.budget_units and self._is_remembered(job):
+            return  # it is found by the submit that the budget does not allow
         ended = _S.FAILED if rules.fails else _S.SUCCEEDED
         if task is not None and state is not ended:
             self._violate(f"{name} is paid, and its job is {state} at the end: lost")

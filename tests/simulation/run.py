@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -139,6 +138,9 @@ class _Run:
                 await call
             except asyncio.CancelledError:
                 pass
+            except RuntimeError:  # what a call of a closed client gets
+                if not self.closing.done():
+                    raise
             except Exception as error:  # whatever it is, no caller may get it
                 self.world.violate(f"a caller got {error!r}")
 
@@ -159,14 +161,19 @@ class _Run:
         )
 
     async def _call(self, client: EffectsClient, name: str) -> None:
-        with suppress(KlingEffectsError):  # the disk says where the job stands
+        try:
             await client.run(effect(name), external_task_id=name)
+        except KlingEffectsError as error:  # else the disk says where the job stands
+            self.referee.raised(name, error)
+        else:
             self.referee.reported(name)
 
     async def _resume(self, client: EffectsClient) -> None:
         async for outcome in client.resume():
             if isinstance(outcome, Done):
                 self.referee.reported(outcome.external_task_id)
+            else:
+                self.referee.raised(outcome.external_task_id, outcome.error)
 
     def _meet(self, kind: str) -> None:
         """Something happens to the process, by the script."""

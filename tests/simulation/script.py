@@ -119,6 +119,12 @@ class Script:
         is_denied = any(fault in FALSE_REJECTIONS for fault in self.submits)
         return not rules.accepts_used_ids and (is_hidden or is_denied)
 
+    @property
+    def is_fair(self) -> bool:
+        """A client can know all that it needs to pay once."""
+        has_denied = any(fault in FALSE_REJECTIONS for fault in self.submits)
+        return not (has_denied and self.rules.accepts_used_ids)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 

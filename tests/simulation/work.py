@@ -163,7 +163,7 @@ def _make_quiet() -> None:
 def shrunk(script: Script, what: str) -> tuple[Script, str]:
     """The smallest script on the way that still breaks a rule, and what it breaks."""
     while True:
-        for smaller in simpler(script):
+        for smaller in filter(lambda each: each.is_fair, simpler(script)):
             failures = run_counted(smaller).failures
             if failures:
                 script, what = failures[0]
