@@ -95,6 +95,13 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """A client, its journal and a service, from a seed, killed everywhere; takes five minutes."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.simulation", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Our costs beside plain aiohttp's, on loopback; takes about seven minutes."""
     session.install(".[cli,emulator,speed]")

@@ -1,6 +1,6 @@
 """A deterministic simulator: a client, its journal and a model of the service, from a seed.
 
-    python -m tests.simulation                      every crash point of one job, then random scripts
+    python -m tests.simulation                      every crash point of one job, and random ones
     python -m tests.simulation --replay '{...}'     one script again, as a failing run prints it
     python -m tests.simulation --planted            rules that are broken on purpose are found
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from tests.simulation.planted import find_planted
 from tests.simulation.script import Script
-from tests.simulation.search import families, quick_families, real_families
-from tests.simulation.work import Count, by_families, by_seeds, run_counted, shrunk
+from tests.simulation.search import families, few_families, quick_families, real_families
+from tests.simulation.work import Count, by_families, by_seeds, run_counted, run_seeds, shrunk
 
 _SHOWN_EACH_S = 5.0
 # The seeds of the second part are others than those of the first.
 _LATER = 1_000_000
+_FEW = 20
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1, help="the first of the random scripts")
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options.add_argument("--quick", action="store_true", help="the most telling scripts alone")
+    options.add_argument("--few", action="store_true", help="some of those, in this process")
     options.add_argument("--stop", action="store_true", help="stop at the first script that fails")
     options.add_argument("--replay", metavar="JSON", help="run one script")
     options.add_argument("--planted", action="store_true", help="find rules broken on purpose")
@@ -37,6 +39,10 @@ def main() -> int:
 
 def _counts(given: argparse.Namespace) -> Iterator[Count]:
     workers, until = given.workers, time.monotonic() + given.seconds
+    if given.few:
+        yield from by_families(few_families(), 1, float("inf"))
+        yield run_seeds(range(given.seed, given.seed + _FEW))
+        return
     # Some of each first, so that what is wrong is found early.
     yield from by_seeds(given.seed, workers, time.monotonic() + given.seconds / 20)
     yield from by_families(quick_families(), workers, until)

@@ -20,7 +20,7 @@ from kling_effects_async.journal.store import JobStore, MemoryStore
 from kling_effects_async.journal.turns import Turn, Turns
 from tests.simulation.world import World
 
-__all__ = ["Disk", "RealDisk", "ModelDisk"]
+__all__ = ["Disk", "ModelDisk", "RealDisk"]
 
 T = TypeVar("T")
 Seen = Callable[[Job | None, Job], None]
@@ -96,7 +96,7 @@ class _ModelJournal(SqliteStore):
         self._turns = Turns()
         self._free_at = 0.0
 
-    misses_rows = False  # type: ignore[assignment]
+    misses_rows = False
 
     async def open(self) -> None:
         await asyncio.sleep(0)

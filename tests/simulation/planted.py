@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-__all__ = ["Planted", "find_planted", "planted_rules"]
+__all__ = ["Planted", "find_planted", "planted_rules", "search"]
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("planted.toml")
@@ -58,7 +58,7 @@ def find_planted() -> int:
     missed = 0
     for rule in planted_rules():
         began = time.monotonic()
-        found = _search(rule)
+        found = search(rule, "--seconds", str(LIMIT_S))
         took_s = time.monotonic() - began
         missed += not found
         print(f"{took_s:5.1f} s  {rule.rule}: {found or 'NOT FOUND'}", flush=True)
@@ -67,14 +67,14 @@ def find_planted() -> int:
     return 1 if missed else 0
 
 
-def _search(rule: Planted) -> str:
+def search(rule: Planted, *options: str) -> str:
     """What the simulator says of the broken package; empty: nothing."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("kling_effects_async", "tests"):
             ignored = shutil.ignore_patterns("__pycache__", "*.mp4")
             shutil.copytree(ROOT / name, Path(folder) / name, ignore=ignored)
         rule.break_in(Path(folder) / "kling_effects_async")
-        command = [sys.executable, "-m", "tests.simulation", "--stop", "--seconds", str(LIMIT_S)]
+        command = [sys.executable, "-m", "tests.simulation", "--stop", *options]
         try:
             ended = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -16,9 +17,11 @@ from kling_effects_async import (
     KlingEffectsError,
     PollPolicy,
     RetryPolicy,
-    Service as ServiceAt,
     SingleImageEffect,
     SlotPolicy,
+)
+from kling_effects_async import (
+    Service as ServiceAt,
 )
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.sqlite.store import SqliteStore
@@ -131,8 +134,9 @@ class _Run:
         async with self._client(journal) as client:
             acts = [self._resume(client), *(self._call(client, name) for name in self.names)]
             self.calls = [asyncio.ensure_future(act) for act in acts]
-            everything = asyncio.gather(*self.calls, return_exceptions=True)
-            await asyncio.wait([everything, self.closing], return_when="FIRST_COMPLETED")
+            everything = asyncio.ensure_future(asyncio.wait(self.calls))
+            either: set[asyncio.Future[Any]] = {everything, self.closing}
+            await asyncio.wait(either, return_when="FIRST_COMPLETED")
         for call in self.calls:
             try:
                 await call

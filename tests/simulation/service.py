@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from tests.simulation.script import Rules
 from tests.simulation.world import World
 
-__all__ = ["KNOWN", "UNITS", "Answer", "Service", "ServedTask", "rejection"]
+__all__ = ["KNOWN", "UNITS", "Answer", "ServedTask", "Service", "rejection"]
 
 EFFECTS_PATH = "/kling/v1/videos/effects"
 KNOWN = "known"  # the external id of the task that the account has from before

@@ -12,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import count as count_from
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -22,13 +23,13 @@ from tests.simulation.run import Result, run
 from tests.simulation.script import Event, Script
 from tests.simulation.search import Family, random_script, simpler
 
-__all__ = ["Count", "by_families", "by_seeds", "shrunk"]
+__all__ = ["Count", "by_families", "by_seeds", "run_counted", "run_seeds", "shrunk"]
 
 T = TypeVar("T")
 
 # A script takes milliseconds, and to hand one over takes as long as a few.
 _SEEDS_EACH = 50
-_SHOWN_EACH_S = 5.0
+_REAL_SEEDS_EACH = 5
 
 
 @frozen
@@ -108,27 +109,23 @@ def run_family(family: Family) -> Count:
     return count
 
 
-def run_seeds(first: int, *, is_real: bool) -> Count:
+def run_seeds(seeds: range, *, is_real: bool = False) -> Count:
     count = Count()
-    for seed in range(first, first + (_SEEDS_EACH if not is_real else 5)):
+    for seed in seeds:
         count += run_counted(evolve(random_script(seed), is_real=is_real))
     return count
 
 
-def by_families(
-    families: Iterable[Family], workers: int, until: float
-) -> Iterator[Count]:
+def by_families(families: Iterable[Family], workers: int, until: float) -> Iterator[Count]:
     """Counts of whole families, as they come; after ``until`` no more is begun."""
     yield from _spread(run_family, families, workers, until)
 
 
-def by_seeds(
-    first: int, workers: int, until: float, *, is_real: bool = False
-) -> Iterator[Count]:
+def by_seeds(first: int, workers: int, until: float, *, is_real: bool = False) -> Iterator[Count]:
     """Counts of random scripts from this seed on, until the time is over."""
-    each = 5 if is_real else _SEEDS_EACH
-    starts = range(first, first + 10**9, each)
-    yield from _spread(partial(run_seeds, is_real=is_real), starts, workers, until)
+    each = _REAL_SEEDS_EACH if is_real else _SEEDS_EACH
+    ranges = (range(start, start + each) for start in count_from(first, each))
+    yield from _spread(partial(run_seeds, is_real=is_real), ranges, workers, until)
 
 
 def _spread(

@@ -60,9 +60,7 @@ class World:
 
     def later(self, delay_s: float, act: Callable[..., object], *arguments: Any) -> None:
         """Something outside happens after so many seconds, whether or not the client lives."""
-        heapq.heappush(
-            self._events, (self.now_s + delay_s, next(self._numbers), act, arguments)
-        )
+        heapq.heappush(self._events, (self.now_s + delay_s, next(self._numbers), act, arguments))
 
     def happen(self) -> None:
         _at, _number, act, arguments = heapq.heappop(self._events)

@@ -250,7 +250,7 @@ async def test_an_id_called_used_is_never_taken_for_absent(on_uncertain: str) ->
 
 @pytest.mark.looptime
 async def test_a_task_that_lookups_do_not_show_for_long_stays_the_jobs_own() -> None:
-    """Faults 23, 73: sent by a process that was killed; two lookups find nothing, then it exists."""
+    """Faults 23, 73: a killed process sent it; two lookups find nothing, and then it exists."""
     service, store = PaidService(), MemoryStore()
     await Bench(service, store).submit("known")
     await store.add(a_job("a"))
