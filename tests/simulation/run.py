@@ -49,12 +49,14 @@ class Result:
 
     Attributes:
         lives: how many processes there were.
+        deaths: how many of them died where something left them.
         points: how many points the first life passed.
         steps: how many callbacks the first life ran.
         violations: empty if all is right.
     """
 
     lives: int
+    deaths: int
     points: int
     steps: int
     violations: tuple[str, ...]
@@ -92,6 +94,7 @@ class _Run:
         self.submits, self.queries = deque(script.submits), deque(script.queries)
         self.calls: list[asyncio.Task[None]] = []
         self.closing: asyncio.Future[None] | None = None
+        self.deaths = 0
 
     def result(self) -> Result:
         points = steps = lives = 0
@@ -106,7 +109,7 @@ class _Run:
         self._live(None, is_last=True)
         if not self.world.violations:
             self.referee.end(self.names)
-        return Result(lives + 1, points, steps, tuple(self.world.violations))
+        return Result(lives + 1, self.deaths, points, steps, tuple(self.world.violations))
 
     def _live(self, event: Event | None, *, is_last: bool = False) -> None:
         if self.world.violations:
@@ -119,6 +122,7 @@ class _Run:
             self.world.violate(f"somebody waits for ever: {stuck}")
         except KlingEffectsError as error:
             self.world.violate(f"a life ended with {error!r}")
+        self.deaths += loop.is_dead and not self.world.violations
         self.disk.after_death()
         self.world.end(self.script.restart_s)
 

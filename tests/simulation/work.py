@@ -71,12 +71,11 @@ class Count:
 
 def counted(script: Script, result: Result) -> Count:
     """One run."""
-    deaths = sum(event.kind == "die" for event in script.events)
     what = result.violations[0] if result.violations else ""
     is_twice, is_lost = "paid twice" in what, "lost" in what
     return Count(
         lives=result.lives,
-        points=deaths,
+        points=result.deaths,
         paid_twice=is_twice,
         lost=is_lost,
         other=bool(what) and not is_twice and not is_lost,
@@ -96,7 +95,7 @@ def _run(script: Script) -> Result:
         with tempfile.TemporaryDirectory() as folder:
             return run(script, Path(folder))
     except Exception:  # delivered as what came of the run
-        return Result(1, 0, 0, (f"a fault: {traceback.format_exc(limit=-4)}",))
+        return Result(1, 0, 0, 0, (f"a fault: {traceback.format_exc(limit=-4)}",))
 
 
 def run_family(family: Family) -> Count:
