@@ -115,15 +115,23 @@ class Script:
     def misleads(self) -> bool:
         """The service says of a task that was accepted that there is none, and rejects used ids."""
         rules = self.rules
-        is_hidden = rules.very_late and (rules.accepts_late or rules.is_late_replica)
-        is_denied = any(fault in FALSE_REJECTIONS for fault in self.submits)
-        return not rules.accepts_used_ids and (is_hidden or is_denied)
+        is_late = rules.very_late and (rules.accepts_late or rules.is_late_replica)
+        return not rules.accepts_used_ids and (is_late or self._denies or self._hides > 1)
 
     @property
     def is_fair(self) -> bool:
         """A client can know all that it needs to pay once."""
-        has_denied = any(fault in FALSE_REJECTIONS for fault in self.submits)
-        return not (has_denied and self.rules.accepts_used_ids)
+        return not self.rules.accepts_used_ids or (not self._denies and self._hides <= 1)
+
+    @property
+    def _denies(self) -> bool:
+        return any(fault in FALSE_REJECTIONS for fault in self.submits)
+
+    @property
+    def _hides(self) -> int:
+        """How many lookups may be told, one after the other, that there is no such task."""
+        is_late = self.rules.accepts_late or self.rules.is_late_replica
+        return self.queries.count("unknown") + is_late
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
