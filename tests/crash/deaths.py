@@ -8,13 +8,14 @@ import signal
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from attrs import frozen
 
 from kling_effects_async.journal.job import JobState, JobUpdate
 from kling_effects_async.journal.sqlite.store import SqliteStore
 
-__all__ = ["LATEST_S", "Death", "DoomedJournal", "Step", "drawn_death"]
+__all__ = ["LATEST_S", "Death", "DoomedJournal", "Step", "die", "drawn_death"]
 
 
 @frozen
@@ -70,10 +71,14 @@ def drawn_death(random: Random) -> Death:
 
 
 class DoomedJournal(SqliteStore):
-    """A journal whose process dies at a step."""
+    """A journal whose process dies at a step.
 
-    def __init__(self, path: Path, death: Death | None) -> None:
-        super().__init__(path)
+    Args:
+        options: the other arguments of ``Journal``.
+    """
+
+    def __init__(self, path: Path, death: Death | None, **options: Any) -> None:
+        super().__init__(path, **options)
         self._death = death
         self._passed: Counter[tuple[JobState, bool]] = Counter()
 
@@ -88,10 +93,11 @@ class DoomedJournal(SqliteStore):
         if self._death is None or self._death.step != step:
             return
         if self._death.delay_s:
-            asyncio.get_running_loop().call_later(self._death.delay_s, _die)
+            asyncio.get_running_loop().call_later(self._death.delay_s, die)
         else:
-            _die()
+            die()
 
 
-def _die() -> None:
+def die() -> None:
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
