@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from kling_effects_async.journal.job import JobState
+from kling_effects_async.journal.job import Job, JobState
 from tests.crash.batch import Batch
+from tests.crash.command import exit_code_and_text
 from tests.crash.deaths import Death, drawn_death
 from tests.crash.disks import LimitedFiles, SmallDisk
 from tests.crash.harms import HARMS
 from tests.crash.kills import life
 from tests.crash.processes import KILLED, LIFE_S, started
 from tests.crash.referee import jobs_in
-from tests.crash.service import RULES, charged, running_emulator, script_fault
+from tests.crash.service import KEY, RULES, charged, running_emulator, script_fault
 from tests.crash.user import Conditions, obey
 
 __all__ = ["TROUBLES", "DamageTally", "damage"]
@@ -37,14 +39,34 @@ Message = tuple[str, str]
 # By the class of the error: what the message has to say, one of these.
 SENTENCES: Mapping[str, Sequence[str]] = {
     "warning": ("each job is looked up at the service before it is submitted",),
-    "JournalDamagedError": ("open it again with start_fresh=True", "close it and open it again"),
+    "JournalDamagedError": (
+        "open it again with start_fresh=True",
+        "close it and open it again",
+        "submit the effect again under another external_task_id",
+    ),
+    "IdempotencyConflictError": ("choose another id",),
     "JournalFullError": ("submit nothing until there is room",),
+    "log": ("submit nothing until there is room",),  # an outcome that is delivered all the same
     "JournalBusyError": ("wait for its end, or open it read-only",),
     "ExternalIdTakenError": ('submit with SubmitPolicy(on_taken="adopt")',),
+    "jobs: exit 3": (
+        "open it again",
+        "delete the file beside it that ends in .damaged",
+        "open it for writing once",  # killed before it had its tables
+    ),
+    "jobs resume: exit 3": ("delete the file beside it that ends in .damaged",),
     "child: RuntimeError": ("async with client:", "open it again here"),
     "child: JournalBusyError": ("wait for its end, or open it read-only",),
 }
-_OF_DAMAGE = {"warning", "JournalDamagedError", "ExternalIdTakenError"}
+_OF_DAMAGE = {
+    "warning",
+    "JournalDamagedError",
+    "ExternalIdTakenError",
+    "jobs: exit 3",
+    "jobs resume: exit 3",
+}
+# Not said by anybody: the journal can be read, and has less than before.
+_ROWS_LOST = "rows lost"
 # What the service's faults bring about, whatever happens to the journal.
 _OF_SERVICE = {"SubmissionUncertainError", "NetworkError", "RequestTimeoutError", "ServiceError"}
 
@@ -69,16 +91,35 @@ class Trouble:
 
 def _harm(name: str) -> Callable[[Batch, Random], Sequence[Message]]:
     def happen(batch: Batch, random: Random) -> Sequence[Message]:
+        before = jobs_in(batch.journal)
         print(f"  {HARMS[name](batch.journal, random)}")
-        return []
+        said = _lost_rows(before, jobs_in(batch.journal)) if name != "bits" else []
+        return [*said, *_commands(batch)]
 
     return happen
 
 
+def _lost_rows(before: Mapping[str, Job], after: Mapping[str, Job]) -> list[Message]:
+    lost = [name for name in before if after.get(name) != before[name]]
+    return [(_ROWS_LOST, ", ".join(lost))] if lost else []
+
+
+def _commands(batch: Batch) -> list[Message]:
+    """What the command line says: the list, and where that fails, ``jobs resume``."""
+    said = []
+    for command in (["jobs"], ["jobs", "resume"]):
+        words = [*command, "--journal", str(batch.journal)]
+        code, text = exit_code_and_text(words, batch.url, KEY)
+        if code == 0:
+            break
+        said.append((f"{' '.join(command)}: exit {code}", " ".join(text.split())))
+    return said
+
+
 def _fill_disk(batch: Batch, random: Random) -> Sequence[Message]:
     conditions = Conditions(
-        disk=LimitedFiles(bytes_left=random.choice([0, random.randrange(60_000)])),
-        full_after_s=random.choice([None, random.uniform(0, _SOON_S)]),
+        disk=LimitedFiles(bytes_left=random.choice([0, random.randrange(9_000)])),
+        full_after_s=random.choice([None, random.uniform(0, _SOON_S / 2)]),
         dies_full=random.random() < 0.5,
     )
     return _lived(batch, conditions)
@@ -86,8 +127,8 @@ def _fill_disk(batch: Batch, random: Random) -> Sequence[Message]:
 
 def _fill_small_disk(batch: Batch, random: Random) -> Sequence[Message]:
     conditions = Conditions(
-        disk=SmallDisk(bytes_left=random.choice([0, random.randrange(100_000)])),
-        full_after_s=random.choice([None, random.uniform(0, _SOON_S)]),
+        disk=SmallDisk(bytes_left=random.choice([0, random.randrange(20_000)])),
+        full_after_s=random.choice([None, random.uniform(0, _SOON_S / 2)]),
     )
     return _lived(batch, conditions)
 
@@ -98,10 +139,10 @@ def _own_twice(batch: Batch, random: Random) -> Sequence[Message]:
     if random.random() < 0.5:
         path = batch.journal.with_name(f"{batch.journal.stem}-link.db")
         path.symlink_to(batch.journal.name)
-    first, told_by_first = started(obey, batch, Conditions())
-    _wait_until_working(told_by_first)
+    first, told_by_first = started(obey, batch, Conditions(stays_s=LIFE_S / 2))
+    _wait_until_told("working", told_by_first)
     second, told_by_second = started(obey, batch, Conditions(journal=path))
-    said = _wait_until_told(told_by_second)
+    said = _wait_until_told("JournalBusyError", told_by_second)
     first.join(random.uniform(0, _SOON_S))
     first.kill()
     first.join()
@@ -109,9 +150,12 @@ def _own_twice(batch: Batch, random: Random) -> Sequence[Message]:
 
 
 def _fork(batch: Batch, random: Random) -> Sequence[Message]:
-    delay_s = random.uniform(0, _SOON_S / 4)
-    death = random.choice([None, Death(delay_s=delay_s + random.uniform(0.02, _SOON_S))])
-    return _lived(batch, Conditions(forks_after_s=delay_s), death)
+    """A process forks in the midst of its work, and may be killed while its child lives."""
+    process, told = started(obey, batch, Conditions(forks_after_s=random.uniform(0, _SOON_S)))
+    said = _wait_until_told("child: RuntimeError", told)
+    if random.random() < 0.5:
+        process.kill()
+    return [*said, *_end_of(process, told)]
 
 
 def _set_clock(batch: Batch, random: Random) -> Sequence[Message]:
@@ -129,10 +173,11 @@ TROUBLES: Mapping[str, Trouble] = {
     trouble.name: trouble
     for trouble in (
         Trouble("cut", _harm("cut"), frozenset(_OF_DAMAGE)),
-        Trouble("bits", _harm("bits"), frozenset(_OF_DAMAGE)),
+        # A text that is another one now, such as a fingerprint, is no damage that anybody can see.
+        Trouble("bits", _harm("bits"), frozenset(_OF_DAMAGE | {"IdempotencyConflictError"})),
         Trouble("log", _harm("log"), frozenset(_OF_DAMAGE)),
-        Trouble("full", _fill_disk, frozenset({"JournalFullError"})),
-        Trouble("small-disk", _fill_small_disk, frozenset({"JournalFullError"})),
+        Trouble("full", _fill_disk, frozenset({"JournalFullError", "log"})),
+        Trouble("small-disk", _fill_small_disk, frozenset({"JournalFullError", "log"})),
         Trouble(
             "two-owners",
             _own_twice,
@@ -157,7 +202,7 @@ def _lived(batch: Batch, conditions: Conditions, death: Death | None = None) -> 
     """One process under these conditions; what it told."""
     process, told = started(obey, batch, conditions)
     if death is not None:
-        said = _wait_until_working(told)
+        said = _wait_until_told("working", told)
         process.join(death.delay_s)
         process.kill()
         return [*said, *_end_of(process, told)]
@@ -166,11 +211,9 @@ def _lived(batch: Batch, conditions: Conditions, death: Death | None = None) -> 
 
 def _end_of(process: Any, told: Connection) -> list[Message]:
     said = []
-    try:
+    with suppress(EOFError):  # it has ended, and whatever it forked
         while told.poll(LIFE_S):
             said.append(told.recv())
-    except EOFError:  # it has ended, and whatever it forked
-        pass
     process.kill()
     process.join()
     if process.exitcode not in (0, KILLED):
@@ -178,18 +221,13 @@ def _end_of(process: Any, told: Connection) -> list[Message]:
     return said
 
 
-def _wait_until_working(told: Connection) -> list[Message]:
+def _wait_until_told(name: str, told: Connection) -> list[Message]:
+    """What is told up to this, or to the process's end."""
     said: list[Message] = []
-    while ("working", "") not in said:
-        said += _wait_until_told(told)
+    with suppress(EOFError):
+        while name not in dict(said) and told.poll(LIFE_S):
+            said.append(told.recv())
     return said
-
-
-def _wait_until_told(told: Connection) -> list[Message]:
-    try:
-        return [told.recv()] if told.poll(LIFE_S) else [("working", "")]
-    except EOFError:
-        return [("working", "")]
 
 
 # -- the rounds
@@ -220,12 +258,15 @@ class DamageTally:
         return not (self.duplicates or self.lost or self.wrong)
 
     def see_messages(self, trouble: Trouble, said: Sequence[Message]) -> None:
+        """Whether the user was told what is to be told, in sentences that say what to do."""
         names = {name for name, _text in said} - {"working"}
         self.said.update((trouble.name, name) for name in names)
         for name in trouble.must_tell - names:
             self._complain(f"{name} was not told")
+        if _ROWS_LOST in names and not names & {"warning", "JournalDamagedError"}:
+            self._complain("rows were lost, and nobody was told")
         for name, text in said:
-            if name in _OF_SERVICE | {"working"}:
+            if name in _OF_SERVICE | {"working", _ROWS_LOST}:
                 continue
             fits = any(part in text for part in SENTENCES.get(name, ()))
             if name not in trouble.may_tell or not fits:
@@ -313,4 +354,6 @@ def _kill(batch: Batch, random: Random) -> None:
     for _ in range(random.randint(1, 3)):
         for _ in range(random.randint(0, 2)):
             script_fault(batch.url, random)
+        life(batch, drawn_death(random))
+    while not jobs_in(batch.journal):  # killed before there was anything to damage
         life(batch, drawn_death(random))

@@ -35,7 +35,7 @@ class Disk(Protocol):
 
 
 class LimitedFiles:
-    """No file may grow by more than so many bytes beyond the longest of the journal."""
+    """No file may grow further than so many bytes beyond the journal's log."""
 
     def __init__(self, bytes_left: int) -> None:
         self._bytes_left = bytes_left
@@ -46,8 +46,8 @@ class LimitedFiles:
         return journal
 
     def fill(self) -> None:
-        longest = max((file.stat().st_size for file in _files(self._journal)), default=0)
-        _limit_files(longest + self._bytes_left)
+        log = self._journal.with_name(f"{self._journal.name}-wal")
+        _limit_files((log.stat().st_size if log.exists() else 0) + self._bytes_left)
 
     def make_room(self) -> None:
         _limit_files(resource.getrlimit(resource.RLIMIT_FSIZE)[1])

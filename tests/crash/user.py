@@ -56,6 +56,7 @@ class Conditions:
         full_after_s: when that happens; ``None``: before the journal is opened.
         dies_full: the process is killed while the disk is full.
         forks_after_s: when it forks; the child uses what it inherits and outlives its parent.
+        stays_s: how long it keeps the journal open, however soon the jobs have ended.
     """
 
     death: Death | None = None
@@ -67,6 +68,7 @@ class Conditions:
     full_after_s: float | None = None
     dies_full: bool = False
     forks_after_s: float | None = None
+    stays_s: float = 0.0
 
 
 class WrongClock(SystemClock):
@@ -95,7 +97,7 @@ def obey(batch: Batch, conditions: Conditions, told: Connection) -> None:
 class _User(logging.Handler):
     def __init__(self, batch: Batch, path: Path, conditions: Conditions, told: Connection) -> None:
         super().__init__(logging.WARNING)
-        logger = logging.getLogger("kling_effects_async.journal")
+        logger = logging.getLogger("kling_effects_async")
         logger.addHandler(self)
         logger.propagate = False
         self._batch = batch
@@ -105,19 +107,26 @@ class _User(logging.Handler):
         self._path = path
         self._starts_fresh = False
         self._on_taken = "raise"
-        self._was_damaged_while_open = False
+        self._is_damaged = False
         self._is_at_end = False
         self._timers: list[asyncio.TimerHandle] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._told.send(("warning", record.getMessage()))
+        text = record.getMessage()
+        if "cannot be written" in text:  # by the journal, whoever of us says so
+            self._told.send(("log", text))
+        elif record.name.startswith("kling_effects_async.journal"):
+            self._told.send(("warning", text))
 
     async def go_on(self) -> bool:
         parting = asyncio.create_task(stay_with_parent())
         passes = 0
         async with asyncio.timeout(LIFE_S):
             while not self._is_at_end and passes < _MAX_PASSES:
+                was_damaged, self._is_damaged = self._is_damaged, False
                 passes += not isinstance(await self._open_and_run(), JournalBusyError)
+                if was_damaged and self._is_damaged:  # opened again, and it was not moved aside
+                    self._rename()
         parting.cancel()
         return self._is_at_end
 
@@ -138,6 +147,7 @@ class _User(logging.Handler):
                 self._schedule(client, journal)
                 for error in await self._batch.run_in(client):
                     self._heed(error)
+                await self._wait_for_timers()
                 self._is_at_end = await self._has_ended(journal)
         except JournalError as error:
             self._heed(error)
@@ -163,9 +173,7 @@ class _User(logging.Handler):
             case JournalDamagedError() if "start_fresh=True" in str(error):
                 self._starts_fresh = True
             case JournalDamagedError():
-                if self._was_damaged_while_open:  # opened again, and it was not moved aside
-                    self._rename()
-                self._was_damaged_while_open = not self._was_damaged_while_open
+                self._is_damaged = True
             case JournalFullError():
                 self._make_room()
             case ExternalIdTakenError():
@@ -190,6 +198,7 @@ class _User(logging.Handler):
     def _schedule(self, client: EffectsClient, journal: SqliteStore) -> None:
         """Have happen to the process what is to happen while it works."""
         conditions = self._conditions
+        self._later(conditions.stays_s, lambda: None)
         if conditions.set_after_s:
             self._later(conditions.set_after_s, lambda: self._set_clock(conditions.set_again_by))
         if conditions.disk is not None and conditions.full_after_s is not None:
@@ -199,6 +208,11 @@ class _User(logging.Handler):
 
     def _later(self, delay_s: float, act: Callable[[], object]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(delay_s, act))
+
+    async def _wait_for_timers(self) -> None:
+        """What is to happen happens, however soon the jobs have ended."""
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(timer.when() - now for timer in self._timers))
 
     def _cancel_timers(self) -> None:
         for timer in self._timers:
