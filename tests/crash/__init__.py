@@ -14,4 +14,12 @@ alone, and another one with a new journal follows.
 What is not proved, because no client can have it: where used ids are accepted, a request that the
 service takes up only after both lookups is paid twice. So the emulator here accepts at once and
 answers late, and no fault hides a task from its lookup.
+
+    python -m tests.crash --damage --rounds 60 --seed 7
+
+Here the journal of a killed batch is damaged, or the next process that has it meets a full disk, a
+second owner, a fork or a clock that is set. A user then goes on as the messages say, until every
+job is finished or listed as uncertain; the command line is run as well. The last line counts what
+the ledger and the journal say, and in ``wrong`` what the user was told, or was not, against
+``messages`` and ``troubles``.
 """

@@ -8,10 +8,11 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from tests.crash.damage import TROUBLES, damage
+from tests.crash.damage import damage
 from tests.crash.disks import can_mount
 from tests.crash.kills import crash
 from tests.crash.service import RULES
+from tests.crash.troubles import TROUBLES
 
 
 def main() -> int:

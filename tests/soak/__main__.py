@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -144,6 +145,8 @@ def main() -> int:
     seconds = 60 * given.minutes if given.seconds is None else given.seconds
     seed = Random().randrange(10**6) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
+    # It warns of what is done to it, as it should.
+    logging.getLogger("kling_effects_async").addHandler(logging.NullHandler())
     samples: list[Sample] = []
     before = held_now()
     with tempfile.TemporaryDirectory() as name:

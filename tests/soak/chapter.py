@@ -161,7 +161,8 @@ async def _running_service(chapter: Chapter) -> AsyncIterator[str]:
     try:
         assert process.stdout is not None
         async with asyncio.timeout(_START_S):
-            yield (await process.stdout.readline()).decode().strip()
+            url = (await process.stdout.readline()).decode().strip()
+        yield url
     finally:
         process.kill()
         await process.communicate()

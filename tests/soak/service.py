@@ -18,7 +18,7 @@ __all__ = ["KEY", "TIMEOUT_S"]
 
 KEY = "a-key-of-the-soak-test"
 # How long the client waits for an answer.
-TIMEOUT_S = 0.6
+TIMEOUT_S = 0.5
 # So many faults for each request; more, and hardly anything would be done.
 _SHARE = 0.08
 _PAUSE_S = 0.02

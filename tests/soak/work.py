@@ -48,7 +48,7 @@ def new_client(url: str, journal: Path) -> EffectsClient:
         ),
         slots=SlotPolicy(start=20),
         poll=PollPolicy(shortest_s=0.05, max_interval_s=0.5),
-        submit=SubmitPolicy(settle_pause_s=0.05, cancel_grace_s=1.0),
+        submit=SubmitPolicy(settle_pause_s=0.05, cancel_grace_s=0.5),
     )
 
 
