@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from attrs import frozen
 
 from kling_effects_async.journal.job import Job
+from kling_effects_async.journal.sqlite.lock import number_beside
 from tests.crash.batch import Batch
 from tests.crash.command import exit_code_and_text
 from tests.crash.deaths import Death, drawn_death
@@ -46,12 +49,21 @@ class Trouble:
 
 def _harm(name: str) -> Callable[[Batch, Random], Sequence[Message]]:
     def happen(batch: Batch, random: Random) -> Sequence[Message]:
-        before = jobs_in(batch.journal)
+        before, is_known = jobs_in(batch.journal), _is_last_commit_noted(batch.journal)
         print(f"  {HARMS[name](batch.journal, random)}")
-        said = _lost_rows(before, jobs_in(batch.journal)) if name != "bits" else []
+        # Flipped bits may make another text of a text, which nobody can see.
+        is_to_be_seen = is_known and name != "bits"
+        said = _lost_rows(before, jobs_in(batch.journal)) if is_to_be_seen else []
         return [*said, *_commands(batch)]
 
     return happen
+
+
+def _is_last_commit_noted(journal: Path) -> bool:
+    """Not if the kill came just after the commit, of which nobody was told and nothing was sent."""
+    with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
+        (inside,) = connection.execute("SELECT number FROM commits").fetchone()
+    return bool(inside == number_beside(journal))
 
 
 def _lost_rows(before: Mapping[str, Job], after: Mapping[str, Job]) -> list[Message]:
