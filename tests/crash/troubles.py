@@ -89,7 +89,8 @@ def _fill_disk(batch: Batch, random: Random) -> Sequence[Message]:
         full_after_s=random.choice([None, random.uniform(0, _SOON_S / 2)]),
         dies_full=random.random() < 0.5,
     )
-    return lived(batch, conditions)
+    death = random.choice([None, Death(delay_s=random.uniform(0, 2 * _SOON_S))])
+    return lived(batch, conditions, death)
 
 
 def _fill_small_disk(batch: Batch, random: Random) -> Sequence[Message]:

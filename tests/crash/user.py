@@ -43,6 +43,8 @@ _STUCK = 5
 _MAX_PASSES = 6
 _BUSY_PAUSE_S = 0.02
 _CHILD_STAYS_S = 0.5
+# What a forked child may not do fails at once.
+_HANGS_S = 5.0
 
 
 @frozen(kw_only=True)
@@ -243,7 +245,7 @@ class _User(logging.Handler):
 
     def _try_in_child(self, use: Callable[[], Awaitable[object]]) -> None:
         async def within_limit() -> Sequence[BaseException]:
-            async with asyncio.timeout(LIFE_S):
+            async with asyncio.timeout(_HANGS_S):
                 found = await use()
             return found if isinstance(found, list) else []
 
