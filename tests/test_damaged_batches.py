@@ -16,8 +16,8 @@ from attrs import evolve
 from kling_effects_async.journal.job import JobState
 from tests.crash.damage import DamageTally
 from tests.crash.harms import HARMS
+from tests.crash.incidents import INCIDENTS
 from tests.crash.messages import SENTENCES
-from tests.crash.troubles import TROUBLES
 from tests.support.harness import numbers_in, output_of_harness
 from tests.support.journal_files import job
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness for
 
 def test_a_damaged_batch_is_finished_as_the_messages_say(tmp_path: Path) -> None:
     """Each kind of damage once, and what must be told is told."""
-    rounds = len(TROUBLES)
+    rounds = len(INCIDENTS)
     told = output_of_harness(
         "tests.crash", "--damage", "--rounds", rounds, "--seed", 1, folder=tmp_path
     )
@@ -56,7 +56,7 @@ def test_a_job_that_is_charged_for_twice_or_gone_is_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "said"),
+    ("incident", "said"),
     [
         ("full", [("JournalFullError", "disk I/O error")]),  # which says nothing to do
         ("full", [("KeyError", "submit nothing until there is room")]),
@@ -67,10 +67,10 @@ def test_a_job_that_is_charged_for_twice_or_gone_is_seen() -> None:
     ],
 )
 def test_a_message_that_is_wrong_or_missing_is_seen(
-    trouble: str, said: list[tuple[str, str]]
+    incident: str, said: list[tuple[str, str]]
 ) -> None:
     tally = DamageTally()
-    tally.see_messages(TROUBLES[trouble], said)
+    tally.see_messages(INCIDENTS[incident], said)
     assert len(tally.wrong) == 1
     assert not tally.is_right
 
@@ -78,7 +78,7 @@ def test_a_message_that_is_wrong_or_missing_is_seen(
 def test_a_message_that_says_what_to_do_is_right() -> None:
     tally = DamageTally()
     warning = ("warning", f"lost 2 commits, so {SENTENCES['warning'][0]}")
-    tally.see_messages(TROUBLES["log"], [("rows lost", "order-42"), warning, ("working", "")])
+    tally.see_messages(INCIDENTS["log"], [("rows lost", "order-42"), warning, ("working", "")])
     assert tally.is_right
     assert tally.said["log", "warning"] == 1
 

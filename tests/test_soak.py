@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from kling_effects_async.journal.job import JobState
-from tests.soak.__main__ import MAX_BLOCKS, Growth, growth, report
+from tests.soak.__main__ import MAX_BLOCKS, MAX_OPEN_BLOCKS, Growth, growth, report
 from tests.soak.chapter import Totals, verdict
 from tests.soak.measures import Held, Sample, held_now, slope, slope_within
 from tests.support.harness import numbers_in, output_of_harness
@@ -57,7 +57,7 @@ def test_a_job_that_is_charged_for_twice_or_not_finished_is_seen() -> None:
         (Totals(), 0, Held(0, 1, 0), Growth()),
         (Totals(), 0, Held(0, 0, 1), Growth()),
         (Totals(), 0, NOTHING, Growth(blocks=MAX_BLOCKS + 1)),
-        (Totals(), 0, NOTHING, Growth(open_blocks=MAX_BLOCKS + 1)),
+        (Totals(), 0, NOTHING, Growth(open_blocks=MAX_OPEN_BLOCKS + 1)),
         (Totals(), 0, NOTHING, Growth(rss_bytes=1e9)),
     ],
 )

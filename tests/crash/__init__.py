@@ -21,5 +21,5 @@ Here the journal of a killed batch is damaged, or the next process that has it m
 second owner, a fork or a clock that is set. A user then goes on as the messages say, until every
 job is finished or listed as uncertain; the command line is run as well. The last line counts what
 the ledger and the journal say, and in ``wrong`` what the user was told, or was not, against
-``messages`` and ``troubles``.
+``messages`` and ``incidents``.
 """

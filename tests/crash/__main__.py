@@ -10,9 +10,9 @@ from random import Random
 
 from tests.crash.damage import damage
 from tests.crash.disks import can_mount
+from tests.crash.incidents import INCIDENTS
 from tests.crash.kills import crash
 from tests.crash.service import RULES
-from tests.crash.troubles import TROUBLES
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     damages = options.add_argument_group("damage after kills")
     damages.add_argument("--damage", action="store_true")
     damages.add_argument("--rounds", type=int, default=60)
-    damages.add_argument("--trouble", choices=TROUBLES, help="all of them if not given")
+    damages.add_argument("--incident", choices=INCIDENTS, help="all of them if not given")
     return options.parse_args()
 
 
@@ -56,12 +56,12 @@ def _crash(given: argparse.Namespace, seed: int) -> int:
 def _damage(given: argparse.Namespace, seed: int) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        troubles = [given.trouble] if given.trouble else list(TROUBLES)
-        if "small-disk" in troubles and not can_mount(folder):
+        incidents = [given.incident] if given.incident else list(INCIDENTS)
+        if "small-disk" in incidents and not can_mount(folder):
             print("small-disk is skipped: this system lets no process mount a file system")
-            troubles.remove("small-disk")
-        tally = damage(folder, rounds=given.rounds, seed=seed, troubles=troubles)
-    print(f"told, by trouble:\n{tally.told()}\n{tally}")
+            incidents.remove("small-disk")
+        tally = damage(folder, rounds=given.rounds, seed=seed, incidents=incidents)
+    print(f"told, by incident:\n{tally.told()}\n{tally}")
     return 0 if tally.is_right else 1
 
 

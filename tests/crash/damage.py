@@ -12,11 +12,11 @@ from attrs import define, field
 from kling_effects_async.journal.job import Job, JobState
 from tests.crash.batch import Batch
 from tests.crash.deaths import drawn_death
+from tests.crash.incidents import INCIDENTS, Incident, lived
 from tests.crash.kills import life
 from tests.crash.messages import OF_SERVICE, ROWS_LOST, SENTENCES, Message
 from tests.crash.referee import jobs_in
 from tests.crash.service import RULES, charged, running_emulator, script_fault
-from tests.crash.troubles import TROUBLES, Trouble, lived
 from tests.crash.user import Conditions
 
 __all__ = ["DamageTally", "damage"]
@@ -31,8 +31,8 @@ class DamageTally:
     Attributes:
         duplicates: jobs that were charged for more than once.
         lost: jobs that are neither finished nor listed as uncertain.
-        wrong: what was told, or was not, against ``Trouble``.
-        said: how often which class was told, by trouble.
+        wrong: what was told, or was not, against ``Incident``.
+        said: how often which class was told, by incident.
     """
 
     rounds: int = 0
@@ -48,11 +48,11 @@ class DamageTally:
     def is_right(self) -> bool:
         return not (self.duplicates or self.lost or self.wrong)
 
-    def see_messages(self, trouble: Trouble, said: Sequence[Message]) -> None:
+    def see_messages(self, incident: Incident, said: Sequence[Message]) -> None:
         """Whether the user was told what is to be told, in sentences that say what to do."""
         names = {name for name, _text in said} - {"working"}
-        self.said.update((trouble.name, name) for name in names)
-        for name in trouble.must_tell - names:
+        self.said.update((incident.name, name) for name in names)
+        for name in incident.must_tell - names:
             self._complain(f"{name} was not told")
         if ROWS_LOST in names and not names & {"warning", "JournalDamagedError"}:
             self._complain("rows were lost, and nobody was told")
@@ -60,7 +60,7 @@ class DamageTally:
             if name in OF_SERVICE | {"working", ROWS_LOST}:
                 continue
             fits = any(part in text for part in SENTENCES.get(name, ()))
-            if name not in trouble.may_tell or not fits:
+            if name not in incident.may_tell or not fits:
                 self._complain(f"told was {name}: {text}")
 
     def see_jobs(
@@ -86,10 +86,12 @@ class DamageTally:
         print(f"  {what}")
 
     def told(self) -> str:
-        """What was told, by trouble: the class of the error, and in how many rounds."""
+        """What was told, by incident: the class of the error, and in how many rounds."""
         lines = {
-            trouble: [f"{name} {n}" for (of, name), n in sorted(self.said.items()) if of == trouble]
-            for trouble in TROUBLES
+            incident: [
+                f"{name} {n}" for (of, name), n in sorted(self.said.items()) if of == incident
+            ]
+            for incident in INCIDENTS
         }
         return "\n".join(
             f"  {name}: {', '.join(said) or 'nothing'}" for name, said in lines.items()
@@ -103,8 +105,8 @@ class DamageTally:
         )
 
 
-def damage(folder: Path, *, rounds: int, seed: int, troubles: Sequence[str]) -> DamageTally:
-    """Have the troubles happen in turn, under both rules for a repeated id.
+def damage(folder: Path, *, rounds: int, seed: int, incidents: Sequence[str]) -> DamageTally:
+    """Have the incidents happen in turn, under both rules for a repeated id.
 
     This process must have no threads, because it forks.
     """
@@ -114,25 +116,25 @@ def damage(folder: Path, *, rounds: int, seed: int, troubles: Sequence[str]) -> 
         running_emulator(RULES["reject"]) as rejecting,
     ):
         for number in range(rounds):
-            turn, which = divmod(number, len(troubles))
+            turn, which = divmod(number, len(incidents))
             url = rejecting if turn % 2 else accepting
             # Of its own, so that a round is drawn alike however many there are.
             random = Random(f"{seed} {number}")
-            _see_round(url, TROUBLES[troubles[which]], folder, number, random, tally)
+            _see_round(url, INCIDENTS[incidents[which]], folder, number, random, tally)
     return tally
 
 
 def _see_round(
-    url: str, trouble: Trouble, folder: Path, number: int, random: Random, tally: DamageTally
+    url: str, incident: Incident, folder: Path, number: int, random: Random, tally: DamageTally
 ) -> None:
-    """Kill a batch, have the trouble happen, go on, and look at the end."""
+    """Kill a batch, have the incident happen, go on, and look at the end."""
     name = f"round-{number}"
     batch = _drawn_batch(url, folder / f"{name}.db", name, random)
     _kill(batch, random)
-    print(f"round {number}: {trouble.name}", flush=True)
-    said = [*trouble.happen(batch, random), *lived(batch, Conditions())]
+    print(f"round {number}: {incident.name}", flush=True)
+    said = [*incident.happen(batch, random), *lived(batch, Conditions())]
     tally.rounds += 1
-    tally.see_messages(trouble, said)
+    tally.see_messages(incident, said)
     tally.see_jobs(batch.names, jobs_in(batch.journal), charged(batch.url))
 
 

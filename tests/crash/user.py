@@ -52,6 +52,7 @@ class Conditions:
     """What the process meets.
 
     Attributes:
+        death: when it is killed, as far as it kills itself.
         journal: another name of the journal than the batch's.
         set_by: the wall clock is wrong by this, and ``set_after_s`` later by ``set_again_by``.
         disk: where the journal is, which gets full.
@@ -114,6 +115,7 @@ class _User(logging.Handler):
         self._timers: list[asyncio.TimerHandle] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        # On the journal's thread as well: a short message is one write to the pipe, and whole.
         text = record.getMessage()
         if "cannot be written" in text:  # by the journal, whoever of us says so
             self._told.send(("log", text))

@@ -22,13 +22,17 @@ from tests.soak.measures import Held, Sample, held_now, sample, slope, slope_wit
 _OPENINGS = 3
 _MAX_OPENING_S = 120.0
 _CHAPTERS = 4
-_WARM_UP = 0.25
+# Until then Python and the C library still take what they will have.
+_WARM_UP = 0.3
 _MIN_TASKS_TO_JUDGE = 1_500
 _MAX_PAUSE_S = 3.0
 
-# Growth for each 1,000 tasks. What is really kept of each task takes a block at least.
+# Growth for each 1,000 tasks. A task that is kept takes fifty blocks and more.
 MAX_BLOCKS = 1_000.0
-MAX_RSS_BYTES = 500_000.0
+# An open client remembers when its last tasks ended, up to a limit: three blocks each.
+MAX_OPEN_BLOCKS = 6_000.0
+# SQLite keeps what it has read of the present chapter's journal: 1.5 kB a task, up to 64 MB.
+MAX_RSS_BYTES = 1_500_000.0
 
 
 @frozen(kw_only=True)
@@ -48,7 +52,7 @@ class Growth:
     def is_within_bounds(self) -> bool:
         within = [
             self.blocks is None or self.blocks <= MAX_BLOCKS,
-            self.open_blocks is None or self.open_blocks <= MAX_BLOCKS,
+            self.open_blocks is None or self.open_blocks <= MAX_OPEN_BLOCKS,
             self.rss_bytes is None or self.rss_bytes <= MAX_RSS_BYTES,
         ]
         return all(within)
@@ -100,6 +104,8 @@ async def _measure(totals: Totals, samples: list[Sample], seconds: float) -> Non
     began = time.monotonic()
     while True:
         await asyncio.sleep(min(_MAX_PAUSE_S, seconds / 40))
+        if not totals.is_working:  # the comparison at the end of a chapter holds all its jobs
+            continue
         samples.append(sample(totals.done, totals.openings))
         if len(samples) % 5 == 0 or seconds >= 40 * _MAX_PAUSE_S:
             print(
@@ -124,8 +130,8 @@ def report(totals: Totals, tasks: int, left: Held, grown: Growth) -> bool:
         f"descriptors={left.descriptors}"
     )
     print(
-        f"growth for 1,000 tasks: blocks={_shown(grown.blocks)} (while a client is open: "
-        f"{_shown(grown.open_blocks)}; at most {MAX_BLOCKS:,.0f}) "
+        f"growth for 1,000 tasks: blocks={_shown(grown.blocks)} (at most {MAX_BLOCKS:,.0f}), "
+        f"while a client is open {_shown(grown.open_blocks)} (at most {MAX_OPEN_BLOCKS:,.0f}), "
         f"rss_bytes={_shown(grown.rss_bytes)} (at most {MAX_RSS_BYTES:,.0f})"
     )
     is_paid_once = not (totals.lost or totals.doubled)

@@ -37,6 +37,7 @@ class Totals:
         uncertain: jobs that are listed for a person to decide about.
         lost: charged for and not in the journal, or never brought to an end.
         doubled: jobs that were charged for more than once.
+        is_working: a client is open, with callers.
     """
 
     done: int = 0
@@ -45,6 +46,7 @@ class Totals:
     doubled: list[str] = field(factory=list)
     openings: int = 0
     chapters: int = 0
+    is_working: bool = False
 
     def count_done(self) -> None:
         self.done += 1
@@ -97,8 +99,10 @@ async def _work_once(
             random=chapter.random,
         )
         async with callers.working():
+            totals.is_working = True
             others.create_task(finish(client, totals.count_done))
             await asyncio.sleep(chapter.opening_s * chapter.random.uniform(0.5, 1.0))
+            totals.is_working = False
             if chapter.random.random() < 0.5:
                 callers.are_stopped = True
                 await client.aclose()  # while they wait for it

@@ -30,7 +30,7 @@ _CALLERS = 48
 _BATCH = 4
 _CANCELLED, _IN_BATCHES, _DOWNLOADED = 0.15, 0.15, 0.1
 # A task takes a fifth of a second at most, and waiting for a slot about as long.
-_MAX_PATIENCE_S = 0.5
+_MAX_WAIT_S = 0.5
 
 
 def new_client(url: str, journal: Path) -> EffectsClient:
@@ -113,7 +113,7 @@ class Callers:
             await self._download(result)
 
     async def _run_impatiently(self) -> None:
-        async with asyncio.timeout(self._random.uniform(0, _MAX_PATIENCE_S)):
+        async with asyncio.timeout(self._random.uniform(0, _MAX_WAIT_S)):
             await self._run_one()
 
     async def _run_batch(self) -> None:

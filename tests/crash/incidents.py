@@ -11,13 +11,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.sqlite.lock import number_beside
 from tests.crash.batch import Batch
 from tests.crash.command import exit_code_and_text
-from tests.crash.deaths import Death, drawn_death
+from tests.crash.deaths import LATEST_S, Death, drawn_death
 from tests.crash.disks import LimitedFiles, SmallDisk
 from tests.crash.harms import HARMS
 from tests.crash.messages import OF_DAMAGE, ROWS_LOST, Message
@@ -26,14 +26,14 @@ from tests.crash.referee import jobs_in
 from tests.crash.service import KEY
 from tests.crash.user import Conditions, obey
 
-__all__ = ["TROUBLES", "Trouble", "lived"]
+__all__ = ["INCIDENTS", "Incident", "lived"]
 
 # A process that is to be killed or to meet something lives about as long.
 _SOON_S = 0.25
 
 
 @frozen
-class Trouble:
+class Incident:
     """Something that happens to the journal of a killed batch, or to the process that has it next.
 
     Attributes:
@@ -137,28 +137,28 @@ def _set_clock(batch: Batch, random: Random) -> Sequence[Message]:
     return lived(batch, conditions, random.choice([None, drawn_death(random)]))
 
 
-TROUBLES: Mapping[str, Trouble] = {
-    trouble.name: trouble
-    for trouble in (
-        Trouble("cut", _harm("cut"), frozenset(OF_DAMAGE)),
+INCIDENTS: Mapping[str, Incident] = {
+    incident.name: incident
+    for incident in (
+        Incident("cut", _harm("cut"), frozenset(OF_DAMAGE)),
         # A text that is another one now, such as a fingerprint, is no damage that anybody can see.
-        Trouble("bits", _harm("bits"), frozenset(OF_DAMAGE | {"IdempotencyConflictError"})),
-        Trouble("log", _harm("log"), frozenset(OF_DAMAGE)),
-        Trouble("full", _fill_disk, frozenset({"JournalFullError", "log"})),
-        Trouble("small-disk", _fill_small_disk, frozenset({"JournalFullError", "log"})),
-        Trouble(
+        Incident("bits", _harm("bits"), frozenset(OF_DAMAGE | {"IdempotencyConflictError"})),
+        Incident("log", _harm("log"), frozenset(OF_DAMAGE)),
+        Incident("full", _fill_disk, frozenset({"JournalFullError", "log"})),
+        Incident("small-disk", _fill_small_disk, frozenset({"JournalFullError", "log"})),
+        Incident(
             "two-owners",
             _own_twice,
             frozenset({"JournalBusyError"}),
             must_tell=frozenset({"JournalBusyError"}),
         ),
-        Trouble(
+        Incident(
             "fork",
             _fork,
             frozenset({"child: RuntimeError", "child: JournalBusyError", "JournalBusyError"}),
             must_tell=frozenset({"child: RuntimeError"}),
         ),
-        Trouble("clock", _set_clock),
+        Incident("clock", _set_clock),
     )
 }
 
@@ -168,13 +168,13 @@ TROUBLES: Mapping[str, Trouble] = {
 
 def lived(batch: Batch, conditions: Conditions, death: Death | None = None) -> list[Message]:
     """One process under these conditions; what it told."""
-    process, told = started(obey, batch, conditions)
+    process, told = started(obey, batch, evolve(conditions, death=death))
+    said = []
     if death is not None:
         said = _wait_until_told("working", told)
-        process.join(death.delay_s)
+        process.join(death.delay_s if death.step is None else LATEST_S)
         process.kill()
-        return [*said, *_end_of(process, told)]
-    return _end_of(process, told)
+    return [*said, *_end_of(process, told)]
 
 
 def _end_of(process: Any, told: Connection) -> list[Message]:
