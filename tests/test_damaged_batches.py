@@ -24,6 +24,7 @@ from tests.support.journal_files import job
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks its processes")
 
 
+@pytest.mark.waits
 def test_a_damaged_batch_is_finished_as_the_messages_say(tmp_path: Path) -> None:
     """Each kind of damage once, and what must be told is told."""
     rounds = len(INCIDENTS)

@@ -23,6 +23,7 @@ NOTHING = Held(0, 0, 0)
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 
 
+@pytest.mark.waits
 @linux_only
 def test_a_short_soak_loses_doubles_and_leaves_nothing(tmp_path: Path) -> None:
     told = output_of_harness("tests.soak", "--seconds", 2, "--seed", 1, folder=tmp_path)

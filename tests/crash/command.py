@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+import kling_effects_async.cli.app
+import kling_effects_async.cli.jobs.resume  # noqa: F401  # here, once before all forks
+from kling_effects_async.cli import main
 from tests.crash.processes import LIFE_S, started
 
 __all__ = ["exit_code_and_text"]
@@ -30,8 +33,6 @@ def _run(arguments: Sequence[str], url: str, key: str, told: Connection) -> None
     os.environ.update({"KLING_SERVICE": url, "KLING_API_KEY": key, "COLUMNS": "1000"})
     with tempfile.TemporaryFile("w+", encoding="utf-8") as written:
         sys.stdout = sys.stderr = written
-        from kling_effects_async.cli import main  # once the streams are those that it writes to
-
         code = main(arguments)
         written.seek(0)
         told.send((code, written.read()))
