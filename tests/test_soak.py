@@ -94,11 +94,13 @@ def test_a_line_is_fitted_to_all_samples() -> None:
 
 def test_growth_is_told_after_the_warm_up_and_not_for_a_few_tasks() -> None:
     samples = [
-        Sample(tasks=n, opening=n // 500, rss_bytes=7 * n, blocks=3 * n + (n < 100) * 10**6)
+        Sample(tasks=n, opening=n // 2000, rss_bytes=7 * n, blocks=3 * n + (n < 100) * 10**6)
         for n in range(0, 4000, 10)
     ]
     grown = growth(samples)
     assert grown.blocks == pytest.approx(3000)
     assert grown.open_blocks == pytest.approx(3000)
+    short = growth([evolve(one, opening=one.tasks // 500) for one in samples])
+    assert (short.blocks, short.open_blocks) == (grown.blocks, None)
     assert grown.rss_bytes == pytest.approx(7000)
     assert growth(samples[:100]) == Growth()

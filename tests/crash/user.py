@@ -111,6 +111,7 @@ class _User(logging.Handler):
         self._starts_fresh = False
         self._on_taken = "raise"
         self._is_damaged = False
+        self._is_full = False
         self._is_at_end = False
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -119,6 +120,7 @@ class _User(logging.Handler):
         text = record.getMessage()
         if "cannot be written" in text:  # by the journal, whoever of us says so
             self._told.send(("log", text))
+            self._is_full = True
         elif record.name.startswith("kling_effects_async.journal"):
             self._told.send(("warning", text))
 
@@ -131,6 +133,8 @@ class _User(logging.Handler):
                 passes += not isinstance(await self._open_and_run(), JournalBusyError)
                 if was_damaged and self._is_damaged:  # opened again, and it was not moved aside
                     self._rename()
+                if self._is_full:
+                    self._make_room()
         parting.cancel()
         return self._is_at_end
 
@@ -179,7 +183,7 @@ class _User(logging.Handler):
             case JournalDamagedError():
                 self._is_damaged = True
             case JournalFullError():
-                self._make_room()
+                self._is_full = True
             case ExternalIdTakenError():
                 self._on_taken = "adopt"
             case KlingEffectsError():
@@ -198,6 +202,7 @@ class _User(logging.Handler):
             die()
         if self._conditions.disk is not None:
             self._conditions.disk.make_room()
+        self._is_full = False
 
     def _schedule(self, client: EffectsClient, journal: SqliteStore) -> None:
         """Have happen to the process what is to happen while it works."""

@@ -25,6 +25,7 @@ _CHAPTERS = 4
 # Until then Python and the C library still take what they will have.
 _WARM_UP = 0.3
 _MIN_TASKS_TO_JUDGE = 1_500
+_FIRST_OF_OPENING = 1_000
 _MAX_PAUSE_S = 3.0
 
 # Growth for each 1,000 tasks. A task that is kept takes fifty blocks and more.
@@ -66,11 +67,22 @@ def growth(samples: Sequence[Sample]) -> Growth:
         return Growth()
     return Growth(
         blocks=_per_thousand(slope((one.tasks, one.blocks) for one in warm)),
-        open_blocks=_per_thousand(
-            slope_within((one.opening, one.tasks, one.blocks) for one in warm)
-        ),
+        open_blocks=_open_blocks(samples),
         rss_bytes=_per_thousand(slope((one.tasks, one.rss_bytes) for one in warm)),
     )
+
+
+def _open_blocks(samples: Sequence[Sample]) -> float | None:
+    """The growth within an opening, once its first tasks have brought all that it needs."""
+    began: dict[int, int] = {}
+    for one in samples:
+        began.setdefault(one.opening, one.tasks)
+    warm = [one for one in samples if one.tasks - began[one.opening] >= _FIRST_OF_OPENING]
+    last = {one.opening: one.tasks for one in warm}
+    seen = sum(last[opening] - began[opening] - _FIRST_OF_OPENING for opening in last)
+    if seen < _MIN_TASKS_TO_JUDGE:
+        return None
+    return _per_thousand(slope_within((one.opening, one.tasks, one.blocks) for one in warm))
 
 
 def _per_thousand(found: float | None) -> float | None:
