@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kling_effects_async import (
     EffectsClient,
@@ -205,8 +205,11 @@ class _User(logging.Handler):
         self._is_full = False
 
     def _schedule(self, client: EffectsClient, journal: SqliteStore) -> None:
-        """Have happen to the process what is to happen while it works."""
+        """Have happen to the process, once, what is to happen while it works."""
         conditions = self._conditions
+        self._conditions = evolve(
+            conditions, set_after_s=0.0, full_after_s=None, forks_after_s=None, stays_s=0.0
+        )
         self._later(conditions.stays_s, lambda: None)
         if conditions.set_after_s:
             self._later(conditions.set_after_s, lambda: self._set_clock(conditions.set_again_by))
