@@ -53,6 +53,7 @@ def test_a_job_that_is_charged_for_twice_or_not_finished_is_seen() -> None:
     [
         (Totals(lost=["a"]), 0, NOTHING, Growth()),
         (Totals(doubled=["a"]), 0, NOTHING, Growth()),
+        (Totals(unclosed=1), 0, NOTHING, Growth()),
         (Totals(), 1, NOTHING, Growth()),
         (Totals(), 0, Held(1, 0, 0), Growth()),
         (Totals(), 0, Held(0, 1, 0), Growth()),

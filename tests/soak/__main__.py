@@ -8,9 +8,11 @@ import logging
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import TextIO
 
 from attrs import frozen
 
@@ -94,6 +96,7 @@ async def _soak(
 ) -> tuple[Totals, int]:
     """The totals, and how many asyncio tasks were left."""
     totals, random = Totals(), Random(seed)
+    count_unclosed(asyncio.get_running_loop(), totals)
     end = time.monotonic() + seconds
     measuring = asyncio.create_task(_measure(totals, samples, seconds))
     opening_s = min(_MAX_OPENING_S, seconds / _CHAPTERS / _OPENINGS)
@@ -109,6 +112,28 @@ async def _soak(
     measuring.cancel()
     await asyncio.gather(measuring, return_exceptions=True)
     return totals, len(asyncio.all_tasks() - {asyncio.current_task()})
+
+
+def count_unclosed(loop: asyncio.AbstractEventLoop, totals: Totals) -> None:
+    """Count what is collected unclosed, and exceptions of tasks that nobody awaited."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        note(str(message))
+
+    def note(what: str) -> None:
+        totals.unclosed += 1
+        print(f"  unclosed: {what}")
+
+    loop.set_exception_handler(lambda _loop, context: note(str(context)))
+    warnings.simplefilter("always", ResourceWarning)
+    warnings.showwarning = show
 
 
 async def _measure(totals: Totals, samples: list[Sample], seconds: float) -> None:
@@ -139,7 +164,7 @@ def report(totals: Totals, tasks: int, left: Held, grown: Growth) -> bool:
             print(f"  {word}: {', '.join(names[:20])}")
     print(
         f"left: sockets={left.sockets} threads={left.threads} asyncio_tasks={tasks} "
-        f"descriptors={left.descriptors}"
+        f"descriptors={left.descriptors} unclosed={totals.unclosed}"
     )
     print(
         f"growth for 1,000 tasks: blocks={_shown(grown.blocks)} (at most {MAX_BLOCKS:,.0f}), "
@@ -147,7 +172,8 @@ def report(totals: Totals, tasks: int, left: Held, grown: Growth) -> bool:
         f"rss_bytes={_shown(grown.rss_bytes)} (at most {MAX_RSS_BYTES:,.0f})"
     )
     is_paid_once = not (totals.lost or totals.doubled)
-    return is_paid_once and not tasks and left == Held(0, 0, 0) and grown.is_within_bounds
+    is_closed = left == Held(0, 0, 0) and not tasks and not totals.unclosed
+    return is_paid_once and is_closed and grown.is_within_bounds
 
 
 def _shown(found: float | None) -> str:

@@ -37,6 +37,7 @@ class Totals:
         uncertain: jobs that are listed for a person to decide about.
         lost: charged for and not in the journal, or never brought to an end.
         doubled: jobs that were charged for more than once.
+        unclosed: sessions and files that were collected unclosed, and lost exceptions.
         is_working: a client is open, with callers.
     """
 
@@ -46,6 +47,7 @@ class Totals:
     doubled: list[str] = field(factory=list)
     openings: int = 0
     chapters: int = 0
+    unclosed: int = 0
     is_working: bool = False
 
     def count_done(self) -> None:
