@@ -89,9 +89,17 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Kill a batch 500 times for each rule about repeated ids; takes about ten minutes."""
-    session.install("-e", ".")
+    """Kill a batch 500 times for each rule about repeated ids, and damage it 160 times."""
+    session.install("-e", ".[cli]")  # about a quarter of an hour
     session.run("python", "-m", "tests.crash", "--kills", "500", *session.posargs)
+    session.run("python", "-m", "tests.crash", "--damage", "--rounds", "160", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Work for ten minutes against a service that fails; ``-- --minutes 60`` for an hour."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.soak", *session.posargs)
 
 
 @nox.session

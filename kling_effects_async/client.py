@@ -442,6 +442,7 @@ class EffectsClient:
 
         Raises:
             SettingsError: the client has no journal.
+            ClientClosedError: the client was closed meanwhile.
             JournalError: the journal cannot be used; the message states why.
             TypeError: ``download_to`` is no path.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from pathlib import Path
 
@@ -29,7 +29,7 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
     # With a folder, a job that only lacks its clip is unfinished too.
     states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
     await _log_other_accounts(account, states)
-    unfinished = account.store.jobs(account=account.name, states=states)
+    unfinished = _unfinished(runtime, account, states)
 
     async def finish(job: Job) -> Outcome:
         return await _finished(runtime, account, job, folder)
@@ -44,6 +44,19 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
         ) as finished:
             async for outcome in finished:
                 yield outcome
+
+
+async def _unfinished(
+    runtime: Runtime, account: Account, states: Collection[JobState]
+) -> AsyncIterator[Job]:
+    """The jobs in these states; the client, and so its journal, may be closed meanwhile."""
+    try:
+        async for job in account.store.jobs(account=account.name, states=states):
+            yield job
+            runtime.check_open()
+    except RuntimeError:  # the journal is closed, or is the parent's of this forked process
+        runtime.check_open()
+        raise
 
 
 async def _log_other_accounts(account: Account, states: Collection[JobState]) -> None:

@@ -341,20 +341,21 @@ class Runtime:
         Raises:
             ClientClosedError: the client was closed meanwhile.
         """
-        self._check_open()
+        self.check_open()
         if self._account is not None:
             return self._account
         async with self._opening:  # a journal has one owner: two opens at once would be an error
-            self._check_open()
+            self.check_open()
             if self._account is None:
                 account = await self._opened_account()
                 if self._is_closed:
                     await self._exits.aclose()
-                    self._check_open()
+                    self.check_open()
                 self._account = account
         return self._account
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise ``ClientClosedError`` once the client is closed."""
         if self._is_closed:
             raise ClientClosedError("the client was closed; open it again and call again")
 

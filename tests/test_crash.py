@@ -6,48 +6,25 @@ Faults 7, 8, 11, 12, 23, 24, 25: answers that were lost, and kills on both sides
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from kling_effects_async.journal.sqlite.store import SqliteStore
-from tests.support.command_line import clean_environment
+from tests.support.harness import numbers_in, output_of_harness
 
 KILLS = 20
-
-# A harness takes seconds, and on a busy machine many times that.
-TIMEOUT_S = 250
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks its processes")
 
 
-def crash(rule: str, folder: Path, *options: object) -> dict[str, int]:
-    """The numbers of the summary line; nothing may have been complained about on the way."""
-    command = [sys.executable, "-m", "tests.crash", "--rule", rule, "--seed", "1", *options]
-    with subprocess.Popen(
-        [str(word) for word in command],
-        env=clean_environment(folder, PYTHONPATH=os.pathsep.join(sys.path)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that a harness that hangs is ended with its children
-    ) as harness:
-        try:
-            told, complaints = harness.communicate(timeout=TIMEOUT_S)
-        except BaseException:
-            os.killpg(harness.pid, signal.SIGKILL)
-            raise
-    print(told)  # pytest shows it if the test fails
-    assert complaints == ""
-    summary = re.findall(rf"^{rule}: (kills=.*)$", told, re.MULTILINE)
-    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", summary[-1])}
+def crash(rule: str, folder: Path, *options: object, code: int = 0) -> dict[str, int]:
+    """The numbers of the summary line."""
+    words = ["tests.crash", "--rule", rule, "--seed", 1, *options]
+    return numbers_in(output_of_harness(*words, folder=folder, code=code), rule)
 
 
 @pytest.mark.parametrize("rule", ["reject", "accept"])
@@ -71,7 +48,7 @@ def test_without_a_lookup_nothing_is_sent_twice_and_uncertain_jobs_are_listed(
 
 def test_the_harness_sees_it_when_a_job_is_paid_twice(tmp_path: Path) -> None:
     """By the one policy that prefers a second charge to a missing clip."""
-    told = crash("no-lookup", tmp_path, "--kills", 5, "--on-uncertain", "resubmit")
+    told = crash("no-lookup", tmp_path, "--kills", 5, "--on-uncertain", "resubmit", code=1)
     assert told["duplicates"] > 0
 
 

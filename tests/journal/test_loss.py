@@ -372,3 +372,28 @@ def test_a_schema_that_is_no_text_is_damage(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"scene TEXT NOT NULL", b"scene TEXT NOT\xd5NULL"))
     with pytest.raises(JournalDamagedError, match="moved aside"):
         asyncio.run(open_again())
+
+
+@pytest.mark.parametrize(
+    ("text", "flipped"),
+    [
+        (b"UPDATE costs SET jobs = jobs - 1", b"UPDATE cosus SET jobs = jobs - 1"),
+        (b"INSERT INTO transitions VALUES", b"INSERT INTO transitionr VALUES"),
+        (b"updated_us INTEGER", b"updated_ur INTEGER"),
+        (b"CREATE TABLE memos", b"CREATE TABLE lemos"),
+        (b"text TEXT NOT NULL", b"teyt TEXT NOT NULL"),
+        (b"host TEXT NOT NULL", b"iost TEXT NOT NULL"),
+        (b"misses_rows INTEGER", b"misses_rowr INTEGER"),
+    ],
+)
+async def test_a_name_of_the_schema_that_is_another_one_is_damage(
+    path: Path, text: bytes, flipped: bytes
+) -> None:
+    """Fault 88: a flipped bit in a trigger, which SQLite reads no earlier than at a write."""
+    async with SqliteStore(path) as journal:
+        await journal.add(a_job("a"))
+    content = path.read_bytes()
+    assert text in content
+    path.write_bytes(content.replace(text, flipped))
+    with pytest.raises(JournalDamagedError, match="moved aside"):
+        await SqliteStore(path).open()

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import (
+    ClientClosedError,
     Done,
     Failed,
     ImageRejectedError,
     SingleImageEffect,
+    SlotPolicy,
     SubmissionUncertainError,
 )
 from kling_effects_async.emulator import Clips, Emulator, Fault
@@ -21,6 +23,7 @@ from kling_effects_async.images.checks import image_hash
 from kling_effects_async.journal.job import JobState, JobUpdate
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import make_job
+from tests.support.command_line import acceptance
 from tests.support.paid_service import ACCOUNT
 from tests.support.submits import QUICK, state_in
 
@@ -179,3 +182,22 @@ async def test_a_task_of_an_earlier_process_is_followed_once_it_is_asked_for_aga
             assert (await task).task_id == task_id
     assert left.emulator.requests["submit"] == 1
     assert await state_in(left.journal, "order-42") is JobState.SUCCEEDED
+
+
+async def test_a_client_that_is_closed_while_it_resumes_says_so(left: Left) -> None:
+    """Fault 68: not that some journal is closed, which the caller never opened."""
+    for number in range(6):
+        await left.job(str(number))
+
+    async def resume() -> None:
+        async for _outcome in client.resume():
+            pass
+
+    one = SlotPolicy(start=1, maximum=1)  # so that the others are not read yet
+    client = left.emulator.client(journal=left.journal, slots=one, **QUICK)
+    async with client:
+        resuming = asyncio.create_task(resume())
+        await acceptance(left.emulator)
+        await client.aclose()
+        with pytest.raises(ClientClosedError, match="open it again"):
+            await resuming

@@ -11,6 +11,7 @@ from pathlib import Path
 from kling_effects_async.errors import JournalError, JournalVersionError
 from kling_effects_async.journal.job import JobState
 from kling_effects_async.journal.sqlite.failures import damage
+from kling_effects_async.journal.sqlite.job_row import MEMBERS
 from kling_effects_async.journal.sqlite.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -142,6 +143,8 @@ def _read_through(connection: sqlite3.Connection, version: int) -> None:
     (finding,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if finding != "ok":
         raise damage(f"integrity_check: {finding}")
+    if version == VERSION:
+        _compile(connection)
     if version:
         names = {state.value for state in JobState}
         if version < NAMED_SINCE:
@@ -150,6 +153,27 @@ def _read_through(connection: sqlite3.Connection, version: int) -> None:
         rows = connection.execute(f"SELECT id FROM jobs WHERE {_UNREADABLE.format(states)}")
         if row := rows.fetchone():
             raise damage(f"row {row[0]} of jobs cannot be read")
+
+
+# Together they have all names of the tables' and the triggers' texts.
+_COMPILED = (
+    f"INSERT INTO jobs ({MEMBERS}, steps, note) SELECT {MEMBERS}, steps, note FROM jobs",
+    "UPDATE jobs SET account = account, steps = steps, earlier_units = earlier_units",
+    "INSERT INTO memos (kind, key, text) SELECT kind, key, text FROM memos",
+    "INSERT INTO lease (id, token, pid, host, process, since_us) VALUES (1, '', 0, '', '', 0)",
+    "UPDATE commits SET number = 0, misses_rows = 0",
+)
+
+
+def _compile(connection: sqlite3.Connection) -> None:
+    """Find a name that is damaged: SQLite compiles a trigger once it is to run, for a write."""
+    for statement in _COMPILED:
+        try:
+            connection.execute(f"EXPLAIN {statement}").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise damage(str(error)) from error
 
 
 # What a whole row never has; `job_row` rejects the same where it meets it.
