@@ -177,7 +177,8 @@ def _copy_project(workspace: Path, module: str, tests: Sequence[str]) -> None:
         "also_copy": ["docs", "README.md"],
         "pytest_add_cli_args_test_selection": list(tests),
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
-        "timeout_constant": 1.5,  # seconds: what hangs is dead, and what a busy machine delays is not
+        # Seconds: what hangs is dead, and what a busy machine delays is not.
+        "timeout_constant": 1.5,
         "timeout_multiplier": 4.0,
         "use_git_change_detection": False,
         "track_dependencies": False,
