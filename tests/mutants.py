@@ -176,7 +176,7 @@ def _copy_project(workspace: Path, module: str, tests: Sequence[str]) -> None:
         "do_not_mutate_patterns": UNTOUCHED_LINES,
         "also_copy": ["docs", "README.md"],
         "pytest_add_cli_args_test_selection": list(tests),
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "--hypothesis-profile", "mutants"],
         # Seconds: what hangs is dead, and what a busy machine delays is not.
         "timeout_constant": 1.5,
         "timeout_multiplier": 4.0,
