@@ -192,17 +192,16 @@ async def test_after_a_rejection_a_run_of_ends_adds_one_place() -> None:
 
 
 async def test_each_further_place_takes_a_whole_run_of_ends() -> None:
-    line = Line(start=2, remembered=2)
-    slots = [line.slots.adopt() for _ in range(5)]
-    for slot in slots:
-        slot.accept()
-    line.slots.reject(line.slots.adopt())  # what runs, 5, is what it shrinks from: 3
-    waiting = await line.takes(*"abcdefgh")
+    line = Line(start=5)
+    slots = await line.running(3)
+    line.slots.reject(await line.take())
+    waiting = await line.takes(*(str(number) for number in range(20)))
     sizes = []
-    for slot in slots:
+    for slot in [*slots, *(line.slots.adopt() for _ in range(4))]:
+        slot.accept()
         slot.release()
         sizes.append(line.slots.size)
-    assert sizes == [3, 3, 4, 4, 4]
+    assert sizes == [3, 3, 4, 4, 4, 4, 5]
     line.slots.fail_waiting(TimeoutError())
     await asyncio.gather(*waiting, return_exceptions=True)
 
