@@ -46,7 +46,7 @@ class TimerClock(ManualClock):
 class Desk:
     """Admission to an account, and a clock for it."""
 
-    def __init__(self, *, slots: int = 20) -> None:
+    def __init__(self, *, slots: int = 20, max_retry_after_s: float = 100.0) -> None:
         self.clock = TimerClock()
         self.slots = SlotLimiter(SlotPolicy(start=slots))
         self.told: list[KlingEffectsError] = []
@@ -55,7 +55,7 @@ class Desk:
             SubmitBreaker(
                 SlotPolicy(probe_s=60), self.clock, on_stop=self.told.append, rng=lambda: 0.5
             ),
-            submit=SubmitPolicy(max_retry_after_s=100),
+            submit=SubmitPolicy(max_retry_after_s=max_retry_after_s),
             retry=RetryPolicy(attempts=3, base_s=1.0, max_elapsed_s=50),
             rng=lambda: 0.5,
         )
@@ -93,6 +93,7 @@ async def test_where_others_hold_all_slots_pauses_grow_by_a_tenth_of_the_wait() 
         pauses = []
         for _ in range(12):
             await desk.rejected(NO_SLOT)
+            assert desk.admission.held_back_by is NO_SLOT
             pauses.append(await desk.kept_out_s())
         assert pauses == [1.0] * 11 + [1.1]
         desk.admission.accepted()
@@ -220,6 +221,13 @@ async def test_a_pause_beyond_the_policy_ends_all_submits(asked_s: float, is_tri
     if is_tripped:
         with pytest.raises(RateLimitError, match="max_retry_after_s"):
             desk.admission.check()
+
+
+async def test_a_first_rejection_without_a_requested_pause_is_always_borne() -> None:
+    desk = Desk(max_retry_after_s=0.5)
+    assert desk.admission.may_try_again(too_fast(), "a", tries=1, elapsed_s=0.0)
+    await desk.rejected(too_fast())
+    assert desk.told == []
 
 
 async def test_pauses_that_add_up_beyond_the_policy_end_all_submits_and_say_so() -> None:
