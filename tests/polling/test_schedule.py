@@ -219,6 +219,10 @@ def test_what_is_expected_is_reviewed_after_every_sixteen_tasks() -> None:
     assert history.earliest_end_in_s("squish", 300.0) is None
     teach(history, 200.0)
     assert history.earliest_end_in_s("squish", 300.0) == 0.0
+    teach(history, *[1000.0] * 15)
+    assert history.earliest_end_in_s("squish", 500.0) is None
+    teach(history, 1000.0)
+    assert history.earliest_end_in_s("squish", 500.0) == 0.0
 
 
 def test_a_review_teaches_nothing_of_a_scene_with_few_tasks() -> None:
