@@ -41,7 +41,13 @@ def fail(breaker: ListBreaker, error: KlingEffectsError, times: int) -> bool:
 
 
 def test_the_first_page_may_be_requested_at_once() -> None:
-    assert a_list().next_at == 0.0
+    assert ListBreaker(None).next_at == 0.0
+
+
+def test_before_the_first_page_came_only_its_rhythm_is_known() -> None:
+    breaker = ListBreaker(None)
+    breaker.requested(10.0, 0.0)
+    assert breaker.next_at == 10.5
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,11 @@ def test_a_rejection_without_any_page_means_that_there_is_no_list(
     assert fail(a_list(has_worked=False), error, 1) is is_usable
 
 
+def test_a_list_that_has_shown_nothing_yet_bears_as_many_failures() -> None:
+    assert fail(a_list(has_worked=False), BUSY, 7)
+    assert not fail(a_list(has_worked=False), BUSY, 8)
+
+
 def test_a_page_makes_up_for_all_failures_before_it() -> None:
     breaker = a_list()
     fail(breaker, BUSY, 7)
@@ -134,7 +145,7 @@ def read(breaker: ListBreaker, *pages: tuple[int, int]) -> bool:
 
 def test_three_pages_in_a_row_without_most_of_their_tasks_are_too_many() -> None:
     gap, even, full, nothing = (0, 1), (1, 1), (1, 0), (0, 0)
-    assert read(a_list(), gap, gap)
+    assert read(ListBreaker(None), gap, gap)
     assert not read(a_list(), gap, gap, gap)
     assert read(a_list(), gap, gap, full, gap, gap)
     assert read(a_list(), gap, gap, even, gap, gap)
