@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+
 import pytest
 
 from kling_effects_async.errors import (
     ClientClosedError,
+    RateLimitError,
     TaskTimeoutError,
 )
 from kling_effects_async.models import TaskStatus
@@ -16,6 +20,8 @@ from kling_effects_async.polling.tracked_task import (
     TrackedTask,
 )
 from tests.support.polled_queue import BUSY, POLICY, Told, page_of, snapshot
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def test_a_task_that_nobody_waits_for_is_not_polled() -> None:
@@ -177,3 +183,250 @@ def test_no_stage_follows_that_is_not_in_the_table() -> None:
     with pytest.raises(AssertionError, match="cannot become"):
         task.move_to(PollStage.POLLED)
     assert set(TRANSITIONS) == set(PollStage)
+
+
+# -- who is tracked, and until when
+
+
+def test_a_task_is_one_by_whichever_id_it_is_named() -> None:
+    queue = Told().queue
+    task = queue.track("t1", None, scene="", now=7.0)
+    assert (task.began_at, task.next_poll_at) == (7.0, 7.0)
+    assert queue.track("t1", "order-1", scene="squish", now=8.0) is task
+    assert queue.track(None, "order-1", scene="hug", now=9.0) is task
+    assert (task.task_id, task.external_task_id, task.scene) == ("t1", "order-1", "squish")
+    assert queue.track(None, "order-2", scene="hug", now=9.0).scene == "hug"
+
+
+def test_a_wait_that_began_before_the_process_was_suspended_lasts_longer_by_that() -> None:
+    queue = Told(has_list=False).queue
+    task = queue.track("t1", None, scene="", now=0.0)
+    before = queue.deadline(0.0)
+    queue.suspended(50.0)
+    queue.suspended(10.0)
+    old = queue.wait(task, before, lambda _error: None)
+    new = queue.wait(task, queue.deadline(100.0), lambda _error: None)
+    assert old.deadline_at == POLICY.deadline_s + 60.0
+    assert new.deadline_at == POLICY.deadline_s + 100.0
+
+
+def test_a_task_that_nobody_polled_did_not_fail_meanwhile() -> None:
+    one = Told(has_list=False)
+    task, waiter = one.wait("t1")
+    one.due(0.0)
+    one.queue.failed(task, BUSY, 1.0)
+    one.wait("t1", 2.0)
+    assert task.failures == 1  # somebody waited all the time
+    for each in list(task.waiters):
+        one.queue.leave(task, each)
+    assert waiter not in task.waiters
+    one.wait("t1", 3.0)
+    assert task.failures == 0
+
+
+def test_a_task_is_polled_for_as_long_as_one_of_several_waits() -> None:
+    one = Told(has_list=False)
+    task, first = one.wait("t1", 5.0)
+    one.wait("t1", 5.0)
+    one.queue.leave(task, first)
+    assert one.due(5.0) == [task]
+
+
+def test_a_suspended_process_knows_no_length_of_what_it_did_not_poll() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1")
+    task.is_whole = True
+    one.queue.suspended(1.0)
+    assert task.is_whole is False
+
+
+# -- tasks that are followed
+
+
+def followed(one: Told, *, now: float = 0.0, is_seen: bool = True) -> TrackedTask:
+    task = one.queue.track("t1", None, scene="squish", now=0.0)
+    if is_seen:
+        one.queue.learn(task, snapshot(task), now)
+    one.queue.follow(task, one.end, now)
+    return task
+
+
+def test_a_submitted_task_is_polled_after_a_pause_and_to_its_end() -> None:
+    one = Told(has_list=False)
+    task = followed(one, now=100.0)
+    assert (task.is_ours, task.is_whole) == (True, True)
+    assert task.next_poll_at == 110.0
+    assert one.queue.wake_at == 110.0
+    assert one.due(109.9) == []
+    assert one.due(110.0) == [task]
+    one.queue.answered(task, snapshot(task, TaskStatus.SUCCEEDED), 111.0)
+    assert [final.status for final in one.ended if final] == [TaskStatus.SUCCEEDED]
+    assert task.stage is PollStage.IDLE
+
+
+def test_a_task_that_was_not_seen_yet_is_polled_at_once_and_its_length_is_not_known() -> None:
+    one = Told(has_list=False)
+    task = followed(one, is_seen=False)
+    assert (task.is_ours, task.is_whole) == (True, False)
+    assert one.due(0.0) == [task]
+
+
+def test_following_ends_with_the_policy_s_deadline_and_nothing_to_tell() -> None:
+    one = Told(has_list=False)
+    task = followed(one, now=10.0)
+    one.queue.suspended(50.0)
+    assert task.deadline_at == 10.0 + POLICY.deadline_s + 50.0
+    one.queue.advance(task.deadline_at - 1.0)
+    assert one.ended == []
+    one.queue.advance(task.deadline_at)
+    assert one.ended == [None]
+
+
+def test_a_deadline_of_one_who_follows_after_a_suspension_is_not_put_off() -> None:
+    one = Told(has_list=False)
+    one.queue.suspended(50.0)
+    assert followed(one, now=60.0).deadline_at == 60.0 + POLICY.deadline_s
+
+
+async def test_an_end_that_is_known_is_told_at_once() -> None:
+    one = Told(has_list=False)
+    one.record = asyncio.get_running_loop().create_future()
+    task = one.queue.track("t1", None, scene="", now=0.0)
+    final = snapshot(task, TaskStatus.SUCCEEDED)
+    one.queue.learn(task, final, 0.0)
+    one.queue.follow(task, one.end, 1.0)
+    assert one.ended == [final]
+    assert task.record is one.record
+    assert (task.is_ours, task.stage) == (True, PollStage.IDLE)
+
+
+def test_nothing_is_followed_by_a_queue_that_is_closed() -> None:
+    one = Told(has_list=False)
+    assert one.queue.is_closed is False
+    one.queue.close()
+    assert one.queue.is_closed is True
+    task = followed(one)
+    assert (task.is_followed, task.stage) == (False, PollStage.IDLE)
+
+
+def test_closing_drops_what_is_followed() -> None:
+    one = Told(has_list=False)
+    task = followed(one)
+    one.queue.close()
+    assert task.stage is PollStage.IDLE
+    assert not one.queue.has_deadline(task)
+    assert one.due(1000.0) == []
+
+
+# -- when the queue wakes
+
+
+def test_the_queue_wakes_for_the_first_of_what_it_waits_for() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1", 100.0)
+    assert one.queue.wake_at == 100.0
+    assert one.due(100.0) == [task]
+    assert one.queue.wake_at == 100.0 + POLICY.deadline_s
+
+
+def test_what_is_due_without_room_wakes_nobody() -> None:
+    one = Told(has_list=False)
+    for number in range(9):
+        one.wait(f"t{number}")
+    polled = one.due(0.0)
+    assert len(polled) == 8
+    assert one.queue.is_due
+    assert one.queue.wake_at == POLICY.deadline_s
+    one.queue.answered(polled[0], snapshot(polled[0]), 0.5)  # type: ignore[arg-type]  # single
+    assert one.queue.wake_at <= 0.5
+
+
+def test_a_requested_pause_holds_for_all_and_wakes_at_its_end() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1")
+    one.due(0.0)
+    one.queue.failed(task, RateLimitError("slow", retryable=True, retry_after_s=7.0), 1.0)
+    one.wait("t2", 2.0)
+    assert one.due(2.0) == []
+    assert one.queue.is_due
+    assert one.queue.wake_at == pytest.approx(task.next_poll_at)
+    assert task.next_poll_at > 8.0
+    assert len(one.due(one.queue.wake_at)) == 2
+
+
+# -- what comes of a single query
+
+
+def test_a_task_that_runs_is_polled_again_after_its_pause() -> None:
+    one = Told(has_list=False)
+    task = followed(one, is_seen=False)
+    one.due(0.0)
+    one.queue.answered(task, snapshot(task), 50.0)
+    assert task.next_poll_at == 55.0
+    assert one.queue.wake_at == 55.0
+    assert one.queue.under_way == 0
+
+
+def test_an_end_that_nobody_can_take_ends_the_poll_all_the_same() -> None:
+    one = Told(has_list=False)
+    task = one.queue.track("t1", None, scene="", now=0.0)
+
+    def breaks(_final: object) -> None:
+        raise ZeroDivisionError
+
+    one.queue.follow(task, breaks, 0.0)
+    one.due(0.0)
+    with pytest.raises(ZeroDivisionError):
+        one.queue.answered(task, snapshot(task, TaskStatus.SUCCEEDED), 1.0)
+    assert (task.stage, one.queue.under_way) == (PollStage.IDLE, 0)
+
+
+def test_a_fault_of_ours_reaches_those_who_wait_and_is_not_repeated_at_once() -> None:
+    one = Told(has_list=False)
+    task = followed(one, is_seen=False)
+    one.queue.wait(task, one.queue.deadline(0.0), one.told.append)
+    one.due(0.0)
+    one.queue.broken(task, fault := ZeroDivisionError(), 2.0)
+    assert one.told == [fault]
+    assert one.queue.wake_at == 2.0 + POLICY.max_interval_s
+    assert one.queue.under_way == 0
+
+
+def outage(one: Told) -> TrackedTask:
+    """Eight polls failed; the task that is due as the next."""
+    for number in range(9):
+        one.wait(f"t{number}")
+    for poll in one.due(0.0):
+        assert isinstance(poll, TrackedTask)
+        one.queue.failed(poll, BUSY, 0.0)
+    (probe,) = one.due(60.0)
+    assert isinstance(probe, TrackedTask)
+    return probe
+
+
+def test_a_fault_of_ours_in_a_probe_leaves_the_next_one_possible() -> None:
+    one = Told(has_list=False)
+    probe = outage(one)
+    assert one.due(61.0) == []
+    one.queue.broken(probe, ZeroDivisionError(), 61.0)
+    assert len(one.due(61.0)) == 1
+
+
+def test_an_answer_to_anybody_ends_an_outage() -> None:
+    one = Told(has_list=False)
+    outage(one)
+    one.queue.service_answered(61.0)
+    assert len(one.due(61.0)) == 1
+    assert len(one.due(64.0)) == 1
+
+
+def test_in_an_outage_all_that_is_due_rests() -> None:
+    one = Told(has_list=False)
+    tasks = [one.wait(f"t{number}")[0] for number in range(20)]
+    for poll in one.due(0.0):
+        assert isinstance(poll, TrackedTask)
+        one.queue.failed(poll, BUSY, 1.0)
+    resting = [task for task in tasks if task.stage is PollStage.DUE]
+    assert len(resting) == 12
+    assert {task.failures for task in resting} == {1}
+    assert {task.failing_since for task in resting} == {1.0}

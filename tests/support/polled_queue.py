@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kling_effects_async.errors import ServiceError
 from kling_effects_async.models import TaskSnapshot, TaskStatus, Video
 from kling_effects_async.policy import PollPolicy
@@ -38,11 +40,21 @@ def page_of(*shown: TaskSnapshot) -> Listed:
 
 
 class Told:
-    """A queue, and what those who wait in it were told."""
+    """A queue, and what those who wait in it or follow its tasks were told.
+
+    Attributes:
+        record: what the writing of an end gives.
+    """
 
     def __init__(self, *, has_list: bool = True) -> None:
         self.queue = PollQueue(POLICY, lambda: 0.5, has_list=has_list)
         self.told: list[Exception | None] = []
+        self.ended: list[TaskSnapshot | None] = []
+        self.record: asyncio.Future[None] | None = None
+
+    def end(self, final: TaskSnapshot | None) -> asyncio.Future[None] | None:
+        self.ended.append(final)
+        return self.record
 
     def wait(self, name: str, now: float = 0.0) -> tuple[TrackedTask, Waiter]:
         task = self.queue.track(name, None, scene="", now=now)
