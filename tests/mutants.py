@@ -132,9 +132,10 @@ def survivor_of(module: str, source: str, function: str, diff: str) -> Survivor:
 def _first_line(source: str, function: str) -> int:
     owner, _, name = function.rpartition(".")
     lines = source.splitlines()
-    inside = next((i for i, line in enumerate(lines) if re.match(rf"class {owner}\b", line)), 0)
-    head = re.compile(rf"\s*(?:async )?def {name}\(")
-    return next(i for i, line in enumerate(lines, 1) if i > inside and head.match(line))
+    is_class = re.compile(rf"class {owner}\b")
+    start = next(i for i, line in enumerate(lines) if is_class.match(line)) if owner else 0
+    head = re.compile(rf"{'    ' if owner else ''}(?:async )?def {name}\(")
+    return next(i for i, line in enumerate(lines, 1) if i > start and head.match(line))
 
 
 def _is_named(module: str, name: str) -> bool:

@@ -7,6 +7,10 @@ import pytest
 from tests.mutants import PACKAGE, ROOT, TABLE, Explained, Plan, Report, read_plan, survivor_of
 
 SOURCE = '''
+def size() -> int:
+    return 0
+
+
 class Other:
     def take(self) -> int:
         return 0
@@ -39,7 +43,12 @@ EXPLAINED = Explained("slots", "if self.size > 1:", "if self.size >= 1:", "the s
 
 
 def test_a_survivor_is_told_with_its_line_and_what_was_changed() -> None:
-    assert str(SURVIVOR) == "slots:14  if self.size > 1:  ->  if self.size >= 1:"
+    assert str(SURVIVOR) == "slots:18  if self.size > 1:  ->  if self.size >= 1:"
+
+
+def test_a_function_is_not_taken_for_a_method_of_its_name() -> None:
+    diff = "@@ -1,2 +1,2 @@\n def size() -> int:\n-    return 0\n+    return 1\n"
+    assert survivor_of("slots", SOURCE, "size", diff).line_number == 3
 
 
 def test_a_survivor_fails_the_run_until_it_is_explained() -> None:
