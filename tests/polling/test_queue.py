@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
 from kling_effects_async.errors import (
     ClientClosedError,
     RateLimitError,
+    TaskNotFoundError,
     TaskTimeoutError,
 )
 from kling_effects_async.models import TaskStatus
+from kling_effects_async.policy import PollPolicy
+from kling_effects_async.polling.batch import PageBatch
 from kling_effects_async.polling.tracked_task import (
     NEVER,
     TRANSITIONS,
     PollStage,
     TrackedTask,
 )
+from kling_effects_async.transport.clock import TICK_S
 from tests.support.polled_queue import BUSY, POLICY, Told, page_of, snapshot
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -195,7 +202,10 @@ def test_a_task_is_one_by_whichever_id_it_is_named() -> None:
     assert queue.track("t1", "order-1", scene="squish", now=8.0) is task
     assert queue.track(None, "order-1", scene="hug", now=9.0) is task
     assert (task.task_id, task.external_task_id, task.scene) == ("t1", "order-1", "squish")
-    assert queue.track(None, "order-2", scene="hug", now=9.0).scene == "hug"
+    other = queue.track(None, "order-2", scene="hug", now=9.0)
+    assert (other.external_task_id, other.scene) == ("order-2", "hug")
+    assert queue.track("t2", "order-2", scene="", now=9.0) is other
+    assert other.task_id == "t2"
 
 
 def test_a_wait_that_began_before_the_process_was_suspended_lasts_longer_by_that() -> None:
@@ -430,3 +440,85 @@ def test_in_an_outage_all_that_is_due_rests() -> None:
     assert len(resting) == 12
     assert {task.failures for task in resting} == {1}
     assert {task.failing_since for task in resting} == {1.0}
+
+
+def test_a_deadline_a_tick_ahead_has_come() -> None:
+    one = Told(has_list=False)
+    one.wait("t1")
+    now = POLICY.deadline_s - TICK_S
+    assert now + TICK_S == POLICY.deadline_s
+    one.queue.advance(now)
+    assert len(one.told) == 1
+
+
+def test_a_deadline_before_the_grace_of_an_unknown_task_tells_how_often_it_was_polled() -> None:
+    one = Told(has_list=False, policy=PollPolicy(deadline_s=5.0))
+    task, _waiter = one.wait("t1")
+    one.due(0.0)
+    one.queue.failed(task, TaskNotFoundError("no such task", retryable=True), 1.0)
+    one.queue.advance(5.0)
+    (error,) = one.told
+    assert isinstance(error, TaskNotFoundError)
+    assert (error.name, error.polls) == ("t1", 1)
+
+
+@pytest.mark.parametrize("is_poll", [True, False])
+def test_a_success_without_a_video_is_polled_again_for_a_while(is_poll: bool) -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1")
+    final = evolve(snapshot(task, TaskStatus.SUCCEEDED), videos=())
+    for now in (1.0, 1.0 + POLICY.result_grace_s):
+        assert one.told == []
+        if is_poll:
+            one.due(now + 100.0)
+            one.queue.answered(task, final, now)
+        else:
+            one.queue.learn(task, final, now)
+    assert one.told == [None]
+    assert (task.stage, one.queue.has_deadline(task)) == (PollStage.IDLE, False)
+
+
+def test_the_answer_to_a_probe_ends_an_outage() -> None:
+    one = Told(has_list=False)
+    probe = outage(one)
+    assert one.due(61.0) == []
+    one.queue.answered(probe, snapshot(probe), 61.0)
+    assert len(one.due(61.5)) == 1
+
+
+def answer(one: Told, polls: Sequence[PageBatch | TrackedTask], now: float) -> None:
+    for poll in polls:
+        assert isinstance(poll, TrackedTask)
+        one.queue.answered(poll, snapshot(poll), now)
+
+
+def test_more_polls_may_be_under_way_until_none_is() -> None:
+    one = Told(has_list=False)
+    keep = [one.wait(f"a{n}", 0.0) for n in range(8)]
+    polls = one.due(0.0)
+    answer(one, polls[:4], 0.1)  # nothing is due, and four polls are under way
+    keep += [one.wait(f"b{n}", 1.0) for n in range(20)]
+    more = one.due(1.0)
+    assert len(more) == 8
+    answer(one, [*polls[4:], *more], 1.1)
+    last = one.due(1.2)
+    answer(one, last, 1.3)
+    keep += [one.wait(f"c{n}", 2.0) for n in range(20)]
+    assert len(one.due(2.0)) == 8
+
+
+def test_a_pause_goes_by_the_age_and_the_scene() -> None:
+    one = Told(has_list=False)
+    one.queue.history.load(json.dumps({"lengths": {"slow": [100.0] * 8}, "staleness": []}))
+    for scene, next_poll_at in [("quick", 110.0), ("slow", 195.0)]:
+        task = one.queue.track(scene, None, scene=scene, now=100.0 if scene == "slow" else 0.0)
+        one.queue.learn(task, snapshot(task), 100.0)
+        one.queue.follow(task, one.end, 100.0)
+        assert task.next_poll_at == pytest.approx(next_poll_at)
+
+
+def test_a_list_that_is_not_there_keeps_nobody_waiting() -> None:
+    one = Told(has_list=False)
+    one.queue.list_breaker.requested(0.0, 500.0)
+    task, _waiter = one.wait("t1")
+    assert one.due(0.0) == [task]

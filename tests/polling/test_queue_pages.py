@@ -10,9 +10,11 @@ from attrs import evolve
 
 from kling_effects_async.errors import (
     AccountError,
+    RateLimitError,
     ReplyError,
 )
 from kling_effects_async.models import TaskStatus
+from kling_effects_async.policy import PollPolicy
 from kling_effects_async.polling.batch import PageBatch
 from kling_effects_async.polling.tracked_task import (
     PollStage,
@@ -86,6 +88,7 @@ def test_a_listed_change_is_told_and_who_only_waited_for_it_is_idle() -> None:
     shown = page_of(*[snapshot(task) for task, _waiter in waits])
     one.queue.page_answered(batch, request, shown, 0.1)
     assert one.told == [None] * 4
+    assert {task.answered_at for task, _waiter in waits} == {0.1}
     assert not any(one.queue.has_deadline(task) for task, _waiter in waits)
     one.queue.pages_read(batch, 0.1)
     singly = [task for task, _waiter in waits if task.stage is PollStage.DUE_SINGLY]
@@ -102,9 +105,11 @@ def test_who_may_end_soon_waits_for_the_next_page_and_the_queue_wakes_for_it() -
     (checked,) = [task for task in tasks if task.stage is PollStage.DUE_SINGLY]
     assert one.queue.list_check.checked is checked
     assert one.due(0.1) == [checked]
+    assert [task.stage for task in tasks].count(PollStage.NEXT_PAGE) == 4
     assert one.queue.wake_at == one.queue.list_breaker.next_at == 0.5
     assert one.due(0.4) == []
     one.queue.answered(checked, snapshot(checked), 0.4)
+    assert one.queue.list_check.checked is None
     (batch,) = one.due(0.5)
     assert isinstance(batch, PageBatch)
     assert len(batch.tasks) == 4
@@ -238,10 +243,10 @@ def test_the_page_after_a_check_that_saw_an_end_must_show_it() -> None:
     batch = one.page(1.0)
     request = one.queue.next_page(batch)
     assert request.ended_id == checked.task_id
+    one.queue.list_breaker.compared(was_behind=True, now=1.0)
     one.queue.page_answered(batch, request, page_of(snapshot(checked)), 1.1)
     assert one.queue.list_check.ended_id is None
-    one.queue.list_breaker.compared(was_behind=True, now=1.1)
-    assert not one.queue.list_breaker.is_usable  # that page was behind, so this is the second
+    assert not one.queue.list_breaker.is_usable  # the second page that was behind
 
 
 def test_a_task_without_an_id_is_never_on_a_page() -> None:
@@ -303,3 +308,72 @@ def test_three_that_wait_are_too_few_to_share_a_page() -> None:
     task = listed(one, 3)[0]
     one.queue.follow(task, one.end, 100.0)
     assert task.next_poll_at == 110.0
+
+
+def test_a_task_is_as_old_as_the_clock_says_and_not_older() -> None:
+    one = Told()
+    tasks = listed(one, 5, now=1000.0)
+    one.read(one.page(1000.0), all_of(tasks), 1000.1)
+    assert [task.stage for task in tasks].count(PollStage.NEXT_PAGE) == 4
+
+
+def test_a_limit_of_rate_is_no_reason_to_poll_singly() -> None:
+    one = Told()
+    tasks = listed(one, 5)
+    one.queue.page_failed(one.page(0.0), RateLimitError("slow", retryable=True), 1.0)
+    assert {task.stage for task in tasks} == {PollStage.SCHEDULED}
+
+
+def test_a_page_that_is_not_to_be_had_for_ever_ends_its_waits() -> None:
+    one = Told()
+    tasks = listed(one, 5)
+    waits = [one.queue.wait(t, one.queue.deadline(0.0), one.told.append) for t in tasks]
+    for_ever = RateLimitError("slow", retryable=True, retry_after_s=1e9)
+    one.queue.page_failed(one.page(0.0), for_ever, 100.0)
+    assert len(one.told) == len(waits)
+    assert {task.stage for task in tasks} == {PollStage.NEXT_PAGE}
+
+
+def test_what_a_page_showed_before_a_fault_of_ours_is_not_polled_again_at_once() -> None:
+    one = Told()
+    tasks = listed(one, 6)
+    batch = one.page(0.0)
+    one.queue.page_answered(batch, one.queue.next_page(batch), all_of(tasks[:5]), 0.1)
+    one.queue.page_broken(batch, 0.2)
+    assert {task.stage for task in tasks[:5]} == {PollStage.SCHEDULED}
+    assert tasks[5].stage is PollStage.DUE_SINGLY
+    assert {round(task.next_poll_at, 6) for task in tasks[:5]} == {1.1}
+
+
+def test_a_probe_that_proves_the_list_guilty_trips_it_now() -> None:
+    one = Told()
+    tasks = listed(one, 5)
+    one.queue.list_breaker.answered(1, 0, took_s=0.0, now=0.0)
+    for _ in range(5):
+        one.queue.list_breaker.failed(BUSY, 0.0)
+    one.queue.page_failed(one.page(0.0), BUSY, 1.0)
+    assert one.due(1.0) == [tasks[0]]
+    one.queue.answered(tasks[0], snapshot(tasks[0]), 2.0)
+    assert not one.queue.list_breaker.is_usable
+    one.queue.advance(601.0)
+    assert not one.queue.list_breaker.is_usable
+    one.queue.advance(602.0)
+    assert one.queue.list_breaker.is_usable
+
+
+def test_a_next_page_that_is_half_a_pause_away_is_not_requested_for_one_alone() -> None:
+    one = Told()
+    tasks = listed(one, 5, now=100.0)
+    one.queue.list_breaker.requested(100.0, 0.0)
+    assert one.queue.list_breaker.next_at == 100.5
+    one.queue.follow(tasks[0], one.end, 100.25)
+    assert tasks[0].next_poll_at == 100.75
+
+
+def test_a_scene_is_remembered_where_a_task_outlasts_the_others() -> None:
+    one = Told(policy=PollPolicy(max_interval_s=60.0))
+    one.queue.history.load(json.dumps({"lengths": {"slow": [100.0] * 8}, "staleness": []}))
+    task = listed(one, 5)[0]
+    task.scene = "slow"
+    one.queue.follow(task, one.end, 211.0)
+    assert task.next_poll_at == pytest.approx(211.0 + 53.0)

@@ -46,8 +46,8 @@ class Told:
         record: what the writing of an end gives.
     """
 
-    def __init__(self, *, has_list: bool = True) -> None:
-        self.queue = PollQueue(POLICY, lambda: 0.5, has_list=has_list)
+    def __init__(self, *, has_list: bool = True, policy: PollPolicy = POLICY) -> None:
+        self.queue = PollQueue(policy, lambda: 0.5, has_list=has_list)
         self.told: list[Exception | None] = []
         self.ended: list[TaskSnapshot | None] = []
         self.record: asyncio.Future[None] | None = None
