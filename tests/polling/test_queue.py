@@ -502,6 +502,7 @@ def test_more_polls_may_be_under_way_until_none_is() -> None:
     assert len(more) == 8
     answer(one, [*polls[4:], *more], 1.1)
     last = one.due(1.2)
+    assert len(last) == 12
     answer(one, last, 1.3)
     keep += [one.wait(f"c{n}", 2.0) for n in range(20)]
     assert len(one.due(2.0)) == 8
@@ -522,3 +523,11 @@ def test_a_list_that_is_not_there_keeps_nobody_waiting() -> None:
     one.queue.list_breaker.requested(0.0, 500.0)
     task, _waiter = one.wait("t1")
     assert one.due(0.0) == [task]
+
+
+def test_a_poll_a_tick_ahead_is_due() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1", 100.0)
+    now = 100.0 - TICK_S
+    assert now + TICK_S == 100.0
+    assert one.due(now) == [task]

@@ -21,6 +21,7 @@ from kling_effects_async.polling.tracked_task import (
     TrackedTask,
 )
 from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.transport.clock import TICK_S
 from tests.support.polled_queue import BUSY, POLICY, Told, page_of, snapshot
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -377,3 +378,50 @@ def test_a_scene_is_remembered_where_a_task_outlasts_the_others() -> None:
     task.scene = "slow"
     one.queue.follow(task, one.end, 211.0)
     assert task.next_poll_at == pytest.approx(211.0 + 53.0)
+
+
+def outage_beside(one: Told, tasks: list[TrackedTask]) -> PageBatch:
+    """A page for the tasks is under way, and eight single queries of others."""
+    singly: list[PageBatch | TrackedTask] = []
+    for number in range(8):
+        one.wait(f"s{number}")
+        singly += one.due(0.0)
+    one.queue.list_breaker.next_at = 0.0
+    for task in tasks:
+        one.queue.follow(task, one.end, 0.0)
+        task.next_poll_at = 0.0
+    batch = one.page(0.0)
+    one.others = [poll for poll in singly if isinstance(poll, TrackedTask)]
+    assert len(one.others) == 8
+    return batch
+
+
+def test_a_page_that_comes_during_an_outage_ends_it() -> None:
+    one = Told()
+    tasks = [one.queue.track(f"t{n}", None, scene="", now=0.0) for n in range(6)]
+    batch = outage_beside(one, tasks)
+    for other in one.others:
+        one.queue.failed(other, BUSY, 0.2)
+    assert one.due(0.3) == []
+    for task in tasks:
+        task.latest = snapshot(task)
+    one.read(batch, all_of(tasks), 0.3)
+    assert len(one.due(0.3)) == 1  # the check
+
+
+def test_who_waits_for_a_page_rests_in_an_outage_from_then_on() -> None:
+    one = Told()
+    tasks = [one.queue.track(f"t{n}", None, scene="", now=0.0) for n in range(6)]
+    batch = outage_beside(one, tasks)
+    for task in tasks:
+        task.latest = snapshot(task)
+    one.read(batch, all_of(tasks), 0.1)
+    waiting = [task for task in tasks if task.stage is PollStage.NEXT_PAGE]
+    assert len(waiting) == 5
+    for other in one.others:
+        one.queue.failed(other, BUSY, 0.2)
+    now = one.queue.list_breaker.next_at - TICK_S
+    assert now + TICK_S == one.queue.list_breaker.next_at
+    one.queue.advance(now)
+    assert {task.stage for task in waiting} == {PollStage.DUE}
+    assert {task.failing_since for task in waiting} == {now}

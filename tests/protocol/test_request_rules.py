@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import DualImageEffect, Service, SingleImageEffect
-from kling_effects_async.errors import EffectRejectedError
+from kling_effects_async.errors import EffectRejectedError, SettingsError
 from kling_effects_async.protocol.messages import Base64Of, FileState
 from kling_effects_async.protocol.requests import (
     build_list,
@@ -21,6 +21,7 @@ from kling_effects_async.protocol.requests import (
 
 GATEWAY = Service.vapi()
 PATH = "/kling/v1/videos/effects"
+OWN = "/v1/videos/effects"
 URL = "https://img.example/a.jpg"
 
 
@@ -122,3 +123,65 @@ def test_a_file_that_was_written_to_or_deleted_is_another(now: FileState, is_sti
 def test_where_no_file_has_names_none_has_lost_them() -> None:
     assert FileState(5, 7, 0).is_still(FileState(5, 7, 0))
     assert not FileState(5, 7, 2).is_still(FileState(5, 7, 0))
+
+
+# -- services
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "base_url", "path", "has_list"),
+    [
+        (" VAPI ", "vapi", "https://api.gpt.ge", PATH, None),
+        ("Beijing", "official-beijing", "https://api-beijing.klingai.com", OWN, True),
+        ("singapore", "official-singapore", "https://api-singapore.klingai.com", OWN, True),
+        ("official:https://gw.example", "official-singapore", "https://gw.example", OWN, True),
+        ("https://gw.example", "gateway", "https://gw.example", PATH, None),
+        ("http://localhost:8080", "gateway", "http://localhost:8080", PATH, None),
+        ("http://127.0.0.1:8080", "gateway", "http://127.0.0.1:8080", PATH, None),
+    ],
+)
+def test_a_service_is_named_by_a_word_or_an_address(
+    text: str, name: str, base_url: str, path: str, has_list: bool | None
+) -> None:
+    service = Service.named(text)
+    assert (service.name, service.base_url, service.effects_path) == (name, base_url, path)
+    assert (service.finds_external_ids, service.lists_tasks) == (has_list, has_list)
+
+
+def test_a_name_of_no_service_comes_with_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="must be vapi, singapore, beijing or a gateway's base"):
+        Service.named("tokyo")
+    with pytest.raises(SettingsError) as caught:
+        Service.official("tokyo")
+    assert str(caught.value) == "unknown region 'tokyo': use 'singapore' or 'beijing'"
+
+
+def test_a_gateway_without_defaults_keeps_what_it_takes() -> None:
+    bare = Service.gateway("https://gw.example", sends_defaults=False).dialect
+    usual = Service.gateway("https://gw.example").dialect
+    for fields, others in ((bare.single, usual.single), (bare.dual, usual.dual)):
+        assert (fields.sends_defaults, others.sends_defaults) == (False, True)
+        assert fields.durations_s == others.durations_s
+        assert fields.model_names == others.model_names
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://gw.example/a^b", "It holds the character '^'; percent-encode it"),
+        ("https://gw!.example", "Its host cannot be one; check the part before the path."),
+        ("https://gw.example/a/../b", "Its path goes up or stays: write it without . and .."),
+        ("https://gw.example/./b", "Its path goes up or stays: write it without . and .."),
+        ("https://gw.example?a=b", "base_url must be bare: no user name, password, query"),
+        ("https://gw.example/kling/v1/videos/effects", "leave that out"),
+        ("http://gw.example", "would carry the key in clear text: use https"),
+    ],
+)
+def test_an_address_that_cannot_be_meant_says_why(url: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Service.gateway(url)
+    assert problem in str(caught.value)
+
+
+def test_an_address_of_ipv6_is_one() -> None:
+    assert Service.gateway("https://[::1]:8080").base_url == "https://[::1]:8080"

@@ -44,6 +44,7 @@ class Told:
 
     Attributes:
         record: what the writing of an end gives.
+        others: tasks that a test keeps apart.
     """
 
     def __init__(self, *, has_list: bool = True, policy: PollPolicy = POLICY) -> None:
@@ -51,6 +52,7 @@ class Told:
         self.told: list[Exception | None] = []
         self.ended: list[TaskSnapshot | None] = []
         self.record: asyncio.Future[None] | None = None
+        self.others: list[TrackedTask] = []
 
     def end(self, final: TaskSnapshot | None) -> asyncio.Future[None] | None:
         self.ended.append(final)
