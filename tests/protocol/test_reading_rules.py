@@ -18,6 +18,7 @@ from kling_effects_async.errors import (
     TaskNotFoundError,
 )
 from kling_effects_async.models import TaskStatus
+from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.clips import clips_of
 from kling_effects_async.protocol.converter import moment
 from kling_effects_async.protocol.envelope import open_envelope
@@ -101,6 +102,52 @@ def test_two_codes_are_clear_about_an_unknown_task_whatever_the_words(
 
 def test_the_callers_id_is_cut_from_a_message() -> None:
     assert without_id("task a1 of a10 is a1", "a1") == "task ... of a10 is ..."
+
+
+# -- reasons
+
+
+def rejected(body: object, status: int = 400) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        open_envelope(json_reply(body, status=status))
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["message", "msg", "detail", "error", "error_description"])
+def test_a_reason_is_found_under_any_of_its_names(name: str) -> None:
+    assert rejected({"message": "", "code": 1201, name: "too dark"}).message == "too dark"
+    assert rejected({"message": 5, "code": 1201}).message == ""
+
+
+def test_the_second_word_of_code_decides_where_the_first_says_nothing() -> None:
+    error = rejected({"error": {"code": "odd", "type": "insufficient_quota", "message": "no"}})
+    assert isinstance(error, AccountError)
+    assert not isinstance(rejected({"error": {"code": "odd", "type": ["a"]}}), AccountError)
+
+
+def test_the_id_of_a_request_may_be_in_the_words() -> None:
+    assert rejected({"code": "x", "message": "no (request id: 2026-a)"}).request_id == "2026-a"
+    assert rejected({"code": "x", "message": "no"}).request_id is None
+
+
+def test_the_innermost_reason_counts_with_a_code_or_an_error_of_its_own() -> None:
+    inner = '{"error": {"message": "risk control system", "code": "odd"}}'
+    assert rejected({"code": "x", "message": f"upstream: {inner}"}).message == "risk control system"
+    plain = 'upstream: {"message": "hidden"}'
+    assert rejected({"code": "x", "message": plain}).message == plain
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<", "a callback whose body is not sound JSON"),
+        (b"[]", "a callback with a JSON list instead of a task"),
+    ],
+)
+def test_a_callback_that_nobody_can_read_says_what_it_is(body: bytes, words: str) -> None:
+    with pytest.raises(ReplyError) as caught:
+        read_callback(body)
+    assert caught.value.args == (words,)
 
 
 # -- layers
