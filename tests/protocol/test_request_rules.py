@@ -70,7 +70,7 @@ def test_of_a_long_id_the_beginning_is_shown() -> None:
 
 
 def test_what_is_no_effect_is_rejected_with_the_call() -> None:
-    with pytest.raises(TypeError, match="submit"):
+    with pytest.raises(TypeError, match=r"^submit takes effects: "):
         build_submit(GATEWAY, "squish")  # type: ignore[arg-type]  # what is tested
 
 
@@ -78,9 +78,28 @@ def test_a_scene_that_is_not_known_comes_with_those_like_it() -> None:
     advice = scene_advice(GATEWAY, "squishh")
     assert advice is not None
     assert advice.startswith("scene 'squishh' is in no known list; it is sent as it is; did you")
+    two = scene_advice(GATEWAY, "hugs")
+    assert two is not None
+    assert two.endswith("; did you mean 'hug' or 'hug_pro'?")
     assert scene_advice(GATEWAY, "qqqqqqqqqq") == (
         "scene 'qqqqqqqqqq' is in no known list; it is sent as it is"
     )
+
+
+@pytest.mark.parametrize(
+    ("scene", "since"),
+    [("3d_cartoon_1", " (end announced for 2026-01-30)"), ("a_list_look", "")],
+)
+def test_a_scene_that_kling_dropped_comes_with_the_day(scene: str, since: str) -> None:
+    assert scene_advice(Service.official(), scene) == (
+        f"scene {scene!r} is not in Kling's newest list{since}; it may be rejected"
+    )
+
+
+def test_of_a_long_callback_url_the_beginning_is_shown() -> None:
+    effect = SingleImageEffect("squish", image=URL)
+    with pytest.raises(EffectRejectedError, match=rf"not 'ftp://{'h' * 34}': It must be"):
+        build_submit(GATEWAY, effect, callback_url=f"ftp://{'h' * 60}.example/x")
 
 
 def test_a_mode_that_the_service_does_not_take_comes_with_those_it_does() -> None:
