@@ -293,8 +293,9 @@ def test_an_empty_answer_to_a_lookup_may_be_a_late_replica() -> None:
 
 def test_the_letters_of_a_queried_id_are_no_words_of_the_service() -> None:
     body = {"code": 1201, "message": "bad value: task not found"}
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(ApiError) as caught:
         read_task(json_reply(body, status=400), queried_id="task not found")
+    assert type(caught.value) is InvalidRequestError
 
 
 @pytest.mark.parametrize(
