@@ -218,3 +218,14 @@ def test_an_error_is_harmless_and_has_nothing_behind_it() -> None:
     assert isinstance(shown, ApiError)
     assert (shown.args, shown.code, shown.request_id) == (("key ...",), "a?...", "x")
     assert (shown.__cause__, shown.__context__, shown.__traceback__) == (None, None, None)
+
+
+def test_a_word_of_a_task_is_bounded_as_a_word() -> None:
+    task = TaskSnapshot(task_id="t1", status=TaskStatus.UNKNOWN, raw_status="a" * 300)
+    assert Shown(()).value(task).raw_status == "a" * 80
+
+
+def test_what_is_no_text_in_an_error_stays() -> None:
+    error = ApiError("no")
+    error.args = ("no", 5)
+    assert Shown(()).error(error).args == ("no", 5)

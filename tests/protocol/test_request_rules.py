@@ -188,10 +188,10 @@ def test_a_gateway_without_defaults_keeps_what_it_takes() -> None:
     ("url", "problem"),
     [
         ("https://gw.example/a^b", "It holds the character '^'; percent-encode it"),
-        ("https://gw!.example", "Its host cannot be one; check the part before the path."),
-        ("https://gw.example/a/../b", "Its path goes up or stays: write it without . and .."),
-        ("https://gw.example/./b", "Its path goes up or stays: write it without . and .."),
-        ("https://gw.example?a=b", "base_url must be bare: no user name, password, query"),
+        ("https://gw!.example", ". Its host cannot be one; check the part before the path."),
+        ("https://gw.example/a/../b", ". Its path goes up or stays: write it without . and .."),
+        ("https://gw.example/./b", ". Its path goes up or stays: write it without . and .."),
+        ("https://gw.example?a=b", ". base_url must be bare: no user name, password, query"),
         ("https://gw.example/kling/v1/videos/effects", "leave that out"),
         ("http://gw.example", "would carry the key in clear text: use https"),
     ],
@@ -199,7 +199,17 @@ def test_a_gateway_without_defaults_keeps_what_it_takes() -> None:
 def test_an_address_that_cannot_be_meant_says_why(url: str, problem: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Service.gateway(url)
-    assert problem in str(caught.value)
+    assert problem in f". {caught.value}"
+    assert not str(caught.value).endswith("X")
+
+
+def test_a_service_of_no_text_says_which_member() -> None:
+    with pytest.raises(TypeError, match=r"^base_url must be a str"):
+        Service.gateway(5)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(TypeError, match=r"^name must be a str"):
+        Service.gateway(URL, name=5)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(TypeError, match=r"^name must be a str"):
+        Service.named(5)  # type: ignore[arg-type]  # what is tested
 
 
 def test_an_address_of_ipv6_is_one() -> None:
