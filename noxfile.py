@@ -110,6 +110,13 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the pure parts and see a test fail; ``-- slots`` for one module."""
+    session.install("-e", ".[cli,emulator]", *group("mutants"))
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Our costs beside plain aiohttp's, on loopback; takes about seven minutes."""
     session.install(".[cli,emulator,speed]")

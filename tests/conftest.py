@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import kling_effects_async.emulator
 from kling_effects_async.journal.sqlite.store import SqliteStore
@@ -19,6 +19,15 @@ from kling_effects_async.journal.store import JobStore, MemoryStore
 # A busy machine is no reason for a property to fail.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
+# Of a mutant only its death counts, and every run is to find the same ones dead.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("ours"),
+    max_examples=50,
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+    database=None,
+)
 
 # Otherwise pytest-asyncio makes Python create a loop just to remember it, and nobody closes it.
 asyncio.set_event_loop(None)

@@ -47,7 +47,7 @@ class Slot:
         """The service has the task."""
         if not self.is_accepted:
             self.is_accepted = True
-            self._slots.took(self)
+            self._slots.took()
 
     def release(self) -> None:
         """The task ended, or never came to be. Twice is fine."""
@@ -163,7 +163,7 @@ class SlotLimiter:
             if not turn.done():
                 turn.set_exception(copy.copy(error))  # each raises its own, as a traceback is added
 
-    def took(self, slot: Slot) -> None:
+    def took(self) -> None:
         """Called by ``Slot.accept``."""
         self._running += 1
         if not self._has_met_limit:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_effects_async.journal.job import FOLLOWERS, Job, JobState
+from kling_effects_async.errors import JournalError
+from kling_effects_async.journal.job import (
+    FOLLOWERS,
+    Job,
+    JobState,
+    JobUpdate,
+    apply,
+    check_update,
+)
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -119,3 +128,49 @@ def test_addresses_that_may_be_signed_are_not_shown() -> None:
     shown = repr(job(effect="?sign=a", result="?sign=b", callback_url="https://c.example/?key=c"))
     assert "sign" not in shown
     assert "key" not in shown
+
+
+def test_a_second_task_is_rejected_with_both_ids_and_what_to_do() -> None:
+    held = job(state=JobState.ACCEPTED, task_id="1")
+    with pytest.raises(JournalError) as caught:
+        check_update(held, JobUpdate(JobState.SUCCEEDED, task_id="2"))
+    assert str(caught.value) == (
+        "job 'order-42' has task 1 and cannot get task 2 as well: both may be charged; check both"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "to", "followers"),
+    [
+        (JobState.SUCCEEDED, JobState.PLANNED, "abandoned, downloaded"),
+        (JobState.FAILED, JobState.PLANNED, "nothing"),
+    ],
+)
+def test_a_step_out_of_the_table_is_rejected_with_the_steps_in_it(
+    state: JobState, to: JobState, followers: str
+) -> None:
+    with pytest.raises(JournalError) as caught:
+        check_update(job(state=state), JobUpdate(to))
+    assert str(caught.value) == (
+        f"job 'order-42' is {state} and cannot become {to}; after {state} comes {followers}"
+    )
+
+
+KNOWN = {"task_id": "1", "message": "a", "units": Decimal(1), "result": "{}", "path": "a.mp4"}
+NEWS = {"task_id": "2", "message": "b", "units": Decimal(2), "result": "[]", "path": "b.mp4"}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_an_update_writes_what_it_tells_and_keeps_the_rest(name: str) -> None:
+    told = JobUpdate(JobState.ACCEPTED, **{name: NEWS[name]})  # type: ignore[arg-type]  # by name
+    after = apply(job(**KNOWN), told, at=NOON + timedelta(hours=1))
+    assert {key: getattr(after, key) for key in KNOWN} == {**KNOWN, name: NEWS[name]}
+    assert (after.state, after.updated_at) == (JobState.ACCEPTED, NOON + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("was_sent", [True, False])
+@pytest.mark.parametrize("to", [JobState.PLANNED, JobState.UNCERTAIN])
+def test_what_was_sent_once_stays_sent(was_sent: bool, to: JobState) -> None:
+    """Else a task that an earlier submit made would be taken for somebody else's."""
+    after = apply(job(was_sent=was_sent), JobUpdate(to), at=NOON)
+    assert after.was_sent is (was_sent or to is JobState.UNCERTAIN)

@@ -2,95 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from attrs import evolve
 
 from kling_effects_async.errors import (
-    AuthenticationError,
     ClientClosedError,
-    KlingEffectsError,
-    NetworkError,
     RateLimitError,
-    ReplyError,
-    ServiceError,
     TaskNotFoundError,
     TaskTimeoutError,
 )
-from kling_effects_async.models import TaskSnapshot, TaskStatus, Video
+from kling_effects_async.models import TaskStatus
 from kling_effects_async.policy import PollPolicy
-from kling_effects_async.polling.batch import PageBatch, PageRequest
-from kling_effects_async.polling.queue import PollQueue
+from kling_effects_async.polling.batch import PageBatch
 from kling_effects_async.polling.tracked_task import (
     NEVER,
     TRANSITIONS,
     PollStage,
     TrackedTask,
-    Waiter,
 )
-from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.transport.clock import TICK_S
+from tests.support.polled_queue import BUSY, POLICY, Told, page_of, snapshot
 
-POLICY = PollPolicy()
-BUSY = ServiceError("busy", http_status=503, retryable=True)
-FAILURES: list[KlingEffectsError] = [
-    BUSY,
-    NetworkError("reset"),
-    ReplyError("an HTML page"),
-    RateLimitError("slow", http_status=429, retryable=True),
-    RateLimitError("slow", http_status=429, retryable=True, retry_after_s=7.0),
-    TaskNotFoundError("no such task", http_status=404),
-    AuthenticationError("wrong key", http_status=401),
-]
-
-
-def snapshot(task: TrackedTask, status: TaskStatus = TaskStatus.PROCESSING) -> TaskSnapshot:
-    videos = (Video(url="https://v.example/o.mp4"),) if status is TaskStatus.SUCCEEDED else ()
-    return TaskSnapshot(
-        task_id=task.task_id or f"id of {task.external_task_id}",
-        external_task_id=task.external_task_id,
-        status=status,
-        raw_status=status.value,
-        videos=videos,
-    )
-
-
-def page_of(*shown: TaskSnapshot) -> Listed:
-    return Listed(
-        tasks=list(shown),
-        shown=len(shown),
-        first_id=shown[0].task_id if shown else "",
-        newest_at=None,
-        oldest_at=None,
-    )
-
-
-class Told:
-    """A queue, and what those who wait in it were told."""
-
-    def __init__(self, *, has_list: bool = True) -> None:
-        self.queue = PollQueue(POLICY, lambda: 0.5, has_list=has_list)
-        self.told: list[Exception | None] = []
-
-    def wait(self, name: str, now: float = 0.0) -> tuple[TrackedTask, Waiter]:
-        task = self.queue.track(name, None, scene="", now=now)
-        return task, self.queue.wait(task, self.queue.deadline(now), self.told.append)
-
-    def due(self, now: float) -> list[PageBatch | TrackedTask]:
-        self.queue.advance(now)
-        polls: list[PageBatch | TrackedTask] = []
-        while (poll := self.queue.next_poll(now)) is not None:
-            polls.append(poll)
-        return polls
-
-    def page(self, now: float) -> PageBatch:
-        (batch,) = self.due(now)
-        assert isinstance(batch, PageBatch)
-        return batch
-
-    def read(self, batch: PageBatch, page: Listed, now: float) -> None:
-        if not self.queue.page_answered(batch, self.queue.next_page(batch), page, now):
-            self.queue.pages_read(batch, now)
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def test_a_task_that_nobody_waits_for_is_not_polled() -> None:
@@ -254,163 +192,342 @@ def test_no_stage_follows_that_is_not_in_the_table() -> None:
     assert set(TRANSITIONS) == set(PollStage)
 
 
-Poll = tuple[PageBatch, PageRequest] | TrackedTask
+# -- who is tracked, and until when
 
 
-class Machine(RuleBasedStateMachine):
-    """Answers, failures, pauses, pages and cancellations in any order."""
+def test_a_task_is_one_by_whichever_id_it_is_named() -> None:
+    queue = Told().queue
+    task = queue.track("t1", None, scene="", now=7.0)
+    assert (task.began_at, task.next_poll_at) == (7.0, 7.0)
+    assert queue.track("t1", "order-1", scene="squish", now=8.0) is task
+    assert queue.track(None, "order-1", scene="hug", now=9.0) is task
+    assert (task.task_id, task.external_task_id, task.scene) == ("t1", "order-1", "squish")
+    other = queue.track(None, "order-2", scene="hug", now=9.0)
+    assert (other.external_task_id, other.scene) == ("order-2", "hug")
+    assert queue.track("t2", "order-2", scene="", now=9.0) is other
+    assert other.task_id == "t2"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.queue = PollQueue(POLICY, lambda: 0.5, has_list=None)
-        self.tasks: list[TrackedTask] = []
-        self.waits: list[tuple[TrackedTask, Waiter]] = []
-        self.under_way: list[Poll] = []
 
-    # -- who waits
+def test_a_wait_that_began_before_the_process_was_suspended_lasts_longer_by_that() -> None:
+    queue = Told(has_list=False).queue
+    task = queue.track("t1", None, scene="", now=0.0)
+    before = queue.deadline(0.0)
+    queue.suspended(50.0)
+    queue.suspended(10.0)
+    old = queue.wait(task, before, lambda _error: None)
+    new = queue.wait(task, queue.deadline(100.0), lambda _error: None)
+    assert old.deadline_at == POLICY.deadline_s + 60.0
+    assert new.deadline_at == POLICY.deadline_s + 100.0
 
-    @rule(many=st.integers(1, 6), by_id=st.booleans())
-    def track(self, many: int, by_id: bool) -> None:
-        for _ in range(many):
-            name = f"t{len(self.tasks)}"
-            ids = (name, None) if by_id else (None, name)
-            task = self.queue.track(*ids, scene="", now=self.now)
-            self.tasks.append(task)
-            self._wait(task)
 
-    @precondition(lambda self: self.tasks)
-    @rule(pick=st.integers(0, 99))
-    def wait_again(self, pick: int) -> None:
-        task = self.tasks[pick % len(self.tasks)]
-        if not task.is_over:
-            self._wait(task)
+def test_a_task_that_nobody_polled_did_not_fail_meanwhile() -> None:
+    one = Told(has_list=False)
+    task, waiter = one.wait("t1")
+    one.due(0.0)
+    one.queue.failed(task, BUSY, 1.0)
+    one.wait("t1", 2.0)
+    assert task.failures == 1  # somebody waited all the time
+    for each in list(task.waiters):
+        one.queue.leave(task, each)
+    assert waiter not in task.waiters
+    one.wait("t1", 3.0)
+    assert task.failures == 0
 
-    @precondition(lambda self: self.tasks)
-    @rule(pick=st.integers(0, 99))
-    def follow(self, pick: int) -> None:
-        self.queue.follow(self.tasks[pick % len(self.tasks)], lambda _final: None, self.now)
 
-    @precondition(lambda self: self.waits)
-    @rule(pick=st.integers(0, 99), many=st.integers(1, 5))
-    def cancel(self, pick: int, many: int) -> None:
-        for _ in range(min(many, len(self.waits))):
-            self.queue.leave(*self.waits.pop(pick % len(self.waits)))
+def test_a_task_is_polled_for_as_long_as_one_of_several_waits() -> None:
+    one = Told(has_list=False)
+    task, first = one.wait("t1", 5.0)
+    one.wait("t1", 5.0)
+    one.queue.leave(task, first)
+    assert one.due(5.0) == [task]
 
-    # -- time
 
-    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 9.0, 40.0, 700.0, 4000.0]))
-    def later(self, seconds: float) -> None:
-        self.now += seconds
-        self._send()
+def test_a_suspended_process_knows_no_length_of_what_it_did_not_poll() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1")
+    task.is_whole = True
+    one.queue.suspended(1.0)
+    assert task.is_whole is False
 
-    @rule()
-    def on_waking(self) -> None:
-        if self.queue.wake_at < NEVER:
-            self.now = max(self.now, self.queue.wake_at)
-        self._send()
 
-    @rule(seconds=st.floats(30.0, 500.0))
-    def suspend(self, seconds: float) -> None:
-        self.now += seconds
-        self.queue.suspended(seconds)
+# -- tasks that are followed
 
-    # -- what comes of a poll
 
-    @precondition(lambda self: self.under_way)
-    @rule(pick=st.integers(0, 99), is_over=st.booleans(), left_out=st.integers(0, 9))
-    def answer(self, pick: int, is_over: bool, left_out: int) -> None:
-        status = TaskStatus.SUCCEEDED if is_over else TaskStatus.PROCESSING
-        poll = self.under_way.pop(pick % len(self.under_way))
-        if isinstance(poll, TrackedTask):
-            self.queue.answered(poll, snapshot(poll, status), self.now)
-            return
-        batch, request = poll
-        wanted = [task for task in batch.tasks if task.task_id in request.wanted]
-        shown = [snapshot(task, status) for task in wanted[left_out:]]
-        if self.queue.page_answered(batch, request, page_of(*shown), self.now):
-            self.under_way.append((batch, self.queue.next_page(batch)))
+def followed(one: Told, *, now: float = 0.0, is_seen: bool = True) -> TrackedTask:
+    task = one.queue.track("t1", None, scene="squish", now=0.0)
+    if is_seen:
+        one.queue.learn(task, snapshot(task), now)
+    one.queue.follow(task, one.end, now)
+    return task
+
+
+def test_a_submitted_task_is_polled_after_a_pause_and_to_its_end() -> None:
+    one = Told(has_list=False)
+    task = followed(one, now=100.0)
+    assert (task.is_ours, task.is_whole) == (True, True)
+    assert task.next_poll_at == 110.0
+    assert one.queue.wake_at == 110.0
+    assert one.due(109.9) == []
+    assert one.due(110.0) == [task]
+    one.queue.answered(task, snapshot(task, TaskStatus.SUCCEEDED), 111.0)
+    assert [final.status for final in one.ended if final] == [TaskStatus.SUCCEEDED]
+    assert task.stage is PollStage.IDLE
+
+
+def test_a_task_that_was_not_seen_yet_is_polled_at_once_and_its_length_is_not_known() -> None:
+    one = Told(has_list=False)
+    task = followed(one, is_seen=False)
+    assert (task.is_ours, task.is_whole) == (True, False)
+    assert one.due(0.0) == [task]
+
+
+def test_following_ends_with_the_policy_s_deadline_and_nothing_to_tell() -> None:
+    one = Told(has_list=False)
+    task = followed(one, now=10.0)
+    one.queue.suspended(50.0)
+    assert task.deadline_at == 10.0 + POLICY.deadline_s + 50.0
+    one.queue.advance(task.deadline_at - 1.0)
+    assert one.ended == []
+    one.queue.advance(task.deadline_at)
+    assert one.ended == [None]
+
+
+def test_a_deadline_of_one_who_follows_after_a_suspension_is_not_put_off() -> None:
+    one = Told(has_list=False)
+    one.queue.suspended(50.0)
+    assert followed(one, now=60.0).deadline_at == 60.0 + POLICY.deadline_s
+
+
+async def test_an_end_that_is_known_is_told_at_once() -> None:
+    one = Told(has_list=False)
+    one.record = asyncio.get_running_loop().create_future()
+    task = one.queue.track("t1", None, scene="", now=0.0)
+    final = snapshot(task, TaskStatus.SUCCEEDED)
+    one.queue.learn(task, final, 0.0)
+    one.queue.follow(task, one.end, 1.0)
+    assert one.ended == [final]
+    assert task.record is one.record
+    assert (task.is_ours, task.stage) == (True, PollStage.IDLE)
+
+
+def test_nothing_is_followed_by_a_queue_that_is_closed() -> None:
+    one = Told(has_list=False)
+    assert one.queue.is_closed is False
+    one.queue.close()
+    assert one.queue.is_closed is True
+    task = followed(one)
+    assert (task.is_followed, task.stage) == (False, PollStage.IDLE)
+
+
+def test_closing_drops_what_is_followed() -> None:
+    one = Told(has_list=False)
+    task = followed(one)
+    one.queue.close()
+    assert task.stage is PollStage.IDLE
+    assert not one.queue.has_deadline(task)
+    assert one.due(1000.0) == []
+
+
+# -- when the queue wakes
+
+
+def test_the_queue_wakes_for_the_first_of_what_it_waits_for() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1", 100.0)
+    assert one.queue.wake_at == 100.0
+    assert one.due(100.0) == [task]
+    assert one.queue.wake_at == 100.0 + POLICY.deadline_s
+
+
+def test_what_is_due_without_room_wakes_nobody() -> None:
+    one = Told(has_list=False)
+    for number in range(9):
+        one.wait(f"t{number}")
+    polled = one.due(0.0)
+    assert len(polled) == 8
+    assert one.queue.is_due
+    assert one.queue.wake_at == POLICY.deadline_s
+    one.queue.answered(polled[0], snapshot(polled[0]), 0.5)  # type: ignore[arg-type]  # single
+    assert one.queue.wake_at <= 0.5
+
+
+def test_a_requested_pause_holds_for_all_and_wakes_at_its_end() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1")
+    one.due(0.0)
+    one.queue.failed(task, RateLimitError("slow", retryable=True, retry_after_s=7.0), 1.0)
+    one.wait("t2", 2.0)
+    assert one.due(2.0) == []
+    assert one.queue.is_due
+    assert one.queue.wake_at == pytest.approx(task.next_poll_at)
+    assert task.next_poll_at > 8.0
+    assert len(one.due(one.queue.wake_at)) == 2
+
+
+# -- what comes of a single query
+
+
+def test_a_task_that_runs_is_polled_again_after_its_pause() -> None:
+    one = Told(has_list=False)
+    task = followed(one, is_seen=False)
+    one.due(0.0)
+    one.queue.answered(task, snapshot(task), 50.0)
+    assert task.next_poll_at == 55.0
+    assert one.queue.wake_at == 55.0
+    assert one.queue.under_way == 0
+
+
+def test_an_end_that_nobody_can_take_ends_the_poll_all_the_same() -> None:
+    one = Told(has_list=False)
+    task = one.queue.track("t1", None, scene="", now=0.0)
+
+    def breaks(_final: object) -> None:
+        raise ZeroDivisionError
+
+    one.queue.follow(task, breaks, 0.0)
+    one.due(0.0)
+    with pytest.raises(ZeroDivisionError):
+        one.queue.answered(task, snapshot(task, TaskStatus.SUCCEEDED), 1.0)
+    assert (task.stage, one.queue.under_way) == (PollStage.IDLE, 0)
+
+
+def test_a_fault_of_ours_reaches_those_who_wait_and_is_not_repeated_at_once() -> None:
+    one = Told(has_list=False)
+    task = followed(one, is_seen=False)
+    one.queue.wait(task, one.queue.deadline(0.0), one.told.append)
+    one.due(0.0)
+    one.queue.broken(task, fault := ZeroDivisionError(), 2.0)
+    assert one.told == [fault]
+    assert one.queue.wake_at == 2.0 + POLICY.max_interval_s
+    assert one.queue.under_way == 0
+
+
+def outage(one: Told) -> TrackedTask:
+    """Eight polls failed; the task that is due as the next."""
+    for number in range(9):
+        one.wait(f"t{number}")
+    for poll in one.due(0.0):
+        assert isinstance(poll, TrackedTask)
+        one.queue.failed(poll, BUSY, 0.0)
+    (probe,) = one.due(60.0)
+    assert isinstance(probe, TrackedTask)
+    return probe
+
+
+def test_a_fault_of_ours_in_a_probe_leaves_the_next_one_possible() -> None:
+    one = Told(has_list=False)
+    probe = outage(one)
+    assert one.due(61.0) == []
+    one.queue.broken(probe, ZeroDivisionError(), 61.0)
+    assert len(one.due(61.0)) == 1
+
+
+def test_an_answer_to_anybody_ends_an_outage() -> None:
+    one = Told(has_list=False)
+    outage(one)
+    one.queue.service_answered(61.0)
+    assert len(one.due(61.0)) == 1
+    assert len(one.due(64.0)) == 1
+
+
+def test_in_an_outage_all_that_is_due_rests() -> None:
+    one = Told(has_list=False)
+    tasks = [one.wait(f"t{number}")[0] for number in range(20)]
+    for poll in one.due(0.0):
+        assert isinstance(poll, TrackedTask)
+        one.queue.failed(poll, BUSY, 1.0)
+    resting = [task for task in tasks if task.stage is PollStage.DUE]
+    assert len(resting) == 12
+    assert {task.failures for task in resting} == {1}
+    assert {task.failing_since for task in resting} == {1.0}
+
+
+def test_a_deadline_a_tick_ahead_has_come() -> None:
+    one = Told(has_list=False)
+    one.wait("t1")
+    now = POLICY.deadline_s - TICK_S
+    assert now + TICK_S == POLICY.deadline_s
+    one.queue.advance(now)
+    assert len(one.told) == 1
+
+
+def test_a_deadline_before_the_grace_of_an_unknown_task_tells_how_often_it_was_polled() -> None:
+    one = Told(has_list=False, policy=PollPolicy(deadline_s=5.0))
+    task, _waiter = one.wait("t1")
+    one.due(0.0)
+    one.queue.failed(task, TaskNotFoundError("no such task", retryable=True), 1.0)
+    one.queue.advance(5.0)
+    (error,) = one.told
+    assert isinstance(error, TaskNotFoundError)
+    assert (error.name, error.polls) == ("t1", 1)
+
+
+@pytest.mark.parametrize("is_poll", [True, False])
+def test_a_success_without_a_video_is_polled_again_for_a_while(is_poll: bool) -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1")
+    final = evolve(snapshot(task, TaskStatus.SUCCEEDED), videos=())
+    for now in (1.0, 1.0 + POLICY.result_grace_s):
+        assert one.told == []
+        if is_poll:
+            one.due(now + 100.0)
+            one.queue.answered(task, final, now)
         else:
-            self.queue.pages_read(batch, self.now)
-
-    @precondition(lambda self: self.under_way)
-    @rule(pick=st.integers(0, 99), error=st.sampled_from(FAILURES), many=st.integers(1, 9))
-    def fail(self, pick: int, error: KlingEffectsError, many: int) -> None:
-        for _ in range(min(many, len(self.under_way))):
-            poll = self.under_way.pop(pick % len(self.under_way))
-            if isinstance(poll, TrackedTask):
-                self.queue.failed(poll, error, self.now)
-            else:
-                self.queue.page_failed(poll[0], error, self.now)
-
-    @precondition(lambda self: self.under_way)
-    @rule(pick=st.integers(0, 99))
-    def break_(self, pick: int) -> None:
-        poll = self.under_way.pop(pick % len(self.under_way))
-        if isinstance(poll, TrackedTask):
-            self.queue.broken(poll, ZeroDivisionError(), self.now)
-        else:
-            self.queue.page_broken(poll[0], self.now)
-
-    @precondition(lambda self: self.tasks)
-    @rule(pick=st.integers(0, 99), is_over=st.booleans())
-    def refresh(self, pick: int, is_over: bool) -> None:
-        task = self.tasks[pick % len(self.tasks)]
-        status = TaskStatus.SUCCEEDED if is_over else TaskStatus.PROCESSING
-        self.queue.service_answered(self.now)
-        self.queue.learn(task, snapshot(task, status), self.now)
-
-    def _wait(self, task: TrackedTask) -> None:
-        deadline = self.queue.deadline(self.now)
-        self.waits.append((task, self.queue.wait(task, deadline, lambda _error: None)))
-
-    def _send(self) -> None:
-        self.queue.advance(self.now)
-        while (poll := self.queue.next_poll(self.now)) is not None:
-            if isinstance(poll, PageBatch):
-                self.under_way.append((poll, self.queue.next_page(poll)))
-            else:
-                self.under_way.append(poll)
-
-    # -- what holds at every moment
-
-    def _stages(self, task: TrackedTask) -> list[PollStage]:
-        polled = [PollStage.POLLED for poll in self.under_way if task is poll or _is_in(poll, task)]
-        return self.queue.stages_of(task) + polled
-
-    @invariant()
-    def each_task_is_in_its_stage_and_in_no_other(self) -> None:
-        for task in self.tasks:
-            expected = [] if task.stage is PollStage.IDLE else [task.stage]
-            assert self._stages(task) == expected
-
-    @invariant()
-    def who_is_waited_for_is_on_the_way_to_a_poll_and_has_a_deadline(self) -> None:
-        for task in self.tasks:
-            assert self.queue.has_deadline(task) == task.is_wanted
-            assert task.stage is not PollStage.IDLE or not task.is_wanted
-            assert task.is_wanted or task.stage in (PollStage.IDLE, PollStage.POLLED)
-
-    @invariant()
-    def the_queue_wakes_while_somebody_waits(self) -> None:
-        if any(task.is_wanted for task in self.tasks):
-            assert self.queue.wake_at < NEVER
-        assert self.queue.under_way == len(self.under_way)
-
-    def teardown(self) -> None:
-        """Whatever came before: once all is answered, everybody is polled again or told."""
-        self.now += 10.0
-        while self.under_way:
-            self.fail(0, BUSY, 99)
-        self.queue.close()
-        for task in self.tasks:
-            assert self._stages(task) == []
-            assert not task.waiters
+            one.queue.learn(task, final, now)
+    assert one.told == [None]
+    assert (task.stage, one.queue.has_deadline(task)) == (PollStage.IDLE, False)
 
 
-def _is_in(poll: Poll, task: TrackedTask) -> bool:
-    return not isinstance(poll, TrackedTask) and task in poll[0].tasks
+def test_the_answer_to_a_probe_ends_an_outage() -> None:
+    one = Told(has_list=False)
+    probe = outage(one)
+    assert one.due(61.0) == []
+    one.queue.answered(probe, snapshot(probe), 61.0)
+    assert len(one.due(61.5)) == 1
 
 
-TestPollQueue = Machine.TestCase
-TestPollQueue.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+def answer(one: Told, polls: Sequence[PageBatch | TrackedTask], now: float) -> None:
+    for poll in polls:
+        assert isinstance(poll, TrackedTask)
+        one.queue.answered(poll, snapshot(poll), now)
+
+
+def test_more_polls_may_be_under_way_until_none_is() -> None:
+    one = Told(has_list=False)
+    keep = [one.wait(f"a{n}", 0.0) for n in range(8)]
+    polls = one.due(0.0)
+    answer(one, polls[:4], 0.1)  # nothing is due, and four polls are under way
+    keep += [one.wait(f"b{n}", 1.0) for n in range(20)]
+    more = one.due(1.0)
+    assert len(more) == 8
+    answer(one, [*polls[4:], *more], 1.1)
+    last = one.due(1.2)
+    assert len(last) == 12
+    answer(one, last, 1.3)
+    keep += [one.wait(f"c{n}", 2.0) for n in range(20)]
+    assert len(one.due(2.0)) == 8
+
+
+def test_a_pause_goes_by_the_age_and_the_scene() -> None:
+    one = Told(has_list=False)
+    one.queue.history.load(json.dumps({"lengths": {"slow": [100.0] * 8}, "staleness": []}))
+    for scene, next_poll_at in [("quick", 110.0), ("slow", 195.0)]:
+        task = one.queue.track(scene, None, scene=scene, now=100.0 if scene == "slow" else 0.0)
+        one.queue.learn(task, snapshot(task), 100.0)
+        one.queue.follow(task, one.end, 100.0)
+        assert task.next_poll_at == pytest.approx(next_poll_at)
+
+
+def test_a_list_that_is_not_there_keeps_nobody_waiting() -> None:
+    one = Told(has_list=False)
+    one.queue.list_breaker.requested(0.0, 500.0)
+    task, _waiter = one.wait("t1")
+    assert one.due(0.0) == [task]
+
+
+def test_a_poll_a_tick_ahead_is_due() -> None:
+    one = Told(has_list=False)
+    task, _waiter = one.wait("t1", 100.0)
+    now = 100.0 - TICK_S
+    assert now + TICK_S == 100.0
+    assert one.due(now) == [task]

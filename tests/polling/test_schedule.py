@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import pairwise
 
@@ -136,3 +137,212 @@ def test_after_a_failure_the_pause_asked_for_is_kept(
     pause_s = pause_after_failure(POLICY, failures, asked_s, lambda: drawn)
     assert pause_s >= (asked_s or 0.0)
     assert pause_s <= max(POLICY.max_interval_s, (asked_s or 0.0) + POLICY.shortest_s)
+
+
+# -- the numbers themselves
+
+DENSE = PollPolicy(shortest_s=0.1, max_interval_s=30.0)
+
+
+def taught(*lengths: float, scene: str = "squish") -> DurationHistory:
+    """Each length as the service states it, seen a second before and a second after."""
+    history = DurationHistory()
+    teach(history, *lengths, scene=scene)
+    return history
+
+
+def teach(history: DurationHistory, *lengths: float, scene: str = "squish") -> None:
+    for length in lengths:
+        history.learn(scene, seen_s=length + 1, seen_running_s=length - 1, stated_s=length)
+
+
+def lengths_of(history: DurationHistory, scene: str = "squish") -> list[float]:
+    return list(json.loads(history.dumps())["lengths"][scene])
+
+
+def lateness_of(history: DurationHistory) -> list[float]:
+    return list(json.loads(history.dumps())["staleness"])
+
+
+@pytest.mark.parametrize(
+    ("age_s", "pause_s"), [(0.0, 0.1), (5.0, 0.5), (100.0, 10.0), (1000.0, 30.0)]
+)
+def test_a_cold_start_polls_at_a_tenth_of_the_age(age_s: float, pause_s: float) -> None:
+    assert DurationHistory().pause(DENSE, "squish", age_s) == pytest.approx(pause_s)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "pause_s"),
+    [
+        (0.0, 95.0),
+        (94.95, 0.1),
+        (95.0, 0.4),
+        (104.0, 0.4),
+        (105.0, 0.1),
+        (115.0, 5.0),
+        (1000.0, 30.0),
+    ],
+)
+def test_polls_are_dense_where_ends_are_likely(age_s: float, pause_s: float) -> None:
+    history = taught(*[100.0] * 8)
+    assert history.pause(DENSE, "squish", age_s) == pytest.approx(pause_s)
+
+
+@pytest.mark.parametrize(
+    ("scene", "age_s", "end_in_s"),
+    [
+        ("squish", 10.0, 85.0),
+        ("squish", 95.0, 0.0),
+        ("squish", 210.0, 0.0),
+        ("squish", 210.1, None),
+        ("hug", 0.0, 0.0),
+        ("hug", 720.0, 0.0),
+        ("hug", 720.1, None),
+    ],
+)
+def test_when_the_earliest_end_can_be(scene: str, age_s: float, end_in_s: float | None) -> None:
+    earliest = taught(*[100.0] * 8).earliest_end_in_s(scene, age_s)
+    assert earliest == (None if end_in_s is None else pytest.approx(end_in_s))
+
+
+def test_one_end_in_fifty_may_be_earlier_and_one_later() -> None:
+    history = DurationHistory()
+    history.load(json.dumps({"lengths": {"a": list(range(101, 0, -1))}, "staleness": []}))
+    assert history.earliest_end_in_s("a", 0.0) == pytest.approx(3 * 0.95)
+    assert history.earliest_end_in_s("a", 2 * 99 * 1.05 - 0.1) == 0.0
+    assert history.earliest_end_in_s("a", 2 * 99 * 1.05 + 0.1) is None
+
+
+def test_what_is_expected_is_reviewed_after_every_sixteen_tasks() -> None:
+    history = taught(*[100.0] * 8)
+    teach(history, *[200.0] * 7)
+    assert history.earliest_end_in_s("squish", 300.0) is None
+    teach(history, 200.0)
+    assert history.earliest_end_in_s("squish", 300.0) == 0.0
+    teach(history, *[1000.0] * 15)
+    assert history.earliest_end_in_s("squish", 500.0) is None
+    teach(history, 1000.0)
+    assert history.earliest_end_in_s("squish", 500.0) == 0.0
+
+
+def test_a_review_teaches_nothing_of_a_scene_with_few_tasks() -> None:
+    history = taught(*[100.0] * 15)
+    teach(history, 100.0, scene="hug")
+    assert history.earliest_end_in_s("hug", 0.0) == 0.0
+
+
+def test_the_lengths_of_the_last_512_tasks_are_kept() -> None:
+    history = taught(1.0, *[100.0] * 512)
+    assert lengths_of(history) == [100.0] * 512
+    again = DurationHistory()
+    again.load(json.dumps({"lengths": {"squish": [1.0, *[100.0] * 512]}, "staleness": []}))
+    assert lengths_of(again) == [100.0] * 512
+
+
+@pytest.mark.parametrize(
+    ("running_s", "seen_s", "stated_s", "length_s"),
+    [
+        (50.0, 60.0, 50.1, 50.1),
+        (50.0, 60.0, 58.9, 58.9),
+        # at the very moment of an answer, or impossible: a little before it was seen
+        (50.0, 60.0, 50.0, 57.0),
+        (50.0, 60.0, 59.0, 57.0),
+        (50.0, 60.0, 200.0, 57.0),
+        (50.0, 60.0, None, 57.0),
+        (59.0, 60.0, None, 59.5),
+        (0.0, 10.0, None, 9.5),
+        (12.0, 10.0, None, 10.0),
+        (-5.0, 10.0, 0.5, 0.5),
+        (-5.0, 10.0, -2.0, 9.5),
+        (0.0, 10.0, 0.0, 9.5),
+    ],
+)
+def test_a_length_is_the_service_s_where_it_can_be(
+    running_s: float, seen_s: float, stated_s: float | None, length_s: float
+) -> None:
+    history = DurationHistory()
+    history.learn("squish", seen_s=seen_s, seen_running_s=running_s, stated_s=stated_s)
+    assert lengths_of(history) == [pytest.approx(length_s)]
+
+
+@pytest.mark.parametrize(
+    ("running_s", "seen_s", "stated_s", "is_possible"),
+    [
+        (50.0, 60.0, 49.0, True),
+        (50.0, 60.0, 48.9, False),
+        (50.0, 60.0, 61.0, True),
+        (50.0, 60.0, 61.1, False),
+        (0.5, 1.0, 0.1, True),
+        (0.5, 1.0, 0.0, False),
+        (0.5, 1.0, -0.1, False),
+        (50.0, 60.0, None, True),
+    ],
+)
+def test_a_service_that_contradicts_what_was_seen_is_not_believed_for_a_while(
+    running_s: float, seen_s: float, stated_s: float | None, is_possible: bool
+) -> None:
+    history = DurationHistory()
+    for _ in range(3):
+        history.learn("hug", seen_s=seen_s, seen_running_s=running_s, stated_s=stated_s)
+    history.learn("squish", seen_s=60.0, seen_running_s=50.0, stated_s=52.0)
+    assert lengths_of(history) == [52.0 if is_possible else 57.0]
+
+
+def test_two_contradictions_in_sixteen_tasks_are_borne() -> None:
+    history = DurationHistory()
+    for _ in range(3):
+        history.learn("hug", seen_s=60.0, seen_running_s=50.0, stated_s=10.0)
+    for _ in range(14):
+        history.learn("squish", seen_s=60.0, seen_running_s=50.0, stated_s=52.0)
+    assert lengths_of(history) == [57.0] * 13 + [52.0]
+
+
+def test_what_is_remembered_is_rounded_to_milliseconds() -> None:
+    assert lengths_of(taught(10.12345)) == [10.123]
+
+
+def test_lengths_that_cannot_be_are_not_loaded() -> None:
+    history = DurationHistory()
+    lengths = [0, -1, "inf", *[100.0] * 7]
+    history.load(json.dumps({"lengths": {"squish": lengths}, "staleness": []}))
+    assert lengths_of(history) == [100.0] * 7
+    assert history.earliest_end_in_s("squish", 0.0) == 0.0
+    history.load(json.dumps({"lengths": {"squish": [*lengths, 100.0]}, "staleness": []}))
+    assert history.earliest_end_in_s("squish", 0.0) == 95.0
+
+
+def test_how_stale_a_service_is_is_remembered() -> None:
+    history = DurationHistory()
+    history.load(json.dumps({"lengths": {}, "staleness": [5, 9, 12]}))
+    assert history.pause(DENSE, "squish", 0.0) == 12.0
+    assert lateness_of(history) == [5.0, 9.0, 12.0]
+
+
+def test_a_service_is_not_polled_more_often_than_it_refreshes_and_not_too_rarely() -> None:
+    history = DurationHistory()
+    history.load(json.dumps({"lengths": {}, "staleness": [5, 9, 12]}))
+    rare = PollPolicy(shortest_s=0.1, max_interval_s=10.0)
+    slow = PollPolicy(shortest_s=15.0, max_interval_s=30.0)
+    assert [history.pause(policy, "squish", 0.0) for policy in (rare, slow)] == [10.0, 15.0]
+
+
+@pytest.mark.parametrize(("has_refreshed", "late_s"), [(False, [5.0]), (True, [])])
+def test_two_ends_that_show_together_are_stale_unless_another_showed_between(
+    has_refreshed: bool, late_s: list[float]
+) -> None:
+    """By one clock: ends at 110 and 115 are both seen between 120 and 121."""
+    history = DurationHistory()
+    if has_refreshed:  # seen between 116 and 117
+        history.learn("squish", seen_s=19.0, seen_running_s=18.0, stated_s=None, began_at=98.0)
+    history.learn("squish", seen_s=21.0, seen_running_s=20.0, stated_s=10.0, began_at=100.0)
+    history.learn("squish", seen_s=16.0, seen_running_s=15.0, stated_s=10.0, began_at=105.0)
+    assert lateness_of(history) == late_s
+
+
+def test_times_that_are_no_lengths_are_no_lateness() -> None:
+    history = DurationHistory()
+    for stated_s in (0.0, -3.0, None):
+        history.learn("squish", seen_s=11.0, seen_running_s=10.0, stated_s=stated_s)
+    assert lateness_of(history) == []
+    history.learn("squish", seen_s=11.0, seen_running_s=10.0, stated_s=1.0)
+    assert lateness_of(history) == [9.0]

@@ -39,7 +39,9 @@ ODD_ADDRESSES = [
 )
 def test_every_form_of_an_http_date_is_read_as_utc(text: str) -> None:
     """Fault 80: RFC 9110 knows three forms, and clocks without a zone write two more."""
-    assert http_date(text) == NOON
+    moment = http_date(text)
+    assert moment == NOON
+    assert moment.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

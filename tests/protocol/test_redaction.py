@@ -8,7 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kling_effects_async.protocol.redaction import redacted
+from kling_effects_async.errors import ApiError
+from kling_effects_async.models import TaskPage, TaskSnapshot, TaskStatus
+from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.protocol.redaction import Shown, redacted
 
 NAMES = (
     "Signature sign sig token access_token auth_key authKey OSSAccessKeyId AWSAccessKeyId Policy "
@@ -160,3 +163,69 @@ def test_time_grows_with_the_text_and_no_faster(piece: str) -> None:
     begin_s = time.process_time()
     redacted(piece * (400_000 // len(piece)))
     assert time.process_time() - begin_s < 5
+
+
+KEY = "ab/c+d=="
+
+
+@pytest.mark.parametrize("form", [KEY, KEY.upper(), "ab%2Fc%2Bd%3D%3D", r"ab\/c+d=="])
+def test_our_own_key_is_cut_out_however_it_is_spelled(form: str) -> None:
+    assert Shown((KEY, "ab/c")).text(f"key {form} is wrong") == "key ... is wrong"
+
+
+def test_a_key_too_short_to_be_one_is_a_word() -> None:
+    assert Shown(("abc",)).text("abc") == "abc"
+    assert Shown(("abcd",)).text("abcd") == "..."
+    assert Shown(()).text("abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"), [("code", 80), ("raw_status", 80), ("request_id", 200), ("message", 2000)]
+)
+def test_a_text_is_bounded_and_an_id_is_one_line(name: str, longest: int) -> None:
+    shown = Shown(()).text("a\n" + "b" * 3000, name)
+    assert len(shown) == longest
+    assert shown.startswith("a\nb" if name == "message" else "a?b")
+
+
+def test_what_was_read_is_harmless_and_the_same_where_it_was() -> None:
+    secret = TaskSnapshot(
+        task_id="t1",
+        status=TaskStatus.PROCESSING,
+        raw_status="abcd",
+        message="key abcd",
+        request_id="abcd",
+    )
+    plain = TaskSnapshot(task_id="t2", status=TaskStatus.PROCESSING, raw_status="processing")
+    shown = Shown(("abcd",))
+    (cut, same) = shown.value(Listed(tasks=[secret, plain], shown=2)).tasks
+    assert (cut.raw_status, cut.message, cut.request_id) == ("...", "key ...", "...")
+    assert same is plain
+    assert shown.value(plain) is plain
+    page = TaskPage(tasks=(secret,), unreadable=0, page=1, page_size=30)
+    assert shown.value(page).tasks == (cut,)
+    assert shown.value("abcd") == "abcd"
+
+
+def test_an_error_is_harmless_and_has_nothing_behind_it() -> None:
+    try:
+        try:
+            raise ValueError("the body")
+        except ValueError:
+            raise ApiError("key abcd", code="a\nabcd", request_id="x") from None
+    except ApiError as error:
+        shown = Shown(("abcd",)).error(error)
+    assert isinstance(shown, ApiError)
+    assert (shown.args, shown.code, shown.request_id) == (("key ...",), "a?...", "x")
+    assert (shown.__cause__, shown.__context__, shown.__traceback__) == (None, None, None)
+
+
+def test_a_word_of_a_task_is_bounded_as_a_word() -> None:
+    task = TaskSnapshot(task_id="t1", status=TaskStatus.UNKNOWN, raw_status="a" * 300)
+    assert Shown(()).value(task).raw_status == "a" * 80
+
+
+def test_what_is_no_text_in_an_error_stays() -> None:
+    error = ApiError("no")
+    error.args = ("no", 5)
+    assert Shown(()).error(error).args == ("no", 5)

@@ -8,11 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
-from kling_effects_async.errors import AccountError, KlingEffectsError, RateLimitError
+from kling_effects_async.errors import (
+    AccountError,
+    ClientClosedError,
+    KlingEffectsError,
+    RateLimitError,
+)
 from kling_effects_async.policy import SlotPolicy
 from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.testing import ManualClock
-from kling_effects_async.transport.clock import Timer, sleep
+from kling_effects_async.transport.clock import TICK_S, Timer, sleep
 
 REASON = AccountError("nothing left", code=1102, request_id="r-1")
 TOO_FAST = RateLimitError("request rate is too high", code=1302)
@@ -253,7 +258,8 @@ async def test_what_holds_submits_back_is_said_and_louder_once_it_lasts(
     levels = [record.levelno for record in caplog.records]
     assert levels == [logging.INFO] + [logging.WARNING] * 5
     assert "request rate is too high" in caplog.text
-    assert "none was accepted for 60 s" in caplog.text
+    assert "none was accepted" not in caplog.messages[0]
+    assert "none was accepted for 60 s" in caplog.messages[1]
     road.breaker.reset()
     assert road.breaker.held_back_by is None
 
@@ -264,9 +270,10 @@ async def test_a_tripped_breaker_says_why_and_what_goes_on(
     road = Road()
     with caplog.at_level(logging.INFO, logger="kling_effects_async"):
         road.breaker.trip(REASON)
+        (record,) = caplog.records
         road.breaker.trip(REASON)
     assert road.breaker.held_back_by is REASON
-    (record,) = caplog.records
+    assert caplog.records == [record]
     assert "every 60 s" in record.getMessage()
     assert "nothing left" in record.getMessage()
 
@@ -283,3 +290,130 @@ async def test_pauses_for_pace_add_up_until_a_submit_is_accepted() -> None:
     assert road.breaker.paced_s == 2 + 4 + 8
     road.breaker.reset()
     assert road.breaker.paced_s == 0
+
+
+@pytest.mark.parametrize(("held_s", "level"), [(29.9, logging.INFO), (30.0, logging.WARNING)])
+async def test_half_a_minute_without_an_acceptance_is_worth_a_warning(
+    held_s: float, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 92."""
+    road = Road()
+    with caplog.at_level(logging.INFO, logger="kling_effects_async"):
+        road.breaker.pause(10, TOO_FAST)
+        await road.clock.advance(held_s)
+        road.breaker.pause(10, TOO_FAST)
+    assert [record.levelno for record in caplog.records] == [logging.INFO, level]
+    assert caplog.messages[0] == f"submits are held back for 10.0 s: {TOO_FAST}"
+
+
+async def test_before_the_first_rejection_nothing_holds_submits_back() -> None:
+    road = Road()
+    assert (road.breaker.held_back_by, road.breaker.waiting) == (None, 0)
+
+
+async def test_a_pause_too_short_for_the_clock_to_tell_is_none() -> None:
+    road = Road()
+    road.breaker.pause(TICK_S, TOO_FAST)
+    await asyncio.wait_for(road.go(), 5)
+
+
+async def test_whoever_rests_waits_and_nobody_else() -> None:
+    road = Road()
+    resting = asyncio.ensure_future(road.breaker.rest(10))
+    await road.clock.advance(9)
+    assert road.breaker.waiting == 1
+    await road.clock.advance(1)
+    await resting
+    assert road.breaker.waiting == 0
+
+
+async def test_a_closed_breaker_ends_pauses_and_waits_with_an_error_each() -> None:
+    road = Road()
+    closed = ClientClosedError("the client is closed")
+    await asyncio.gather(*(road.go() for _ in range(5)))
+    resting = asyncio.ensure_future(road.breaker.rest(10))
+    queued = [asyncio.ensure_future(road.go()) for _ in range(2)]
+    await road.clock.advance(0)
+    road.breaker.close(closed)
+    errors = await asyncio.wait_for(asyncio.gather(*queued, return_exceptions=True), 5)
+    assert [str(error) for error in errors] == [str(closed)] * 2
+    assert len({id(error) for error in [closed, *errors]}) == 3
+    await asyncio.wait_for(resting, 5)
+    await asyncio.wait_for(road.breaker.rest(10), 5)
+    with pytest.raises(ClientClosedError):
+        road.breaker.check()
+
+
+async def test_whoever_waits_for_a_turn_ends_as_the_breaker_trips() -> None:
+    road = Road()
+    await asyncio.gather(*(road.go() for _ in range(5)))
+    queued = asyncio.ensure_future(road.go())
+    await road.clock.advance(0)
+    road.breaker.trip(REASON)
+    with pytest.raises(AccountError):
+        await asyncio.wait_for(queued, 5)
+
+
+async def test_each_round_has_one_rejection_that_is_news() -> None:
+    road = Road()
+    for _ in range(3):
+        round_number = await road.breaker.pass_through()
+        before_s = road.breaker.paced_s
+        road.breaker.slow_down(round_number, TOO_FAST)
+        after_s = road.breaker.paced_s
+        assert after_s > before_s
+        road.breaker.slow_down(round_number, TOO_FAST)
+        assert road.breaker.paced_s == after_s
+        road.breaker.came_back()
+        await road.clock.advance(60)
+
+
+async def test_a_pause_that_a_late_rejection_asks_for_is_kept() -> None:
+    """Fault 13: also by a submit that was sent before the pause."""
+    road = Road()
+    rounds = [await road.breaker.pass_through() for _ in range(2)]
+    road.breaker.slow_down(rounds[0], TOO_FAST)
+    road.breaker.slow_down(rounds[1], ASKS_30)
+    assert road.breaker.held_back_by is ASKS_30
+    for _ in rounds:
+        road.breaker.came_back()
+    going = asyncio.ensure_future(road.go())
+    await road.clock.advance(29)
+    assert road.passed_at == []
+    await road.clock.advance(1)
+    await going
+
+
+async def test_who_leaves_the_line_is_not_waited_for() -> None:
+    road = Road()
+    await asyncio.gather(*(road.go() for _ in range(5)))
+    leaving = asyncio.ensure_future(road.go())
+    await road.clock.advance(0)
+    leaving.cancel()
+    await road.clock.advance(0)
+    assert leaving.cancelled()
+    assert road.breaker.waiting == 0
+
+
+@pytest.mark.parametrize("is_slowed", [True, False])
+async def test_turns_come_in_the_order_of_the_line(is_slowed: bool) -> None:
+    road = Road()
+    rounds = [await road.breaker.pass_through() for _ in range(5)]
+    passed: list[int] = []
+
+    async def go(number: int) -> None:
+        await road.breaker.pass_through()
+        passed.append(number)
+
+    going = [asyncio.ensure_future(go(number)) for number in range(12)]
+    await road.clock.advance(0)
+    if is_slowed:
+        road.breaker.slow_down(rounds[0], TOO_FAST)
+        await road.clock.advance(60)
+    for _ in range(8):
+        road.breaker.came_back()
+        await road.clock.advance(0)
+    assert passed == list(range(4 if is_slowed else 8))
+    for each in going:
+        each.cancel()
+    await asyncio.gather(*going, return_exceptions=True)

@@ -132,6 +132,19 @@ def test_other_rejections_are_no_used_id(words: str) -> None:
     assert outcome_of(InvalidRequestError(words, code=1201)) is SubmitOutcome.REJECTED
 
 
+@pytest.mark.parametrize(
+    ("external_task_id", "outcome"),
+    [
+        ("external_task_id-exists", SubmitOutcome.REJECTED),
+        ("order-42", SubmitOutcome.DUPLICATE),
+        ("", SubmitOutcome.DUPLICATE),
+    ],
+)
+def test_the_id_itself_is_none_of_the_words(external_task_id: str, outcome: SubmitOutcome) -> None:
+    error = InvalidRequestError("no such image: external_task_id-exists", code=1201)
+    assert outcome_of(error, external_task_id=external_task_id) is outcome
+
+
 CODES = {
     (429, 1303): SubmitOutcome.NOT_ACCEPTED,
     (429, 1302): SubmitOutcome.NOT_ACCEPTED,

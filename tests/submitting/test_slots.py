@@ -70,6 +70,17 @@ async def test_a_newcomer_does_not_pass_those_who_wait() -> None:
     assert line.served == ["first", "a"]
 
 
+async def test_nobody_is_the_next_who_does_not_say_so() -> None:
+    slots = SlotLimiter(SlotPolicy(start=1))
+    slot = await slots.take()
+    first, second = (asyncio.create_task(slots.take()) for _ in range(2))
+    await turns()
+    slot.release()
+    await turns()
+    assert (first.done(), second.done()) == (True, False)
+    second.cancel()
+
+
 async def test_until_the_first_rejection_every_acceptance_adds_a_place() -> None:
     line = Line(start=2)
     await line.running(10)
@@ -109,6 +120,28 @@ async def test_rejections_of_places_given_out_before_count_once() -> None:
     for slot in [await line.take() for _ in range(5)]:
         line.slots.reject(slot)
     assert line.learned == [4]
+
+
+async def test_every_round_has_one_rejection_that_is_news() -> None:
+    line = Line(start=10)
+    for _ in range(3):
+        slots = [line.slots.adopt() for _ in range(2)]
+        assert [line.slots.reject(slot) for slot in slots] == [True, False]
+
+
+async def test_a_slot_from_before_a_rejection_is_surplus_while_too_many_are_held() -> None:
+    line = Line(start=4)
+    (running,) = await line.running(1)
+    first, second, third = [await line.take() for _ in range(3)]
+    assert not second.is_surplus
+    line.slots.reject(first)
+    newer = line.slots.adopt()
+    assert second.is_surplus
+    assert not newer.is_surplus  # the rejection is known where it was given out
+    newer.release()
+    third.release()
+    running.release()
+    assert not second.is_surplus  # it is the one that there is
 
 
 async def test_where_as_many_run_as_there_are_places_a_rejection_takes_a_quarter() -> None:
@@ -156,6 +189,28 @@ async def test_after_a_rejection_a_run_of_ends_adds_one_place() -> None:
     assert line.learned == [3, 4]
     line.slots.fail_waiting(TimeoutError())
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_each_further_place_takes_a_whole_run_of_ends() -> None:
+    line = Line(start=5)
+    slots = await line.running(3)
+    line.slots.reject(await line.take())
+    waiting = await line.takes(*(str(number) for number in range(20)))
+    sizes = []
+    for slot in [*slots, *(line.slots.adopt() for _ in range(4))]:
+        slot.accept()
+        slot.release()
+        sizes.append(line.slots.size)
+    assert sizes == [3, 3, 4, 4, 4, 4, 5]
+    line.slots.fail_waiting(TimeoutError())
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_what_is_accepted_beyond_the_size_is_the_new_size() -> None:
+    line = Line(remembered=2, most=4)
+    for _ in range(5):
+        line.slots.adopt().accept()
+    assert line.learned == [3, 4]
 
 
 async def test_no_place_is_added_while_nobody_waits_for_one() -> None:
@@ -243,6 +298,26 @@ async def test_a_wait_cancelled_as_it_gets_its_slot_gives_the_slot_on() -> None:
     assert first.cancelled()
     await second
     assert line.slots.held == 1
+
+
+async def test_whoever_left_the_line_waits_no_more() -> None:
+    line = Line(start=1)
+    await line.take()
+    (waiting,) = await line.takes("a")
+    assert line.slots.waiting == 1
+    waiting.cancel()
+    await turns()
+    assert line.slots.waiting == 0
+
+
+async def test_a_wait_cancelled_as_it_is_told_of_an_error_ends_as_cancelled() -> None:
+    line = Line(start=1)
+    await line.take()
+    (waiting,) = await line.takes("a")
+    line.slots.fail_waiting(AccountError("nothing left"))
+    waiting.cancel()
+    await turns()
+    assert waiting.cancelled()
 
 
 async def test_everybody_in_line_is_told_that_there_will_be_no_place() -> None:
