@@ -134,8 +134,9 @@ def _entry(test: Mention) -> str:
 _HEAD = """\
 # Faults
 
-What can go wrong between a client and a paid video, what must happen then, and the tests that show it. The suite fails where
-a row has no test, where a test names a row that is not here, and where this page is not what the tests say.
+What can go wrong between a client and a paid video, what must happen then, and the tests that show
+it. The suite fails where a row has no test, where a test names a row that is not here, and where
+this page is not what the tests say.
 
 | row | what goes wrong | what happens then | tests |
 | --- | --- | --- | --- |"""
@@ -143,14 +144,15 @@ a row has no test, where a test names a row that is not here, and where this pag
 _BETWEEN = """\
 ## The tests of each row
 
-A test is listed under the rows that its docstring names; a file without a test's name names them for all of its tests.
+A test is listed under the rows that its docstring names; a file without a test's name names them
+for all of its tests.
 """
 
 _FOOT = f"""\
 ## How this page is made
 
-`{COMMAND}` writes it, from `tests/faults.toml` and the docstrings of the tests. Run it after a test that names a row was
-added, renamed or removed.
+`{COMMAND}` writes it, from `tests/faults.toml` and the docstrings of the tests. Run it after a test
+that names a row was added, renamed or removed.
 """
 
 

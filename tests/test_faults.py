@@ -1,4 +1,4 @@
-"""The page of faults: each row has a test, each test names a row that exists, the page is theirs."""
+"""The page of faults: each row has a test, each test's row exists, and the page is up to date."""
 
 from __future__ import annotations
 
@@ -148,6 +148,8 @@ def test_a_test_that_is_new_changes_the_page() -> None:
 
 
 def test_the_tests_are_read_and_not_imported(tmp_path: Path) -> None:
-    (mention,) = planted(tmp_path, "test_planted.py", f'"""Fault 1."""\nraise SystemExit\n{MODULE}')[:1]
+    (mention,) = planted(
+        tmp_path, "test_planted.py", f'"""Fault 1."""\nraise SystemExit\n{MODULE}'
+    )[:1]
     assert mention.numbers == (1,)
     assert TESTS.joinpath(NAMED[0].path).exists()
