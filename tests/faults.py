@@ -26,6 +26,9 @@ _ROWS = TESTS / "faults.toml"
 _NUMBERS = re.compile(r"\bFaults?\s+(\d+(?:(?:,\s+and|,|\s+and)\s+\d+)*+)")
 _RANGE = re.compile(r"\bFaults?\s+[\d\s,and]*\d(?:\s*[-–]\s*|\s+(?:to|through)\s+)\d")
 
+# Where a condition decides, it runs somewhere.
+_NEVER_RUN = re.compile(r"\bmark\.(skip|xfail)\b")
+
 _Documented: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
 
@@ -97,7 +100,9 @@ def _is_test(node: _Documented) -> bool:
         return any(_is_test(child) for _, child in _documented(node) if child is not node)
     if isinstance(node, ast.ClassDef):
         return node.name.startswith("Test")
-    return node.name.startswith("test_")
+    marks = map(ast.unparse, node.decorator_list)
+    is_run = not any(_NEVER_RUN.search(mark) for mark in marks)
+    return is_run and node.name.startswith("test_")
 
 
 def _numbers(docstring: str, where: str) -> tuple[int, ...]:

@@ -121,13 +121,20 @@ def test_modules_and_classes_of_tests_may_name_rows(tmp_path: Path) -> None:
         ("test_planted.py", '"""Fault 1."""\n'),
         ("test_planted.py", 'class Server:\n    """Fault 1."""\n'),
         ("support.py", 'def test_one():\n    """Fault 1."""\n'),
+        ("test_planted.py", '@pytest.mark.skip("later")\ndef test_one():\n    """Fault 1."""\n'),
+        ("test_planted.py", '@mark.xfail\nasync def test_one():\n    """Fault 1."""\n'),
     ],
-    ids=["a fixture", "no test", "a class of support", "not collected"],
+    ids=["a fixture", "no test", "a class of support", "not collected", "skipped", "red"],
 )
 def test_what_pytest_does_not_run_proves_no_row(tmp_path: Path, name: str, source: str) -> None:
     found = planted(tmp_path, name, source)
     assert [mention.numbers for mention in found] == [(1,)]
     assert untested([FaultRow(number=1, fault="a", behaviour="b")], found) == {1}
+
+
+def test_a_test_that_is_skipped_somewhere_shows_its_row(tmp_path: Path) -> None:
+    source = '@pytest.mark.skipif(True, reason="a")\ndef test_one():\n    """Fault 1."""\n'
+    assert [mention.is_test for mention in planted(tmp_path, "test_planted.py", source)] == [True]
 
 
 def test_a_row_without_a_test_is_found() -> None:
