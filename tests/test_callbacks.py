@@ -113,9 +113,9 @@ async def test_a_client_with_a_callback_address_listens_on_nothing(inbox: Inbox)
         before = listening_sockets()
         async with emulator.client() as client:
             task = await client.submit(SQUISH, callback_url=inbox.url)
-            assert listening_sockets() == before
+            assert listening_sockets() <= before
             assert (await task).videos
-            assert listening_sockets() == before
+            assert listening_sockets() <= before
         assert len(await inbox.wait_for(2)) == 2
 
 
@@ -123,8 +123,9 @@ async def test_a_client_with_a_callback_address_listens_on_nothing(inbox: Inbox)
 def test_a_socket_that_listens_is_seen() -> None:
     before = listening_sockets()
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert listening_sockets() - before == {server.getsockname()}
-    assert listening_sockets() == before
+        name = server.getsockname()
+        assert listening_sockets() - before == {name}
+    assert name not in listening_sockets()
 
 
 @pytest.mark.looptime
