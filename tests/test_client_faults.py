@@ -114,7 +114,7 @@ LOST = {
 @pytest.mark.looptime
 @pytest.mark.parametrize("name", SAFE)
 async def test_what_was_rejected_for_now_is_submitted_again(name: str) -> None:
-    """Fault 13: 429; fault 15: all slots taken."""
+    """Faults 13, 15: 429; all slots taken."""
     async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
         emulator.fail_next(SAFE[name], times=2)
         task = await client.submit(SQUISH)

@@ -97,6 +97,27 @@ async def test_what_was_submitted_before_a_wrong_item_goes_on(
     assert emulator.ledger.total == 1
 
 
+@pytest.mark.looptime
+async def test_what_was_submitted_before_a_source_raises_goes_on(
+    client: EffectsClient, emulator: Emulator
+) -> None:
+    """Fault 35: the error is the caller's, and the same batch again pays for nothing twice."""
+
+    async def effects() -> AsyncIterator[Effect]:
+        yield squish(1)
+        yield squish(2)
+        await asyncio.sleep(2)
+        raise ZeroDivisionError("of the caller")
+
+    for call in (client.run_many, client.submit_many):
+        with pytest.raises(ZeroDivisionError, match="of the caller"):
+            async for _ in call(effects(), run="r"):
+                pass
+        assert emulator.ledger.total == 2
+    assert len(await ids(client, [squish(1), squish(2)])) == 2
+    assert emulator.ledger.total == 2
+
+
 @pytest.mark.parametrize("item", NO_EFFECTS, ids=str)
 @pytest.mark.looptime
 async def test_submit_and_run_say_what_an_effect_is(

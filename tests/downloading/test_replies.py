@@ -218,6 +218,27 @@ async def test_an_error_of_the_callers_own_callback_is_the_callers(
         await downloader.download(server.url, target, on_progress=fail)
 
 
+async def test_a_callback_that_raises_ends_its_own_download_alone(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    """Fault 35: another one goes on meanwhile, and the same one does afterwards."""
+    other = target.with_name("other.mp4")
+
+    def fail(_so_far: int, _total: int | None) -> None:
+        raise LookupError("of the caller")
+
+    failed, path = await asyncio.gather(
+        downloader.download(server.url, target, on_progress=fail),
+        downloader.download(server.url, other),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, LookupError)
+    assert (path, other.read_bytes()) == (other, VIDEO)
+    assert not target.exists()
+    await downloader.download(server.url, target)
+    assert target.read_bytes() == VIDEO
+
+
 async def test_a_fault_in_the_callers_on_progress_shows_where_it_is(
     server: VideoServer, target: Path
 ) -> None:

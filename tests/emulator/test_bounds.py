@@ -125,7 +125,7 @@ async def _rendered(caller: Caller) -> str:
 async def test_callbacks_to_a_receiver_that_never_answers_do_not_pile_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Fault 95: those of two tasks wait, and the log names each of the others."""
+    """Faults 62, 95: those of two tasks wait, and the log names each of the others."""
     held: list[asyncio.StreamWriter] = []
     async with (
         await asyncio.start_server(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from attrs import define, field
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from kling_effects_async.emulator import Clips, Emulator
 from kling_effects_async.emulator.callback_sender import signature_headers
 from kling_effects_async.emulator.loopback import is_loopback_url
+from tests.support.callback_inbox import an_inbox
 from tests.support.emulator_caller import calling, single, with_input
 
 # The test vector of Kling's callbacks page, 2026-09.
@@ -26,36 +23,6 @@ VECTOR_BODY = (
     b'{"id":"1234567890","status":"succeeded","message":"",'
     b'"create_time":1781080778802,"update_time":1781080794151}'
 )
-
-
-@define
-class Inbox:
-    url: str = ""
-    headers: list[dict[str, str]] = field(factory=list)
-    bodies: list[bytes] = field(factory=list)
-    arrived: asyncio.Condition = field(factory=asyncio.Condition)
-
-    async def wait_for(self, count: int) -> list[Any]:
-        async with self.arrived:
-            await self.arrived.wait_for(lambda: len(self.bodies) >= count)
-        return [json.loads(body) for body in self.bodies]
-
-    async def take(self, request: web.Request) -> web.Response:
-        async with self.arrived:
-            self.headers.append({name.lower(): value for name, value in request.headers.items()})
-            self.bodies.append(await request.read())
-            self.arrived.notify_all()
-        return web.Response()
-
-
-@asynccontextmanager
-async def an_inbox() -> AsyncIterator[Inbox]:
-    inbox = Inbox()
-    app = web.Application()
-    app.router.add_post("/hook", inbox.take)
-    async with TestServer(app) as server:
-        inbox.url = str(server.make_url("/hook"))
-        yield inbox
 
 
 @pytest.mark.looptime
@@ -89,6 +56,7 @@ async def test_a_failed_task_is_reported_with_its_reason() -> None:
 
 
 async def test_a_message_is_signed_when_there_is_a_secret() -> None:
+    """Fault 59: a forged body has no signature that fits it."""
     async with (
         an_inbox() as inbox,
         Emulator(clips=Clips.STOCK, speed=1e6, webhook_secret=SECRET) as emulator,
@@ -98,6 +66,8 @@ async def test_a_message_is_signed_when_there_is_a_secret() -> None:
         await inbox.wait_for(2)
     for headers, body in zip(inbox.headers, inbox.bodies, strict=True):
         Webhook(SECRET).verify(body, headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(body.replace(b"process", b"succeed") + b" ", headers)
     assert len({headers["webhook-id"] for headers in inbox.headers}) == 2
 
 
@@ -121,6 +91,7 @@ def test_the_signature_is_that_of_the_documented_vector() -> None:
 async def test_an_address_elsewhere_is_ignored_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Fault 60: an emulator sends nothing off this machine."""
     with caplog.at_level(logging.WARNING):
         async with Emulator(clips=Clips.STOCK) as emulator, calling(emulator) as caller:
             answer = await caller.submit(callback_url="https://cb.example/secret-path")
@@ -131,6 +102,7 @@ async def test_an_address_elsewhere_is_ignored_and_logged(
 
 
 async def test_a_receiver_that_is_gone_does_not_stop_the_next_message() -> None:
+    """Fault 62: nobody listens there."""
     async with (
         an_inbox() as inbox,
         Emulator(clips=Clips.STOCK, speed=1e6) as emulator,
@@ -139,6 +111,76 @@ async def test_a_receiver_that_is_gone_does_not_stop_the_next_message() -> None:
         await caller.submit(callback_url="http://127.0.0.1:1/nobody")
         await caller.submit(callback_url=inbox.url)
         assert len(await inbox.wait_for(2)) == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("status", [302, 307, 429, 500])
+async def test_a_message_is_sent_once_whatever_it_is_answered(status: int) -> None:
+    """Fault 60: not again after a rejection, and not elsewhere after a redirect."""
+    async with (
+        an_inbox() as inbox,
+        an_inbox() as elsewhere,
+        Emulator(clips=Clips.STOCK) as emulator,
+        calling(emulator) as caller,
+    ):
+        moved = {"Location": elsewhere.url, "Retry-After": "1"}
+        inbox.answers = [web.Response(status=status, headers=moved) for _ in range(2)]
+        await caller.submit(callback_url=inbox.url)
+        await asyncio.sleep(3600)
+        assert (len(inbox.bodies), elsewhere.bodies) == (2, [])
+
+
+@pytest.mark.looptime
+async def test_a_receiver_that_never_answers_holds_the_next_message_for_five_seconds() -> None:
+    """Fault 62: a slow receiver."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    async with (
+        an_inbox() as inbox,
+        await asyncio.start_server(hold, "127.0.0.1") as silent,
+        Emulator(clips=Clips.STOCK, task_seconds=1.0) as emulator,
+        calling(emulator) as caller,
+    ):
+        began_at = asyncio.get_running_loop().time()
+        port = silent.sockets[0].getsockname()[1]
+        await caller.submit(callback_url=f"http://127.0.0.1:{port}/")
+        await caller.submit(callback_url=inbox.url)
+        await inbox.wait_for(2)
+        assert 10 <= asyncio.get_running_loop().time() - began_at < 12
+        assert len(held) == 2
+        for writer in held:
+            writer.close()
+
+
+async def test_an_answer_without_an_end_is_not_read() -> None:
+    """Fault 62: a huge body. What no kernel buffers is refused, and the next message is sent."""
+    sent_mib: list[int] = []
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+        sent_mib.append(0)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(bytes(2**20))
+                await writer.drain()
+                sent_mib[-1] += 1
+
+    async with (
+        an_inbox() as inbox,
+        await asyncio.start_server(flood, "127.0.0.1") as flooding,
+        Emulator(clips=Clips.STOCK, speed=1e6) as emulator,
+        calling(emulator) as caller,
+    ):
+        port = flooding.sockets[0].getsockname()[1]
+        await caller.submit(callback_url=f"http://127.0.0.1:{port}/")
+        await caller.submit(callback_url=inbox.url)
+        await inbox.wait_for(2)
+    assert len(sent_mib) == 2
+    assert max(sent_mib) < 64
 
 
 @pytest.mark.parametrize(

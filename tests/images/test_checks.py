@@ -54,6 +54,7 @@ def test_a_jpeg_or_png_is_accepted_and_described(kind: str) -> None:
 
 
 def test_the_content_counts_and_not_the_name(tmp_path: Path) -> None:
+    """Fault 57: a name that is not its type."""
     path = tmp_path / "really-a-jpeg.png"
     path.write_bytes(encoded(gradient(), "JPEG"))
     assert check_image(path).format == "JPEG"
@@ -95,6 +96,7 @@ def test_one_pixel_beyond_a_limit_is_rejected(size: tuple[int, int]) -> None:
 
 
 def test_exactly_10_mib_are_still_allowed() -> None:
+    """Fault 57: one byte more is too large."""
     content = encoded(gradient())
     assert check_image(padded(content, IMAGE_LIMIT_BYTES)).size_bytes == IMAGE_LIMIT_BYTES
     assert "prepare() makes it smaller" in problems_of(padded(content, IMAGE_LIMIT_BYTES + 1))
@@ -102,6 +104,7 @@ def test_exactly_10_mib_are_still_allowed() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_picture_that_exif_turns_is_accepted_and_said_to_be_turned(kind: str) -> None:
+    """Fault 57: rotated by EXIF."""
     facts = check_image(encoded(gradient(), kind, exif=turned_by_exif(6)))
     assert facts.is_rotated
     assert not check_image(encoded(gradient(), kind, exif=turned_by_exif(1))).is_rotated
@@ -233,6 +236,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("kind", KINDS[2:])
 def test_another_kind_of_picture_is_named_and_prepare_is_advised(kind: str) -> None:
+    """Fault 57: a type that Kling does not take."""
     assert f"a {kind}, and Kling takes JPEG and PNG; prepare()" in problems_of(
         encoded(gradient(), kind)
     )
@@ -256,6 +260,7 @@ def test_what_cannot_be_prepared_is_named(head: bytes, name: str) -> None:
 
 
 def test_animation_is_rejected() -> None:
+    """Fault 57: an animated picture."""
     frames = [gradient().rotate(angle) for angle in (90, 180)]
     content = encoded(gradient(), "PNG", save_all=True, append_images=frames)
     assert "animated" in problems_of(content)

@@ -77,6 +77,7 @@ def test_a_file_is_prepared_and_stays_untouched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_picture_that_exif_turns_is_turned_for_good(orientation: int) -> None:
+    """Fault 57: rotated by EXIF."""
     prepared = prepare(encoded(gradient(400, 300), exif=turned_by_exif(orientation)))
     is_turned_sideways = orientation >= 5
     size = (300, 400) if is_turned_sideways else (400, 300)
@@ -133,6 +134,7 @@ def test_what_was_transparent_becomes_white() -> None:
 
 
 def test_of_an_animation_the_first_frame_is_kept() -> None:
+    """Fault 57: an animated picture."""
     frames = [Image.new("RGB", (300, 300), colour) for colour in ("red", "lime", "blue")]
     prepared = prepare(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     pixel = shown(prepared.content).getpixel((150, 150))

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from kling_effects_async import SingleImageEffect
+from kling_effects_async.emulator import Clips, Emulator
 from kling_effects_async.errors import (
     AccountChangedError,
     JournalDamagedError,
@@ -89,6 +91,27 @@ async def test_a_journal_of_a_newer_version_is_not_touched(path: Path) -> None:
     with pytest.raises(JournalVersionError, match="version 99") as caught:
         await SqliteStore(path).open()
     assert (caught.value.ours, caught.value.theirs) == (schema.VERSION, 99)
+    assert path.read_bytes() == before
+
+
+async def test_with_a_journal_of_a_newer_version_nothing_is_submitted(path: Path) -> None:
+    """Fault 30: neither one effect nor a batch, and nothing of the journal is written."""
+    await filled(path)
+    with database(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    before = path.read_bytes()
+    squish = SingleImageEffect("squish", image="https://img.example/a.jpg")
+    async with Emulator(clips=Clips.STOCK, speed=600) as emulator:
+        with pytest.raises(JournalVersionError, match="version 99"):
+            await emulator.client(journal=path).__aenter__()
+        client = emulator.client(journal=path)  # opened by the first call
+        with pytest.raises(JournalVersionError, match="version 99"):
+            await client.submit(squish)
+        for outcomes in (client.run_many([squish]), client.resume()):
+            with pytest.raises(JournalVersionError, match="version 99"):
+                await anext(aiter(outcomes))
+        await client.aclose()
+        assert (emulator.ledger.total, sum(emulator.requests.values())) == (0, 0)
     assert path.read_bytes() == before
 
 

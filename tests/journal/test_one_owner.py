@@ -82,6 +82,7 @@ async def test_a_child_left_behind_does_not_keep_the_journal(path: Path) -> None
 
 @posix_only
 async def test_a_forked_child_is_told_to_open_its_own(path: Path) -> None:
+    """Fault 68: after a fork."""
     async with process("fork", path) as parent:
         assert "belongs to the parent process" in await line_of(parent)
         assert await line_of(parent) == "1"

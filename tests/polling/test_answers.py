@@ -310,6 +310,40 @@ async def test_waiting_for_a_free_connection_takes_nothing_of_a_requests_time(
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("is_repeatable", [True, False], ids=["queries", "submits"])
+async def test_a_wait_for_a_free_connection_ends_only_with_the_callers_own_timeout(
+    host: Host, is_repeatable: bool
+) -> None:
+    """Fault 5: nothing is sent then, and whoever waits behind gets the connection."""
+    slow = Slow(answer_s=25)
+    host.answer = slow.answer
+    session = session_for(host.url, RetryPolicy(submit_timeout_s=30, answer_timeout_s=30))
+
+    async def send(path: str, own_timeout_s: float | None) -> int:
+        body = () if is_repeatable else (b"{}",)
+        method = "GET" if is_repeatable else "POST"
+        request = Request(method=method, path=path, body=body, is_repeatable=is_repeatable)
+        async with asyncio.timeout(own_timeout_s):
+            return await session.send_once(request, status_of)
+
+    try:
+        holding = [asyncio.ensure_future(send("/holds", None)) for _ in range(100)]
+        await asyncio.sleep(1)
+        outcomes = await asyncio.gather(
+            *(send("/impatient", 10) for _ in range(50)),
+            send("/last", None),
+            return_exceptions=True,
+        )
+        statuses = await asyncio.gather(*holding)
+    finally:
+        await session.aclose()
+    assert [type(outcome) for outcome in outcomes[:-1]] == [TimeoutError] * 50
+    assert {*statuses, outcomes[-1]} == {200}
+    paths = [request.path for request in host.requests]
+    assert (paths.count("/holds"), paths.count("/impatient"), paths.count("/last")) == (100, 0, 1)
+
+
+@pytest.mark.looptime
 async def test_an_answer_that_takes_longer_than_it_may_is_a_timeout(host: Host) -> None:
     """Fault 45: the other side of the same limit."""
     host.answer = Slow(answer_s=40).answer

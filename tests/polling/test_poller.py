@@ -513,6 +513,7 @@ async def test_refresh_asks_at_once_and_ends_the_waits(desks: Desks) -> None:
 
 
 async def test_the_pace_follows_the_age_up_to_the_ceiling(desks: Desks) -> None:
+    """Fault 41: a task without an end costs ever fewer polls."""
     desk = desks(PROCESSING, deadline_s=1000, shortest_s=1, max_interval_s=15)
     with pytest.raises(TaskTimeoutError):
         await desk.after(1000, desk.task().result())

@@ -131,6 +131,7 @@ def test_a_page_is_read_and_its_unreadable_items_left_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_a_no_is_an_error_of_its_class(name: str) -> None:
+    """Fault 9: by the table of codes."""
     sample = ERRORS[name]
     expect = sample["expect"]
     expected = getattr(errors, expect["error"])
