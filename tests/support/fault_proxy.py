@@ -35,6 +35,7 @@ __all__ = [
     "client_through",
     "cut_answer",
     "cut_request",
+    "positions",
     "whole_answer",
 ]
 
@@ -117,6 +118,13 @@ def whole_answer(
         *(f"{name}: {value}" for name, value in all_headers.items()),
     ]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def positions(message: bytes, count: int = 20) -> list[int]:
+    """Where to cut a message: at the borders of its head and its body, and all over it."""
+    head, whole = message.index(b"\r\n\r\n") + 4, len(message)
+    borders = {0, 1, head - 2, head, head + 1, whole - 1, whole}
+    return sorted(borders | {whole * number // count for number in range(count)})
 
 
 @define
