@@ -58,7 +58,7 @@ class Flow:
 
     Attributes:
         passes_bytes: as many pass, then comes the ``ending``, for both directions.
-        delay_s: before the first byte passes.
+        delay_s: before what comes at once passes, such as an answer.
         piece_bytes, every_s: they pass in pieces this large, this far apart.
         repeats_after_s: each whole message passes a second time, so many seconds later.
         instead: these bytes pass in place of the first message, and then comes the ``ending``.
@@ -150,6 +150,7 @@ class FaultProxy:
 
     Args:
         upstream_url: of a server on loopback.
+        port: 0 takes a free one.
 
     Attributes:
         script: what happens to the next connections, in order.
@@ -157,7 +158,8 @@ class FaultProxy:
         connections: all of them until now, in order.
     """
 
-    def __init__(self, upstream_url: str) -> None:
+    def __init__(self, upstream_url: str, *, port: int = 0) -> None:
+        self._port = port
         self._upstream = urlsplit(upstream_url).netloc
         self.script: deque[Line] = deque()
         self.always = CARRIED
@@ -166,7 +168,7 @@ class FaultProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> FaultProxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         assert len(self._netloc) == len(self._upstream), "answers keep their length"
         return self
 
@@ -290,10 +292,8 @@ async def _pieces(
     translate: Callable[[bytes], bytes], source: asyncio.StreamReader, flow: Flow
 ) -> AsyncIterator[bytes]:
     """What comes, as the flow lets it pass."""
-    waits_s = flow.delay_s
     async for chunk in _chunks(source, flow):
-        await asyncio.sleep(waits_s)
-        waits_s = 0.0
+        await asyncio.sleep(flow.delay_s)
         for piece in _split(flow.instead or translate(chunk), flow.piece_bytes):
             yield piece
             await asyncio.sleep(flow.every_s)
@@ -356,8 +356,8 @@ async def _end(ending: Ending, *sides: tuple[asyncio.StreamReader, asyncio.Strea
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    with suppress(OSError):  # the other side may have ended it already
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     writer.transport.abort()
 
 

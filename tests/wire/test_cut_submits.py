@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async import (
-    EffectsClient,
-    NetworkError,
     SingleImageEffect,
-    SubmissionUncertainError,
 )
 from kling_effects_async.effects import Effect
 from kling_effects_async.emulator import Clips, Emulator, RepeatedId
@@ -27,7 +24,7 @@ from tests.support.fault_proxy import (
     cut_request,
     positions,
 )
-from tests.support.submits import QUICK, SQUISH, state_in
+from tests.support.submits import QUICK, SQUISH, state_in, told_about
 
 Cut = Callable[[int, Ending], Line]
 
@@ -45,18 +42,6 @@ async def recorded(proxy: FaultProxy, emulator: Emulator, effect: Effect = SQUIS
     async with client_through(proxy, emulator) as client:
         await client.submit(effect, external_task_id="cut-at-0000")
     return proxy.connections[-1]
-
-
-async def outcome(client: EffectsClient, name: str, effect: Effect = SQUISH) -> JobState:
-    """How a submit ends for the caller."""
-    try:
-        task = await client.submit(effect, external_task_id=name)
-    except SubmissionUncertainError:
-        return JobState.UNCERTAIN
-    except NetworkError as error:
-        return JobState.UNCERTAIN if error.sent else JobState.PLANNED
-    assert task.task_id
-    return JobState.ACCEPTED
 
 
 def places(carried: Carried, cut: Cut) -> list[int]:
@@ -78,7 +63,7 @@ async def test_where_tasks_are_found_a_cut_submit_is_accepted_and_paid_once(
                 await client.submit(SQUISH, external_task_id=f"known-{at}")
                 await proxy.hang_up()
                 proxy.next(cut(at, ending))
-                assert await outcome(client, name) is JobState.ACCEPTED, at
+                assert await told_about(client, name) is JobState.ACCEPTED, at
             assert emulator.ledger.accepted(name) == 1, at
         assert not proxy.script
         assert emulator.ledger.repeated() == ()
@@ -98,11 +83,11 @@ async def test_where_not_found_proves_nothing_a_cut_submit_is_uncertain_unless_i
             name = f"cut-at-{at:04}-"
             async with client_through(proxy, emulator) as client:
                 proxy.next(cut(at, ending))
-                state = await outcome(client, name)
+                state = await told_about(client, name)
                 is_paid = emulator.ledger.accepted(name) == 1
                 assert state is (JobState.ACCEPTED if is_paid else JobState.UNCERTAIN), at
                 await client.submit(SQUISH, external_task_id=f"known-{at}")
-                assert await outcome(client, name) is JobState.ACCEPTED, at
+                assert await told_about(client, name) is JobState.ACCEPTED, at
             assert emulator.ledger.accepted(name) == 1, at
             seen.add(state)
         # Once the whole request has passed, the service may or may not get to it before the end.
@@ -123,11 +108,11 @@ async def test_a_cut_upload_is_paid_once(cut: Cut, ending: Ending, cat: Path) ->
             name = f"cut-at-{at}"
             async with client_through(proxy, emulator) as client:
                 proxy.next(cut(at, ending))
-                state = await outcome(client, name, effect)
+                state = await told_about(client, name, effect)
                 is_paid = emulator.ledger.accepted(name) == 1
                 assert state is (JobState.ACCEPTED if is_paid else JobState.UNCERTAIN), at
                 await client.submit(effect, external_task_id=f"known-{at}")
-                assert await outcome(client, name, effect) is JobState.ACCEPTED, at
+                assert await told_about(client, name, effect) is JobState.ACCEPTED, at
             assert emulator.ledger.accepted(name) == 1, at
 
 
@@ -143,11 +128,11 @@ async def test_the_journal_has_what_the_caller_was_told(
             name = f"cut-at-{at:04}-"
             async with client_through(proxy, emulator, journal=book, **QUICK) as client:
                 proxy.next(cut(at, ending))
-                told = await outcome(client, name)
+                told = await told_about(client, name)
             assert await state_in(book, name) is told, at
             async with client_through(proxy, emulator, journal=book, **QUICK) as client:
                 await client.submit(SQUISH, external_task_id=f"known-{at}")
-                assert await outcome(client, name) is JobState.ACCEPTED, at
+                assert await told_about(client, name) is JobState.ACCEPTED, at
             assert emulator.ledger.accepted(name) == 1, at
 
 
@@ -159,11 +144,11 @@ async def test_a_service_that_ends_each_connection_at_once_is_paid_for_nothing(
     """Fault 6: the kernel took the bytes, so nobody here can tell how far they came."""
     proxy.always = Line(ends_at_once=ending)
     async with client_through(proxy, emulator) as client:
-        assert await outcome(client, "order-42") is JobState.UNCERTAIN
+        assert await told_about(client, "order-42") is JobState.UNCERTAIN
         assert emulator.ledger.total == 0
         proxy.always = CARRIED
         await client.submit(SQUISH, external_task_id="known")
-        assert await outcome(client, "order-42") is JobState.ACCEPTED
+        assert await told_about(client, "order-42") is JobState.ACCEPTED
     assert emulator.ledger.accepted("order-42") == 1
 
 
@@ -179,6 +164,6 @@ async def test_a_submit_that_aiohttp_finds_its_connection_closed_for_is_paid_onc
         proxy.next(cut_request(len(kept.request) + 50))
         await proxy.hang_up()
         for name in ("order-41", "order-42"):
-            assert await outcome(client, name) is JobState.ACCEPTED
+            assert await told_about(client, name) is JobState.ACCEPTED
             assert emulator.ledger.accepted(name) == 1
     assert not proxy.script
