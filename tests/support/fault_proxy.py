@@ -294,7 +294,8 @@ async def _pieces(
     """What comes, as the flow lets it pass."""
     async for chunk in _chunks(source, flow):
         await asyncio.sleep(flow.delay_s)
-        for piece in _split(flow.instead or translate(chunk), flow.piece_bytes):
+        passing = translate(chunk) if flow.instead is None else flow.instead
+        for piece in _split(passing, flow.piece_bytes):
             yield piece
             await asyncio.sleep(flow.every_s)
         if flow.instead is not None:

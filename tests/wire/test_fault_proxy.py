@@ -146,6 +146,9 @@ async def test_other_bytes_come_in_place_of_the_answer(
     assert server.heard == REQUEST
     assert await exchange(echo) == b"no"
     assert server.heard == REQUEST
+    echo.next(answer_instead(b""))
+    assert await exchange(echo) == b""
+    assert server.heard == REQUEST * 2
 
 
 async def test_a_large_answer_passes_whole_in_place_of_another(echo: FaultProxy) -> None:
