@@ -3,7 +3,8 @@
 a slot (slots.py) -> the pace (breaker.py) -> one POST -> accepted, or rejected
 
 rejected because            this submit              all others of the account
-all slots are taken (1303)  first in line again      fewer slots; a pause where others hold all
+all slots are taken (1303)  first in line again      fewer slots; a pause where others hold all,
+                                                     or where one is requested
 of the pace (1302, 429)     waits for the breaker    wait too, one at a time afterwards
 of the key or the balance   ends                     end; a probe from time to time
 of a passing failure        pause, then again        -
@@ -122,10 +123,12 @@ class Admission:
         """A submit was rejected; see the table at the top of this file."""
         if isinstance(error, ConcurrencyLimitError):
             is_news = self.slots.reject(permit.slot)
+            pause_s = error.retry_after_s or 0.0
             # None of ours runs, so no end of ours will free a slot: only time can.
             if is_news and not self.slots.running:
-                pause_s = _slot_pause_s(self._waited_for_others_s)
+                pause_s = max(pause_s, _slot_pause_s(self._waited_for_others_s))
                 self._waited_for_others_s += pause_s
+            if 0 < pause_s <= self._policy.max_retry_after_s:  # a longer one ends the submit
                 self._breaker.pause(pause_s, error)
         elif error.scope is Scope.PACE:
             if self._is_out_of_patience(error):

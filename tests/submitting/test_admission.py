@@ -330,3 +330,16 @@ async def test_a_rejected_job_gives_its_money_back() -> None:
         await bench.submit("a")
     assert await bench.state("a") is JobState.REJECTED
     assert (await bench.submit("b")).state is JobState.ACCEPTED
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("running", [0, 1])
+async def test_a_pause_requested_with_a_full_account_is_kept(
+    client: EffectsClient, emulator: Emulator, running: int
+) -> None:
+    """Faults 13, 15: ``Retry-After`` of a 1303, whoever holds the slots."""
+    for _ in range(running):
+        await client.submit(SQUISH)
+    emulator.fail_next(Fault.rate_limited(40, code=1303))
+    assert await seconds_taken(client.submit(SQUISH)) >= 40
+    assert emulator.ledger.total == running + 1

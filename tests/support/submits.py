@@ -7,18 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from kling_effects_async import (
+    EffectsClient,
     InvalidRequestError,
+    NetworkError,
     PollPolicy,
     RetryPolicy,
     SingleImageEffect,
+    SubmissionUncertainError,
     SubmitPolicy,
 )
+from kling_effects_async.effects import Effect
 from kling_effects_async.emulator import Fault
 from kling_effects_async.journal.job import JobState
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.paid_service import ACCOUNT, Failure
 
-__all__ = ["LOST", "QUICK", "SQUISH", "URL", "USED", "seconds_taken", "state_in"]
+__all__ = [
+    "LOST",
+    "QUICK",
+    "SQUISH",
+    "URL",
+    "USED",
+    "seconds_taken",
+    "state_in",
+    "told_about",
+]
 
 URL = "https://img.example/a.jpg"
 SQUISH = SingleImageEffect("squish", image=URL)
@@ -44,3 +57,14 @@ async def state_in(journal: Path, name: str) -> JobState:
     async with SqliteStore(journal, read_only=True) as reader:
         (job,) = await reader.find(name)
         return job.state
+
+
+async def told_about(client: EffectsClient, name: str, effect: Effect = SQUISH) -> JobState:
+    """Submit, and return the state of the job as the caller is told of it."""
+    try:
+        await client.submit(effect, external_task_id=name)
+    except SubmissionUncertainError:
+        return JobState.UNCERTAIN
+    except NetworkError as error:
+        return JobState.UNCERTAIN if error.sent else JobState.PLANNED
+    return JobState.ACCEPTED
