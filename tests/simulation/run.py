@@ -12,6 +12,7 @@ from attrs import frozen
 
 from kling_effects_async import (
     BearerToken,
+    ClientClosedError,
     Done,
     EffectsClient,
     KlingEffectsError,
@@ -146,7 +147,7 @@ class _Run:
                 await call
             except asyncio.CancelledError:
                 pass
-            except RuntimeError:  # what a call of a closed client gets
+            except (ClientClosedError, RuntimeError):  # what a call of a closed client gets
                 if not self.closing.done():
                     raise
             except Exception as error:  # whatever it is, no caller may get it
