@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator
 from tests.simulation.planted import find_planted
 from tests.simulation.script import Script
 from tests.simulation.search import families, few_families, quick_families, real_families
-from tests.simulation.work import Count, by_families, by_seeds, run_counted, run_seeds, shrunk
+from tests.simulation.work import (
+    Count,
+    by_families,
+    by_seeds,
+    make_quiet,
+    run_counted,
+    run_seeds,
+    shrunk,
+)
 
 _SHOWN_EACH_S = 5.0
 # The seeds of the second part are others than those of the first.
@@ -30,6 +38,7 @@ def main() -> int:
     options.add_argument("--replay", metavar="JSON", help="run one script")
     options.add_argument("--planted", action="store_true", help="find rules broken on purpose")
     given = options.parse_args()
+    make_quiet()
     if given.planted:
         return find_planted()
     if given.replay is not None:

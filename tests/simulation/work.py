@@ -23,7 +23,7 @@ from tests.simulation.run import Result, run
 from tests.simulation.script import Event, Script
 from tests.simulation.search import Family, random_script, simpler
 
-__all__ = ["Count", "by_families", "by_seeds", "run_counted", "run_seeds", "shrunk"]
+__all__ = ["Count", "by_families", "by_seeds", "make_quiet", "run_counted", "run_seeds", "shrunk"]
 
 T = TypeVar("T")
 
@@ -76,9 +76,9 @@ def counted(script: Script, result: Result) -> Count:
     return Count(
         lives=result.lives,
         points=result.deaths,
-        paid_twice=is_twice,
-        lost=is_lost,
-        other=bool(what) and not is_twice and not is_lost,
+        paid_twice=int(is_twice),
+        lost=int(is_lost),
+        other=int(bool(what) and not is_twice and not is_lost),
         failures=((script, what),) if what else (),
     )
 
@@ -132,10 +132,9 @@ def _spread(
 ) -> Iterator[Count]:
     in_time = _until(items, until)
     if workers == 1:
-        _make_quiet()
         yield from map(work, in_time)
         return
-    with multiprocessing.get_context("fork").Pool(workers, _make_quiet) as pool:
+    with multiprocessing.get_context("fork").Pool(workers, make_quiet) as pool:
         # A few at a time: ``imap`` alone would draw all items at once, whatever the time is.
         while batch := list(islice(in_time, 8 * workers)):
             yield from pool.imap_unordered(work, batch)
@@ -148,7 +147,7 @@ def _until(items: Iterable[T], moment: float) -> Iterator[T]:
         yield item
 
 
-def _make_quiet() -> None:
+def make_quiet() -> None:
     """The dead are collected at any time, and complain: their coroutines never came to an end."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
