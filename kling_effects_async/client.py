@@ -30,6 +30,7 @@ from kling_effects_async.policy import (
     SubmitPolicy,
 )
 from kling_effects_async.polling.task import EffectTask
+from kling_effects_async.protocol.redaction import without_arguments
 from kling_effects_async.protocol.requests import (
     build_list,
     build_submit,
@@ -139,6 +140,7 @@ class EffectsClient:
             The message states what to correct.
     """
 
+    @without_arguments  # a proxy's address may hold a password
     def __init__(
         self,
         credentials: Credentials,
@@ -183,6 +185,7 @@ class EffectsClient:
         self._is_closed = False
 
     @classmethod
+    @without_arguments
     def from_env(
         cls,
         environ: Mapping[str, str] | None = None,
@@ -225,7 +228,9 @@ class EffectsClient:
         return self._opened.stats
 
     def __repr__(self) -> str:
-        return f"<EffectsClient of {self.service.name}>"
+        # Reports show the locals of a constructor that failed, and so a client that was not made.
+        is_made = hasattr(self, "_options")
+        return f"<EffectsClient of {self.service.name}>" if is_made else "<EffectsClient, not made>"
 
     async def __aenter__(self) -> Self:
         self._is_closed = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from attrs import Attribute, astuple, field, frozen
 
 from kling_effects_async.arguments import Kind, check_arguments, key_problem
 from kling_effects_async.errors import SettingsError
+from kling_effects_async.protocol.redaction import without_arguments
 from kling_effects_async.protocol.services import Service
 
 __all__ = ["AccessKeys", "BearerToken", "Credentials", "Settings", "check_receiver"]
@@ -31,6 +32,17 @@ def _is_secret(_credentials: object, attribute: Attribute[str], value: str) -> N
         raise SettingsError(f"{name} {problem}")
 
 
+C = TypeVar("C")
+
+
+def _hiding(credentials: type[C]) -> type[C]:
+    """A key that is rejected, such as one with a line break, is not in a report's locals."""
+    made = without_arguments(credentials.__init__)
+    credentials.__init__ = made  # type: ignore[method-assign]  # the same, with other frames
+    return credentials
+
+
+@_hiding
 @frozen
 class BearerToken:
     """A plain key, sent as ``Authorization: Bearer``: a gateway's, or one of Kling's API keys.
@@ -45,6 +57,7 @@ class BearerToken:
     token: str = field(repr=_hidden, validator=_is_secret)
 
 
+@_hiding
 @frozen
 class AccessKeys:
     """Kling's pair of access key and secret key, with which each request signs a fresh token.
@@ -77,6 +90,7 @@ class Settings:
     service: Service
 
     @classmethod
+    @without_arguments
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Read ``KLING_API_KEY``, or ``KLING_ACCESS_KEY`` with ``KLING_SECRET_KEY``.
 
@@ -89,6 +103,7 @@ class Settings:
         return cls._from(environ, {name: f"KLING_{name.upper()}" for name in _NAMES})
 
     @classmethod
+    @without_arguments
     def from_toml(cls, text: str) -> Settings:
         """Read ``api_key``, or ``access_key`` with ``secret_key``, and ``service`` of ``[kling]``.
 

@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import sqlite3
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +31,7 @@ from kling_effects_async import (
 from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.journal.sqlite.schema import MIGRATIONS
 from tests.support.command_line import kling
+from tests.support.marked_secrets import leaks, told_of
 from tests.support.proxy_server import ProxyServer
 
 BEARER, ACCESS, SECRET = "MARKBEARER/with+odd=1", "MARKACCESS0123456789", "MARKSECRET" * 4
@@ -103,24 +103,6 @@ async def echo() -> AsyncIterator[Echo]:
     async with TestServer(app) as server:
         echo.url = str(server.make_url("")).rstrip("/")
         yield echo
-
-
-def leaks(shown: str, secrets: tuple[str, ...]) -> list[str]:
-    """Each secret that is there, in capitals or not, with what stands around it."""
-    low = shown.lower()
-    found = [(each, low.index(each.lower())) for each in secrets if each.lower() in low]
-    return [f"{each}: {shown[max(0, at - 80) : at + 60]}" for each, at in found]
-
-
-def told_of(error: BaseException) -> str:
-    """All that a report of an error may show: texts, members, and the locals of our frames."""
-    report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    frames = [frame for frame in report.stack if "/kling_effects_async/" in frame.filename]
-    shown = [str(frame.locals) for frame in frames]
-    while report.__cause__ or report.__context__:
-        report = report.__cause__ or report.__context__  # type: ignore[assignment]  # looked at above
-        shown += [str(frame.locals) for frame in report.stack]
-    return f"{error} {error!r} {vars(error)} {''.join(traceback.format_exception(error))} {shown}"
 
 
 @pytest.mark.looptime

@@ -11,8 +11,9 @@ fixed length, or begins where the run of characters that it takes begins.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from attrs import evolve, field, frozen
@@ -21,7 +22,7 @@ from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.models import TaskPage, TaskSnapshot
 from kling_effects_async.protocol.messages import Listed
 
-__all__ = ["Shown", "bare", "redacted"]
+__all__ = ["Shown", "bare", "redacted", "without_arguments"]
 
 _WORD = re.compile(r"[^\s\"'<>]+")
 _QUERY = re.compile(r"[?#]")
@@ -157,3 +158,21 @@ def bare(error: E) -> E:
     """
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
+
+
+P = ParamSpec("P")
+
+
+def without_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, whose failures keep no frame with the secrets that it was given."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except (KlingEffectsError, TypeError) as error:
+            failure = bare(error)
+        del args, kwargs
+        raise failure  # out here, so that its context is the caller's
+
+    return call
