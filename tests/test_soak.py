@@ -13,8 +13,8 @@ from attrs import evolve
 
 from kling_effects_async.journal.job import JobState
 from tests.soak.__main__ import MAX_BLOCKS, MAX_OPEN_BLOCKS, Growth, growth, report
-from tests.soak.chapter import Totals, verdict
 from tests.soak.measures import Held, Sample, held_now, slope, slope_within
+from tests.soak.part import Totals, verdict
 from tests.support.harness import numbers_in, output_of_harness
 from tests.support.journal_files import job
 

@@ -17,13 +17,13 @@ from typing import TextIO
 from attrs import frozen
 
 from kling_effects_async.emulator import RepeatedId
-from tests.soak.chapter import Chapter, Totals, write_chapter
 from tests.soak.measures import Held, Sample, held_now, sample, slope, slope_within
+from tests.soak.part import Part, Totals, work_through
 
-# A chapter ends after so many openings of the client, and an opening after so long at most.
+# A part ends after so many openings of the client, and an opening after so long at most.
 _OPENINGS = 3
 _MAX_OPENING_S = 120.0
-_CHAPTERS = 4
+_PARTS = 4
 # Until then Python and the C library still take what they will have.
 _WARM_UP = 0.3
 _MIN_TASKS_TO_JUDGE = 1_500
@@ -35,7 +35,7 @@ _MAX_PAUSE_S = 3.0
 MAX_BLOCKS = 2_000.0
 # An open client remembers when its last tasks ended, up to a limit: three blocks each.
 MAX_OPEN_BLOCKS = 6_000.0
-# SQLite keeps what it has read of the present chapter's journal: 1.5 kB a task, up to 64 MB.
+# SQLite keeps what it has read of the present part's journal: 1.5 kB a task, up to 64 MB.
 MAX_RSS_BYTES = 1_500_000.0
 
 
@@ -100,16 +100,16 @@ async def _soak(
     count_unclosed(asyncio.get_running_loop(), totals)
     end = time.monotonic() + seconds
     measuring = asyncio.create_task(_measure(totals, samples, seconds))
-    opening_s = min(_MAX_OPENING_S, seconds / _CHAPTERS / _OPENINGS)
+    opening_s = min(_MAX_OPENING_S, seconds / _PARTS / _OPENINGS)
     while time.monotonic() < end:
-        chapter = Chapter(
+        part = Part(
             folder=folder,
-            repeated=[RepeatedId.ACCEPT, RepeatedId.REJECT][totals.chapters % 2],
+            repeated=[RepeatedId.ACCEPT, RepeatedId.REJECT][totals.parts % 2],
             openings=_OPENINGS,
             opening_s=opening_s,
             random=random,
         )
-        await write_chapter(chapter, totals)
+        await work_through(part, totals)
     measuring.cancel()
     await asyncio.gather(measuring, return_exceptions=True)
     return totals, len(asyncio.all_tasks() - {asyncio.current_task()})
@@ -142,13 +142,13 @@ async def _measure(totals: Totals, samples: list[Sample], seconds: float) -> Non
     began = time.monotonic()
     while True:
         await asyncio.sleep(min(_MAX_PAUSE_S, seconds / 40))
-        if not totals.is_working:  # the comparison at the end of a chapter holds all its jobs
+        if not totals.is_working:  # the comparison at the end of a part holds all its jobs
             continue
         samples.append(sample(totals.done, totals.openings))
         if len(samples) % 5 == 0 or seconds >= 40 * _MAX_PAUSE_S:
             print(
-                f"{time.monotonic() - began:.0f} s: {totals.done} tasks done, chapter "
-                f"{totals.chapters}, opening {totals.openings}, {samples[-1].blocks:,} blocks, "
+                f"{time.monotonic() - began:.0f} s: {totals.done} tasks done, part "
+                f"{totals.parts}, opening {totals.openings}, {samples[-1].blocks:,} blocks, "
                 f"{samples[-1].rss_bytes / 1e6:.1f} MB",
                 flush=True,
             )
@@ -158,7 +158,7 @@ def report(totals: Totals, tasks: int, left: Held, grown: Growth) -> bool:
     """Print the last lines; whether everything is right."""
     print(
         f"soak: done={totals.done} uncertain={totals.uncertain} lost={len(totals.lost)} "
-        f"doubled={len(totals.doubled)} openings={totals.openings} chapters={totals.chapters}"
+        f"doubled={len(totals.doubled)} openings={totals.openings} parts={totals.parts}"
     )
     for word, names in (("lost", totals.lost), ("doubled", totals.doubled)):
         if names:

@@ -1,4 +1,4 @@
-"""A chapter of the soak test: one emulator, one journal, and a client that is opened repeatedly."""
+"""A part of the soak test: one emulator, one journal, and a client that is opened repeatedly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kling_effects_async.emulator import RepeatedId
 from kling_effects_async.journal.job import OPEN
 from tests.soak.work import Callers, finish, new_client
 
-__all__ = ["Chapter", "Totals", "verdict", "write_chapter"]
+__all__ = ["Part", "Totals", "verdict", "work_through"]
 
 _START_S = 30.0
 # A pass may leave jobs whose polls failed, or that the service rejected for its pace.
@@ -46,7 +46,7 @@ class Totals:
     lost: list[str] = field(factory=list)
     doubled: list[str] = field(factory=list)
     openings: int = 0
-    chapters: int = 0
+    parts: int = 0
     unclosed: int = 0
     is_working: bool = False
 
@@ -55,7 +55,7 @@ class Totals:
 
 
 @frozen(kw_only=True)
-class Chapter:
+class Part:
     """How long it goes on, and what is drawn in it.
 
     Attributes:
@@ -70,26 +70,26 @@ class Chapter:
     random: Random
 
 
-async def write_chapter(chapter: Chapter, totals: Totals) -> None:
+async def work_through(part: Part, totals: Totals) -> None:
     """Work, finish everything, and compare the journal with the ledger."""
-    totals.chapters += 1
-    async with _running_service(chapter) as url:
-        journal = chapter.folder / f"chapter-{totals.chapters}.db"
-        names = _names(f"soak-{totals.chapters}")
-        for _ in range(chapter.openings):
+    totals.parts += 1
+    async with _running_service(part) as url:
+        journal = part.folder / f"part-{totals.parts}.db"
+        names = _names(f"soak-{totals.parts}")
+        for _ in range(part.openings):
             totals.openings += 1
-            await _work_once(chapter, totals, new_client(url, journal), names)
+            await _work_once(part, totals, new_client(url, journal), names)
         totals.openings += 1
         await _finish_all(new_client(url, journal), journal, totals)
         tasks = await asyncio.to_thread(_charged, url)
     async with Journal(journal, read_only=True) as reader:
         verdict(totals, {job.external_task_id: job async for job in reader.jobs()}, tasks)
-    for file in chapter.folder.glob(f"{journal.name}*"):
+    for file in part.folder.glob(f"{journal.name}*"):
         file.unlink()
 
 
 async def _work_once(
-    chapter: Chapter, totals: Totals, client: EffectsClient, names: Iterable[str]
+    part: Part, totals: Totals, client: EffectsClient, names: Iterable[str]
 ) -> None:
     iterator = iter(names)
     async with client, asyncio.TaskGroup() as others:
@@ -97,15 +97,15 @@ async def _work_once(
             client,
             names=lambda: next(iterator),
             count=totals.count_done,
-            folder=chapter.folder,
-            random=chapter.random,
+            folder=part.folder,
+            random=part.random,
         )
         async with callers.working():
             totals.is_working = True
             others.create_task(finish(client, totals.count_done))
-            await asyncio.sleep(chapter.opening_s * chapter.random.uniform(0.5, 1.0))
+            await asyncio.sleep(part.opening_s * part.random.uniform(0.5, 1.0))
             totals.is_working = False
-            if chapter.random.random() < 0.5:
+            if part.random.random() < 0.5:
                 callers.are_stopped = True
                 await client.aclose()  # while they wait for it
         await client.aclose()  # ends what is being finished, too
@@ -160,9 +160,9 @@ def _charged(url: str) -> Mapping[str, list[str]]:
 
 
 @asynccontextmanager
-async def _running_service(chapter: Chapter) -> AsyncIterator[str]:
-    seed = str(chapter.random.randrange(10**6))
-    words = ["-m", "tests.soak.service", chapter.repeated.value, seed]
+async def _running_service(part: Part) -> AsyncIterator[str]:
+    seed = str(part.random.randrange(10**6))
+    words = ["-m", "tests.soak.service", part.repeated.value, seed]
     process = await asyncio.create_subprocess_exec(sys.executable, *words, stdin=PIPE, stdout=PIPE)
     try:
         assert process.stdout is not None
