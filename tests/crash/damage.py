@@ -9,13 +9,13 @@ from random import Random
 
 from attrs import define, field
 
-from kling_effects_async.journal.job import Job, JobState
+from kling_effects_async.journal.job import Job
 from tests.crash.batch import Batch
 from tests.crash.deaths import drawn_death
 from tests.crash.incidents import INCIDENTS, Incident, lived
 from tests.crash.kills import life
 from tests.crash.messages import OF_SERVICE, ROWS_LOST, SENTENCES, Message
-from tests.crash.referee import jobs_in
+from tests.crash.referee import is_finished, is_listed, jobs_in
 from tests.crash.service import RULES, charged, running_emulator, script_fault
 from tests.crash.user import Conditions
 
@@ -73,9 +73,9 @@ class DamageTally:
             if len(tasks) > 1:
                 self.duplicates.append(name)
                 print(f"  {name} is charged for {len(tasks)} times")
-            if job is not None and job.state is JobState.SUCCEEDED and job.task_id in tasks:
+            if is_finished(job, tasks):
                 self.finished += 1
-            elif job is not None and job.state is JobState.UNCERTAIN:
+            elif is_listed(job):
                 self.listed += 1
             else:
                 self.lost.append(name)

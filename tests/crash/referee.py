@@ -14,7 +14,7 @@ from kling_effects_async.journal.job import Job, JobState, Transition
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.crash.batch import Batch
 
-__all__ = ["Tally", "jobs_in"]
+__all__ = ["Tally", "is_finished", "is_listed", "jobs_in"]
 
 
 @define
@@ -61,9 +61,9 @@ class Tally:
             if len(tasks) > 1:
                 self.duplicates.append(name)
                 print(f"  {name} is charged for {len(tasks)} times: {_told(histories, name)}")
-            if job is not None and job.state is JobState.SUCCEEDED and job.task_id in tasks:
+            if is_finished(job, tasks):
                 self.finished += 1
-            elif job is not None and job.state is JobState.UNCERTAIN:
+            elif is_listed(job):
                 self.uncertain += 1
             else:
                 self._lose(name, f"ended as {_told(histories, name)}")
@@ -91,6 +91,16 @@ class Tally:
             f"duplicates={len(self.duplicates)} lost={len(self.lost)} "
             f"uncertain={self.uncertain} sent_again={self.sent_again}"
         )
+
+
+def is_finished(job: Job | None, tasks: Sequence[str]) -> bool:
+    """It has succeeded, by one of the tasks that were charged for."""
+    return job is not None and job.state is JobState.SUCCEEDED and job.task_id in tasks
+
+
+def is_listed(job: Job | None) -> bool:
+    """A person has to decide about it."""
+    return job is not None and job.state is JobState.UNCERTAIN
 
 
 def jobs_in(path: Path) -> Mapping[str, Job]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -138,9 +138,6 @@ class _ModelJournal(SqliteStore):
 
     async def typical_units(self, account: str, scene: str) -> Decimal | None:
         return await self._store.typical_units(account, scene)
-
-    async def counts(self, account: str | None = None) -> Mapping[JobState, int]:
-        raise NotImplementedError
 
     def jobs(self, **chosen: Any) -> AsyncIterator[Job]:
         return self._store.jobs(**chosen)

@@ -5,7 +5,6 @@ Its tables are its own: it shares no rule with the package.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -59,12 +58,9 @@ class Referee:
             self._violate(f"{after.external_task_id} has another task than before")
         self._check_remembered(after.external_task_id)
 
-    def leaves(self, body: bytes) -> None:
+    def leaves(self, name: str) -> None:
         """A submit is about to send its first byte."""
-        name = json.loads(body)["external_task_id"]
-        job = self._job_on_disk(name)
-        if job is None or job.state is not _S.SUBMITTING:
-            state = None if job is None else job.state
+        if (state := self._state(name)) is not _S.SUBMITTING:
             self._violate(f"a submit of {name} leaves, and the disk says {state}")
         self._in_flight[name] += 1
         self._check_slots()
@@ -92,7 +88,7 @@ class Referee:
     def _check_budget(self, service: Service) -> None:
         script = self._world.script
         rules = script.rules
-        # Who is told that nothing was accepted counts nothing; and a failed task costs nothing.
+        # After a false rejection a client counts nothing; and a failed task costs nothing.
         if not rules.budget_units or script.misleads or rules.fails:
             return
         cost = UNITS * sum(name != KNOWN for name in service.books)
@@ -101,9 +97,7 @@ class Referee:
 
     def reported(self, name: str) -> None:
         """A caller has got the clip of a job."""
-        job = self._job_on_disk(name)
-        if job is None or job.state is not _S.SUCCEEDED:
-            state = None if job is None else job.state
+        if (state := self._state(name)) is not _S.SUCCEEDED:
             self._violate(f"the end of {name} is reported, and the disk says {state}")
 
     def raised(self, name: str, error: Exception) -> None:
@@ -116,8 +110,7 @@ class Referee:
         tasks = self.service.books.get(name, [])
         job = self._job_on_disk(name)
         if tasks and not self._is_remembered(job):
-            state = None if job is None else job.state
-            self._violate(f"{name} is paid, and the disk says {state}: lost")
+            self._violate(f"{name} is paid, and the disk says {self._state(name)}: lost")
         elif job is not None and job.task_id and job.task_id not in {t.task_id for t in tasks}:
             self._violate(f"{name} has a task that is not its own: lost")
 
@@ -145,11 +138,14 @@ class Referee:
 
     def _check_end(self, name: str, script: Script) -> None:
         assert self.service is not None
-        rules, job, task = script.rules, self._job_on_disk(name), self.service.task(name)
-        state = None if job is None else job.state
+        rules, state, task = script.rules, self._state(name), self.service.task(name)
         if task is not None and state is _S.UNCERTAIN and not rules.shows_tasks:
             return  # listed, and nobody can know more
-        if state is _S.PLANNED and rules.budget_units and self._is_remembered(job):
+        if (
+            state is _S.PLANNED
+            and rules.budget_units
+            and self._is_remembered(self._job_on_disk(name))
+        ):
             return  # it is found by the submit that the budget does not allow
         ended = _S.FAILED if rules.fails else _S.SUCCEEDED
         if task is not None and state is not ended:
@@ -159,6 +155,11 @@ class Referee:
                 self._violate(f"{name} has no task, which can be proved, and is {state} at the end")
         elif task is None and not rules.budget_units:
             self._violate(f"{name} is wanted, and is {state} at the end: it was never sent")
+
+    def _state(self, name: str) -> JobState | None:
+        """Where the job stands on the disk."""
+        job = self._job_on_disk(name)
+        return None if job is None else job.state
 
     def _violate(self, what: str) -> None:
         self._world.violate(what)

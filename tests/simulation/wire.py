@@ -151,8 +151,8 @@ class Exchange:
 
     async def write(self, chunk: bytes) -> None:
         if not self._written:
-            self._wire.referee.leaves(chunk)
             self._name = json.loads(chunk)["external_task_id"]
+            self._wire.referee.leaves(self._name)
         half = len(chunk) // 2
         self._written += chunk[:half]
         await self._world.point()
