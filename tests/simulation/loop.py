@@ -9,11 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
 
-__all__ = ["Outside", "SimulatedLoop", "Stuck"]
+__all__ = ["DiedError", "Outside", "SimulatedLoop", "Stuck"]
 
 T = TypeVar("T")
 
@@ -25,6 +26,14 @@ _MAX_THREAD_S = 60.0
 
 class Stuck(Exception):
     """Nothing can happen any more, or it never ends, and somebody still waits."""
+
+
+def _call(call: Callable[[], Any]) -> Any:
+    return call()
+
+
+class DiedError(BaseException):
+    """The process died within a call of a thread; only the loop may catch it."""
 
 
 class Outside(Protocol):
@@ -63,6 +72,7 @@ class SimulatedLoop:
     Args:
         random: ``None`` keeps asyncio's own order.
         on_step: called after each callback.
+        in_thread: makes the calls that go to a thread; by default they are simply made.
 
     Attributes:
         now_s: the loop's time.
@@ -76,12 +86,14 @@ class SimulatedLoop:
         *,
         now_s: float,
         on_step: Callable[[], None],
+        in_thread: Callable[[Callable[[], Any]], Any] | None = None,
     ) -> None:
         self.now_s = now_s
         self.is_dead = False
         self._outside = outside
         self._random = random
         self._on_step = on_step
+        self._in_thread = in_thread or _call
         self._ready: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
         self._numbers = count()
@@ -152,13 +164,19 @@ class SimulatedLoop:
         future = self.create_future()
 
         def work() -> None:
+            asyncio._set_running_loop(None)  # as in a thread
             try:
-                result = func(*args)
+                result = self._in_thread(partial(func, *args))
+            except DiedError:
+                assert self.is_dead
             except Exception as error:  # delivered to who awaits it
-                future.set_exception(error)
+                if not future.cancelled():
+                    future.set_exception(error)
             else:
                 if not future.cancelled():
                     future.set_result(result)
+            finally:
+                asyncio._set_running_loop(self._as_asyncios)
 
         self.call_soon(work)
         return future

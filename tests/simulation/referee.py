@@ -6,7 +6,8 @@ Its tables are its own: it shares no rule with the package.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from kling_effects_async import ExternalIdTakenError
 from kling_effects_async.journal.job import Job, JobState
@@ -24,10 +25,18 @@ _STEPS = {
     _S.SUBMITTING: {_S.PLANNED, _S.UNCERTAIN, _S.ACCEPTED, _S.REJECTED},
     _S.UNCERTAIN: {_S.ACCEPTED, _S.PLANNED, _S.ABANDONED},
     _S.ACCEPTED: {_S.SUCCEEDED, _S.FAILED, _S.ABANDONED},
+    _S.SUCCEEDED: {_S.DOWNLOADED, _S.ABANDONED},
     _S.REJECTED: {_S.PLANNED},
 }
 # What a job may be on the disk once the service has charged for it.
-_REMEMBERED = {_S.SUBMITTING, _S.UNCERTAIN, _S.ACCEPTED, _S.SUCCEEDED, _S.FAILED}
+_REMEMBERED = {
+    _S.SUBMITTING,
+    _S.UNCERTAIN,
+    _S.ACCEPTED,
+    _S.SUCCEEDED,
+    _S.FAILED,
+    _S.DOWNLOADED,
+}
 
 
 class Referee:
@@ -35,10 +44,20 @@ class Referee:
 
     Args:
         job_on_disk: what the disk holds under an external id.
+        clips: all that the storage has, or had, for a task.
+        folder: where clips are downloaded to; ``None``: nowhere.
     """
 
-    def __init__(self, world: World, job_on_disk: Callable[[str], Job | None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        job_on_disk: Callable[[str], Job | None],
+        clips: Callable[[str], Collection[bytes]],
+        folder: Path | None,
+    ) -> None:
         self.service: Service | None = None
+        self._clips = clips
+        self._folder = folder
         self._world = world
         self._job_on_disk = job_on_disk
         self._in_flight: Counter[str] = Counter()
@@ -56,6 +75,8 @@ class Referee:
             self._violate(f"{after.external_task_id} went from {before.state} to {after.state}")
         if before.task_id not in (None, after.task_id):
             self._violate(f"{after.external_task_id} has another task than before")
+        if after.path is not None and not Path(after.path).exists():
+            self._violate(f"{after.external_task_id} has its clip, says the disk, and has none")
         self._check_remembered(after.external_task_id)
 
     def leaves(self, name: str) -> None:
@@ -96,9 +117,16 @@ class Referee:
             self._violate(f"{cost} units were spent of {rules.budget_units}")
 
     def reported(self, name: str) -> None:
-        """A caller has got the clip of a job."""
-        if (state := self._state(name)) is not _S.SUCCEEDED:
+        """A caller has got the result of a job, and its clip if it is downloaded."""
+        if (state := self._state(name)) is not self._success:
             self._violate(f"the end of {name} is reported, and the disk says {state}")
+
+    def check_clips(self) -> None:
+        """Something was done to a file: what has a clip's name is one, and whole."""
+        assert self._folder is not None
+        for path in self._folder.glob("*.mp4"):
+            if path.read_bytes() not in self._clips(path.stem):
+                self._violate(f"{path.name} is not the whole clip of its task: lost")
 
     def raised(self, name: str, error: Exception) -> None:
         """A caller has got an error about a job."""
@@ -147,7 +175,7 @@ class Referee:
             and self._is_remembered(self._job_on_disk(name))
         ):
             return  # it is found by the submit that the budget does not allow
-        ended = _S.FAILED if rules.fails else _S.SUCCEEDED
+        ended = _S.FAILED if rules.fails else self._success
         if task is not None and state is not ended:
             self._violate(f"{name} is paid, and its job is {state} at the end: lost")
         if task is None and state is _S.UNCERTAIN:
@@ -155,6 +183,10 @@ class Referee:
                 self._violate(f"{name} has no task, which can be proved, and is {state} at the end")
         elif task is None and not rules.budget_units:
             self._violate(f"{name} is wanted, and is {state} at the end: it was never sent")
+
+    @property
+    def _success(self) -> JobState:
+        return _S.SUCCEEDED if self._folder is None else _S.DOWNLOADED
 
     def _state(self, name: str) -> JobState | None:
         """Where the job stands on the disk."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Coroutine
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from attrs import frozen
 
@@ -16,18 +19,23 @@ from kling_effects_async import (
     Done,
     EffectsClient,
     KlingEffectsError,
+    Outcome,
     PollPolicy,
     RetryPolicy,
     SingleImageEffect,
     SlotPolicy,
+    derived_id,
 )
 from kling_effects_async import (
     Service as ServiceAt,
 )
+from kling_effects_async.downloading import web
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from kling_effects_async.submitting.planning import make_job
+from tests.simulation.clips import Storage, storage_session
 from tests.simulation.disk import Disk, ModelDisk, RealDisk
+from tests.simulation.folder import ClipFolder
 from tests.simulation.loop import Stuck
 from tests.simulation.referee import SLOTS, Referee
 from tests.simulation.script import Event, Script
@@ -42,6 +50,7 @@ KEY = BearerToken("sk-simulated-0123456789")
 SERVICE = ServiceAt.gateway("https://sim.example")
 POLL = PollPolicy(deadline_s=600.0)
 RETRY = RetryPolicy(attempts=3)
+RUN = "simulated"
 
 
 @frozen
@@ -67,7 +76,7 @@ def run(script: Script, folder: Path | None = None) -> Result:
     """Run a script to its end.
 
     Args:
-        folder: an empty one, for a real journal.
+        folder: an empty one, for a real journal and for clips.
     """
     return _Run(script, folder).result()
 
@@ -80,7 +89,14 @@ class _Run:
     def __init__(self, script: Script, folder: Path | None) -> None:
         self.script = script
         self.world = World(script)
-        self.referee = Referee(self.world, lambda name: self.disk.job(name))
+        self.storage = Storage(self.world, deque(script.downloads or ()))
+        clips = None if folder is None or script.downloads is None else folder / "clips"
+        self.referee = Referee(
+            self.world, lambda name: self.disk.job(name), self.storage.clips, clips
+        )
+        self.clips: ClipFolder | None = None
+        if clips is not None:
+            self.clips = ClipFolder(self.world, clips, self.referee.check_clips)
         self.service = self.referee.service = Service(self.world, script.rules)
         self.disk: Disk
         if script.is_real:
@@ -91,13 +107,21 @@ class _Run:
         known = self.service.task(KNOWN)
         if known is not None:
             self.disk.prepare(*known_job(known, self.world))
-        self.names = [f"job-{number}" for number in range(script.jobs)]
+        self.effects = {f"job-{number}": effect(f"job-{number}") for number in range(script.jobs)}
+        if clips is not None:  # then it is a batch, which names its jobs itself
+            self.effects = {derived_id(one, salt=RUN): one for one in self.effects.values()}
         self.submits, self.queries = deque(script.submits), deque(script.queries)
         self.calls: list[asyncio.Task[None]] = []
         self.closing: asyncio.Future[None] | None = None
         self.deaths = 0
 
     def result(self) -> Result:
+        """Live all lives."""
+        # Where downloads meet aiohttp; for requests the client takes a session itself.
+        with patch.object(web, "open_session", partial(storage_session, self.storage)):
+            return self._result()
+
+    def _result(self) -> Result:
         points = steps = lives = 0
         for event in self.script.events or (None,):
             self._live(event)
@@ -107,16 +131,20 @@ class _Run:
         # What is left now is judged after a life in which all goes well.
         self.submits.clear()
         self.queries.clear()
+        self.storage.faults.clear()
         self._live(None, is_last=True)
         if not self.world.violations:
-            self.referee.end(self.names)
+            self.referee.end(list(self.effects))
         return Result(lives + 1, self.deaths, points, steps, tuple(self.world.violations))
 
     def _live(self, event: Event | None, *, is_last: bool = False) -> None:
         if self.world.violations:
             return
         self.referee.begin_life()
-        loop = self.world.begin(event, self._meet)
+        if self.clips is not None:
+            self.clips.begin_life()
+        in_thread = None if self.clips is None else self.clips.in_thread
+        loop = self.world.begin(event, self._meet, in_thread)
         try:
             loop.run(self._life(self.disk.opened(), is_last=is_last))
         except Stuck as stuck:
@@ -125,6 +153,8 @@ class _Run:
             self.world.violate(f"a life ended with {error!r}")
         self.deaths += loop.is_dead and not self.world.violations
         self.disk.after_death()
+        if self.clips is not None:
+            self.clips.after_death()
         self.world.end(self.script.restart_s)
 
     # -- one process
@@ -137,8 +167,7 @@ class _Run:
     async def _use(self, journal: SqliteStore) -> None:
         self.closing = asyncio.get_running_loop().create_future()
         async with self._client(journal) as client:
-            acts = [self._resume(client), *(self._call(client, name) for name in self.names)]
-            self.calls = [asyncio.ensure_future(act) for act in acts]
+            self.calls = [asyncio.ensure_future(act) for act in self._acts(client)]
             everything = asyncio.ensure_future(asyncio.wait(self.calls))
             either: set[asyncio.Future[Any]] = {everything, self.closing}
             await asyncio.wait(either, return_when="FIRST_COMPLETED")
@@ -169,16 +198,24 @@ class _Run:
             rng=self.world.random.random,
         )
 
+    def _acts(self, client: EffectsClient) -> list[Coroutine[Any, Any, None]]:
+        if self.clips is None:
+            calls = [self._call(client, name) for name in self.effects]
+            return [self._follow(client.resume()), *calls]
+        folder = self.clips.path
+        batch = client.run_many(self.effects.values(), run=RUN, download_to=folder)
+        return [self._follow(client.resume(download_to=folder)), self._follow(batch)]
+
     async def _call(self, client: EffectsClient, name: str) -> None:
         try:
-            await client.run(effect(name), external_task_id=name)
+            await client.run(self.effects[name], external_task_id=name)
         except KlingEffectsError as error:  # else the disk says where the job stands
             self.referee.raised(name, error)
         else:
             self.referee.reported(name)
 
-    async def _resume(self, client: EffectsClient) -> None:
-        async for outcome in client.resume():
+    async def _follow(self, outcomes: AsyncIterator[Outcome]) -> None:
+        async for outcome in outcomes:
             if isinstance(outcome, Done):
                 self.referee.reported(outcome.external_task_id)
             else:

@@ -95,6 +95,8 @@ class Script:
         jobs: how many.
         submits, queries: what goes wrong with the requests of each kind, in their order; "" for
             nothing. See ``wire``.
+        downloads: the same of the requests for clips; ``None``: no clip is downloaded. See
+            ``clips``.
         events: one for each life. After them comes a life in which all goes well, and by that the
             run is judged.
         restart_s: how long after each death a new process begins.
@@ -107,9 +109,15 @@ class Script:
     submits: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    downloads: tuple[str, ...] | None = None
     restart_s: float = 0.0
     seed: int = 0
     is_real: bool = False
+
+    @property
+    def needs_folder(self) -> bool:
+        """It has files: a journal, or clips."""
+        return self.is_real or self.downloads is not None
 
     @property
     def misleads(self) -> bool:

@@ -8,6 +8,7 @@ from random import Random
 
 from attrs import evolve, frozen
 
+from tests.simulation.clips import CLIP_FAULTS
 from tests.simulation.script import FALSE_REJECTIONS, Event, Rules, Script
 from tests.simulation.wire import QUERY_FAULTS, SUBMIT_FAULTS
 
@@ -47,6 +48,7 @@ def families() -> Iterator[Family]:
 
 def _families() -> Iterator[Family]:
     yield from quick_families()
+    yield from _clip_families()
     for rules in _all_rules():
         for fault in _submit_faults(rules):
             if fault not in _READ_ALIKE:
@@ -58,6 +60,19 @@ def _families() -> Iterator[Family]:
             yield Family(Script(rules=rules, submits=(lost,), queries=queries))
     for rules, fault in product(_some_rules(), ("", *_LOST, "before: 1303", "after: too late")):
         yield Family(Script(rules=rules, submits=(fault,)), _CANCELS)
+
+
+def _clip_families() -> Iterator[Family]:
+    for fault in CLIP_FAULTS:
+        yield Family(Script(downloads=(fault,)))
+        yield Family(Script(downloads=("cut", fault), restart_s=1.0))
+    for fault in ("", "cut", "another"):
+        # Signatures are old by then.
+        yield Family(Script(downloads=("cut", fault), restart_s=700.0))
+        yield Family(Script(downloads=(fault,)), _CANCELS)
+    for used, lost in product((True, False), _LOST):
+        rules = Rules(accepts_used_ids=used)
+        yield Family(Script(rules=rules, submits=(lost,), downloads=("cut",)))
 
 
 def quick_families() -> Iterator[Family]:
@@ -76,6 +91,8 @@ def quick_families() -> Iterator[Family]:
     for fault in ("", *_LOST, *FALSE_REJECTIONS):
         rules = Rules(accepts_used_ids=False, is_late_replica=True, very_late=True)
         yield Family(Script(rules=rules, submits=(fault,)))
+    for downloads in ((), ("cut", "another"), ("ends early",)):
+        yield Family(Script(downloads=downloads))
 
 
 def _all_rules() -> Iterator[Rules]:
@@ -131,6 +148,7 @@ def random_script(seed: int) -> Script:
         jobs=jobs,
         submits=_drawn(random, _submit_faults(rules), 2 * jobs, 0.4),
         queries=_drawn(random, QUERY_FAULTS, 6 * jobs, 0.3),
+        downloads=_drawn(random, CLIP_FAULTS, 3 * jobs, 0.4) if random.random() < 0.2 else None,
         events=tuple(_drawn_event(random, jobs) for _ in range(random.randint(1, 3))),
         restart_s=random.choice(_RESTARTS_S),
         seed=seed,
@@ -163,6 +181,10 @@ def simpler(script: Script) -> Iterator[Script]:
         yield evolve(script, submits=submits)
     for queries in _fewer(script.queries):
         yield evolve(script, queries=queries)
+    if script.downloads is not None:
+        yield evolve(script, downloads=None)
+        for downloads in _fewer(script.downloads):
+            yield evolve(script, downloads=downloads)
     if script.restart_s:
         yield evolve(script, restart_s=0.0)
     usual = Rules()
@@ -187,7 +209,8 @@ def _fewer(faults: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def few_families() -> Iterator[Family]:
     """Some of the most telling ones, for the suite."""
-    return islice(quick_families(), 0, None, 13)
+    yield from islice(quick_families(), 0, None, 13)
+    yield Family(Script(downloads=("cut", "another")))
 
 
 def real_families() -> Iterator[Family]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from attrs import define, field, frozen
 
+from tests.simulation.clips import clip_address
 from tests.simulation.script import Rules
 from tests.simulation.world import World
 
@@ -127,7 +128,8 @@ class Service:
             return {"task_id": task.task_id, "task_status": "processing"} | _times(task)
         has_failed = self._rules.fails
         units = {"final_unit_deduction": "0" if has_failed else str(UNITS)}
-        video = {"id": "v", "url": f"https://v.example/{task.task_id}.mp4", "duration": "5.041"}
+        address = clip_address(task.task_id, self._world.now_s)
+        video = {"id": "v", "url": address, "duration": "5.041"}
         return {
             "task_id": task.task_id,
             "task_status": "failed" if has_failed else "succeed",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.simulation.clips import CLIP_FAULTS
+from tests.simulation.folder import ClipFolder
+from tests.simulation.loop import DiedError
 from tests.simulation.planted import Planted, planted_rules, search
 from tests.simulation.run import run
-from tests.simulation.script import Script
+from tests.simulation.script import Event, Script
 from tests.simulation.search import random_script, simpler
+from tests.simulation.world import World
 from tests.support.command_line import clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +29,7 @@ pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="the package's sour
 
 
 def test_some_lives_pay_once_and_lose_nothing(tmp_path: Path) -> None:
-    """Faults 6, 7, 8, 11, 21, 23, 24, 32, 86: in a process of its own, as its dead complain."""
+    """Faults 6, 7, 8, 11, 21, 23, 24, 25, 32, 86: in a process of its own, as its dead complain."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--few"],
         cwd=ROOT,
@@ -64,6 +71,55 @@ def test_the_same_script_is_the_same_run(is_real: bool, tmp_path: Path) -> None:
     assert (first.lives, first.points > 20) == (2, True)
     if not is_real:  # a thread takes its own time
         assert first == second
+
+
+def test_a_process_dies_between_any_two_steps_at_a_file(tmp_path: Path) -> None:
+    seen = []
+    for number in range(1, 5):
+        path = tmp_path / str(number)
+        path.mkdir()
+        world = World(Script())
+        folder = ClipFolder(world, path, lambda: None)
+        folder.begin_life()
+        world.begin(Event("die", number), lambda _kind: None)
+        with suppress(DiedError):
+            folder.in_thread(partial(_write_and_name, path))
+        folder.after_death()
+        assert not _is_locked(path / "part")
+        seen.append({file.name: file.read_bytes() for file in path.iterdir()})
+    assert seen == [
+        {},
+        {"part": b""},
+        {"part": b"clip"},
+        {"part": b"clip", "clip": b"clip"},
+    ]
+
+
+def _write_and_name(folder: Path) -> None:
+    descriptor = os.open(folder / "part", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.write(descriptor, b"clip")
+    os.link(folder / "part", folder / "clip")
+    (folder / "part").unlink()
+
+
+def _is_locked(path: Path) -> bool:
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("fault", CLIP_FAULTS)
+def test_a_clip_is_whole_whatever_goes_wrong_with_its_download(fault: str, tmp_path: Path) -> None:
+    """Faults 50, 52: first it is cut, then this."""
+    assert run(Script(downloads=("cut", fault), seed=5), tmp_path).violations == ()
+    clips = sorted(file.suffix for file in (tmp_path / "clips").iterdir())
+    assert clips == [".mp4", ".mp4"]  # of the job, and of the one from before
 
 
 def test_another_seed_is_another_run() -> None:

@@ -90,7 +90,7 @@ def run_counted(script: Script) -> Count:
 
 def _run(script: Script) -> Result:
     try:
-        if not script.is_real:
+        if not script.needs_folder:
             return run(script)
         with tempfile.TemporaryDirectory() as folder:
             return run(script, Path(folder))

@@ -68,12 +68,19 @@ class World:
 
     # -- a life
 
-    def begin(self, event: Event | None, on_event: Callable[[str], None]) -> SimulatedLoop:
+    def begin(
+        self,
+        event: Event | None,
+        on_event: Callable[[str], None],
+        in_thread: Callable[[Callable[[], Any]], Any] | None = None,
+    ) -> SimulatedLoop:
         """A new process; what happens to it by the script is handed to ``on_event``."""
         self.points = self.steps = 0
         self._event, self._on_event = event, on_event
         random = self.random if self.script.seed else None
-        self.loop = SimulatedLoop(self, random, now_s=self._now_s, on_step=self._count_step)
+        self.loop = SimulatedLoop(
+            self, random, now_s=self._now_s, on_step=self._count_step, in_thread=in_thread
+        )
         return self.loop
 
     def end(self, pause_s: float) -> None:
