@@ -139,6 +139,18 @@ def test_a_second_task_is_rejected_with_both_ids_and_what_to_do() -> None:
     )
 
 
+@pytest.mark.parametrize("held", [None, "1"])
+def test_a_job_gets_its_task_and_may_get_the_same_again(held: str | None) -> None:
+    check_update(
+        job(state=JobState.SUBMITTING, task_id=held), JobUpdate(JobState.ACCEPTED, task_id="1")
+    )
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_an_update_may_leave_the_state_as_it_is(state: JobState) -> None:
+    check_update(job(state=state, task_id="1"), JobUpdate(state, message="news"))
+
+
 @pytest.mark.parametrize(
     ("state", "to", "followers"),
     [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from kling_effects_async import errors
 from kling_effects_async.errors import KlingEffectsError, ReplyError, TaskNotFoundError
-from kling_effects_async.models import TaskStatus
+from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.protocol.messages import Reply
 from kling_effects_async.protocol.task_body import (
     read_found,
@@ -222,10 +223,13 @@ def test_a_routers_404_is_a_wrong_address_and_no_unknown_task(name: str) -> None
     assert caught.value.scope is errors.Scope.ACCOUNT
 
 
-def test_the_letters_of_the_callers_own_id_decide_nothing() -> None:
+@pytest.mark.parametrize("read", [read_task, read_found])
+def test_the_letters_of_the_callers_own_id_decide_nothing(
+    read: Callable[..., TaskSnapshot],
+) -> None:
     body = {"code": 1201, "message": "insufficient_quota-task-not_found is too long"}
     with pytest.raises(errors.InvalidRequestError) as caught:
-        read_task(json_reply(body, 400), queried_id="insufficient_quota-task-not_found")
+        read(json_reply(body, 400), queried_id="insufficient_quota-task-not_found")
     assert type(caught.value) is errors.InvalidRequestError
 
 

@@ -118,6 +118,15 @@ async def test_a_second_rejection_of_a_round_makes_no_pause_longer() -> None:
     assert await desk.kept_out_s() == 0.0
 
 
+@pytest.mark.parametrize(("asked_s", "paused_s"), [(99.0, 99.0), (100.0, 100.0), (100.5, 0.0)])
+async def test_a_pause_for_slots_is_kept_up_to_the_policy(asked_s: float, paused_s: float) -> None:
+    """Faults 13, 15: a longer one ends its own submit, and holds back no other."""
+    desk = Desk(max_retry_after_s=100.0)
+    error = ConcurrencyLimitError("full", code=1303, retryable=True, retry_after_s=asked_s)
+    await desk.rejected(error)
+    assert await desk.kept_out_s() == paused_s
+
+
 async def test_where_ours_hold_all_slots_only_an_end_is_waited_for() -> None:
     desk = Desk()
     running = await desk.permit()
