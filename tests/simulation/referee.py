@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from kling_effects_async import ExternalIdTakenError
+from kling_effects_async import ExternalIdTakenError, JournalError
 from kling_effects_async.journal.job import Job, JobState
 from tests.simulation.script import Script
 from tests.simulation.service import KNOWN, UNITS, Service
 from tests.simulation.world import World
 
-__all__ = ["SLOTS", "Referee"]
-
-SLOTS = 2  # of the client, whatever the service would take
+__all__ = ["Referee"]
 
 _S = JobState
 _STEPS = {
@@ -132,6 +130,8 @@ class Referee:
         """A caller has got an error about a job."""
         if isinstance(error, ExternalIdTakenError):
             self._violate(f"the task of {name} is called somebody else's, so that one more is paid")
+        if isinstance(error, JournalError):
+            self._violate(f"what becomes of {name} cannot be written: {error}")
 
     def _check_remembered(self, name: str) -> None:
         assert self.service is not None
@@ -154,7 +154,7 @@ class Referee:
         now_s = self._world.now_s
         tasks = [self.service.task(name) for name in self._took]
         running = sum(task is not None and not task.has_ended(now_s) for task in tasks)
-        if running + self._in_flight.total() > SLOTS:
+        if running + self._in_flight.total() > self._world.script.own_slots:
             self._violate(f"{running} tasks and {self._in_flight.total()} submits at once")
 
     # -- at the end
@@ -167,6 +167,8 @@ class Referee:
     def _check_end(self, name: str, script: Script) -> None:
         assert self.service is not None
         rules, state, task = script.rules, self._state(name), self.service.task(name)
+        if script.resumes_only and task is None and state in (None, _S.REJECTED):
+            return  # nobody wanted it any more
         if task is not None and state is _S.UNCERTAIN and not rules.shows_tasks:
             return  # listed, and nobody can know more
         if (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from tests.simulation.clips import Storage, storage_session
 from tests.simulation.disk import Disk, ModelDisk, RealDisk
 from tests.simulation.folder import ClipFolder
 from tests.simulation.loop import Stuck
-from tests.simulation.referee import SLOTS, Referee
+from tests.simulation.referee import Referee
 from tests.simulation.script import Event, Script
 from tests.simulation.service import KNOWN, UNITS, ServedTask, Service
 from tests.simulation.wire import Wire
@@ -113,7 +113,8 @@ class _Run:
         self.submits, self.queries = deque(script.submits), deque(script.queries)
         self.calls: list[asyncio.Task[None]] = []
         self.closing: asyncio.Future[None] | None = None
-        self.deaths = 0
+        self.begin_calls: Callable[[], None] = _begin_nothing
+        self.lives = self.deaths = 0
 
     def result(self) -> Result:
         """Live all lives."""
@@ -122,11 +123,10 @@ class _Run:
             return self._result()
 
     def _result(self) -> Result:
-        points = steps = lives = 0
+        points = steps = 0
         for event in self.script.events or (None,):
             self._live(event)
-            lives += 1
-            if lives == 1:
+            if self.lives == 1:
                 points, steps = self.world.points, self.world.steps
         # What is left now is judged after a life in which all goes well.
         self.submits.clear()
@@ -135,11 +135,12 @@ class _Run:
         self._live(None, is_last=True)
         if not self.world.violations:
             self.referee.end(list(self.effects))
-        return Result(lives + 1, self.deaths, points, steps, tuple(self.world.violations))
+        return Result(self.lives, self.deaths, points, steps, tuple(self.world.violations))
 
     def _live(self, event: Event | None, *, is_last: bool = False) -> None:
         if self.world.violations:
             return
+        self.lives += 1
         self.referee.begin_life()
         if self.clips is not None:
             self.clips.begin_life()
@@ -167,10 +168,12 @@ class _Run:
     async def _use(self, journal: SqliteStore) -> None:
         self.closing = asyncio.get_running_loop().create_future()
         async with self._client(journal) as client:
-            self.calls = [asyncio.ensure_future(act) for act in self._acts(client)]
-            everything = asyncio.ensure_future(asyncio.wait(self.calls))
-            either: set[asyncio.Future[Any]] = {everything, self.closing}
-            await asyncio.wait(either, return_when="FIRST_COMPLETED")
+            self.calls = []
+            self.begin_calls = partial(self._begin_calls, client)
+            self.begin_calls()
+            while not self.closing.done() and (left := [c for c in self.calls if not c.done()]):
+                await asyncio.wait({*left, self.closing}, return_when="FIRST_COMPLETED")
+            self.begin_calls = _begin_nothing
         for call in self.calls:
             try:
                 await call
@@ -192,19 +195,26 @@ class _Run:
             budget_units=self.script.rules.budget_units or None,
             poll=POLL,
             retry=RETRY,
-            slots=SlotPolicy(start=SLOTS, maximum=SLOTS),
+            slots=SlotPolicy(start=self.script.own_slots, maximum=self.script.own_slots),
             session=wire,  # type: ignore[arg-type]  # has what the client calls
             clock=SimulatedClock(self.world),
             rng=self.world.random.random,
         )
 
-    def _acts(self, client: EffectsClient) -> list[Coroutine[Any, Any, None]]:
-        if self.clips is None:
-            calls = [self._call(client, name) for name in self.effects]
-            return [self._follow(client.resume()), *calls]
-        folder = self.clips.path
+    def _begin_calls(self, client: EffectsClient) -> None:
+        folder = None if self.clips is None else self.clips.path
+        acts = [self._follow(client.resume(download_to=folder))]
+        if self.lives == 1 or not self.script.resumes_only:
+            acts += self._submits(client, folder)
+        self.calls += [asyncio.ensure_future(act) for act in acts]
+
+    def _submits(
+        self, client: EffectsClient, folder: Path | None
+    ) -> list[Coroutine[Any, Any, None]]:
+        if folder is None:
+            return [self._call(client, name) for name in self.effects]
         batch = client.run_many(self.effects.values(), run=RUN, download_to=folder)
-        return [self._follow(client.resume(download_to=folder)), self._follow(batch)]
+        return [self._follow(batch)]
 
     async def _call(self, client: EffectsClient, name: str) -> None:
         try:
@@ -230,8 +240,16 @@ class _Run:
             return
         for call in self.calls:
             call.cancel()
-        if kind == "cancel twice":
-            self.world.loop.call_later(0.05, self._meet, "cancel")
+        if kind == "call again":
+            self.begin_calls()
+        elif kind != "cancel":
+            # The first lets a submit come to its outcome, the second leaves it.
+            again = "cancel" if kind == "cancel twice" else "call again"
+            self.world.loop.call_later(0.05, self._meet, again)
+
+
+def _begin_nothing() -> None:
+    """The client is closed, or not open yet."""
 
 
 def known_job(task: ServedTask, world: World) -> tuple[Job, tuple[JobUpdate, ...]]:

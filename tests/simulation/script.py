@@ -79,7 +79,8 @@ class Event:
 
     Attributes:
         kind: ``die`` at a point, where something leaves the process; or, at a step of the loop,
-            ``cancel`` or ``cancel twice`` every caller, or ``close`` the client.
+            ``cancel`` or ``cancel twice`` every caller, ``call again`` after cancelling all, or
+            ``call again after two`` cancellations, or ``close`` the client.
         at: the number of the point, or of the step, in its life.
     """
 
@@ -93,12 +94,14 @@ class Script:
 
     Attributes:
         jobs: how many.
+        own_slots: how many tasks the client may run, whatever the service would take.
         submits, queries: what goes wrong with the requests of each kind, in their order; "" for
             nothing. See ``wire``.
         downloads: the same of the requests for clips; ``None``: no clip is downloaded. See
             ``clips``.
         events: one for each life. After them comes a life in which all goes well, and by that the
             run is judged.
+        resumes_only: after the first life nobody calls again, so all is left to ``resume``.
         restart_s: how long after each death a new process begins.
         seed: of delays, and of the order of callbacks; 0 keeps asyncio's order.
         is_real: the journal is SQLite's file.
@@ -106,10 +109,12 @@ class Script:
 
     rules: Rules = Rules()
     jobs: int = 1
+    own_slots: int = 2
     submits: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
     downloads: tuple[str, ...] | None = None
+    resumes_only: bool = False
     restart_s: float = 0.0
     seed: int = 0
     is_real: bool = False

@@ -25,7 +25,7 @@ __all__ = [
 _LOST = ("after: lost", "before: lost")
 # Read as another one of the list, whatever the service's rules; so under some of them alone.
 _READ_ALIKE = ("before: 429", "before: 502", "after: 502", "before: 5000", "after: no task")
-_CANCELS = ("cancel", "cancel twice", "close")
+_CANCELS = ("cancel", "cancel twice", "call again", "call again after two", "close")
 _RESTARTS_S = (0.0, 0.0, 1.0, 30.0, 700.0)
 
 
@@ -87,7 +87,10 @@ def quick_families() -> Iterator[Family]:
                 yield Family(Script(rules=rules, submits=(fault, fault), restart_s=1.0))
     for used in (True, False):
         rules = Rules(accepts_used_ids=used)
+        for fault in ("", *_LOST, "before: 1303"):
+            yield Family(Script(rules=rules, submits=(fault,), resumes_only=True))
         yield Family(Script(rules=rules), _CANCELS)
+        yield Family(Script(rules=rules, jobs=3, own_slots=1), ("call again",))
         yield Family(Script(rules=rules, submits=("after: lost",)), _CANCELS)
         yield Family(Script(rules=rules, submits=("after: too late",)), _CANCELS)
     for fault in ("", *_LOST, *FALSE_REJECTIONS):
@@ -146,10 +149,12 @@ def random_script(seed: int) -> Script:
     script = Script(
         rules=rules,
         jobs=jobs,
+        own_slots=random.choice((1, 2, 2)),
         submits=_drawn(random, _submit_faults(rules), 2 * jobs, 0.4),
         queries=_drawn(random, QUERY_FAULTS, 6 * jobs, 0.3),
         downloads=_drawn(random, CLIP_FAULTS, 3 * jobs, 0.4) if random.random() < 0.2 else None,
         events=tuple(_drawn_event(random, jobs) for _ in range(random.randint(1, 3))),
+        resumes_only=random.random() < 0.3,
         restart_s=random.choice(_RESTARTS_S),
         seed=seed,
     )
@@ -175,6 +180,8 @@ def simpler(script: Script) -> Iterator[Script]:
         yield evolve(script, seed=0)
     for number in range(1, script.jobs):
         yield evolve(script, jobs=number)
+    if script.own_slots != 2:
+        yield evolve(script, own_slots=2)
     for number in range(len(script.events)):
         yield evolve(script, events=(*script.events[:number], *script.events[number + 1 :]))
     for submits in _fewer(script.submits):
@@ -185,6 +192,8 @@ def simpler(script: Script) -> Iterator[Script]:
         yield evolve(script, downloads=None)
         for downloads in _fewer(script.downloads):
             yield evolve(script, downloads=downloads)
+    if script.resumes_only:
+        yield evolve(script, resumes_only=False)
     if script.restart_s:
         yield evolve(script, restart_s=0.0)
     usual = Rules()
