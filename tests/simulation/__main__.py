@@ -54,11 +54,11 @@ def _counts(given: argparse.Namespace) -> Iterator[Count]:
         return
     # Some of each first, so that what is wrong is found early.
     yield from by_seeds(given.seed, workers, time.monotonic() + given.seconds / 20)
+    yield from by_families(real_families(), workers, until)
     yield from by_families(quick_families(), workers, until)
     if given.quick:
         return
     yield from by_families(families(), workers, float("inf"))
-    yield from by_families(real_families(), workers, float("inf"))
     later = given.seed + _LATER
     yield from by_seeds(later, workers, until - given.seconds / 20)
     yield from by_seeds(later, workers, until, is_real=True)

@@ -227,3 +227,9 @@ def real_families() -> Iterator[Family]:
         rules = Rules(accepts_used_ids=used, lookups=lookups)
         for fault in ("", *_LOST):
             yield Family(Script(rules=rules, submits=(fault,), is_real=True))
+    late = Rules(accepts_used_ids=False, is_late_replica=True, very_late=True)
+    for fault in FALSE_REJECTIONS:
+        yield Family(Script(rules=late, submits=(fault,), is_real=True))
+    for reports_units in (True, False):
+        rules = Rules(budget_units=3, reports_units=reports_units)
+        yield Family(Script(rules=rules, jobs=2, is_real=True))
