@@ -193,7 +193,7 @@ class Poller:
 
     async def _query(self, task: TrackedTask) -> None:
         try:
-            snapshot = await self._api.poll(task.task_id, task.external_task_id)
+            snapshot = await self._api.poll(*task.query_ids)
         except KlingEffectsError as error:
             self._queue.failed(task, error, self._clock.monotonic())
         except Exception as error:

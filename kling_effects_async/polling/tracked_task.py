@@ -149,6 +149,18 @@ class TrackedTask:
         """Somebody waits for it or follows it."""
         return self.on_end is not None or bool(self.waiters)
 
+    @property
+    def query_ids(self) -> tuple[str | None, str | None]:
+        """Its own id and its external id for the next query; the first that is there is used.
+
+        A service that does not know the task by its own id is asked by the external one every
+        second time: behind a gateway a task has two ids, and a lookup may have returned the other.
+        """
+        is_by_external_id = self.unknown_since is not None and self.failures % 2 == 1
+        if is_by_external_id and self.external_task_id is not None:
+            return None, self.external_task_id
+        return self.task_id, self.external_task_id
+
     def move_to(self, stage: PollStage) -> None:
         """Go on to the next stage."""
         assert stage in TRANSITIONS[self.stage], f"{self.stage} cannot become {stage}"

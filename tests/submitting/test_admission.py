@@ -18,6 +18,7 @@ from kling_effects_async import (
     ContentRejectedError,
     EffectsClient,
     EffectTask,
+    PollPolicy,
     RateLimitError,
     RetryPolicy,
     SlotPolicy,
@@ -343,3 +344,17 @@ async def test_a_pause_requested_with_a_full_account_is_kept(
     emulator.fail_next(Fault.rate_limited(40, code=1303))
     assert await seconds_taken(client.submit(SQUISH)) >= 40
     assert emulator.ledger.total == running + 1
+
+
+@pytest.mark.looptime
+async def test_a_task_that_did_not_end_in_time_gives_its_slot_back() -> None:
+    """Fault 92: else an account whose tasks hang would never submit again."""
+    poll, slots = PollPolicy(deadline_s=60.0), SlotPolicy(start=1, maximum=1)
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=500.0) as emulator,
+        emulator.client(poll=poll, slots=slots) as client,
+    ):
+        await client.submit(SQUISH)
+        async with asyncio.timeout(70):
+            await client.submit(SQUISH)
+        assert emulator.requests["submit"] == 2

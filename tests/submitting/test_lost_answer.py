@@ -260,3 +260,17 @@ async def test_a_task_that_lookups_do_not_show_for_long_stays_the_jobs_own() -> 
     job = await Bench(service, store).submit("a")
     assert (job.state, job.task_id) == (JobState.ACCEPTED, task_id)
     assert service.books["a"] == [task_id]
+
+
+@pytest.mark.looptime
+async def test_a_lookup_with_another_id_of_the_task_does_not_lose_it() -> None:
+    """Fault 6: behind a gateway a task has two ids, and is queried by one of them alone."""
+    async with Emulator(clips=Clips.STOCK) as emulator, emulator.client() as client:
+        emulator.fail_next(Fault.cut_after_reading(on="submit", accepted=True))
+        emulator.fail_next(Fault.other_task())
+        task = await client.submit(SQUISH, external_task_id="order-42")
+        (paid,) = emulator.ledger.entries
+        assert task.task_id != paid.task_id
+        result = await task
+        assert (result.task_id, result.external_task_id) == (paid.task_id, "order-42")
+        assert emulator.ledger.total == 1
