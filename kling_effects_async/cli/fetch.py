@@ -33,7 +33,7 @@ class FetchArguments(NamedTuple):
 
 
 @click.command(cls=Command)
-@click.argument("task_id", required=False, callback=text("id"))
+@click.argument("task_id", required=False, callback=text("id", is_address=False))
 @click.option(
     "--external-task-id",
     metavar="ID",

@@ -7,10 +7,14 @@ a usage error.
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
+
+from kling_effects_async.web_address import address_label, address_problem
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -33,15 +37,19 @@ __all__ = [
 ]
 
 
+# Not one letter alone: C:/ is a drive.
+_OTHER_ADDRESS = re.compile(r"(?!https?://)[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
 Check: TypeAlias = Callable[[click.Context, click.Parameter, str | None], str | None]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def text(what: str) -> Check:
+def text(what: str, *, is_address: bool = True) -> Check:
     """A check for words that go to the service or into the journal.
 
     Args:
         what: what the words are, such as "id".
+        is_address: they may be an address.
 
     Raises:
         BadParameter: they are empty, as an unset variable of a script is, or no UTF-8.
@@ -52,6 +60,8 @@ def text(what: str) -> Check:
             raise click.BadParameter(f"the {what} is empty.")
         if given is not None and not _is_unicode(given):
             raise click.BadParameter(f"the {what} is no text: it has bytes that are not UTF-8.")
+        if given is not None and not is_address and "://" in given:
+            raise click.BadParameter(f"{address_label(given)!r} is an address, and no {what}.")
         return given
 
     return check
@@ -77,9 +87,16 @@ def file_name(what: str) -> Check:
 def file_names(
     context: click.Context, option: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The same check for each of several images."""
+    """The same check for each of several images, which are files or http(s) addresses."""
     for name in given:
         file_name("image")(context, option, name)
+        # A signed address without its scheme, else, would be repeated as the name of a file.
+        is_address = _OTHER_ADDRESS.match(name) or ("?" in name and not os.path.lexists(name))
+        if is_address and address_problem(name) is not None:
+            raise click.BadParameter(
+                f"{address_label(name)!r} is no file, and no address that begins with http:// or "
+                "https://."
+            )
     return given
 
 
@@ -126,7 +143,9 @@ def _service(_context: click.Context, _option: click.Parameter, name: str | None
     try:
         Service.named(name)
     except SettingsError as error:
-        raise click.BadParameter(f"{name!r}: {error}.") from None
+        why = str(error).rstrip(".")
+        # Somebody may have pasted a password or a key into it.
+        raise click.BadParameter(f"{address_label(name)!r}: {why}.") from None
     return name
 
 

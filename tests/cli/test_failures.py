@@ -32,6 +32,13 @@ async def go_on(at: Emulator, ended: Ended, folder: Path) -> Ended:
     return await kling_at(at, *shlex.split(ended.last_command), folder=folder)
 
 
+def test_a_journal_without_a_key_says_how_to_go_on(cat: Path, tmp_path: Path) -> None:
+    ended = kling("run", "squish", cat, "--journal", "jobs.db", folder=tmp_path)
+    assert (ended.code, ended.out) == (ExitCode.SETTINGS, "")
+    assert "Without --journal and --budget-units this makes a preview" in ended.err
+    assert "kling-effects emulate" in ended.err
+
+
 async def test_a_rejection_of_the_service_is_6(cat: Path, tmp_path: Path) -> None:
     async with emulator() as at:
         at.fail_next(Fault.business_code(1301))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.cli.app import app
+from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.cli.jobs import jobs
 from kling_effects_async.emulator import Clips, Emulator
 from tests.support.command_line import kling
@@ -46,6 +47,26 @@ ANSWERS = {
 def test_every_command_has_a_line() -> None:
     """Fault 67: a new command needs one."""
     assert set(LINES) == {*app.commands, *(f"jobs {name}" for name in jobs.commands)}
+
+
+SIGNED = (
+    ("run", "squish", "s3://bucket.example/cat.jpg?sign=MARKED"),
+    ("run", "squish", "https:/img.example/cat.jpg?sign=MARKED"),
+    ("run", "squish", "img.example/cat.jpg?sign=MARKED"),
+    ("run", "squish", "ftp://user:MARKED@img.example/cat.jpg"),
+    ("run", "squish", "cat.jpg", "--service", "https://user:MARKED@gateway.example/?sign=MARKED"),
+    ("fetch", "https://img.example/cat.mp4?sign=MARKED"),
+)
+
+
+@pytest.mark.parametrize("line", SIGNED, ids=lambda line: line[-1][:20])
+def test_an_address_in_the_wrong_place_is_not_repeated_whole(
+    line: tuple[str, ...], tmp_path: Path
+) -> None:
+    ended = kling(*line, folder=tmp_path)
+    assert (ended.code, ended.out) == (ExitCode.USAGE, "")
+    assert ".example" in ended.err
+    assert "MARKED" not in ended.err
 
 
 @pytest.mark.waits
