@@ -140,12 +140,22 @@ async def _work(batch: Batch, death: Death | None, told: Connection) -> int:
         batch.client(journal) as client,
     ):
         told.send("working")
+        if death is None:
+            await _finish_accepted(client, journal)
         for error in await batch.run_in(client):
             if not isinstance(error, KlingEffectsError):
                 raise error  # of the others the journal tells where the job stands
         code = await _see_through(client, journal, len(batch.names))
     parting.cancel()
     return code
+
+
+async def _finish_accepted(client: EffectsClient, journal: SqliteStore) -> None:
+    """``resume`` alone finishes what earlier processes had accepted; nobody calls again for it."""
+    await _resumed(client)
+    left = (await journal.counts())[JobState.ACCEPTED]
+    if left:
+        raise RuntimeError(f"resume() left {left} accepted jobs as they were")
 
 
 async def _see_through(client: EffectsClient, journal: SqliteStore, jobs: int) -> int:

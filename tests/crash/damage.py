@@ -94,7 +94,7 @@ class DamageTally:
             for incident in INCIDENTS
         }
         return "\n".join(
-            f"  {name}: {', '.join(said) or 'nothing'}" for name, said in lines.items()
+            f"  {name}: {', '.join(said) or 'nothing, or not run'}" for name, said in lines.items()
         )
 
     def __str__(self) -> str:

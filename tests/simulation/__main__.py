@@ -42,7 +42,11 @@ def main() -> int:
     if given.planted:
         return find_planted()
     if given.replay is not None:
-        return _judge(run_counted(Script.from_json(given.replay)), is_shrunk=True)
+        try:
+            script = Script.from_json(given.replay)
+        except Exception as error:  # cattrs has a class of its own for each mistake
+            options.error(f"--replay takes a line that a failing run printed: {error!r}")
+        return _judge(run_counted(script), is_shrunk=True)
     return _judge(_sum_of(_counts(given), stops=given.stop))
 
 
