@@ -120,7 +120,8 @@ class CallbackSender:
                 url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 _log.debug("callback of task %s: HTTP %s", view.task.task_id, answer.status)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        # ValueError: a user's name in the address that Basic authentication has no way to send.
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # The class alone: the message of an error has the address, which may carry a secret.
             _log.warning("callback of task %s failed: %s", view.task.task_id, type(error).__name__)
 
