@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import types
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 from PIL import Image
 
 from kling_effects_async import PollPolicy, TaskStatus
-from kling_effects_async.emulator import Clips, Emulator, Fault
+from kling_effects_async.emulator import CallbackFault, Clips, Emulator, Fault
+from kling_effects_async.emulator.callback_faults import CALLBACK_CONSTRUCTORS
 from kling_effects_async.emulator.faults import CONSTRUCTORS
 from kling_effects_async.emulator.rejections import CODES
 from kling_effects_async.polling.lifecycle import FOLLOWERS
@@ -96,11 +98,11 @@ def test_the_table_of_statuses_is_the_one_in_the_code() -> None:
     assert "\n".join(rows) in (ROOT / "docs" / "guide.md").read_text("utf-8")
 
 
-def faults_table() -> str:
-    """Every constructor of ``Fault``, and the first sentence about it."""
+def faults_table(kind: type, constructors: Sequence[str]) -> str:
+    """Every constructor, and the first sentence about it."""
     rows = ["| fault | arguments | what happens |", "| --- | --- | --- |"]
-    for name in CONSTRUCTORS:
-        constructor = getattr(Fault, name)
+    for name in constructors:
+        constructor = getattr(kind, name)
         arguments = ", ".join(f"`{argument}`" for argument in signature(constructor).parameters)
         sentence = (constructor.__doc__ or "").partition("\n")[0].replace("``", "`")
         rows.append(f"| `{name}` | {arguments} | {sentence} |")
@@ -112,7 +114,14 @@ def codes_table() -> str:
     return "\n".join(["| code | HTTP | words |", "| --- | --- | --- |", *rows])
 
 
-@pytest.mark.parametrize("table", [faults_table(), codes_table()], ids=["faults", "codes"])
+TABLES = {
+    "faults": faults_table(Fault, CONSTRUCTORS),
+    "callbacks": faults_table(CallbackFault, CALLBACK_CONSTRUCTORS),
+    "codes": codes_table(),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
 def test_the_tables_of_faults_and_codes_are_the_ones_in_the_code(table: str) -> None:
     assert table in (ROOT / "docs" / "emulator.md").read_text("utf-8")
 

@@ -22,6 +22,7 @@ from kling_effects_async.cli.options import Number, as_json, text
 from kling_effects_async.cli.signals import loaded
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 from kling_effects_async.emulator.choices import (
+    CallbackShape,
     Clips,
     RepeatedId,
     ReplyShape,
@@ -190,7 +191,38 @@ def _word(choice: enum.Enum) -> str:
 )
 @click.option("--access-key", metavar="KEY", help="An access key to accept; needs --secret-key.")
 @click.option("--secret-key", metavar="KEY", help="Its secret key, at least 32 bytes for HS256.")
-@click.option("--webhook-secret", metavar="SECRET", help="Sign callbacks: whsec_ and base64.")
+@click.option(
+    "--webhook-secret",
+    multiple=True,
+    metavar="SECRET",
+    show_default=False,
+    help="Sign callbacks: whsec_ and base64; may be repeated, as while one is replaced.",
+)
+@_one_of(
+    "--callback-shape",
+    CallbackShape,
+    "Which of the two documented forms callbacks have",
+    default=CallbackShape.LEGACY,
+)
+@click.option(
+    "--callback-attempts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    help="How often a callback is tried until it is answered with 200.",
+)
+@click.option(
+    "--callback-retry-s",
+    type=Number(min=0),
+    metavar="SECONDS",
+    default=5.0,
+    help="The pause between two attempts.",
+)
+@click.option(
+    "--gateway-task-ids",
+    is_flag=True,
+    help="Hand out ids of the gateway's own, while callbacks carry Kling's.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Log no requests.")
 @as_json
 def emulate(as_json: bool, quiet: bool, **given: Any) -> None:

@@ -243,7 +243,7 @@ def request_lines(*, is_wanted: bool) -> Iterator[None]:
     if not is_wanted:
         yield
         return
-    from kling_effects_async.emulator.request_log import LOGGER_NAME
+    from kling_effects_async.emulator.logger_name import LOGGER_NAME
 
     logger, handler = logging.getLogger(LOGGER_NAME), _RequestLines()
     level = logger.level

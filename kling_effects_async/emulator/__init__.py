@@ -16,7 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kling_effects_async.emulator.callback_faults import CallbackFault
     from kling_effects_async.emulator.choices import (
+        CallbackShape,
         Clips,
         RepeatedId,
         ReplyShape,
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
     from kling_effects_async.emulator.errors import EmulatorError
     from kling_effects_async.emulator.faults import Fault
     from kling_effects_async.emulator.ledger import Ledger, LedgerEntry
+    from kling_effects_async.emulator.sent_callbacks import SentCallback, SentCallbacks
     from kling_effects_async.emulator.server import Emulator
 
 __all__ = [
+    "CallbackFault",
+    "CallbackShape",
     "Clips",
     "Emulator",
     "EmulatorError",
@@ -38,10 +43,14 @@ __all__ = [
     "RepeatedId",
     "ReplyShape",
     "RetiredScenes",
+    "SentCallback",
+    "SentCallbacks",
     "UnknownTask",
 ]
 
 _HOMES = {
+    "CallbackFault": "callback_faults",
+    "CallbackShape": "choices",
     "Clips": "choices",
     "Emulator": "server",
     "EmulatorError": "errors",
@@ -51,6 +60,8 @@ _HOMES = {
     "RepeatedId": "choices",
     "ReplyShape": "choices",
     "RetiredScenes": "choices",
+    "SentCallback": "sent_callbacks",
+    "SentCallbacks": "sent_callbacks",
     "UnknownTask": "choices",
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Clips", "RepeatedId", "ReplyShape", "RetiredScenes", "UnknownTask"]
+__all__ = ["CallbackShape", "Clips", "RepeatedId", "ReplyShape", "RetiredScenes", "UnknownTask"]
 
 
 class _Choice(enum.Enum):
@@ -32,6 +32,19 @@ class ReplyShape(_Choice):
     UNION = "union"
     WRAPPED = "wrapped"
     WRAPPED_TWICE = "wrapped_twice"
+
+
+class CallbackShape(_Choice):
+    """How the body of a callback is written: both forms of the K5 callbacks page, 2026-09.
+
+    LEGACY: ``task_id``, ``task_status``, ``task_result``; of models up to 3.0 Omni. Effects are on
+        a path of that family, so this form is expected of them.
+    NEWER: ``id``, ``status``, ``outputs``, ``billing``, with ``succeeded`` for ``succeed``; of the
+        paths with a model's name, and of the console's test button.
+    """
+
+    LEGACY = "legacy"
+    NEWER = "newer"
 
 
 class RepeatedId(_Choice):

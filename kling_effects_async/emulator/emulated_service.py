@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import string
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -23,6 +24,8 @@ from kling_effects_async.emulator.tasks import Clip, Life, Task, Tasks, TaskView
 
 __all__ = ["EmulatedService"]
 
+_ID_LETTERS = string.ascii_letters + string.digits
+
 
 @define
 class EmulatedService:
@@ -34,7 +37,7 @@ class EmulatedService:
     image_counts: Mapping[str, int]
     url: str
     _clip_source: ClipSource
-    _callbacks: CallbackSender
+    callbacks: CallbackSender
     balance: Balance = field(init=False)
     start_s: float = field(init=False)
     _last_costs_s: float = field(default=-math.inf, init=False)
@@ -50,7 +53,12 @@ class EmulatedService:
         self.balance = Balance(self.settings.balance_units)
 
     def accept(
-        self, request: SubmitRequest, *, has_usable_images: bool, failure: str | None = None
+        self,
+        request: SubmitRequest,
+        dialect: EmulatedDialect,
+        *,
+        has_usable_images: bool,
+        failure: str | None = None,
     ) -> Task:
         """Make the task and enter it in the ledger; from here on it is paid.
 
@@ -69,19 +77,24 @@ class EmulatedService:
         self._reject_without_slot(now_s)
         self._make_room(request, now_s)
         life = self._planned_life(request, now_s, failure, has_usable_images=has_usable_images)
-        task = self._make(request, life)
+        task = self._make(request, life, dialect)
         self._tasks.add(task)
         self.balance.charge(task)
         self.ledger.enter(_entry_of(task))
-        self._callbacks.watch(task)
+        self.callbacks.watch(task)
         return task
 
-    def find(self, given_id: str) -> Task | None:
-        """A task by its own id first, then, where the service does that, by its external id."""
-        task = self._tasks.get(given_id)
+    def find(self, given_id: str, dialect: EmulatedDialect) -> Task | None:
+        """A task by this host's id first, then, where the service does that, by its external id."""
+        is_gateway = dialect is EmulatedDialect.GATEWAY
+        task = (self._tasks.by_gateway_id if is_gateway else self._tasks.get)(given_id)
         if task is None and self.settings.finds_external_ids:
             return self._tasks.by_external_id(given_id)
         return task
+
+    def clip_of(self, task_id: str) -> Clip | None:
+        task = self._tasks.get(task_id)
+        return None if task is None else task.clip
 
     def page(self, number: int, size: int) -> list[Task]:
         return self._tasks.page(number, size)
@@ -95,7 +108,15 @@ class EmulatedService:
         if dialect is EmulatedDialect.GATEWAY and self.settings.refresh_s:
             # All tasks at the same moments: the gateway's poller goes through its whole table.
             now_s -= (now_s - self.start_s) % self.settings.refresh_s
-        return view_of(task, now_s)
+        return self.view_at(now_s, task, dialect)
+
+    def view_at(self, moment_s: float, task: Task, dialect: EmulatedDialect) -> TaskView:
+        """The task at a moment, under the id that this host handed out."""
+        view = view_of(task, moment_s)
+        if dialect is EmulatedDialect.GATEWAY and task.gateway_task_id is not None:
+            # In every member, the copy of Kling's own answer in a wrapped one included: inferred.
+            return evolve(view, task_id=task.gateway_task_id)
+        return view
 
     def may_answer_costs(self, min_pause_s: float) -> bool:
         """Whether the last answer is long enough ago; a rejected request does not count."""
@@ -161,7 +182,7 @@ class EmulatedService:
         duration_s = self._task_seconds(request.effect_scene)
         return plan_life(now_s, duration_s, has_usable_images=has_usable_images, failure=failure)
 
-    def _make(self, request: SubmitRequest, life: Life) -> Task:
+    def _make(self, request: SubmitRequest, life: Life, dialect: EmulatedDialect) -> Task:
         task_id = self.new_id()
         return Task(
             task_id=task_id,
@@ -172,7 +193,14 @@ class EmulatedService:
             units=self.settings.units_of(request.effect_scene),
             video_id=self.new_id(),
             video_url=f"{self.url}/media/{task_id}.mp4?sign={self.sign(task_id)}",
+            gateway_task_id=self._new_gateway_id(dialect),
         )
+
+    def _new_gateway_id(self, dialect: EmulatedDialect) -> str | None:
+        """Like the ids of newer gateways. Source: new-api's model/task.go, 2026."""
+        if dialect is EmulatedDialect.OFFICIAL or not self.settings.gateway_task_ids:
+            return None
+        return "task_" + "".join(self._random.choices(_ID_LETTERS, k=32))
 
     def _task_seconds(self, scene: str) -> float:
         setting = self.settings.task_seconds
@@ -186,6 +214,7 @@ class EmulatedService:
 def _entry_of(task: Task) -> LedgerEntry:
     return LedgerEntry(
         task_id=task.task_id,
+        gateway_task_id=task.gateway_task_id,
         external_task_id=task.request.external_task_id,
         effect_scene=task.request.effect_scene,
         accepted_at_ms=milliseconds(task.life.accepted_s),

@@ -13,6 +13,7 @@ from attrs import converters, field, frozen, validators
 from kling_effects_async.emulator import settings_checks as checks
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 from kling_effects_async.emulator.choices import (
+    CallbackShape,
     Clips,
     RepeatedId,
     ReplyShape,
@@ -64,9 +65,16 @@ class EmulatorSettings:
         validator=[checks.has_kind, checks.has_keys, checks.are_long_secrets],
         repr=False,
     )
-    webhook_secret: str | None = field(
-        default=None, validator=[checks.has_kind, checks.is_webhook_secret], repr=False
+    webhook_secret: tuple[str, ...] = field(
+        default=(),
+        converter=checks.to_secrets,
+        validator=checks.are_webhook_secrets,
+        repr=False,
     )
+    callback_shape: CallbackShape = field(default=CallbackShape.LEGACY, converter=CallbackShape)
+    callback_attempts: int = field(default=1, validator=[checks.has_kind, validators.ge(1)])
+    callback_retry_s: float = field(default=5.0, validator=checks.is_duration)
+    gateway_task_ids: bool = field(default=False, validator=checks.is_flag)
     clips: Clips = field(default=Clips.PREVIEW, converter=Clips)
     units: str = field(default="2", converter=str, validator=checks.are_units)
     units_per_scene: Mapping[str, str] = field(

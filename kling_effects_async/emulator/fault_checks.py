@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from attrs import Attribute
 
-__all__ = ["are_headers", "check_arguments", "is_cut", "is_seconds", "is_whole"]
+__all__ = ["are_headers", "check_arguments", "is_cut", "is_seconds", "is_whole", "made_by_name"]
+
+T = TypeVar("T")
 
 # Source: RFC 9110, section 5.6.2: what the name of a header is made of.
 _HEADER_LETTERS = frozenset(
@@ -51,3 +53,22 @@ def check_arguments(constructor: Any, arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if value is None and given.parameters[name].default is not None:
             raise ValueError(f"{name} must not be null")
+
+
+def made_by_name(kind: type[T], constructors: Sequence[str], given: Mapping[str, Any]) -> T:
+    """``{"fault": "late", "delay_s": 5}`` by the constructor of that name.
+
+    Raises:
+        ValueError: the name or an argument does not fit; the message lists what does.
+    """
+    name = given.get("fault")
+    if name not in constructors:
+        raise ValueError(f"unknown fault {name!r}; known: {', '.join(constructors)}")
+    constructor = getattr(kind, str(name))
+    arguments = {argument: value for argument, value in given.items() if argument != "fault"}
+    try:
+        check_arguments(constructor, arguments)
+        made: T = constructor(**arguments)
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"fault {name!r}: {error}") from None
+    return made

@@ -17,10 +17,10 @@ from attrs import Factory, field, frozen, validators
 
 from kling_effects_async.emulator.fault_checks import (
     are_headers,
-    check_arguments,
     is_cut,
     is_seconds,
     is_whole,
+    made_by_name,
 )
 from kling_effects_async.emulator.rejections import CODES
 
@@ -277,25 +277,14 @@ class Fault:
         Raises:
             ValueError: the name or an argument does not fit; the message lists what does.
         """
-        name = given.get("fault")
-        if name not in CONSTRUCTORS:
-            raise ValueError(f"unknown fault {name!r}; known: {', '.join(CONSTRUCTORS)}")
-        constructor = getattr(cls, name)
-        arguments = _python_arguments(given)
-        try:
-            check_arguments(constructor, arguments)
-            fault: Fault = constructor(**arguments)
-        except (TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"fault {name!r}: {error}") from None
-        return fault
+        return made_by_name(cls, CONSTRUCTORS, _with_bytes(given))
 
 
-def _python_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A constructor's arguments. JSON has no bytes: a body comes as text."""
-    arguments = {name: value for name, value in given.items() if name != "fault"}
-    if isinstance(arguments.get("body"), str):
-        arguments["body"] = arguments["body"].encode(errors="replace")
-    return arguments
+def _with_bytes(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """JSON has no bytes: a body comes as text."""
+    if not isinstance(given.get("body"), str):
+        return given
+    return {**given, "body": given["body"].encode(errors="replace")}
 
 
 CONSTRUCTORS: tuple[str, ...] = tuple(

@@ -13,12 +13,19 @@ __all__ = ["Ledger", "LedgerEntry"]
 
 @frozen(kw_only=True)
 class LedgerEntry:
-    """One accepted task. ``accepted_at_ms`` is emulated Unix time."""
+    """One accepted task.
+
+    Attributes:
+        task_id: Kling's own id, which callbacks carry.
+        accepted_at_ms: emulated Unix time.
+        gateway_task_id: what the submitter got in its place, with the setting of that name.
+    """
 
     task_id: str
     external_task_id: str | None
     effect_scene: str
     accepted_at_ms: int
+    gateway_task_id: str | None = None
 
 
 @define

@@ -18,10 +18,9 @@ from aiohttp.typedefs import Handler
 
 from kling_effects_async.emulator.app_keys import FAULT, NOTE
 from kling_effects_async.emulator.faults import Fault
+from kling_effects_async.emulator.logger_name import LOGGER_NAME
 
-__all__ = ["LOGGER_NAME", "logging_requests"]
-
-LOGGER_NAME = "kling_effects_async.emulator.requests"
+__all__ = ["logging_requests"]
 
 # Longer paths and notes can only hold what a caller made up.
 _MAX_PATH_CHARS = 200

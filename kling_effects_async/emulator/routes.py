@@ -30,7 +30,7 @@ from kling_effects_async.emulator.submit_request import (
     read_submit_request,
 )
 from kling_effects_async.emulator.task_replies import list_reply, query_reply, submit_reply
-from kling_effects_async.emulator.tasks import Task, TaskView, view_of
+from kling_effects_async.emulator.tasks import Task, TaskView
 
 __all__ = ["EFFECTS_PATHS", "add_routes"]
 
@@ -64,9 +64,9 @@ async def submit(request: web.Request) -> web.StreamResponse:
     submitted, has_usable_images = await _read_submit(request, dialect)
     fault = request.get(FAULT)
     failure = fault.failure if isinstance(fault, Fault) else None
-    task = service.accept(submitted, has_usable_images=has_usable_images, failure=failure)
+    task = service.accept(submitted, dialect, has_usable_images=has_usable_images, failure=failure)
     request[NOTE] = f"accepted task {task.task_id} ({submitted.effect_scene})"
-    view = view_of(task, task.life.accepted_s)
+    view = service.view_at(task.life.accepted_s, task, dialect)
     return respond(submit_reply(view, service.shape(dialect), request[REQUEST_ID]))
 
 
@@ -74,7 +74,7 @@ async def query(request: web.Request) -> web.StreamResponse:
     dialect = _authenticate(request)
     service = request.app[SERVICE]
     given_id = request.match_info["id"]
-    task = service.find(given_id)
+    task = service.find(given_id, dialect)
     shape = service.shape(dialect)
     if task is None or _defect(request) is Defect.UNKNOWN_TASK:
         request[NOTE] = "unknown task"
@@ -178,8 +178,8 @@ def _examined(
 
 async def _content_of(service: EmulatedService, task_id: str) -> bytes:
     """The video of a task; empty: there is none."""
-    task = service.find(task_id)
-    return b"" if task is None else await task.clip.read()
+    clip = service.clip_of(task_id)
+    return b"" if clip is None else await clip.read()
 
 
 def _part_of(request: web.Request, content: bytes) -> EmulatedReply:
@@ -216,10 +216,10 @@ def _view(request: web.Request, task: Task, dialect: EmulatedDialect) -> TaskVie
         case Defect.STATUS_WORD:
             return evolve(view, word=request[FAULT].word)
         case Defect.STALE:
-            return view_of(task, task.life.accepted_s)
+            return service.view_at(task.life.accepted_s, task, dialect)
         case Defect.NO_VIDEOS:
             return evolve(view, has_video=False)
         case Defect.OTHER_TASK:
-            return evolve(view, task=evolve(task, task_id=service.new_id()))
+            return evolve(view, task_id=service.new_id())
         case _:
             return view

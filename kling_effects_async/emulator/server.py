@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aiohttp import web
+from attrs import evolve
 from PIL import Image
 
 from kling_effects_async.emulator.app_keys import (
@@ -25,8 +26,10 @@ from kling_effects_async.emulator.app_keys import (
 from kling_effects_async.emulator.authenticator import Authenticator
 from kling_effects_async.emulator.bodies import BODY_LIMIT_BYTES, MAX_LARGE_BODIES
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
+from kling_effects_async.emulator.callback_faults import CallbackFault
 from kling_effects_async.emulator.callback_sender import CallbackSender
 from kling_effects_async.emulator.choices import (
+    CallbackShape,
     Clips,
     RepeatedId,
     ReplyShape,
@@ -48,6 +51,7 @@ from kling_effects_async.emulator.origins import rejecting_foreign_pages
 from kling_effects_async.emulator.request_log import logging_requests
 from kling_effects_async.emulator.responses import add_common_headers, answering_rejections
 from kling_effects_async.emulator.routes import add_routes
+from kling_effects_async.emulator.sent_callbacks import SentCallback, SentCallbacks
 from kling_effects_async.scenes import catalogue
 
 if TYPE_CHECKING:
@@ -91,7 +95,15 @@ class Emulator:
             ``None``: a random one.
         access_keys: access key to secret (32 bytes or more), for the tokens ``/v1`` takes.
             ``None``: a pair with a random secret.
-        webhook_secret: ``whsec_...``; callbacks are signed when it is set.
+        webhook_secret: ``whsec_...``, or several of them during a rotation; callbacks are signed
+            with each when there is one. ``use_webhook_secrets`` changes them on the way.
+        callback_shape: in which of the two documented forms callbacks are written.
+        callback_attempts: how often a message is tried until a receiver answers it with 200. Not
+            documented; 1: it is not tried again.
+        callback_retry_s: seconds of the event loop's clock between two attempts. Not documented.
+        gateway_task_ids: ``/kling/v1`` hands out ids of its own, ``task_...``, as newer gateways
+            do, while callbacks come from Kling and have Kling's id: only ``external_task_id`` joins
+            the two. That a callback comes so is inferred from new-api's source, 2026.
         clips: what the videos show.
         units: the price of a finished task; ``units_per_scene`` has the exceptions.
         balance_units: what the account can spend; a task that costs more than is left is rejected
@@ -124,7 +136,11 @@ class Emulator:
         requires_model_fields: bool = True,
         bearer_keys: Sequence[str] | None = None,
         access_keys: Mapping[str, str] | None = None,
-        webhook_secret: str | None = None,
+        webhook_secret: str | Sequence[str] | None = None,
+        callback_shape: CallbackShape = CallbackShape.LEGACY,
+        callback_attempts: int = 1,
+        callback_retry_s: float = 5.0,
+        gateway_task_ids: bool = False,
         clips: Clips = Clips.PREVIEW,
         units: str = "2",
         units_per_scene: Mapping[str, str] | None = None,
@@ -150,6 +166,10 @@ class Emulator:
             retired_scenes=retired_scenes,
             requires_model_fields=requires_model_fields,
             webhook_secret=webhook_secret,
+            callback_shape=callback_shape,
+            callback_attempts=callback_attempts,
+            callback_retry_s=callback_retry_s,
+            gateway_task_ids=gateway_task_ids,
             clips=clips,
             units=units,
             units_per_scene=units_per_scene or {},
@@ -163,7 +183,9 @@ class Emulator:
         )
         self._faults = FaultQueues()
         self._ledger = Ledger(max_tasks)
+        self._callbacks = SentCallbacks(max_tasks)
         self._requests: Counter[str] = Counter()
+        self._service: EmulatedService | None = None
         self._url: str | None = None
         self._exits: AsyncExitStack | None = None
 
@@ -194,13 +216,53 @@ class Emulator:
         return self._requests
 
     @property
+    def callbacks(self) -> SentCallbacks:
+        """What was sent to receivers of callbacks since the emulator was last entered."""
+        return self._callbacks
+
+    @property
     def faults_left(self) -> int:
         """Scripted faults that have not happened yet."""
         return self._faults.left
 
-    def fail_next(self, fault: Fault, *, times: int = 1) -> None:
-        """Inject a fault into the next calls of its operation, after those already scripted."""
+    def fail_next(self, fault: Fault | CallbackFault, *, times: int = 1) -> None:
+        """Inject a fault into the next calls of its operation, after those already scripted.
+
+        A ``CallbackFault`` hits the next messages to receivers, of whichever task.
+        """
         self._faults.add(fault, times)
+
+    def use_webhook_secrets(self, *secrets: str) -> None:
+        """Sign callbacks with these from the next attempt on, those of tasks under way included.
+
+        A rotation signs with the new and the old secret for a time; without a secret callbacks are
+        unsigned. The next start has the secrets of the settings again. Source: K5 callbacks page,
+        2026-09: both are valid for seven days, and deleting all ends the signatures at once.
+
+        Raises:
+            ValueError: one is no ``whsec_`` and base64.
+            EmulatorError: the emulator is not running.
+        """
+        checked = evolve(self.settings, webhook_secret=secrets)
+        self._running_service().callbacks.secrets = checked.webhook_secret
+
+    async def send_test_callback(self, url: str) -> SentCallback:
+        """What the test button of Kling's console does: one message in the newer form, unasked.
+
+        Its task does not exist. Source: K5 callbacks page, 2026-09: at most one in 6 seconds (here
+        of the loop's clock), and an answer of 200 is success.
+
+        Raises:
+            EmulatorError: the last one was less than 6 s ago, the address is not on this machine,
+                or the emulator is not running.
+        """
+        service = self._running_service()
+        return await service.callbacks.send_test(url, service.new_id())
+
+    def _running_service(self) -> EmulatedService:
+        if self._service is None:
+            raise EmulatorError("the emulator is not running: use `async with Emulator(...)`")
+        return self._service
 
     def client(
         self, *, official: bool = False, **client_options: Unpack[ClientOptions]
@@ -240,17 +302,18 @@ class Emulator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        exits, self._exits, self._url = self._exits, None, None
+        exits, self._exits, self._url, self._service = self._exits, None, None, None
         if exits is not None:
             await exits.aclose()
 
     async def _start(self, exits: AsyncExitStack) -> None:
         # Closed in reverse: the server first, then the callbacks and renders of its requests.
         self._ledger, self._requests = Ledger(self.settings.max_tasks), Counter()
+        self._callbacks = SentCallbacks(self.settings.max_tasks)
         # First, because a taken port should fail before renderers are started.
         listening = exits.enter_context(bind(self.settings.host, self.settings.port))
         url = url_of(listening)
-        service = await self._open_service(url, exits)
+        service = self._service = await self._open_service(url, exits)
         app = self._application(service)
         await serve(app, listening, self.settings.max_connections, exits)
         self._url = url
@@ -259,8 +322,7 @@ class Emulator:
         clock = EmulatedClock(self.settings.speed, self.settings.wall)
         clip_source = await asyncio.to_thread(_open_clip_source, self.settings, clock)
         exits.push_async_callback(clip_source.close)
-        max_waiting = 2 * self.settings.max_tasks  # a task has two messages: its start and its end
-        callbacks = CallbackSender(clock, self.settings.webhook_secret, max_waiting)
+        callbacks = CallbackSender(clock, self.settings, self._faults, self._callbacks)
         exits.push_async_callback(callbacks.close)
         return EmulatedService(
             settings=self.settings,

@@ -19,15 +19,16 @@ __all__ = [
     "are_prices",
     "are_seconds",
     "are_units",
+    "are_webhook_secrets",
     "has_keys",
     "has_kind",
     "is_duration",
     "is_flag",
     "is_speed",
-    "is_webhook_secret",
     "to_decimal",
     "to_keys",
     "to_prices",
+    "to_secrets",
 ]
 
 TaskSeconds: TypeAlias = float | tuple[float, float] | Callable[[str], float]
@@ -52,7 +53,7 @@ _KINDS = {
     "wall": Kind("a function that returns Unix time", has=("__call__",), is_optional=False),
     "access_keys": Kind("a mapping of access keys to secret keys", (Mapping,), is_optional=False),
     "units_per_scene": Kind("a mapping of scenes to units", (Mapping,), is_optional=False),
-    "webhook_secret": Kind("a str", (str,)),
+    "callback_attempts": Kind("a whole number", (int,), is_optional=False),
 }
 
 
@@ -109,18 +110,22 @@ def are_long_secrets(
         )
 
 
-def is_webhook_secret(
-    _settings: object, _attribute: Attribute[str | None], secret: str | None
+def are_webhook_secrets(
+    _settings: object, attribute: Attribute[Any], secrets: tuple[object, ...]
 ) -> None:
     """Source: Standard Webhooks, "symmetric secrets": ``whsec_`` and base64."""
-    if secret is None:
-        return
+    texts = [secret for secret in secrets if isinstance(secret, str)]
+    if len(texts) < len(secrets):
+        raise TypeError(f"{attribute.name} must be a str, or several of them")
+    if not all(map(_webhook_key, texts)):
+        raise ValueError(f"{attribute.name} must be whsec_ and base64, such as whsec_c2VjcmV0")
+
+
+def _webhook_key(secret: str) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except ValueError:
-        key = b""
-    if not key:
-        raise ValueError("webhook_secret must be whsec_ and base64, such as whsec_c2VjcmV0")
+        return b""
 
 
 def are_units(_settings: object, attribute: Attribute[Any], units: str | Decimal) -> None:
@@ -140,6 +145,16 @@ def are_prices(settings: object, attribute: Attribute[Any], prices: Mapping[str,
 def to_keys(keys: Collection[str]) -> tuple[str, ...]:
     # A single str would be taken for many keys of one letter; without a key it is rejected.
     return () if isinstance(keys, str) else tuple(keys)
+
+
+def to_secrets(secrets: object) -> Any:
+    """One secret or several as a tuple."""
+    if secrets is None:
+        return ()
+    if isinstance(secrets, list | tuple):
+        return tuple(secrets)
+    # What is neither is rejected by the validator, which names the argument.
+    return (secrets,)
 
 
 def to_prices(prices: Mapping[str, object]) -> Any:

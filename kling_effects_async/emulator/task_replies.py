@@ -14,7 +14,7 @@ from kling_effects_async.emulator.emulated_clock import milliseconds
 from kling_effects_async.emulator.emulated_reply import EmulatedReply, json_reply, kling_envelope
 from kling_effects_async.emulator.tasks import TaskView
 
-__all__ = ["callback_body", "list_reply", "query_reply", "submit_reply"]
+__all__ = ["list_reply", "query_reply", "submit_reply"]
 
 _ENVELOPE_STATUS = {"submitted": "SUBMITTED", "processing": "IN_PROGRESS"} | {
     "succeed": "SUCCESS",
@@ -41,11 +41,6 @@ def list_reply(views: Sequence[TaskView], shape: ReplyShape, request_id: str) ->
     """A page. Items are queried tasks without ``watermark_info`` (K1 effects page, 2026-09)."""
     items = [_shaped(_listed(view), view, shape, request_id) for view in views]
     return json_reply(200, _enveloped(items, shape, request_id))
-
-
-def callback_body(view: TaskView) -> dict[str, object]:
-    """The message sent on a change: the task itself, no envelope (K5 callbacks page, 2026-09)."""
-    return {"task_result": {}} | _listed(view)
 
 
 def _answer(
@@ -81,7 +76,7 @@ def _created(view: TaskView) -> dict[str, object]:
     request = view.task.request
     named = {"external_task_id": request.external_task_id} if request.external_task_id else {}
     return {
-        "task_id": view.task.task_id,
+        "task_id": view.task_id,
         "task_status": view.word,
         "task_info": named,
         "created_at": milliseconds(view.task.life.accepted_s),
@@ -111,8 +106,7 @@ def _videos(view: TaskView) -> list[dict[str, object]]:
         "id": view.task.video_id,
         "url": view.task.video_url,
         "watermark_url": "",
-        # 24 frames a second and one frame over: "5.041" is what the documents show for five.
-        "duration": f"{view.task.request.duration_s}.041",
+        "duration": view.task.clip_seconds,
     }
     return [video]
 
@@ -133,7 +127,7 @@ def _gateway_record(
     life = view.task.life
     has_started = view.status != "submitted"
     return {
-        "task_id": view.task.task_id,
+        "task_id": view.task_id,
         "action": action,
         "status": _ENVELOPE_STATUS.get(view.word, "UNKNOWN"),
         "fail_reason": view.message,

@@ -93,6 +93,8 @@ class Task:
     units: str
     video_id: str
     video_url: str
+    # What a gateway handed out in place of ``task_id``; ``None``: it handed out Kling's own.
+    gateway_task_id: str | None = None
 
     @property
     def finished_s(self) -> float:
@@ -100,6 +102,12 @@ class Task:
         if self.life.failure is not None:
             return self.life.ends_s
         return max(self.life.ends_s, self.clip.ready_s)
+
+    @property
+    def clip_seconds(self) -> str:
+        """How long its clip is said to be."""
+        # 24 frames a second and one frame over: "5.041" is what the documents show for five.
+        return f"{self.request.duration_s}.041"
 
     @property
     def failure(self) -> str | None:
@@ -114,8 +122,9 @@ class TaskView:
     """What the service answers about a task at one moment. Faults change this, never the task.
 
     Attributes:
-        word: the status word that is written; a fault may make it another than ``status``.
         changed_s: when the status last changed.
+        word: the status word that is written; a fault may make it another than ``status``.
+        task_id: the id that is written: Kling's own, a gateway's, or, by a fault, a stranger's.
     """
 
     task: Task
@@ -128,6 +137,12 @@ class TaskView:
     @word.default
     def _own_word(self) -> str:
         return self.status
+
+    task_id: str = field()
+
+    @task_id.default
+    def _own_id(self) -> str:
+        return self.task.task_id
 
     @property
     def is_final(self) -> bool:
@@ -162,6 +177,7 @@ class Tasks:
     """All tasks of the account: found by either id, paged, and counted while unfinished."""
 
     _by_id: dict[str, Task] = field(factory=dict, init=False)
+    _by_gateway_id: dict[str, Task] = field(factory=dict, init=False)
     _by_external_id: dict[str, Task] = field(factory=dict, init=False)
     _in_order: list[Task] = field(factory=list, init=False)
     # Unfinished tasks: by the planned end in the heap, or past it while the clip is not rendered.
@@ -176,6 +192,7 @@ class Tasks:
 
     def add(self, task: Task) -> None:
         self._by_id[task.task_id] = task
+        self._by_gateway_id[task.gateway_task_id or task.task_id] = task
         self._in_order.append(task)
         if task.request.external_task_id is not None:
             self._by_external_id[task.request.external_task_id] = task
@@ -194,6 +211,7 @@ class Tasks:
 
     def _remove(self, task: Task) -> None:
         del self._by_id[task.task_id]
+        del self._by_gateway_id[task.gateway_task_id or task.task_id]
         name = task.request.external_task_id
         # Where repeated ids are accepted, a newer task may have the name by now.
         if name is not None and self._by_external_id.get(name) is task:
@@ -201,6 +219,10 @@ class Tasks:
 
     def get(self, task_id: str) -> Task | None:
         return self._by_id.get(task_id)
+
+    def by_gateway_id(self, given_id: str) -> Task | None:
+        """By what a gateway handed out, which is Kling's own id unless the settings say more."""
+        return self._by_gateway_id.get(given_id)
 
     def by_external_id(self, external_task_id: str) -> Task | None:
         """The newest task of that id: a choice, where repeated ids are accepted."""

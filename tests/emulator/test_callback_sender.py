@@ -1,28 +1,20 @@
-"""Callbacks: who gets which message when, and how it is signed."""
+"""Callbacks: who gets which message when, and what a receiver can do to the others."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
-from standardwebhooks import Webhook
-from standardwebhooks.webhooks import WebhookVerificationError
 
 from kling_effects_async.emulator import Clips, Emulator
-from kling_effects_async.emulator.callback_sender import signature_headers
+from kling_effects_async.emulator.callback_lanes import Lanes
 from kling_effects_async.emulator.loopback import is_loopback_url
 from tests.support.callback_inbox import an_inbox
-from tests.support.emulator_caller import calling, single, with_input
-
-# The test vector of Kling's callbacks page, 2026-09.
-SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
-VECTOR_BODY = (
-    b'{"id":"1234567890","status":"succeeded","message":"",'
-    b'"create_time":1781080778802,"update_time":1781080794151}'
-)
+from tests.support.emulator_caller import calling, single, stock, with_input
 
 
 @pytest.mark.looptime
@@ -53,38 +45,6 @@ async def test_a_failed_task_is_reported_with_its_reason() -> None:
         await caller.submit(with_input(single(callback_url=inbox.url), image="AAAA"))
         last = (await inbox.wait_for(2))[1]
     assert (last["task_status"], last["task_status_msg"]) == ("failed", "Image pixel is invalid")
-
-
-async def test_a_message_is_signed_when_there_is_a_secret() -> None:
-    """Fault 59: a forged body has no signature that fits it."""
-    async with (
-        an_inbox() as inbox,
-        Emulator(clips=Clips.STOCK, speed=1e6, webhook_secret=SECRET) as emulator,
-        calling(emulator) as caller,
-    ):
-        await caller.submit(callback_url=inbox.url)
-        await inbox.wait_for(2)
-    for headers, body in zip(inbox.headers, inbox.bodies, strict=True):
-        Webhook(SECRET).verify(body, headers)
-        with pytest.raises(WebhookVerificationError):
-            Webhook(SECRET).verify(body.replace(b"process", b"succeed") + b" ", headers)
-    assert len({headers["webhook-id"] for headers in inbox.headers}) == 2
-
-
-async def test_a_message_is_not_signed_without_a_secret() -> None:
-    async with (
-        an_inbox() as inbox,
-        Emulator(clips=Clips.STOCK, speed=1e6) as emulator,
-        calling(emulator) as caller,
-    ):
-        await caller.submit(callback_url=inbox.url)
-        await inbox.wait_for(2)
-    assert not any(name.startswith("webhook") for name in inbox.headers[0])
-
-
-def test_the_signature_is_that_of_the_documented_vector() -> None:
-    headers = signature_headers(SECRET, "9876543210", 1781080794, VECTOR_BODY)
-    assert headers["webhook-signature"] == "v1,UsKlJP00XoQyOn410NM9xv34sP+Gl0jnOO9Lcpr7NJ4="
 
 
 @pytest.mark.looptime
@@ -136,34 +96,92 @@ async def test_a_message_is_sent_once_whatever_it_is_answered(status: int) -> No
         assert (len(inbox.bodies), elsewhere.bodies) == (2, [])
 
 
-@pytest.mark.looptime
-async def test_a_receiver_that_never_answers_holds_the_next_message_for_five_seconds() -> None:
-    """Fault 62: a slow receiver."""
+@asynccontextmanager
+async def a_silent_receiver() -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
+    """Its address, and the connections that it holds without a word."""
     held: list[asyncio.StreamWriter] = []
 
     async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held.append(writer)
 
-    async with (
-        an_inbox() as inbox,
-        await asyncio.start_server(hold, "127.0.0.1") as silent,
-        Emulator(clips=Clips.STOCK, task_seconds=1.0) as emulator,
-        calling(emulator) as caller,
-    ):
-        began_at = asyncio.get_running_loop().time()
-        port = silent.sockets[0].getsockname()[1]
-        await caller.submit(callback_url=f"http://127.0.0.1:{port}/")
-        await caller.submit(callback_url=inbox.url)
-        await inbox.wait_for(2)
-        assert 10 <= asyncio.get_running_loop().time() - began_at < 12
-        assert len(held) == 2
+    async with await asyncio.start_server(hold, "127.0.0.1") as silent:
+        yield f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/", held
         for writer in held:
             writer.close()
+            await writer.wait_closed()
+
+
+@pytest.mark.looptime
+async def test_a_receiver_that_never_answers_holds_its_own_messages_for_five_seconds() -> None:
+    """Fault 62: a slow receiver; a task's end comes after its start, and nobody else waits."""
+    loop = asyncio.get_running_loop()
+    async with (
+        an_inbox() as inbox,
+        a_silent_receiver() as (silent_url, held),
+        stock(task_seconds=1.0) as emulator,
+        calling(emulator) as caller,
+    ):
+        began_at = loop.time()
+        for _ in range(40):
+            await caller.submit(callback_url=silent_url)
+        await caller.submit(callback_url=inbox.url)
+        await inbox.wait_for(2)
+        assert loop.time() - began_at < 1.5
+        await asyncio.sleep(100)
+        assert len(held) == 80
+        silenced = [sent for sent in emulator.callbacks.entries if sent.http_status is None]
+    assert {sent.failure for sent in silenced} == {"TimeoutError"}
+    # Sixteen at a time for five seconds each: 80 messages in five rounds.
+    assert 24 < max(sent.lag_s for sent in silenced) < 26
+
+
+@pytest.mark.looptime
+async def test_a_receiver_gets_sixteen_messages_at_a_time_and_every_task_in_order() -> None:
+    """Fault 62: a receiver that takes a second for each."""
+    async with (
+        an_inbox() as inbox,
+        stock(task_seconds=5.0) as emulator,
+        calling(emulator) as caller,
+    ):
+        inbox.pause_s = 1.0
+        for _ in range(48):
+            await caller.submit(callback_url=inbox.url)
+        await asyncio.sleep(100)
+        assert (inbox.max_busy, len(inbox.bodies), emulator.callbacks.delivered) == (16, 96, 96)
+    words: dict[str, list[str]] = {}
+    for body in inbox.messages:
+        words.setdefault(body["task_id"], []).append(body["task_status"])
+    assert list(words.values()) == [["processing", "succeed"]] * 48
+
+
+async def test_the_senders_of_all_receivers_together_are_bounded() -> None:
+    """Fault 62: many receivers that hang; the connections of a process are not endless."""
+    busy = most = 0
+    ended: list[int] = []
+    all_ended = asyncio.Event()
+
+    async def send(number: int) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0)
+        busy -= 1
+        ended.append(number)
+        if len(ended) == 600:
+            all_ended.set()
+
+    lanes = Lanes(send)
+    for number in range(600):
+        lanes.add(number % 20, number, number)
+    await all_ended.wait()
+    assert (most, lanes.waiting) == (64, 0)
+    await lanes.close()
 
 
 async def test_an_answer_without_an_end_is_not_read() -> None:
     """Fault 62: a huge body. What no kernel buffers is refused, and the next message is sent."""
     sent_mib: list[int] = []
+    ended = asyncio.Semaphore(0)
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}")
@@ -174,6 +192,7 @@ async def test_an_answer_without_an_end_is_not_read() -> None:
                 writer.write(bytes(2**20))
                 await writer.drain()
                 sent_mib[-1] += 1
+        ended.release()
 
     async with (
         an_inbox() as inbox,
@@ -185,6 +204,8 @@ async def test_an_answer_without_an_end_is_not_read() -> None:
         await caller.submit(callback_url=f"http://127.0.0.1:{port}/")
         await caller.submit(callback_url=inbox.url)
         await inbox.wait_for(2)
+        for _ in range(2):
+            await ended.acquire()
     assert len(sent_mib) == 2
     assert max(sent_mib) < 64
 

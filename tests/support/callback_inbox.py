@@ -21,24 +21,46 @@ class Inbox:
 
     Attributes:
         answers: of the next messages, in order; then 200 and an empty body.
+        pause_s: how long it takes to answer a message.
+        times_s: when each message had come, by the loop's clock.
+        max_busy: the most messages that it had to answer at one time.
     """
 
     url: str = ""
     headers: list[dict[str, str]] = field(factory=list)
     bodies: list[bytes] = field(factory=list)
     answers: list[web.Response] = field(factory=list)
+    pause_s: float = 0.0
+    times_s: list[float] = field(factory=list)
+    busy: int = 0
+    max_busy: int = 0
     arrived: asyncio.Condition = field(factory=asyncio.Condition)
 
     async def wait_for(self, count: int) -> list[Any]:
         async with self.arrived:
             await self.arrived.wait_for(lambda: len(self.bodies) >= count)
+        return self.messages
+
+    @property
+    def messages(self) -> list[Any]:
         return [json.loads(body) for body in self.bodies]
 
+    @property
+    def statuses(self) -> list[str]:
+        """The word of each message, in whichever form it is written."""
+        return [body.get("task_status") or body["status"] for body in self.messages]
+
     async def take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        self.bodies.append(body)
+        self.times_s.append(asyncio.get_running_loop().time())
         async with self.arrived:
-            self.headers.append({name.lower(): value for name, value in request.headers.items()})
-            self.bodies.append(await request.read())
             self.arrived.notify_all()
+        self.busy += 1
+        self.max_busy = max(self.busy, self.max_busy)
+        await asyncio.sleep(self.pause_s)
+        self.busy -= 1
         return self.answers.pop(0) if self.answers else web.Response()
 
 
