@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kling_effects_async.client import EffectsClient as EffectsClient
     from kling_effects_async.client import UnknownSceneWarning as UnknownSceneWarning
     from kling_effects_async.client_options import ClientOptions as ClientOptions
+    from kling_effects_async.downloading.stream import ClipStream as ClipStream
     from kling_effects_async.effects import DualImageEffect as DualImageEffect
     from kling_effects_async.effects import Effect as Effect
     from kling_effects_async.effects import ImageSource as ImageSource
@@ -146,6 +147,7 @@ _NAMES = {
     "policy": ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
+    "downloading.stream": ["ClipStream"],
     "images.checks": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
     "journal.job": ["Job", "JobState", "Transition"],
     "journal.sqlite.journal": ["Journal"],

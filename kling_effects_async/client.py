@@ -7,10 +7,11 @@ import os
 import random
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from kling_effects_async import bulk
 from kling_effects_async.arguments import Kind, as_units, check_arguments, check_name
@@ -57,6 +58,8 @@ from kling_effects_async.transport.proxies import Proxies
 if TYPE_CHECKING:
     import aiohttp
 
+    from kling_effects_async.downloading.stream import ClipStream
+    from kling_effects_async.downloading.writers import AsyncWriter, BinaryWriter
     from kling_effects_async.journal.sqlite.journal import Journal
 
 __all__ = ["EffectsClient", "UnknownSceneWarning"]
@@ -70,7 +73,12 @@ _DOWNLOAD = {
     "video": Kind(
         "a Video, such as the video of a result: (await task).video", (Video,), is_optional=False
     ),
-    "path": Kind("a path (a str or os.PathLike)", _PATH, is_optional=False),
+    "path": Kind(
+        "a path (a str or os.PathLike), a binary file or a writer",
+        _PATH,
+        has=("write",),
+        is_optional=False,
+    ),
     "max_bytes": Kind("a whole number of bytes", (int,), is_optional=False),
     "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
 }
@@ -526,6 +534,7 @@ class EffectsClient:
         build_list(self.service, page=page, page_size=page_size)
         return TaskListing(self._page, page=page, page_size=page_size)
 
+    @overload
     async def download(
         self,
         video: Video,
@@ -534,7 +543,27 @@ class EffectsClient:
         overwrite: bool = False,
         max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Callable[[int, int | None], None] | None = None,
-    ) -> Path:
+    ) -> Path: ...
+
+    @overload
+    async def download(
+        self,
+        video: Video,
+        path: BinaryWriter | AsyncWriter,
+        *,
+        max_bytes: int = MAX_VIDEO_BYTES,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> int: ...
+
+    async def download(
+        self,
+        video: Video,
+        path: str | os.PathLike[str] | BinaryWriter | AsyncWriter,
+        *,
+        overwrite: bool = False,
+        max_bytes: int = MAX_VIDEO_BYTES,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path | int:
         """Download a clip to a file, which appears under its name only when it is whole.
 
         A download that is cut goes on where it stopped, also in a later call. For an expired
@@ -543,7 +572,10 @@ class EffectsClient:
 
         Args:
             video: such as ``(await task).video``.
-            path: the file; its folder exists.
+            path: the file; its folder exists. Or a binary file that is open for writing, or an
+                asynchronous writer (``write`` is a coroutine function, or there is a ``drain``):
+                it gets the bytes as they come and is not closed. ``open_video`` says what is not
+                checked then.
             overwrite: replace a file of this name.
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
@@ -552,7 +584,7 @@ class EffectsClient:
                 not known.
 
         Returns:
-            The path of the file.
+            The path of the file; for an open file or a writer, the number of bytes that it got.
 
         Raises:
             DownloadError: it could not be downloaded whole (the same call goes on where it
@@ -560,15 +592,51 @@ class EffectsClient:
                 already (pass ``overwrite=True``), or something that is no file has its name or that
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
-            TypeError: ``video`` is no ``Video``, or ``path`` no path.
+            TypeError: ``video`` is no ``Video``, or ``path`` no path and nothing that takes bytes.
+            ValueError: ``max_bytes`` is below 1, or ``overwrite`` is passed for a writer.
+        """
+        check_arguments(_DOWNLOAD, locals())
+        _check_max_bytes(max_bytes)
+        delivery = self._runtime().delivery
+        if isinstance(path, (str, os.PathLike)):
+            return await delivery.download(
+                video, Path(path), overwrite=overwrite, max_bytes=max_bytes, on_progress=on_progress
+            )
+        from kling_effects_async.downloading.writers import check_writer
+
+        check_writer(path)
+        if overwrite:
+            raise ValueError("overwrite=True is for a path; an open file is written on")
+        return await delivery.download_to(video, path, max_bytes=max_bytes, on_progress=on_progress)
+
+    def open_video(
+        self, video: Video, *, max_bytes: int = MAX_VIDEO_BYTES
+    ) -> AbstractAsyncContextManager[ClipStream]:
+        """A clip as a stream of chunks, for a bot that sends bytes on or a service behind a page.
+
+        Entering the block requests the clip, with a fresh address where its own expired. Nothing
+        is read further ahead than one chunk. A connection that breaks is resumed where it broke,
+        if the server names the content (a strong ETag), so that the reader sees one stream.
+        Leaving the block closes the connection.
+
+        What was handed on cannot be taken back. So a stream ends with an error, after its bytes,
+        where a file would not have got its name: the clip is longer than ``max_bytes`` and did not
+        say so, its end does not come, it is no whole MP4, or the server has another one now.
+
+        Args:
+            video: such as ``(await task).video``.
+            max_bytes: as for ``download``.
+
+        Raises:
+            VideoExpiredError, DownloadError: as for ``download``; when the block is entered, or
+                from the iteration.
+            ClientClosedError: the client was closed meanwhile.
+            TypeError: ``video`` is no ``Video``.
             ValueError: ``max_bytes`` is below 1.
         """
         check_arguments(_DOWNLOAD, locals())
-        if max_bytes < 1:
-            raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
-        return await self._runtime().delivery.download(
-            video, Path(path), overwrite=overwrite, max_bytes=max_bytes, on_progress=on_progress
-        )
+        _check_max_bytes(max_bytes)
+        return self._runtime().delivery.open_video(video, max_bytes=max_bytes)
 
     # -- inside
 
@@ -603,6 +671,11 @@ class EffectsClient:
 
     async def _page(self, number: int, size: int) -> TaskPage:
         return await self._runtime().page(number, size)
+
+
+def _check_max_bytes(max_bytes: int) -> None:
+    if max_bytes < 1:
+        raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
 
 
 def _check_batch(run: str | None, download_to: str | os.PathLike[str] | None = None) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from kling_effects_async.api import EffectsApi
@@ -21,8 +22,13 @@ from kling_effects_async.transport.proxies import Proxies
 if TYPE_CHECKING:
     from kling_effects_async.downloading.downloader import Downloader, Progress
     from kling_effects_async.downloading.renewal import Renewed
+    from kling_effects_async.downloading.sink import Sink
+    from kling_effects_async.downloading.stream import ClipStream
+    from kling_effects_async.downloading.writers import ClipWriter
 
 __all__ = ["Delivery"]
+
+T = TypeVar("T")
 
 
 class Delivery:
@@ -78,8 +84,6 @@ class Delivery:
         on_progress: Progress | None = None,
     ) -> Path:
         """See ``EffectsClient.download``."""
-        from kling_effects_async.downloading.renewal import download_renewed
-
         downloader = self._opened()
         own = None if on_progress is None else CallersOwn(on_progress)
 
@@ -88,17 +92,64 @@ class Delivery:
                 url, path, overwrite=overwrite, max_bytes=max_bytes, on_progress=own
             )
 
-        return await frameless(
-            download_renewed(
-                fetch,
-                partial(self._renewed, video),
-                video.url,
-                grace_s=self._grace_s,
-                clock=self._clock,
-                rng=self._rng,
-            ),
-            own,
+        return await self._fetched(video, fetch, own)
+
+    async def download_to(
+        self,
+        video: Video,
+        writer: ClipWriter,
+        *,
+        max_bytes: int = MAX_VIDEO_BYTES,
+        on_progress: Progress | None = None,
+    ) -> int:
+        """The same for an open file or a writer; the number of bytes that it got."""
+        from kling_effects_async.downloading.passing_sink import PassingSink
+        from kling_effects_async.downloading.writers import write_of
+
+        progress = None if on_progress is None else CallersOwn(on_progress)
+        write = CallersOwn(write_of(writer))
+        sink = PassingSink(write.awaited)
+        await self._fetch_into(sink, video, write, max_bytes=max_bytes, on_progress=progress)
+        return sink.length_bytes
+
+    def open_video(
+        self, video: Video, *, max_bytes: int
+    ) -> AbstractAsyncContextManager[ClipStream]:
+        """See ``EffectsClient.open_video``."""
+        from kling_effects_async.downloading.stream import opened_stream
+
+        return opened_stream(partial(self._fetch_into, video=video, max_bytes=max_bytes))
+
+    async def _fetch_into(
+        self,
+        sink: Sink,
+        video: Video,
+        *own: CallersOwn,
+        max_bytes: int,
+        on_progress: CallersOwn | None = None,
+    ) -> None:
+        downloader = self._opened()
+
+        async def fetch(url: str) -> None:
+            await downloader.transfer(url, sink, max_bytes=max_bytes, on_progress=on_progress)
+
+        await self._fetched(video, fetch, on_progress, *own)
+
+    async def _fetched(
+        self, video: Video, fetch: Callable[[str], Awaitable[T]], *own: CallersOwn | None
+    ) -> T:
+        """What ``fetch`` returns for the video's address, or for a fresh one."""
+        from kling_effects_async.downloading.renewal import download_renewed
+
+        fetching = download_renewed(
+            fetch,
+            partial(self._renewed, video),
+            video.url,
+            grace_s=self._grace_s,
+            clock=self._clock,
+            rng=self._rng,
         )
+        return await frameless(fetching, *filter(None, own))
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -1,4 +1,7 @@
-"""Clips to files: streamed, resumed where they broke off, and whole before they have a name.
+"""Clips from their servers: moved chunk by chunk, and resumed where they broke off.
+
+Where the bytes go is a ``Sink``: a file, whose name appears once it is whole, or somebody who takes
+them as they come.
 
 - A download that broke is resumed from where it broke, and only under the server's own name for
   that content (its strong ETag). In every other case it begins anew, so that no file is ever made
@@ -14,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,12 +25,19 @@ from attrs import field, frozen
 
 from kling_effects_async.downloading.addresses import AddressRule
 from kling_effects_async.downloading.file_names import safe_name
-from kling_effects_async.downloading.part_file import PartFile, on_disk
-from kling_effects_async.downloading.reply import TryAgainError, promise_of, resume_headers
+from kling_effects_async.downloading.file_sink import FileSink
+from kling_effects_async.downloading.least_speed import Pace, least_speed
+from kling_effects_async.downloading.reply import (
+    Promise,
+    TryAgainError,
+    promise_of,
+    resume_headers,
+)
+from kling_effects_async.downloading.sink import Sink
 from kling_effects_async.errors import ClientClosedError, DownloadError, SettingsError
 from kling_effects_async.models import without_query
 from kling_effects_async.policy import MAX_VIDEO_BYTES, backoff_s
-from kling_effects_async.transport.clock import Clock, Timer, sleep
+from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
 
 if TYPE_CHECKING:
@@ -44,11 +54,12 @@ _REASON_BYTES = 4096  # of a rejection: its first lines hold the reason
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 # A server that wants more is overloaded: another call, later, does as well.
 LONGEST_RETRY_AFTER_S = 600.0
+_AT_ONCE = nullcontext()
 
 
 @frozen
 class _Transfer:
-    """One call of ``download``, and how far it is.
+    """One call of ``transfer``.
 
     Attributes:
         address: the url without its signature, for messages and for finding the bytes again.
@@ -56,22 +67,21 @@ class _Transfer:
 
     url: str = field(repr=False)
     address: str
-    overwrite: bool
     max_bytes: int
     on_progress: Progress | None
-    part: PartFile
+    sink: Sink
 
     def report(self, total: int | None) -> None:
         if self.on_progress is not None:
-            self.on_progress(self.part.length_bytes, total)
+            self.on_progress(self.sink.length_bytes, total)
 
     def error(self, failure: TryAgainError) -> DownloadError:
         waiting = (
             f"; it wants a pause of {failure.retry_after_s:.0f} s" if failure.retry_after_s else ""
         )
-        length = self.part.length_bytes
-        kept = f"; {self.part.path} keeps {length} bytes for the next call" if length else ""
-        return DownloadError(f"{self.address} did not come whole: {failure}{waiting}{kept}")
+        return DownloadError(
+            f"{self.address} did not come whole: {failure}{waiting}{self.sink.remark}"
+        )
 
 
 class Downloader:
@@ -115,11 +125,15 @@ class Downloader:
         self._rng = rng
         self._proxies = proxies or Proxies()
         self._web: PublicWeb | None = None
+        self._paces: set[Pace] = set()  # of the transfers under way
         self._is_closed = False
 
     async def aclose(self) -> None:
         """Close the connections; downloads under way end with an error and keep their bytes."""
         self._is_closed = True
+        # Who waits for bytes of a connection that aiohttp closes is not woken by it.
+        for pace in self._paces:
+            pace.end()
         if self._web is not None:
             await self._web.aclose()
 
@@ -151,18 +165,43 @@ class Downloader:
             DownloadError: the name is taken, or names a device or the like; the disk rejects; the
                 address may not be used; the video did not come whole, or is too large for one.
         """
-        part = PartFile(target)
-        transfer = _Transfer(url, _address(url), overwrite, max_bytes, on_progress, part)
-        await on_disk(part.prepare, overwrite=overwrite)
+        sink = FileSink(target, overwrite=overwrite)
+        await sink.prepare()
+        await self.transfer(
+            url, sink, max_bytes=max_bytes, on_progress=on_progress, turn=self._slots
+        )
+        return target
+
+    async def transfer(
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        max_bytes: int,
+        on_progress: Progress | None = None,
+        turn: AbstractAsyncContextManager[None] = _AT_ONCE,
+    ) -> None:
+        """Fetch a video into a sink, over as many attempts as make sense.
+
+        Args:
+            turn: entered for each attempt; by default it begins at once, as the receiver and not
+                the server may be what it waits for.
+
+        Raises:
+            VideoExpiredError, DownloadError: as ``download``; or the sink cannot begin anew.
+            ClientClosedError: closed meanwhile.
+        """
+        transfer = _Transfer(url, _address(url), max_bytes, on_progress, sink)
         failures, best = 0, 0
-        while failure := await self._attempt(transfer):
+        while failure := await self._attempt(transfer, turn):
+            self._check_open(sink)
             failures += 1
-            if part.length_bytes >= best + self._window_bytes:
-                failures, best = 0, part.length_bytes
-            if failures >= self._attempts or _asks_too_much(failure):
+            if sink.length_bytes >= best + self._window_bytes:
+                failures, best = 0, sink.length_bytes
+            is_last = failures >= self._attempts or _asks_too_much(failure)
+            if is_last or not sink.can_go_on(failure):
                 raise transfer.error(failure)
             await sleep(self._clock, self._pause_s(failure, failures))
-        return target
 
     def _pause_s(self, failure: TryAgainError, failures: int) -> float:
         return backoff_s(
@@ -173,13 +212,15 @@ class Downloader:
             max_pause_s=LONGEST_PAUSE_S,
         )
 
-    async def _attempt(self, transfer: _Transfer) -> TryAgainError | None:
+    async def _attempt(
+        self, transfer: _Transfer, turn: AbstractAsyncContextManager[None]
+    ) -> TryAgainError | None:
         """One attempt; ``None`` if it did, else why not.
 
         The reason is returned and not raised: aiohttp's errors, whose text can carry the address,
         must not become the context of the error that the caller sees.
         """
-        async with self._slots:  # given back for the pause
+        async with turn:  # given back for the pause
             try:
                 await self._fetch(transfer)
             except TryAgainError as failure:
@@ -187,86 +228,76 @@ class Downloader:
         return None
 
     async def _fetch(self, transfer: _Transfer) -> None:
-        part = transfer.part
-        try:
-            await on_disk(part.open, transfer.address)
-            if not part.is_whole:
-                await self._receive(transfer)
-            if flaw := await on_disk(part.flaw):
-                raise TryAgainError(f"what came is no whole video, {flaw}", from_start=True)
-            await on_disk(part.publish, overwrite=transfer.overwrite)
-        except TryAgainError as failure:
-            if failure.from_start:
-                await on_disk(part.discard)
-            raise
-        finally:
-            await on_disk(part.close)
+        sink = transfer.sink
+        async with sink.attempt(transfer.address):
+            try:
+                if not sink.is_whole:
+                    await self._receive(transfer)
+                await sink.finish()
+            except TryAgainError as failure:
+                if failure.from_start:
+                    await sink.discard()
+                raise
 
     async def _receive(self, transfer: _Transfer) -> None:
         from kling_effects_async.downloading.web import read_chunk
 
-        part = transfer.part
-        async with self._moving(part), self._response(transfer) as response:
-            reason = await read_chunk(response, _REASON_BYTES) if response.status == 403 else b""
-            promise = promise_of(
-                response.status,
-                response.headers,
-                address=transfer.address,
-                held=part.source,
-                length_bytes=part.length_bytes,
-                now=self._clock.now(),
-                reason=reason.decode("latin-1"),
-            )
-            await _check_bounds(transfer, promise.source.total or 0)  # announced; below, what comes
+        sink = transfer.sink
+        async with self._least_speed() as pace, self._response(transfer) as response:
+            promise = await self._promise(response, transfer)
+            total = promise.source.total
+            await _check_bounds(transfer, total or 0)  # announced; below, what comes
             if promise.start == 0:
-                await on_disk(part.restart, promise.source)
+                await sink.restart(promise)
             while chunk := await read_chunk(response, CHUNK_BYTES):
-                await _check_bounds(transfer, part.length_bytes + len(chunk))
-                await on_disk(part.append, chunk)
-                transfer.report(promise.source.total)
-        _check_size(part.length_bytes, promise.source.total)
+                await _check_bounds(transfer, sink.length_bytes + len(chunk))
+                with pace.received(len(chunk)):
+                    await sink.append(chunk)
+                transfer.report(total)
+        _check_size(sink.length_bytes, total)
+
+    async def _promise(self, response: ClientResponse, transfer: _Transfer) -> Promise:
+        from kling_effects_async.downloading.web import read_chunk
+
+        reason = await read_chunk(response, _REASON_BYTES) if response.status == 403 else b""
+        return promise_of(
+            response.status,
+            response.headers,
+            address=transfer.address,
+            held=transfer.sink.source,
+            length_bytes=transfer.sink.length_bytes,
+            now=self._clock.now(),
+            reason=reason.decode("latin-1"),
+        )
 
     def _response(self, transfer: _Transfer) -> AbstractAsyncContextManager[ClientResponse]:
         from kling_effects_async.downloading.web import parse
 
-        headers = resume_headers(transfer.part.source, transfer.part.length_bytes)
+        headers = resume_headers(transfer.sink.source, transfer.sink.length_bytes)
+        self._check_open(transfer.sink)
         return self._opened().following(parse(transfer.url), headers)
+
+    def _check_open(self, sink: Sink) -> None:
+        if self._is_closed:
+            raise ClientClosedError(f"the client was closed during a download; {sink.next_step}")
 
     def _opened(self) -> PublicWeb:
         from kling_effects_async.downloading.web import PublicWeb
 
-        if self._is_closed:
-            raise ClientClosedError(
-                "the client was closed during a download; what came is kept, call download() again"
-            )
         if self._web is None:
             self._web = PublicWeb(self._rule, self._proxies, read_bufsize=CHUNK_BYTES)
         return self._web
 
     @asynccontextmanager
-    async def _moving(self, part: PartFile) -> AsyncIterator[None]:
-        """End the block when a whole window brought too few bytes."""
-        # aiohttp's sock_read cannot do it: a byte now and then begins it anew.
-        loop = asyncio.get_running_loop()
-        seen_bytes = part.received_bytes
-        timer: Timer
-
-        def check_speed() -> None:
-            nonlocal seen_bytes, timer
-            if part.received_bytes - seen_bytes < self._window_bytes:
-                limit.reschedule(loop.time())
-                return
-            seen_bytes = part.received_bytes
-            timer = self._clock.call_at(self._clock.monotonic() + self._window_s, check_speed)
-
-        timer = self._clock.call_at(self._clock.monotonic() + self._window_s, check_speed)
-        try:
-            async with asyncio.timeout(None) as limit:
-                yield
-        except TimeoutError:
-            raise TryAgainError("it stood still, or nearly so") from None
-        finally:
-            timer.cancel()
+    async def _least_speed(self) -> AsyncIterator[Pace]:
+        async with least_speed(
+            self._clock, window_s=self._window_s, window_bytes=self._window_bytes
+        ) as pace:
+            self._paces.add(pace)
+            try:
+                yield pace
+            finally:
+                self._paces.discard(pace)
 
 
 def _address(url: str) -> str:
@@ -283,7 +314,7 @@ def _address(url: str) -> str:
 
 async def _check_bounds(transfer: _Transfer, length_bytes: int) -> None:
     if length_bytes > transfer.max_bytes:
-        await on_disk(transfer.part.discard)
+        await transfer.sink.discard()
         raise DownloadError(
             f"{transfer.address} has more than {transfer.max_bytes} bytes, too many for the clip "
             "of an effect: ask the service about it, or pass a larger max_bytes"

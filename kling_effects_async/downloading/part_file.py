@@ -3,21 +3,19 @@
 ``clip.mp4.part`` holds the bytes, ``clip.mp4.part.json`` what they are the beginning of, so that a
 later process can go on. The name ``clip.mp4`` appears only once everything is there and on disk.
 
-Its methods wait for the disk: call them through ``on_disk``, one at a time.
+Its methods wait for the disk: call them off the loop, one at a time.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import os
 import stat
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, TextIO, TypeVar
+from typing import TextIO
 
 from attrs import asdict, field, frozen
 from attrs.validators import instance_of, optional
@@ -33,10 +31,7 @@ from kling_effects_async.errors import DownloadError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["PartFile", "Source", "on_disk"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = ["PartFile", "Source"]
 
 # A link in place of our file would send the bytes elsewhere; Windows has no such flag, and wants
 # special rights to make links. A pipe in its place would be waited for. O_BINARY exists on Windows
@@ -72,7 +67,6 @@ class PartFile:
     Attributes:
         source: what they are the beginning of; ``None`` while nothing usable is there.
         length_bytes: how many of them are usable.
-        received_bytes: how many were ever appended through this object; never goes back.
     """
 
     def __init__(self, target: Path) -> None:
@@ -83,7 +77,6 @@ class PartFile:
         self.path, self._sidecar = side_files(target)
         self.source: Source | None = None
         self.length_bytes: int = 0
-        self.received_bytes: int = 0
         self._descriptor = -1
         self._is_ours = False
 
@@ -125,7 +118,6 @@ class PartFile:
         while rest:
             written = os.write(self._descriptor, rest)
             self.length_bytes += written
-            self.received_bytes += written
             rest = rest[written:]
 
     def flaw(self) -> str | None:
@@ -215,27 +207,6 @@ def _note(file: TextIO) -> str:
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return ""
     return file.read(_NOTE_MAX_LETTERS)
-
-
-async def on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call one of a ``PartFile``'s methods off the loop, and wait for its end.
-
-    A cancellation waits for the call's end: a thread cannot be stopped, and must not write to a
-    file that is closed under it.
-
-    Raises:
-        DownloadError: from the disk's rejection.
-    """
-    work = asyncio.get_running_loop().run_in_executor(None, lambda: call(*args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DownloadError(f"the video cannot be stored: {error}") from error
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from itertools import count
-from pathlib import Path
+from typing import TypeVar
 
 from attrs import field, frozen
 
@@ -21,6 +21,8 @@ from kling_effects_async.policy import backoff_s
 from kling_effects_async.transport.clock import Clock, sleep
 
 __all__ = ["Renewed", "download_renewed"]
+
+T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 
@@ -38,14 +40,14 @@ class Renewed:
 
 
 async def download_renewed(
-    fetch: Callable[[str], Awaitable[Path]],
+    fetch: Callable[[str], Awaitable[T]],
     renew: Callable[[], Awaitable[Renewed | None]],
     url: str,
     *,
     grace_s: float,
     clock: Clock,
     rng: Callable[[], float],
-) -> Path:
+) -> T:
     """Fetch a video, over rejections as the top of this file says.
 
     Args:

@@ -26,7 +26,14 @@ from kling_effects_async.downloading.part_file import Source
 from kling_effects_async.errors import DownloadError, VideoExpiredError
 from kling_effects_async.protocol.messages import retry_after_seconds
 
-__all__ = ["NotThereError", "Promise", "TryAgainError", "promise_of", "resume_headers"]
+__all__ = [
+    "NotThereError",
+    "Promise",
+    "TryAgainError",
+    "no_video",
+    "promise_of",
+    "resume_headers",
+]
 
 _EXPIRED = frozenset({403, 404, 410})
 _PASSING = frozenset({408, 425, 429})
@@ -34,6 +41,7 @@ _NO_VIDEO = re.compile(r"text/html|.*[/+](json|xml)", re.IGNORECASE)
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 _ETAG = re.compile(r'"[!#-~]*"')  # strong, and of letters that can be sent back
 _DIGITS = re.compile(r"[0-9]{1,18}")
+_VIDEO = re.compile(r"video/[a-z0-9.+-]{1,80}", re.IGNORECASE)
 
 # Storages say it in the body of a 403. Source: S3 and OSS ("Request has expired"), Google Cloud
 # Storage ("ExpiredToken").
@@ -69,10 +77,20 @@ class NotThereError(VideoExpiredError):
 
 @frozen
 class Promise:
-    """The body begins at ``start``, and is of ``source``."""
+    """The body begins at ``start``, and is of ``source``.
+
+    Attributes:
+        content_type: ``video/...``, as the server names it; ``video/mp4`` where it names another.
+    """
 
     start: int
     source: Source
+    content_type: str = "video/mp4"
+
+
+def no_video(flaw: str) -> TryAgainError:
+    """What came, and came whole, is no video."""
+    return TryAgainError(f"what came is no whole video, {flaw}", from_start=True)
 
 
 def resume_headers(source: Source | None, length_bytes: int) -> dict[str, str]:
@@ -117,7 +135,8 @@ def promise_of(
     _check_form(headers)
     total = _length(headers) if status == 200 else _whole(headers)
     if status == 200 or total is not None:
-        return Promise(0, Source(address=address, etag=_strong(headers), total=total))
+        source = Source(address=address, etag=_strong(headers), total=total)
+        return Promise(0, source, _video_type(headers))
     return Promise(length_bytes, _continued(headers, held, length_bytes))
 
 
@@ -128,8 +147,19 @@ def _gone(status: int, address: str, reason: str) -> VideoExpiredError:
     return NotThereError(message)
 
 
+def _kind(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip()
+
+
+def _video_type(headers: Mapping[str, str]) -> str:
+    # Storages say application/octet-stream, or what an upload said. Passed on to a browser, another
+    # word than a video's could make it take the clip for a script or a page.
+    kind = _kind(headers)
+    return kind.lower() if _VIDEO.fullmatch(kind) else "video/mp4"
+
+
 def _check_form(headers: Mapping[str, str]) -> None:
-    kind = headers.get("Content-Type", "").partition(";")[0].strip()
+    kind = _kind(headers)
     if _NO_VIDEO.fullmatch(kind):
         shown = kind[:40].encode("ascii", "replace").decode()
         raise TryAgainError(f"the server sent {shown} instead of a video")

@@ -22,6 +22,14 @@ class CallersOwn:
     function: Callable[..., Any]
     raised: BaseException | None = None
 
+    async def awaited(self, *arguments: Any) -> Any:
+        """The same for a coroutine function."""
+        try:
+            return await self.function(*arguments)
+        except BaseException as error:  # raised again
+            self.raised = error
+            raise
+
     def __call__(self, *arguments: Any) -> Any:
         try:
             return self.function(*arguments)
@@ -33,23 +41,26 @@ class CallersOwn:
         """The frames from the caller's function on, if the error is that function's."""
         is_own, self.raised = error is self.raised, None
         trace = error.__traceback__ if is_own else None
-        while trace is not None and trace.tb_frame.f_code is not CallersOwn.__call__.__code__:
+        while trace is not None and trace.tb_frame.f_code not in _ENTRANCES:
             trace = trace.tb_next
         return None if trace is None else trace.tb_next
 
 
-async def frameless(awaitable: Awaitable[T], own: CallersOwn | None = None) -> T:
+_ENTRANCES = (CallersOwn.__call__.__code__, CallersOwn.awaited.__code__)
+
+
+async def frameless(awaitable: Awaitable[T], *own: CallersOwn) -> T:
     """Await it; an error or a cancellation is raised as if it began here.
 
     It stays the very object that was raised, so that ``asyncio.timeout`` and task groups know it.
 
     Args:
-        own: a fault in it is the caller's to find, so that its frames and its cause stay.
+        own: a fault in one is the caller's to find, so that its frames and its cause stay.
     """
     try:
         return await awaitable
     except BaseException as error:  # whatever it is, it is raised again
-        frames = None if own is None else own.take_frames(error)
+        frames = next(filter(None, [each.take_frames(error) for each in own]), None)
         ended = error.with_traceback(frames) if frames is not None else bare(error)
     try:
         raise ended  # out here, so that its context is the caller's

@@ -102,6 +102,19 @@ async def test_a_closed_downloader_says_so(
         await downloader.download(server.url, target)
 
 
+async def test_closing_ends_a_download_at_once_and_keeps_its_bytes(
+    downloader: Downloader, server: VideoServer, target: Path
+) -> None:
+    """At once: aiohttp does not wake who reads from a connection that it closes."""
+    server.script = [held_after(50_000)]
+    downloading = asyncio.create_task(downloader.download(server.url, target))
+    await server.until_stored(50_000)
+    await downloader.aclose()
+    with pytest.raises(ClientClosedError, match="is kept"):
+        await downloading
+    assert part_of(target).stat().st_size == 50_000
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_within_the_rule_is_followed(
     downloader: Downloader, server: VideoServer, target: Path, status: int

@@ -218,21 +218,22 @@ async def test_an_error_of_the_callers_own_callback_is_the_callers(
         await downloader.download(server.url, target, on_progress=fail)
 
 
+@pytest.mark.parametrize("error", [LookupError, TimeoutError])
 async def test_a_callback_that_raises_ends_its_own_download_alone(
-    downloader: Downloader, server: VideoServer, target: Path
+    downloader: Downloader, server: VideoServer, target: Path, error: type[Exception]
 ) -> None:
     """Fault 35: another one goes on meanwhile, and the same one does afterwards."""
     other = target.with_name("other.mp4")
 
     def fail(_so_far: int, _total: int | None) -> None:
-        raise LookupError("of the caller")
+        raise error("of the caller")
 
     failed, path = await asyncio.gather(
         downloader.download(server.url, target, on_progress=fail),
         downloader.download(server.url, other),
         return_exceptions=True,
     )
-    assert isinstance(failed, LookupError)
+    assert isinstance(failed, error)
     assert (path, other.read_bytes()) == (other, VIDEO)
     assert not target.exists()
     await downloader.download(server.url, target)

@@ -9,6 +9,7 @@ requires every public name here.
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -30,6 +31,7 @@ from kling_effects_async import (
     ClientClosedError,
     ClientOptions,
     ClientStats,
+    ClipStream,
     ConcurrencyLimitError,
     ContentRejectedError,
     Credentials,
@@ -346,11 +348,22 @@ async def clips(client: EffectsClient, video: Video) -> None:
         video, "clip.mp4", overwrite=True, max_bytes=2**20, on_progress=show
     )
     assert_type(path, Path)
-    await client.download(video.url, "clip.mp4")  # type: ignore[arg-type]
-    await client.download(video, "clip.mp4", True)  # type: ignore[call-arg]
-    await client.download(video, b"clip.mp4")  # type: ignore[arg-type]
+    await client.download(video.url, "clip.mp4")  # type: ignore[call-overload]
+    await client.download(video, "clip.mp4", True)  # type: ignore[call-overload]
+    await client.download(video, b"clip.mp4")  # type: ignore[call-overload]
     await client.download(video, "clip.mp4", on_progress=len)  # type: ignore[arg-type]
-    await client.download(video)  # type: ignore[call-arg]
+    await client.download(video)  # type: ignore[call-overload]
+    with path.open("wb") as file:
+        assert_type(await client.download(video, file), int)
+    assert_type(await client.download(video, io.BytesIO(), on_progress=show), int)
+    await client.download(video, io.BytesIO(), overwrite=True)  # type: ignore[call-overload]
+    async with client.open_video(video, max_bytes=2**20) as stream:
+        assert_type(stream, ClipStream)
+        assert_type(stream.size_bytes, int | None)
+        assert_type(stream.content_type, str)
+        async for chunk in stream:
+            assert_type(chunk, bytes)
+    client.open_video(video.url)  # type: ignore[arg-type]
 
 
 def images(path: Path) -> None:
