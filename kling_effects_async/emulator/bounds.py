@@ -9,5 +9,6 @@ __all__ = ["MAX_CLIP_BYTES", "MAX_CONNECTIONS", "MAX_TASKS"]
 MAX_TASKS = 100_000
 MAX_CLIP_BYTES = 2 * 2**30
 
-# A process may usually have 1024 descriptors open; some are for clips, callbacks and renderers.
-MAX_CONNECTIONS = 960
+# A process may usually have 1024 descriptors open; 64 are for callbacks, and
+# some for clips and renderers.
+MAX_CONNECTIONS = 896

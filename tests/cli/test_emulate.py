@@ -16,6 +16,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
 
 from kling_effects_async import (
     BearerToken,
@@ -26,6 +28,7 @@ from kling_effects_async import (
     Service,
     SingleImageEffect,
 )
+from tests.support.callback_inbox import an_inbox
 from tests.support.command_line import clean_environment, kling
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
@@ -234,6 +237,29 @@ async def test_its_options_reach_the_emulator(
         ):
             ledger = await reply.json()
     assert ledger["total"] == (2 if is_accepted else 1)
+
+
+async def test_its_callbacks_are_sent_as_the_options_say(tmp_path: Path) -> None:
+    secrets = ("whsec_b2xkIHNlY3JldA==", "whsec_bmV3IHNlY3JldA==")
+    options = [
+        *(f"--webhook-secret={secret}" for secret in secrets),
+        *("--callback-shape=newer", "--callback-attempts=2", "--callback-retry-s=0"),
+        *("--gateway-task-ids", "--api-key=sentinel-key", "--speed=1e6", "--json"),
+    ]
+    async with an_inbox() as inbox, emulating(*options, folder=tmp_path) as (_process, line):
+        inbox.answers = [web.Response(status=500)]
+        url = json.loads(line)["url"]
+        order = ORDER | {"callback_url": inbox.url}
+        _, created = await asked(f"{url}/kling/v1/videos/effects", "POST", json=order)
+        first = (await inbox.wait_for(3))[0]
+        _, sent = await asked(f"{url}/_emulator/callbacks")
+    assert created["data"]["task_id"].startswith("task_")
+    # At this speed the task has ended before the second attempt.
+    assert sorted(inbox.statuses) == ["processing", "processing", "succeeded"]
+    assert first["id"].isdecimal()
+    for secret in secrets:
+        Webhook(secret).verify(inbox.bodies[0], inbox.headers[0])
+    assert (sent["entries"][0]["http_status"], sent["entries"][0]["attempt"]) == (500, 1)
 
 
 def test_a_port_that_is_taken_ends_in_one_sentence(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kling_effects_async.emulator import Clips, Emulator, Ledger, LedgerEntry
+from tests.support.callback_inbox import a_silent_receiver
 from tests.support.emulator_caller import GATEWAY, Caller, calling
 
 
@@ -126,23 +127,16 @@ async def test_callbacks_to_a_receiver_that_never_answers_do_not_pile_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Faults 62, 95: those of two tasks wait, and the log names each of the others."""
-    held: list[asyncio.StreamWriter] = []
     async with (
-        await asyncio.start_server(
-            lambda _reader, writer: held.append(writer), "127.0.0.1"
-        ) as silent,
+        a_silent_receiver() as (url, _held),
         Emulator(clips=Clips.STOCK, speed=1e9, max_tasks=1) as emulator,
         calling(emulator) as caller,
     ):
-        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
         for _ in range(6):
             await caller.submit(callback_url=url)
             await asyncio.sleep(0.1)  # at this speed it is finished
         logged = [record for record in caplog.records if "too many callbacks" in record.message]
         assert (emulator.ledger.total, len(logged)) == (6, 4)
-        for writer in held:
-            writer.close()
-            await writer.wait_closed()
 
 
 @pytest.mark.parametrize("loops", ["asyncio", "uvloop"])

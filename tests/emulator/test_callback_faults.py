@@ -1,4 +1,4 @@
-"""Scripted faults of callbacks: one message goes wrong as scripted, and the next one is well."""
+"""Scripted faults of callbacks: one message goes wrong as scripted, the next one is well."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_a_cut_message_reaches_nobody_and_is_not_sent_again() -> None:
         assert await desk.task() == ["succeed"]
         first = desk.sent[0]
     assert (first.http_status, first.status, first.attempt) == (None, "processing", 1)
-    assert first.failure == "ClientConnectionError" or first.failure == "ClientOSError"
+    assert first.failure
 
 
 @pytest.mark.looptime
@@ -195,6 +195,8 @@ async def test_a_message_is_tried_until_it_is_answered_with_200(attempts: int, t
         assert [sent.attempt for sent in first] == list(range(1, tries + 1))
         assert [sent.http_status for sent in first] == [500, 204, 429, 200][:tries]
         assert len({sent.webhook_id for sent in first}) == 1
+        answers_of_all = [sent.http_status for sent in desk.sent]
+        assert desk.emulator.callbacks.delivered == answers_of_all.count(200)
         times_s = desk.inbox.times_s[:tries]
         pauses_s = [later - time_s for time_s, later in pairwise(times_s)]
         assert pauses_s == pytest.approx([8.0] * (tries - 1), abs=0.1)

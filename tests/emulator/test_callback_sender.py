@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
 
 from kling_effects_async.emulator import Clips, Emulator
 from kling_effects_async.emulator.callback_lanes import Lanes
+from kling_effects_async.emulator.callback_sender import CallbackSender
+from kling_effects_async.emulator.emulated_clock import EmulatedClock
+from kling_effects_async.emulator.emulator_settings import EmulatorSettings
+from kling_effects_async.emulator.fault_queues import FaultQueues
 from kling_effects_async.emulator.loopback import is_loopback_url
-from tests.support.callback_inbox import an_inbox
+from kling_effects_async.emulator.sent_callbacks import SentCallbacks
+from kling_effects_async.emulator.submit_request import SubmitRequest
+from kling_effects_async.emulator.tasks import Clip, Life, Task
+from tests.support.callback_inbox import a_silent_receiver, an_inbox
 from tests.support.emulator_caller import calling, single, stock, with_input
 
 
@@ -96,19 +103,39 @@ async def test_a_message_is_sent_once_whatever_it_is_answered(status: int) -> No
         assert (len(inbox.bodies), elsewhere.bodies) == (2, [])
 
 
-@asynccontextmanager
-async def a_silent_receiver() -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
-    """Its address, and the connections that it holds without a word."""
-    held: list[asyncio.StreamWriter] = []
-
-    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held.append(writer)
-
-    async with await asyncio.start_server(hold, "127.0.0.1") as silent:
-        yield f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/", held
-        for writer in held:
-            writer.close()
-            await writer.wait_closed()
+@pytest.mark.looptime
+@pytest.mark.parametrize(("failure", "word"), [("", "succeed"), ("no room", "failed")])
+async def test_the_end_is_told_when_the_clip_is_ready(failure: str, word: str) -> None:
+    """The planned end is at ten seconds; the clip is rendered, or is not, after a minute."""
+    clip = Clip()
+    async with an_inbox() as inbox:
+        clock = EmulatedClock(1.0, time.time)
+        sender = CallbackSender(clock, EmulatorSettings(), FaultQueues(), SentCallbacks())
+        now_s = clock.now_s()
+        sender.watch(
+            Task(
+                task_id="1",
+                request=SubmitRequest(
+                    effect_scene="squish",
+                    images=(),
+                    duration_s=5,
+                    callback_url=inbox.url,
+                    external_task_id=None,
+                ),
+                life=Life(accepted_s=now_s, starts_s=now_s + 1, ends_s=now_s + 10),
+                clip=clip,
+                units="2",
+                video_id="2",
+                video_url="http://127.0.0.1:1/media/1.mp4",
+            )
+        )
+        await asyncio.sleep(60)
+        assert inbox.statuses == ["processing"]
+        clip.finish(clock.now_s(), failure=failure, content=b"" if failure else b"a clip")
+        await asyncio.sleep(1)
+        assert inbox.statuses == ["processing", word]
+        assert sender.waiting == 0
+        await sender.close()
 
 
 @pytest.mark.looptime
@@ -133,6 +160,19 @@ async def test_a_receiver_that_never_answers_holds_its_own_messages_for_five_sec
     assert {sent.failure for sent in silenced} == {"TimeoutError"}
     # Sixteen at a time for five seconds each: 80 messages in five rounds.
     assert 24 < max(sent.lag_s for sent in silenced) < 26
+
+
+@pytest.mark.looptime
+async def test_an_emulator_that_ends_leaves_no_message_under_way() -> None:
+    async with a_silent_receiver() as (silent_url, held):
+        before = asyncio.all_tasks()
+        async with stock(task_seconds=1.0) as emulator, calling(emulator) as caller:
+            await caller.submit(callback_url=silent_url)
+            await asyncio.sleep(2)
+            assert len(held) == 1
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+        assert emulator.callbacks.total == 0  # nothing is sent, or has failed, after the end
 
 
 @pytest.mark.looptime

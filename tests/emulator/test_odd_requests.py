@@ -29,12 +29,21 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-FIELDS = ["effect_scene", "input", "external_task_id", "callback_url", "fault", "on", "times"]
+FIELDS = [
+    "effect_scene",
+    "input",
+    "external_task_id",
+    "callback_url",
+    "fault",
+    "on",
+    "times",
+    "url",
+]
 INPUTS = ["model_name", "image", "images", "duration", "mode"]
 CHANGES = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3)
 PARTS = st.dictionaries(st.sampled_from(INPUTS), VALUES, max_size=3)
 RAW = st.binary(max_size=60) | st.sampled_from([b"[" * 100_000, b"NaN", b"9" * 6000])
-PATHS = st.sampled_from([GATEWAY, OFFICIAL, "/_emulator/faults"])
+PATHS = st.sampled_from([GATEWAY, OFFICIAL, "/_emulator/faults", "/_emulator/test-callback"])
 RANGES = st.from_regex(r"(bytes=)?-?[0-9]{0,25}-?[0-9,]{0,25}", fullmatch=True)
 QUERIES = st.text(string.printable, max_size=20)
 

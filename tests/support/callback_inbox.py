@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import define, field
 
-__all__ = ["Inbox", "an_inbox"]
+__all__ = ["Inbox", "a_silent_receiver", "an_inbox"]
 
 
 @define
@@ -72,3 +72,18 @@ async def an_inbox() -> AsyncIterator[Inbox]:
     async with TestServer(app) as server:
         inbox.url = str(server.make_url("/hook"))
         yield inbox
+
+
+@asynccontextmanager
+async def a_silent_receiver() -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
+    """Its address, and the connections that it holds without a word."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    async with await asyncio.start_server(hold, "127.0.0.1") as silent:
+        yield f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/", held
+        for writer in held:
+            writer.close()
+            await writer.wait_closed()

@@ -102,7 +102,15 @@ from kling_effects_async import (
     prepare,
 )
 from kling_effects_async import EffectClient as EffectClient  # type: ignore[attr-defined]
-from kling_effects_async.emulator import Clips, Emulator, Fault, LedgerEntry
+from kling_effects_async.emulator import (
+    CallbackFault,
+    CallbackShape,
+    Clips,
+    Emulator,
+    Fault,
+    LedgerEntry,
+    SentCallback,
+)
 from kling_effects_async.testing import ManualClock
 
 # -- effects and scenes
@@ -484,6 +492,27 @@ async def emulated() -> None:
         emulator.client(jurnal="x.db")  # type: ignore[call-arg]
         emulator.client(poll=90)  # type: ignore[arg-type]
         emulator.client(True)  # type: ignore[call-arg]
+
+
+async def called_back() -> None:
+    secrets = ["whsec_c2VjcmV0", "whsec_b2xk"]
+    async with Emulator(
+        webhook_secret=secrets,
+        callback_shape=CallbackShape.NEWER,
+        callback_attempts=3,
+        callback_retry_s=1.5,
+        gateway_task_ids=True,
+    ) as emulator:
+        emulator.fail_next(CallbackFault.repeated(copies=3, every_s=0.5), times=2)
+        emulator.fail_next(CallbackFault.late("5"))  # type: ignore[arg-type]
+        assert_type(emulator.use_webhook_secrets(*secrets), None)
+        sent = await emulator.send_test_callback("http://127.0.0.1:8080/hook")
+        assert_type(sent, SentCallback)
+        assert_type((sent.http_status, sent.webhook_id), tuple[int | None, str | None])
+        assert_type(emulator.callbacks.entries, tuple[SentCallback, ...])
+        counts = (emulator.callbacks.delivered, emulator.callbacks.withheld)
+        assert_type(counts, tuple[int, int])
+        assert_type(emulator.ledger.entries[0].gateway_task_id, str | None)
 
 
 async def clocks() -> None:
