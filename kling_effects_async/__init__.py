@@ -16,6 +16,11 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     # ``as`` marks a name as exported: checkers do not read an ``__all__`` that is computed.
+    from kling_effects_async.callbacks.messages import CallbackAnswer as CallbackAnswer
+    from kling_effects_async.callbacks.messages import CallbackMessage as CallbackMessage
+    from kling_effects_async.callbacks.messages import CallbackStats as CallbackStats
+    from kling_effects_async.callbacks.receiver import CallbackReceiver as CallbackReceiver
+    from kling_effects_async.callbacks.signature import CallbackVerdict as CallbackVerdict
     from kling_effects_async.client import EffectsClient as EffectsClient
     from kling_effects_async.client import UnknownSceneWarning as UnknownSceneWarning
     from kling_effects_async.client_options import ClientOptions as ClientOptions
@@ -149,6 +154,9 @@ _NAMES = {
     "protocol.services": ["Service"],
     "downloading.stream": ["ClipStream"],
     "images.checks": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
+    "callbacks.signature": ["CallbackVerdict"],
+    "callbacks.messages": ["CallbackAnswer", "CallbackMessage", "CallbackStats"],
+    "callbacks.receiver": ["CallbackReceiver"],
     "journal.job": ["Job", "JobState", "Transition"],
     "journal.sqlite.journal": ["Journal"],
     "polling.task": ["EffectTask"],

@@ -58,6 +58,7 @@ from kling_effects_async.transport.proxies import Proxies
 if TYPE_CHECKING:
     import aiohttp
 
+    from kling_effects_async.callbacks.receiver import CallbackReceiver
     from kling_effects_async.downloading.stream import ClipStream
     from kling_effects_async.downloading.writers import AsyncWriter, BinaryWriter
     from kling_effects_async.journal.sqlite.journal import Journal
@@ -137,6 +138,10 @@ class EffectsClient:
         trust_env: use the proxies that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` name, as
             curl and pip do, except for this machine itself. Hosts in ``NO_PROXY`` are reached
             without, also where ``proxy`` is given. Nothing else is read: no netrc.
+        callbacks: takes the service's messages about this client's tasks. A rightly signed one ends
+            a wait at once, any other only makes the client poll; while they come, tasks are polled
+            rarely. Their address has a part that nobody can guess; a journal keeps it, so that a
+            restart is reached by the tasks of the process before it.
         clock: replaces time, for tests: see ``kling_effects_async.testing``.
         rng: a source of numbers in [0, 1) for pauses, for tests.
 
@@ -164,6 +169,7 @@ class EffectsClient:
         session: aiohttp.ClientSession | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        callbacks: CallbackReceiver | None = None,
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -186,6 +192,7 @@ class EffectsClient:
             submit=submit or SubmitPolicy(),
             session=session,
             proxies=proxies,
+            callbacks=callbacks,
             clock=clock or SystemClock(),
             rng=rng,
         )
@@ -288,8 +295,8 @@ class EffectsClient:
         Args:
             external_task_id: your id of the task, unique in your account: 1 to 128 of the
                 characters ``A-Z a-z 0-9 . _ : @ ~ = + -``.
-            callback_url: an http(s) address to which the service sends changes; a callback is a
-                hint, so the task is polled all the same.
+            callback_url: an http(s) address to which the service sends changes, instead of that of
+                the client's ``callbacks``; the task is polled as without.
 
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; the message states what to

@@ -17,6 +17,7 @@ from kling_effects_async.transport.clock import Clock
 if TYPE_CHECKING:
     import aiohttp
 
+    from kling_effects_async.callbacks.receiver import CallbackReceiver
     from kling_effects_async.journal.sqlite.journal import Journal
 
 __all__ = ["ClientOptions", "check_options"]
@@ -38,6 +39,7 @@ class ClientOptions(TypedDict, total=False):
     session: aiohttp.ClientSession | None
     proxy: str | None
     trust_env: bool
+    callbacks: CallbackReceiver | None
     clock: Clock | None
     rng: Callable[[], float]
 
@@ -59,6 +61,7 @@ _KINDS = {
     "session": Kind("an aiohttp.ClientSession", has=("request", "closed", "headers")),
     "proxy": Kind("a str such as 'http://host:port'", (str,)),
     "trust_env": Kind("True or False", (bool,), is_optional=False),
+    "callbacks": Kind("a CallbackReceiver(...)", has=("receive", "subscribe", "public_url")),
     "clock": Kind("a Clock", has=("monotonic", "now", "call_at")),
     "rng": Kind("a function that returns numbers in [0, 1)", has=("__call__",), is_optional=False),
 }

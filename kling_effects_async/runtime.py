@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
+from kling_effects_async.account_callbacks import AccountCallbacks
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
@@ -53,6 +54,7 @@ from kling_effects_async.transport.session import Session
 if TYPE_CHECKING:
     import aiohttp
 
+    from kling_effects_async.callbacks.receiver import CallbackReceiver
     from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.journal.sqlite.store import SqliteStore
 
@@ -82,6 +84,7 @@ class Options:
     submit: SubmitPolicy
     session: aiohttp.ClientSession | None
     proxies: Proxies
+    callbacks: CallbackReceiver | None
     clock: Clock
     rng: Callable[[], float]
 
@@ -134,6 +137,7 @@ class Runtime:
             clock=options.clock,
             rng=options.rng,
         )
+        self._callbacks = AccountCallbacks()
         self._account: Account | None = None
         self._journal: SqliteStore | None = None
         self._opening = asyncio.Lock()
@@ -173,6 +177,7 @@ class Runtime:
                 steps.push_async_callback(account.follower.written)
                 steps.callback(account.memory.remember, self.poller)
                 steps.push_async_callback(account.submitter.aclose)
+            steps.callback(self._callbacks.close)
 
     # -- tasks
 
@@ -282,15 +287,16 @@ class Runtime:
             ImageRejectedError: also where an image file is not what it was when it was planned.
             ImageUnreadableError: this machine cannot read an image's file; the job stays planned.
         """
+        account = await self.account()
+        addressed = self._callbacks.addressed(prepared.job)
         request = build_submit(
             self._options.service,
             prepared.effect,
-            external_task_id=prepared.job.external_task_id,
-            callback_url=prepared.job.callback_url,
+            external_task_id=addressed.external_task_id,
+            callback_url=addressed.callback_url,
             files=prepared.files,
         )
-        account = await self.account()
-        submit = partial(account.submitter.submit, prepared.job, request, found=found)
+        submit = partial(account.submitter.submit, addressed, request, found=found)
         job = await (self._read_patiently(submit) if prepared.files else submit())
         return account.resume(job)
 
@@ -363,8 +369,15 @@ class Runtime:
         options = self._options
         self.api.load()
         store = await self._store()
-        follower = Follower(store, self.poller)
+        follower = Follower(
+            store,
+            self.poller,
+            is_announced=self._callbacks.is_of,
+            on_followed=self._callbacks.accepted,
+        )
         memory = AccountMemory(options.account, store, follower.write)
+        if options.callbacks is not None:
+            self._callbacks.open(options.callbacks, await memory.callback_token(), self.poller)
         submitter = compose_submitter(
             self.api,
             store,

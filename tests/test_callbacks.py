@@ -1,4 +1,4 @@
-"""A client receives no callbacks, so whatever is sent as one reaches nothing and costs nothing.
+"""A client without a receiver gets no callbacks: whatever is sent as one costs nothing.
 
 A task may have a ``callback_url``; who listens there is the caller's own server. A client learns of
 an end by polling, whether a callback comes, comes twice, is forged, or never comes.

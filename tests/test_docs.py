@@ -63,7 +63,7 @@ async def run_blocks(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("KLING_API_KEY", emulator.api_key)
         monkeypatch.setenv("KLING_SERVICE", emulator.url)
         async with emulator.client(poll=PollPolicy(shortest_s=0.05)) as client:
-            names: dict[str, Any] = {"client": client}
+            names: dict[str, Any] = {"__name__": "__main__", "client": client}
             for block in blocks(page):
                 await run(block, names, f"{page.name}")
 

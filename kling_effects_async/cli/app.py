@@ -23,6 +23,7 @@ _COMMANDS = {
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
     "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
+    "listen": (f"{_HERE}.listen:listen", "Print every callback that comes, one a line."),
 }
 _STOPPING = (
     "Ctrl-C, SIGTERM or SIGHUP: nothing new is sent, and the command waits at most ten seconds for "

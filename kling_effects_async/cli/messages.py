@@ -52,6 +52,7 @@ _WORDS = (
     ("mode=", "--mode "),
     ("duration_s ", "--duration "),
     ("deadline_s ", "--timeout-s "),
+    ("public_url ", "--public-url "),
     ("base_url ", "the service's URL "),
     ("task_id must", "TASK_ID must"),
     ("external_task_id ", "--external-task-id "),

@@ -39,6 +39,14 @@ class Answers:
             self._add_to_history(task, snapshot, now)
         task.answered(now)
 
+    def announce(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
+        """Apply a message about a change, which comes as soon as there is one."""
+        was_over = task.is_over
+        self.learn(task, snapshot, now)
+        if task.is_over and not was_over and task.is_whole:
+            age_s = now - task.began_at
+            self._history.learn(task.scene, seen_s=age_s, seen_running_s=age_s, stated_s=None)
+
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> TaskSnapshot:
         """Apply any answer about the task; the snapshot that is kept."""
         held = newer(task.latest, snapshot)

@@ -114,6 +114,20 @@ class Poller:
         """Apply any answer about the task; the snapshot that is kept."""
         return self._queue.learn(task, snapshot, self._clock.monotonic())
 
+    def find(self, task_id: str | None, external_task_id: str | None) -> TrackedTask | None:
+        """The task by what is known of it; ``None`` where nobody uses it."""
+        return self._queue.find(task_id, external_task_id)
+
+    def announced(self, task: TrackedTask, snapshot: TaskSnapshot) -> None:
+        """Apply a message that is surely the service's own; one that is final ends the waits."""
+        self._queue.announced(task, snapshot, self._clock.monotonic())
+        self._rearm()
+
+    def hint(self, task: TrackedTask, claim: TaskSnapshot) -> None:
+        """Poll the task now because of a message that proves nothing, if the limits allow it."""
+        if self._queue.hint(task, claim, self._clock.monotonic()):
+            self._rearm()
+
     async def refresh(self, task: TrackedTask) -> TaskSnapshot:
         """Query the task now, with the usual tries, whatever the schedule says.
 

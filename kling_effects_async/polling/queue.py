@@ -23,7 +23,10 @@ from kling_effects_async.policy import PollPolicy
 from kling_effects_async.polling.answers import Answers
 from kling_effects_async.polling.batch import PageBatch, PageRequest
 from kling_effects_async.polling.failures import PollFailures, closed, timed_out
+from kling_effects_async.polling.hints import HintLimiter
+from kling_effects_async.polling.lifecycle import is_change, newer
 from kling_effects_async.polling.list_breaker import ListBreaker, ListCheck
+from kling_effects_async.polling.push import PushTrust, slow_poll_at
 from kling_effects_async.polling.reading import FEWEST
 from kling_effects_async.polling.schedule import DurationHistory
 from kling_effects_async.polling.timetable import Timetable
@@ -69,6 +72,8 @@ class PollQueue:
         self._answers = Answers(self._tasks, self.history, result_grace_s=policy.result_grace_s)
         self._failures = PollFailures(policy, rng, self.list_breaker)
         self.list_check: ListCheck = ListCheck(self.list_breaker)
+        self._hints = HintLimiter()
+        self._push = PushTrust()
         self._deadlines = Timetable()  # of every task that somebody waits for
         self._timetable = Timetable()
         self._next_page: dict[TrackedTask, None] = {}
@@ -135,7 +140,7 @@ class PollQueue:
         if task.latest is not None:  # just submitted: the answer to that is the first poll
             # Its length counts for the history only if it was followed from its acceptance.
             task.is_whole = True
-            task.next_poll_at = now + self._pause(task, now)
+            task.next_poll_at = self._next_poll_at(task, now)
         task.follow(on_end, self.deadline(now) + self._suspended_s)
         self._reschedule(task)
 
@@ -156,6 +161,7 @@ class PollQueue:
             self._deadlines.next_at,
             self.list_breaker.next_at if self._next_page else NEVER,
             self._held_back_until(),
+            self._push.judges_at,
         )
 
     @property
@@ -176,6 +182,9 @@ class PollQueue:
         """End the waits whose deadline has passed, and move on the tasks whose time has come."""
         due_by = now + TICK_S
         self.list_breaker.half_open(due_by)
+        if self._push.judge(due_by):  # ends are announced no more
+            for task in self._timetable:
+                self._hurry(task, now)
         for task in self._deadlines.take_due(due_by):
             if task.deadline_at <= due_by:
                 task.time_out(due_by, partial(timed_out, task, self._policy, due_by))
@@ -219,9 +228,9 @@ class PollQueue:
         self.list_check.answered_singly(task, snapshot, now)
         self._failures.answered(now)
         try:
-            self._answers.take(task, snapshot, now)
+            self._take(task, snapshot, now)
         finally:  # whatever a caller's ``on_end`` raises
-            task.next_poll_at = now + self._pause(task, now)
+            task.next_poll_at = self._next_poll_at(task, now)
             self._end_poll(task)
 
     def failed(self, task: TrackedTask, error: KlingEffectsError, now: float) -> None:
@@ -296,6 +305,58 @@ class PollQueue:
         """A caller's own request was answered; ends an outage that polls have seen."""
         self._failures.answered(now)
 
+    # -- callbacks
+
+    def find(self, task_id: str | None, external_task_id: str | None) -> TrackedTask | None:
+        """The task by what is known of it; ``None`` where nobody uses it."""
+        return None if self.is_closed else self._tasks.find(task_id, external_task_id)
+
+    def announced(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
+        """A message that is surely the service's own: it counts as an answer does."""
+        task.is_announced = True
+        if snapshot.is_final:
+            self._push.told(task, now)
+        was_over = task.is_over
+        self._answers.announce(task, snapshot, now)
+        if task.is_over and not was_over:
+            self._push.ended(task, now)
+        elif snapshot.is_final and not task.is_over:  # its video is not in the message
+            self._poll_soon(task, now)
+        if not task.is_wanted:
+            self._reschedule(task)
+
+    def hint(self, task: TrackedTask, claim: TaskSnapshot, now: float) -> bool:
+        """A message that proves nothing; whether the task is polled earlier for it.
+
+        It is where that would be news and the service answers: now, if the limits allow it, and at
+        the usual pace if they do not.
+        """
+        if task.is_over:
+            if claim.is_final:
+                self._push.told(task, now)  # a poll was quicker
+            return False
+        if not _is_worth_a_poll(task, claim):
+            return False
+        if claim.is_final:
+            self._push.told(task, now)
+        if self._hints.take(task, now, is_end=claim.is_final):
+            self._poll_soon(task, now)
+        else:
+            self._hurry(task, now)
+        return True
+
+    def _poll_soon(self, task: TrackedTask, now: float) -> None:
+        task.is_hinted = task.stage is PollStage.POLLED
+        task.next_poll_at = min(task.next_poll_at, now)
+        self._reschedule(task)
+
+    def _hurry(self, task: TrackedTask, now: float) -> None:
+        """Poll at the usual pace, where the next poll was put off."""
+        usual_at = now + self._pause(task, now)
+        if not task.failures and not self._push.slows(task) and usual_at < task.next_poll_at:
+            task.next_poll_at = usual_at
+            self._reschedule(task)
+
     # -- from stage to stage
 
     def _move(self, task: TrackedTask, stage: PollStage) -> None:
@@ -357,7 +418,7 @@ class PollQueue:
             if has_pages:
                 self._make_due(task, now)
             else:
-                task.next_poll_at = now + self._pause(task, now)
+                task.next_poll_at = self._next_poll_at(task, now)
                 self._schedule_or_drop(task)
 
     def _rest_all(self, now: float) -> None:
@@ -398,11 +459,17 @@ class PollQueue:
         self._schedule_or_drop(task)
         self._ended()
 
+    def _take(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
+        was_over = task.is_over
+        self._answers.take(task, snapshot, now)
+        if task.is_over and not was_over:
+            self._push.ended(task, now)
+
     def _take_listed(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> None:
         if snapshot is task.latest:
             task.answered(now)
         else:
-            self._answers.take(task, snapshot, now)
+            self._take(task, snapshot, now)
         if not task.is_wanted:
             self._reschedule(task)
 
@@ -416,7 +483,7 @@ class PollQueue:
                 self._leave_page(task, PollStage.NEXT_PAGE)
             else:
                 if not task.failures:
-                    task.next_poll_at = now + self._pause(task, now)
+                    task.next_poll_at = self._next_poll_at(task, now)
                 self._schedule_or_drop(task)
         self._ended()
 
@@ -427,7 +494,7 @@ class PollQueue:
             self._schedule_or_drop(task)
 
     def _may_end_soon(self, task: TrackedTask, now: float) -> bool:
-        if task.failures or task.is_over:
+        if task.failures or task.is_over or self._push.slows(task):
             return False
         return self.history.earliest_end_in_s(task.scene, now - task.began_at) == 0.0
 
@@ -447,6 +514,15 @@ class PollQueue:
         """Whether pages are requested: they can be had, and enough is waited for."""
         return self.list_breaker.is_usable and len(self._deadlines) >= FEWEST
 
+    def _next_poll_at(self, task: TrackedTask, now: float) -> float:
+        if task.is_hinted:  # the answer may be older than what the message says
+            task.is_hinted = False
+            return now + self._policy.shortest_s
+        usual_s = self._pause(task, now)
+        if self._push.slows(task):
+            return slow_poll_at(self._policy, now, usual_s, is_shared=self._is_shared())
+        return now + usual_s
+
     def _pause(self, task: TrackedTask, now: float) -> float:
         age_s = now - task.began_at
         if not self._is_shared() or task.is_unlisted:
@@ -459,3 +535,9 @@ class PollQueue:
         until_next_s = self.list_breaker.next_at - now
         # The next page, unless that is past, or so near that it would be requested for this alone.
         return max(earliest_end_in_s, until_next_s if until_next_s > rhythm_s / 2 else rhythm_s)
+
+
+def _is_worth_a_poll(task: TrackedTask, claim: TaskSnapshot) -> bool:
+    """Somebody waits, the service answers, and the claim would be news."""
+    is_news = newer(task.latest, claim) is claim and is_change(task.latest, claim)
+    return is_news and task.is_wanted and not task.failures

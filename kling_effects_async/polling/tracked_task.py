@@ -72,6 +72,9 @@ class TrackedTask:
         record: the writing of the end to the journal; ``None`` where there is none.
         is_unlisted: the pages that were read last did not show it.
         is_whole: it was followed from its submit on, so its age is the task's.
+        is_announced: its changes are sent to our receiver.
+        is_hinted: a message came while it was polled, so it is polled again soon.
+        told_at: when a message said last that it had ended; minus infinity before that.
         next_poll_at: before this it is not polled.
         answered_at: when an answer came last.
         failures: polls in a row without a useful answer, since ``failing_since``; the last of
@@ -91,6 +94,8 @@ class TrackedTask:
         "failure",
         "failures",
         "followed_until",
+        "is_announced",
+        "is_hinted",
         "is_ours",
         "is_over",
         "is_unlisted",
@@ -103,6 +108,7 @@ class TrackedTask:
         "scene",
         "stage",
         "task_id",
+        "told_at",
         "unknown_since",
         "waiters",
     )
@@ -121,6 +127,8 @@ class TrackedTask:
         self.began_at: float = now
         self.answered_at: float = now
         self.next_poll_at: float = now
+        self.is_announced: bool = False
+        self.is_hinted: bool = False
         self.is_ours: bool = False
         self.is_over: bool = False
         self.is_unlisted: bool = False
@@ -133,6 +141,7 @@ class TrackedTask:
         self.failing_since: float = now
         self.unknown_since: float | None = None
         self.result_missing_since: float | None = None
+        self.told_at: float = -NEVER
 
     @property
     def name(self) -> str:

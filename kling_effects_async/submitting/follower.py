@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,25 @@ _log = logging.getLogger(__name__)
 
 
 class Follower:
-    """Follows the tasks of one account."""
+    """Follows the tasks of one account.
 
-    def __init__(self, store: JobStore, poller: Poller) -> None:
+    Args:
+        is_announced: whether callbacks about a job's task come to us.
+        on_followed: called with the job of each task that is followed from now on.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        poller: Poller,
+        *,
+        is_announced: Callable[[Job], bool] = lambda _: False,
+        on_followed: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._poller = poller
+        self._is_announced = is_announced
+        self._on_followed = on_followed
         self._writes: set[asyncio.Task[None]] = set()
 
     def follow(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
@@ -46,6 +60,7 @@ class Follower:
         # In this order: a service may answer the submit with an end, which is not polled then.
         self._poller.learn(tracked, snapshot)
         self._poller.follow(tracked, partial(self._ended, job, slot))
+        self._on_followed(job)
 
     def resume(self, job: Job, slots: SlotLimiter) -> TrackedTask:
         """A job's task, tracked; one that an earlier process submitted is followed from now on."""
@@ -82,7 +97,9 @@ class Follower:
             self._writes.difference_update(writes)
 
     def _tracked_of(self, job: Job) -> TrackedTask:
-        return self._poller.track(job.task_id, job.external_task_id, scene=job.scene)
+        tracked = self._poller.track(job.task_id, job.external_task_id, scene=job.scene)
+        tracked.is_announced = tracked.is_announced or self._is_announced(job)
+        return tracked
 
     def _ended(self, job: Job, slot: Slot, final: TaskSnapshot | None) -> asyncio.Task[None] | None:
         """The task ended, or (``None``) was not seen to end in time; the writing of its end."""

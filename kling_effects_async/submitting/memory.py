@@ -1,7 +1,12 @@
-"""What is remembered of an account between runs: its slots, how long tasks take, its list's use."""
+"""What is remembered of an account between runs.
+
+Its slots, how long its tasks take, the use of its list, and where its callbacks come in.
+"""
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Awaitable, Callable
 
 from kling_effects_async.journal.store import JobStore
@@ -11,8 +16,11 @@ from kling_effects_async.transport.clock import Clock
 __all__ = ["AccountMemory"]
 
 # The names of the memos in every journal there is.
-_SLOTS, _DURATIONS, _LIST = "slots", "experience", "list"
+_SLOTS, _DURATIONS, _LIST, _CALLBACKS = "slots", "experience", "list", "callbacks"
 _NO_LIST = "not usable"
+# 144 random bits, so that nobody can guess it.
+_TOKEN_BYTES = 18
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
 
 
 class AccountMemory:
@@ -37,6 +45,14 @@ class AccountMemory:
         if self._list_memo == _NO_LIST:
             poller.list_breaker.trip(clock.monotonic())
         return _size_in(await self._memo(_SLOTS))
+
+    async def callback_token(self) -> str:
+        """The part of the account's callback address that nobody can guess, the same each time."""
+        token = await self._memo(_CALLBACKS) or ""
+        if not _TOKEN.fullmatch(token):  # there is none yet, or none that could be in an address
+            token = secrets.token_urlsafe(_TOKEN_BYTES)
+            await self._store.set_memo(_CALLBACKS, self._account, token)
+        return token
 
     def remember_slots(self, size: int) -> None:
         """Write down the number of slots."""

@@ -36,8 +36,9 @@ LINES: dict[str, tuple[str, ...]] = {
     "jobs adopt": ("another", *BOOK),
     "scenes": (),
     "emulate": ("--access-key", ACCESS, "--secret-key", SECRET, "--port", "PORT"),
+    "listen": ("--port", "PORT"),
 }
-WITHOUT_JSON = ("jobs settle", "jobs adopt", "emulate")
+WITHOUT_JSON = ("jobs settle", "jobs adopt", "emulate", "listen")
 ANSWERS = {
     "401": repeating(401, 1000),
     "500": repeating(500, 5000),

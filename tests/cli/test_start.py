@@ -30,7 +30,18 @@ assert not {"click", "rich", "attrs", "aiohttp", "asyncio"} & set(sys.modules)
 
 @pytest.mark.parametrize(
     "command",
-    ["", "run", "fetch", "scenes", "emulate", "jobs", "jobs show", "jobs resume", "jobs settle"],
+    [
+        "",
+        "run",
+        "fetch",
+        "scenes",
+        "emulate",
+        "listen",
+        "jobs",
+        "jobs show",
+        "jobs resume",
+        "jobs settle",
+    ],
 )
 def test_no_help_loads_anything_that_is_slow(command: str, tmp_path: Path) -> None:
     code = f"""
@@ -50,7 +61,7 @@ import sys
 from kling_effects_async.cli import main
 assert main(["--help"]) == 0
 loaded = {name.removeprefix("kling_effects_async.cli.") for name in sys.modules}
-assert not {"options", "run", "fetch", "jobs", "scenes", "emulate"} & loaded
+assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & loaded
 """
     ended = python(code, tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -59,7 +70,7 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate"} & loaded
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        (app, ["run", "fetch", "jobs", "scenes", "emulate"]),
+        (app, ["run", "fetch", "jobs", "scenes", "emulate", "listen"]),
         (jobs, ["show", "resume", "settle", "adopt"]),
     ],
 )

@@ -28,6 +28,11 @@ from kling_effects_async import (
     AuthenticationError,
     BearerToken,
     BudgetExceededError,
+    CallbackAnswer,
+    CallbackMessage,
+    CallbackReceiver,
+    CallbackStats,
+    CallbackVerdict,
     ClientClosedError,
     ClientOptions,
     ClientStats,
@@ -226,6 +231,23 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
     assert_type((client.service, client.account), tuple[Service, str])
     assert_type(client.stats, ClientStats)
     assert_type((client.stats.slots, client.stats.held_back_by), tuple[int, str])
+
+
+async def callbacks(headers: Mapping[str, str], body: bytes, keys: BearerToken) -> int:
+    receiver = CallbackReceiver("https://bot.example/kling", secrets=["whsec_..."])
+    EffectsClient(keys, callbacks=receiver)
+    assert_type(receiver.stats, CallbackStats)
+    answer = await receiver.receive(headers, body, path="/kling/token")
+    assert_type(answer, CallbackAnswer)
+
+    def take(message: CallbackMessage) -> bool:
+        assert_type(message.snapshot, TaskSnapshot)
+        return message.verdict is CallbackVerdict.SIGNED
+
+    receiver.subscribe("token", take)()
+    EffectsClient(keys, callbacks="https://bot.example/kling")  # type: ignore[arg-type]
+    CallbackReceiver("https://bot.example/kling", token="...")  # type: ignore[call-arg]
+    return answer.status
 
 
 def wrong_clients(environ: Mapping[str, str]) -> None:

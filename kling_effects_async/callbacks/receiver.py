@@ -1,0 +1,314 @@
+"""Takes callbacks from any web framework, and hands them to the clients that they are for.
+
+    the path's last part is no client's   404, and the body is not read
+    more than the limits allow            429, and the body is not read
+    larger than 64 KiB, or too slow       413 or 408, and the rest is not read
+    no callback                           400
+    anything else                         200
+
+Whether a signature is right, and whether there is such a task, is counted and not answered: a
+stranger learns nothing. No forwarded header is read: nothing here depends on who the sender is.
+
+One receiver belongs to one event loop, that of its clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from kling_effects_async.callbacks.limits import TokenBucket
+from kling_effects_async.callbacks.messages import (
+    CallbackAnswer,
+    CallbackMessage,
+    CallbackStats,
+    Subscriber,
+)
+from kling_effects_async.callbacks.seen_ids import SeenIds
+from kling_effects_async.callbacks.signature import CallbackVerdict, Secrets, webhook_id
+from kling_effects_async.errors import ReplyError, SettingsError
+from kling_effects_async.protocol.callbacks import read_callback
+from kling_effects_async.protocol.redaction import without_arguments
+from kling_effects_async.transport.clock import Clock, SystemClock
+from kling_effects_async.web_address import address_label, address_problem, tidied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiohttp import web
+
+__all__ = ["MAX_BODY_BYTES", "CallbackReceiver"]
+
+_log = logging.getLogger(__name__)
+
+# A callback has a few hundred bytes; with a signed address that is as long as they get, a few KiB.
+MAX_BODY_BYTES = 64 * 2**10
+# Bodies that are read at the same time, and how long one may take: 4 MiB and five seconds.
+_MAX_AT_ONCE = 64
+_MAX_READ_S = 5.0
+# Of one client: two messages for each of a thousand tasks that end at once, and what an account
+# with ten thousand slots and tasks of a minute gets.
+_BURST, _PER_S = 2_000, 400.0
+
+
+B = TypeVar("B", bytes, bytearray)
+
+_COUNTED = {
+    CallbackVerdict.SIGNED: "signed",
+    CallbackVerdict.UNSIGNED: "unsigned",
+    CallbackVerdict.WRONG: "wrong_signature",
+    CallbackVerdict.STALE: "stale",
+}
+_TAKEN = CallbackAnswer(status=200, reason="taken")
+
+
+class _Rejected(Exception):
+    """The message is not taken; ``args`` are the status, the reason and what it counts as."""
+
+
+@frozen
+class _Subscription:
+    take: Subscriber
+    bucket: TokenBucket
+
+
+class CallbackReceiver:
+    """Takes Kling's callbacks for the clients that it is given to.
+
+    ::
+
+        receiver = CallbackReceiver("https://bot.example/kling", secrets=[os.environ["SECRET"]])
+        app.add_routes(receiver.routes())
+        async with EffectsClient.from_env(callbacks=receiver) as client: ...
+
+    Args:
+        public_url: the http(s) address under which the service reaches ``routes``. Each client adds
+            a part of its own to it, which nobody can guess.
+        secrets: of Kling's console, ``whsec_...``; several while one replaces another. Without one
+            nothing is proved, and a message only makes a client poll its task.
+        clock: replaces time, for tests.
+
+    Raises:
+        SettingsError: the address or a secret cannot be one; the message says what to correct.
+        TypeError: an argument is of a wrong type.
+    """
+
+    @without_arguments
+    def __init__(
+        self, public_url: str, secrets: Iterable[str] = (), *, clock: Clock | None = None
+    ) -> None:
+        self._public_url = _public_address(public_url)
+        self._secrets = Secrets.of(secrets)
+        self._clock = clock or SystemClock()
+        self._subscriptions: dict[bytes, _Subscription] = {}
+        self._seen = SeenIds()
+        self._counts: Counter[str] = Counter()
+        self._reading = 0
+
+    def __repr__(self) -> str:
+        is_made = hasattr(self, "_reading")  # a report may show one whose constructor failed
+        where = f" at {address_label(self._public_url)}" if is_made else ", not made"
+        return f"<CallbackReceiver{where}>"
+
+    @property
+    def public_url(self) -> str:
+        """The address that it was made with, without a slash at its end."""
+        return self._public_url
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether a signature can be checked."""
+        return bool(self._secrets)
+
+    @property
+    def stats(self) -> CallbackStats:
+        """How many callbacks came so far."""
+        return CallbackStats(**self._counts)
+
+    def routes(self, path: str | None = None) -> list[web.RouteDef]:
+        """For ``aiohttp.web.Application.add_routes``.
+
+        Args:
+            path: where they are in the application; by default the path of ``public_url``. Another
+                one is for a proxy that cuts off a part.
+        """
+        from kling_effects_async.callbacks.server import routes_of
+
+        return routes_of(self, urlsplit(self._public_url).path if path is None else path)
+
+    async def receive(
+        self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes], *, path: str
+    ) -> CallbackAnswer:
+        """Take one POST of any web framework; never raises for what was sent.
+
+        Args:
+            headers: of the request, with names in any case.
+            body: the raw bytes, or an async iterator of them, of which no more is read than is
+                allowed.
+            path: the request's path; its last part is what counts.
+
+        Returns:
+            What to answer.
+        """
+        try:
+            subscription = self._subscription_for(path)
+            with self._room(subscription):
+                whole = await self._read(headers, body)
+        except _Rejected as rejected:
+            status, reason, counted = rejected.args
+            return self._reject(status, reason, counted)
+        try:
+            snapshot = read_callback(whole)
+        except ReplyError:
+            return self._reject(400, "no callback", "malformed")
+        verdict = self._secrets.judge(headers, whole, self._clock.now())
+        self._take(subscription, CallbackMessage(snapshot=snapshot, verdict=verdict), headers)
+        return _TAKEN
+
+    def subscribe(self, token: str, subscriber: Subscriber) -> Callable[[], None]:
+        """Hand every message that comes to ``<public_url>/<token>`` to this subscriber.
+
+        Args:
+            token: what nobody can guess, of letters, digits, ``-`` and ``_``.
+
+        Returns:
+            What ends it.
+        """
+        key, subscription = _digest(token), _Subscription(subscriber, TokenBucket(_BURST, _PER_S))
+        self._subscriptions[key] = subscription
+
+        def unsubscribe() -> None:
+            if self._subscriptions.get(key) is subscription:
+                del self._subscriptions[key]
+
+        return unsubscribe
+
+    # -- inside
+
+    def _subscription_for(self, path: str) -> _Subscription:
+        # By a digest: how long the search takes tells nothing about the tokens.
+        token = path.rstrip("/").rpartition("/")[2]
+        found = self._subscriptions.get(_digest(token))
+        if found is None:
+            raise _Rejected(404, "not found", "not_found")
+        return found
+
+    @contextmanager
+    def _room(self, subscription: _Subscription) -> Iterator[None]:
+        is_full = self._reading >= _MAX_AT_ONCE
+        if is_full or not subscription.bucket.take(self._clock.monotonic()):
+            raise _Rejected(429, "too many", "rate_limited")
+        self._reading += 1
+        try:
+            yield
+        finally:
+            self._reading -= 1
+
+    async def _read(self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes]) -> bytes:
+        if _stated_length(headers) > MAX_BODY_BYTES:
+            raise _too_large()
+        if isinstance(body, (bytes, bytearray)):
+            return bytes(_checked(body))
+        try:
+            async with asyncio.timeout(_MAX_READ_S):
+                return await _whole(aiter(body))
+        except _Rejected:
+            raise
+        except TimeoutError:
+            raise _Rejected(408, "too slow", "incomplete") from None
+        except Exception:  # each framework has its own error for a body that was cut off
+            raise _Rejected(400, "incomplete", "incomplete") from None
+
+    def _take(
+        self, subscription: _Subscription, message: CallbackMessage, headers: Mapping[str, str]
+    ) -> None:
+        self._count(_COUNTED[message.verdict])
+        message_id = webhook_id(headers)
+        if message.is_signed and message_id is not None and not self._seen.is_new(message_id):
+            self._count("duplicates")
+        elif not self._is_known(subscription, message):
+            self._count("unknown")
+
+    def _is_known(self, subscription: _Subscription, message: CallbackMessage) -> bool:
+        try:
+            return subscription.take(message)
+        except Exception as error:  # a fault of ours is not the sender's; its text may be a secret
+            _log.error("a callback could not be applied: %s", type(error).__name__)
+            return True
+
+    def _reject(self, status: int, reason: str, counted: str) -> CallbackAnswer:
+        self._count(counted)
+        return CallbackAnswer(status=status, reason=reason)
+
+    def _count(self, name: str) -> None:
+        self._counts[name] += 1
+        if name in _WARNINGS and self._counts[name] == 1:  # a flood of them is one line
+            _log.warning("%s; more of them are only counted (stats.%s)", _WARNINGS[name], name)
+
+
+# What a person should look at.
+_WARNINGS = {
+    "wrong_signature": (
+        "a callback has a wrong signature: it is forged, or the secret is not that of the account"
+    ),
+    "stale": (
+        "a callback is signed for another time: it was sent again by somebody, or this machine's "
+        "clock is more than five minutes off"
+    ),
+    "malformed": "what came as a callback cannot be read as one",
+    "rate_limited": "too many callbacks came at once, and some were rejected with 429",
+}
+
+
+def _public_address(public_url: object) -> str:
+    if not isinstance(public_url, str):
+        raise TypeError(f"public_url must be a str, not {type(public_url).__name__}")
+    address = tidied(public_url)
+    problem = address_problem(address)
+    if problem is None and set("?#") & set(address):
+        problem = "It must end with its path: leave out what begins with ? or #."
+    if problem is not None:
+        raise SettingsError(
+            f"public_url must be the http(s) address of the receiver, such as "
+            f"https://bot.example/kling, not {address_label(address)!r}: {problem}"
+        )
+    return address.rstrip("/")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _stated_length(headers: Mapping[str, str]) -> int:
+    """By its header; 0 where that says nothing of use."""
+    texts = [str(value) for name, value in headers.items() if str(name).lower() == "content-length"]
+    text = texts[0] if texts else "0"
+    is_number = text.isascii() and text.isdigit()
+    # Python's int() takes its time over many digits, and so many are too large anyway.
+    return int(text[:20]) if is_number else 0
+
+
+async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        _checked(body)
+    return bytes(body)
+
+
+def _checked(body: B) -> B:
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_large()
+    return body
+
+
+def _too_large() -> _Rejected:
+    return _Rejected(413, "too large", "too_large")

@@ -1,0 +1,81 @@
+"""Callbacks on their way to the poller: which task each is about, and what it may change.
+
+The id in a callback is Kling's. A gateway may have given the task another one, by which alone it
+can be queried, so the external id joins the two, and the gateway's id is kept.
+Source: new-api's source code, 2026.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from attrs import evolve
+
+from kling_effects_async.callbacks.messages import CallbackMessage
+from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.polling.poller import Poller
+from kling_effects_async.polling.tracked_task import TrackedTask
+
+__all__ = ["Announcements"]
+
+# Messages about tasks that are not known yet. More submits than this never have no answer at once,
+# and what is pushed out costs a poll.
+_KEPT = 256
+
+
+class Announcements:
+    """Of one account."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._early: OrderedDict[str, CallbackMessage] = OrderedDict()  # by external id
+
+    def take(self, message: CallbackMessage) -> bool:
+        """Apply a message that is rightly signed; poll the task now for any other.
+
+        Returns:
+            Whether the task is known.
+        """
+        claim = message.snapshot
+        task = self._poller.find(claim.task_id, claim.external_task_id)
+        if task is None:
+            self._keep(message)
+            return False
+        if _is_another(task, claim):
+            return False
+        # Without the service's own id, an answer to a poll has to show it first.
+        if message.is_signed and task.task_id is not None:
+            self._poller.announced(task, _with_id(claim, task.task_id))
+        else:
+            self._poller.hint(task, claim)
+        return True
+
+    def catch_up(self, external_task_id: str) -> None:
+        """A task is known from now on: apply what came before the answer to its submit."""
+        message = self._early.pop(external_task_id, None)
+        if message is not None:
+            self.take(message)
+
+    def _keep(self, message: CallbackMessage) -> None:
+        name = message.snapshot.external_task_id
+        held = self._early.get(name or "")
+        if name is None or not message.is_signed or (held and held.snapshot.is_final):
+            return
+        self._early[name] = message
+        if len(self._early) > _KEPT:
+            self._early.popitem(last=False)
+
+
+def _is_another(task: TrackedTask, claim: TaskSnapshot) -> bool:
+    """The ids contradict each other."""
+    both = (task.external_task_id, claim.external_task_id)
+    return None not in both and both[0] != both[1]
+
+
+def _with_id(claim: TaskSnapshot, task_id: str) -> TaskSnapshot:
+    """The snapshot as the service that is polled would have it."""
+    if claim.task_id == task_id:
+        return claim
+    # That service may also name the video otherwise.
+    videos = tuple(evolve(video, task_id=task_id, id=None) for video in claim.videos)
+    return evolve(claim, task_id=task_id, videos=videos)
