@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from kling_effects_async.policy import MAX_VIDEO_BYTES as MAX_VIDEO_BYTES
     from kling_effects_async.policy import PollPolicy as PollPolicy
     from kling_effects_async.policy import RetryPolicy as RetryPolicy
+    from kling_effects_async.policy import SharePolicy as SharePolicy
     from kling_effects_async.policy import SlotPolicy as SlotPolicy
     from kling_effects_async.policy import SubmitPolicy as SubmitPolicy
     from kling_effects_async.polling.task import EffectTask as EffectTask
@@ -149,7 +150,14 @@ _NAMES = {
         "TransportError",
         "VideoExpiredError",
     ],
-    "policy": ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"],
+    "policy": [
+        "MAX_VIDEO_BYTES",
+        "PollPolicy",
+        "RetryPolicy",
+        "SharePolicy",
+        "SlotPolicy",
+        "SubmitPolicy",
+    ],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
     "downloading.stream": ["ClipStream"],

@@ -14,10 +14,13 @@ from attrs import frozen
 
 from kling_effects_async.errors import SettingsError
 
-__all__ = ["Kind", "as_units", "check_arguments", "check_name", "key_problem"]
+__all__ = ["Kind", "as_units", "check_arguments", "check_name", "check_share", "key_problem"]
 
 # Control characters, and halves of characters (surrogates), which no file and no request can hold.
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+# As for an external id; a longer one is most likely something else.
+_LONGEST_SHARE = 128
 
 
 @frozen
@@ -78,6 +81,25 @@ def check_name(argument: str, value: str | None) -> None:
     odd = _UNWRITABLE.search(value)
     if odd:
         raise SettingsError(f"{argument} must be plain text; it holds the character {odd[0]!a}")
+
+
+def check_share(argument: str, value: str | None, *, may_be_empty: bool = False) -> None:
+    """Reject what cannot be the name of a share; ``None`` is no name.
+
+    Raises:
+        SettingsError: it is empty, longer than 128 characters, or not printable.
+    """
+    if value is None:
+        return
+    if not value and not may_be_empty:
+        raise SettingsError(f"{argument} must not be empty: give a name, or leave it out")
+    if len(value) > _LONGEST_SHARE:
+        raise SettingsError(
+            f"{argument} must have at most {_LONGEST_SHARE} characters, not {len(value)}"
+        )
+    odd = next((character for character in value if not character.isprintable()), None)
+    if odd is not None:
+        raise SettingsError(f"{argument} must be printable text; it holds the character {odd!a}")
 
 
 def as_units(argument: str, value: object) -> Decimal | None:

@@ -103,6 +103,7 @@ async def outcomes(
     run: str | None,
     ordered: bool,
     folder: Path | None,
+    share: str | None,
 ) -> AsyncGenerator[Outcome, None]:
     """See ``EffectsClient.run_many``."""
     slots = (await runtime.account()).slots
@@ -115,7 +116,7 @@ async def outcomes(
         nonlocal downloading
         external_task_id = ""
         try:
-            prepared = await runtime.prepare(effect, run=run, download_to=target)
+            prepared = await runtime.prepare(effect, run=run, download_to=target, share=share)
             external_task_id = prepared.job.external_task_id
             tracked = await runtime.submit(prepared, found=listed.get(external_task_id))
             result = await runtime.effect_task(tracked).result()
@@ -144,7 +145,11 @@ async def outcomes(
 
 
 async def tasks(
-    runtime: Runtime, effects: Iterable[Effect] | AsyncIterable[Effect], *, run: str | None
+    runtime: Runtime,
+    effects: Iterable[Effect] | AsyncIterable[Effect],
+    *,
+    run: str | None,
+    share: str | None,
 ) -> AsyncGenerator[EffectTask | Failed, None]:
     """See ``EffectsClient.submit_many``."""
     slots = (await runtime.account()).slots
@@ -153,7 +158,7 @@ async def tasks(
     async def submit(effect: Effect) -> EffectTask | Failed:
         external_task_id = ""
         try:
-            prepared = await runtime.prepare(effect, run=run)
+            prepared = await runtime.prepare(effect, run=run, share=share)
             external_task_id = prepared.job.external_task_id
             found = listed.get(external_task_id)
             return runtime.effect_task(await runtime.submit(prepared, found=found))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from kling_effects_async.arguments import Kind, check_arguments, check_name
 from kling_effects_async.errors import SettingsError
-from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.policy import (
+    PollPolicy,
+    RetryPolicy,
+    SharePolicy,
+    SlotPolicy,
+    SubmitPolicy,
+)
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.settings import AccessKeys, BearerToken
 from kling_effects_async.transport.clock import Clock
@@ -35,6 +41,7 @@ class ClientOptions(TypedDict, total=False):
     poll: PollPolicy | None
     retry: RetryPolicy | None
     slots: SlotPolicy | None
+    shares: SharePolicy | None
     submit: SubmitPolicy | None
     session: aiohttp.ClientSession | None
     proxy: str | None
@@ -57,6 +64,7 @@ _KINDS = {
     "poll": Kind("a PollPolicy(...)", (PollPolicy,)),
     "retry": Kind("a RetryPolicy(...)", (RetryPolicy,)),
     "slots": Kind("a SlotPolicy(...)", (SlotPolicy,)),
+    "shares": Kind("a SharePolicy(...)", (SharePolicy,)),
     "submit": Kind("a SubmitPolicy(...)", (SubmitPolicy,)),
     "session": Kind("an aiohttp.ClientSession", has=("request", "closed", "headers")),
     "proxy": Kind("a str such as 'http://host:port'", (str,)),

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, frozen, validators
 
+from kling_effects_async.arguments import check_share
 from kling_effects_async.errors import SettingsError
 
-__all__ = ["MAX_VIDEO_BYTES", "PollPolicy", "RetryPolicy", "SlotPolicy", "SubmitPolicy"]
+__all__ = [
+    "MAX_VIDEO_BYTES",
+    "PollPolicy",
+    "RetryPolicy",
+    "SharePolicy",
+    "SlotPolicy",
+    "SubmitPolicy",
+]
 
 
 def _positive(_policy: object, attribute: Attribute[Any], value: Any) -> None:
@@ -179,6 +188,50 @@ class SlotPolicy:
     def __attrs_post_init__(self) -> None:
         if self.start > self.maximum:
             raise SettingsError(f"start ({self.start}) must not be above maximum ({self.maximum})")
+
+
+def _as_weights(given: object) -> Mapping[str, int]:
+    if not isinstance(given, Mapping):
+        raise SettingsError(
+            f'weights must be a mapping such as {{"vip": 3}}, not {type(given).__name__}'
+        )
+    for name, weight in given.items():
+        if not isinstance(name, str):
+            raise SettingsError(f"a share in weights must be a str, not {type(name).__name__}")
+        check_share("a share in weights", name, may_be_empty=True)
+        if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
+            raise SettingsError(
+                f"the weight of {name!r} must be a whole number above 0, not {weight!r}"
+            )
+    return MappingProxyType(dict(given))
+
+
+@frozen(kw_only=True)
+class SharePolicy:
+    """How the slots are shared out among those who wait for one.
+
+    A share is whatever a submit's ``share=`` names, such as a user; all submits without one are one
+    share, ``""``. Each free slot goes to the share that holds the fewest for its weight, and among
+    those to the one whose turn is the oldest.
+
+    Attributes:
+        weights: by share; 1 for all others. Where slots are scarce, a share of weight 3 holds three
+            for each one that a share of weight 1 holds, or gets three turns in a row.
+        max_per_share: the most slots that one share may hold, though others are free; ``None`` for
+            no limit. Tasks of an earlier process count, and may be more.
+
+    Raises:
+        SettingsError: a weight or ``max_per_share`` is no whole number above 0, or a name in
+            ``weights`` cannot be one of a share.
+    """
+
+    # Not in the hash: a mapping has none.
+    weights: Mapping[str, int] = field(factory=dict, converter=_as_weights, hash=False)
+    max_per_share: int | None = field(default=None, validator=validators.optional(_whole))
+
+    def weight_of(self, share: str) -> int:
+        """The weight of a share; 1 where none is given."""
+        return self.weights.get(share, 1)
 
 
 def _choice(default: str, other: str) -> Any:

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
@@ -27,7 +28,13 @@ from kling_effects_async.errors import ClientClosedError, JournalError
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
-from kling_effects_async.policy import PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy
+from kling_effects_async.policy import (
+    PollPolicy,
+    RetryPolicy,
+    SharePolicy,
+    SlotPolicy,
+    SubmitPolicy,
+)
 from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.recalled import recalled, was_submitted
 from kling_effects_async.polling.task import EffectTask
@@ -81,6 +88,7 @@ class Options:
     poll: PollPolicy
     retry: RetryPolicy
     slots: SlotPolicy
+    shares: SharePolicy
     submit: SubmitPolicy
     session: aiohttp.ClientSession | None
     proxies: Proxies
@@ -236,8 +244,13 @@ class Runtime:
             running=slots.running,
             sending=submitter.under_way,
             waiting=submitter.waiting,
+            waiting_by_share=MappingProxyType(slots.waiting_by_share),
             held_back_by="" if reason is None else str(reason),
         )
+
+    def queue_position(self, external_task_id: str) -> int | None:
+        """See ``EffectsClient.queue_position``."""
+        return None if self._account is None else self._account.slots.position_of(external_task_id)
 
     async def prepare(
         self,
@@ -247,6 +260,7 @@ class Runtime:
         callback_url: str | None = None,
         run: str | None = None,
         download_to: str | None = None,
+        share: str | None = None,
         with_hashes: bool = True,
     ) -> PreparedJob:
         """The effect as a job, after its images were checked.
@@ -274,6 +288,7 @@ class Runtime:
             callback_url=callback_url,
             run=run,
             download_to=download_to,
+            share=share or "",
             now=self._options.clock.now(),
         )
         return PreparedJob(effect, job, files)
@@ -382,6 +397,7 @@ class Runtime:
             self.api,
             store,
             slots=options.slots,
+            shares=options.shares,
             submit=options.submit,
             retry=options.retry,
             budget_units=options.budget_units,
@@ -415,6 +431,7 @@ def compose_submitter(
     submit: SubmitPolicy,
     retry: RetryPolicy,
     budget_units: Decimal | None,
+    shares: SharePolicy | None = None,
     on_accepted: Callable[[Job, TaskSnapshot, Slot], None],
     clock: Clock,
     rng: Callable[[], float],
@@ -424,13 +441,14 @@ def compose_submitter(
     """A submitter with the slots and the breaker of its account.
 
     Args:
+        shares: who gets a slot where several wait.
         on_accepted: called with each accepted task and its slot, which it gives back.
         rng: a source of numbers in [0, 1).
         remembered_slots: how many the account had before.
         on_slots: called with each new number of slots.
     """
-    limiter = SlotLimiter(slots, remembered=remembered_slots, on_learned=on_slots)
-    breaker = SubmitBreaker(slots, clock, on_stop=limiter.fail_waiting, rng=rng)
+    limiter = SlotLimiter(slots, shares=shares, remembered=remembered_slots, on_learned=on_slots)
+    breaker = SubmitBreaker(slots, clock, shares=shares, on_stop=limiter.fail_waiting, rng=rng)
     admission = Admission(limiter, breaker, submit=submit, retry=retry, rng=rng)
     return Submitter(
         api,

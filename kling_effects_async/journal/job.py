@@ -110,6 +110,8 @@ class Job:
         effect: opaque JSON text from which the effect can be built again.
         run: the name of the bulk run it belongs to; ``None`` for a single one.
         download_to: the folder its video is to be downloaded to; ``None`` for no download.
+        share: the share of the slots that it takes its slot from; ``""`` for that of all jobs
+            without one.
         was_sent: bytes of a submit may have reached the service, so a task under its external id
             is ours.
         task_id: the service's id; ``None`` until it accepted the job. Never changes after that.
@@ -133,6 +135,7 @@ class Job:
     result: str | None = field(default=None, repr=False)
     run: str | None = None
     download_to: str | None = None
+    share: str = ""
     service: str | None = None
     was_sent: bool = False
     state: JobState = JobState.PLANNED

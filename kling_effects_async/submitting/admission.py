@@ -86,19 +86,20 @@ class Admission:
         """Raise the reason if no submit may be sent now; see ``SubmitBreaker.check``."""
         self._breaker.check()
 
-    async def enter(self, *, is_next: bool) -> Permit:
+    async def enter(self, *, is_next: bool, share: str = "", name: str = "") -> Permit:
         """Wait for a slot and for the pace; no slot is kept if that fails.
 
         Args:
+            share, name: see ``SlotLimiter.take``.
             is_next: for a job that had its turn and found no slot at the service.
 
         Raises:
             KlingEffectsError: nothing may be sent, for this reason.
         """
         while True:
-            slot = await self.slots.take(is_next=is_next)
+            slot = await self.slots.take(share=share, name=name, is_next=is_next)
             try:
-                round_number = await self._breaker.pass_through()
+                round_number = await self._breaker.pass_through(share)
             except BaseException:  # a cancelled wait must not leak the slot
                 slot.release()
                 raise

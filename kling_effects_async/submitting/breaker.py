@@ -6,6 +6,9 @@ submit keeps the pause, rejections of submits that were under way together count
 grow, and afterwards one submit at a time is tried until one is accepted. The log reports it, as a
 warning once nothing was accepted for half a minute.
 
+Those that wait for their turn have a slot already, and pass in turn by share, so that a share with
+few slots does not wait here for all slots of another.
+
 A key that is rejected or an account that cannot pay stops everything at once: a thousand submits
 need not learn the same from a thousand answers. From time to time one submit goes through as a
 probe, so that a long-lived service resumes by itself once a person has acted.
@@ -17,12 +20,12 @@ import asyncio
 import copy
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 from kling_effects_async.errors import KlingEffectsError
-from kling_effects_async.policy import SlotPolicy, backoff_s
+from kling_effects_async.policy import SharePolicy, SlotPolicy, backoff_s
+from kling_effects_async.submitting.fair_queue import FairQueue
 from kling_effects_async.transport.clock import TICK_S, Clock
 
 __all__ = ["SubmitBreaker"]
@@ -45,6 +48,7 @@ class SubmitBreaker:
     """Every submit of one account at one service passes it.
 
     Args:
+        shares: who passes first where several wait for their turn.
         on_stop: called with the reason when the breaker trips.
         rng: a source of numbers in [0, 1).
     """
@@ -54,6 +58,7 @@ class SubmitBreaker:
         policy: SlotPolicy,
         clock: Clock,
         *,
+        shares: SharePolicy | None = None,
         on_stop: Callable[[KlingEffectsError], None],
         rng: Callable[[], float],
     ) -> None:
@@ -73,7 +78,7 @@ class SubmitBreaker:
         self._next_probe_at = 0.0
         self._closed: KlingEffectsError | None = None
         self._resting: set[asyncio.Future[None]] = set()
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue(shares or SharePolicy())
 
     @property
     def paced_s(self) -> float:
@@ -95,8 +100,11 @@ class SubmitBreaker:
         """How many submits wait for the end of a pause, or for their turn."""
         return len(self._resting) + len(self._queue)
 
-    async def pass_through(self) -> int:
+    async def pass_through(self, share: str = "") -> int:
         """Wait for the end of a pause and until few enough are under way; call ``came_back`` later.
+
+        Args:
+            share: whose submit it is.
 
         Returns:
             The number of the round, for ``slow_down``.
@@ -110,7 +118,7 @@ class SubmitBreaker:
             if pause_s > TICK_S:
                 await self.rest(pause_s)
             elif self._under_way >= self._window:
-                await self._wait_for_turn()
+                await self._wait_for_turn(share)
             else:
                 break
         self._under_way += 1
@@ -212,9 +220,9 @@ class SubmitBreaker:
         since = f"; none was accepted for {held_s:.0f} s" if held_s else ""
         _log.log(level, "submits are held back for %.1f s%s: %s", seconds, since, reason)
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_turn(self, share: str) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        self._queue.enqueue(turn, share)
         try:
             await turn
         except asyncio.CancelledError:
@@ -227,9 +235,12 @@ class SubmitBreaker:
     def _call_next(self) -> None:
         """Wake as many as may pass; each checks everything again."""
         for _ in range(max(0, self._window - self._under_way)):
-            if not self._queue:
+            turn = self._queue.first()
+            if turn is None:
                 return
-            _settle(self._queue.popleft())
+            # Nothing is held here: the turns alone decide.
+            self._queue.release(self._queue.next())
+            _settle(turn)
 
 
 def _settle(done: asyncio.Future[None]) -> None:

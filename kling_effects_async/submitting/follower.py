@@ -68,7 +68,7 @@ class Follower:
         if job.state is not JobState.ACCEPTED or _has_follower(tracked):
             return tracked
         # Its task runs at the service and takes a slot there, whatever the number of slots is here.
-        slot = slots.adopt()
+        slot = slots.adopt(job.share)
         slot.accept()
         self._poller.follow(tracked, partial(self._ended, job, slot))
         return tracked

@@ -70,6 +70,7 @@ def make_job(
     callback_url: str | None = None,
     run: str | None = None,
     download_to: str | None = None,
+    share: str = "",
 ) -> Job:
     """A job for this effect.
 
@@ -99,6 +100,7 @@ def make_job(
         callback_url=callback_url,
         run=run,
         download_to=download_to,
+        share=share,
         created_at=now,
     )
 

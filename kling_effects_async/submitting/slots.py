@@ -1,7 +1,8 @@
 """How many tasks the account may run at once: learned, because no call returns it, only 1303.
 
-A ``Slot`` is held from the submit until the task's end. Slots are given out in the order of the
-requests for them. Their number grows by one and shrinks by a factor (AIMD, as in TCP):
+A ``Slot`` is held from the submit until the task's end. Slots are given in turn to the shares that
+wait for one; see ``fair_queue``. The number of slots grows by one and shrinks by a factor (AIMD, as
+in TCP):
 
 - Until the first rejection every acceptance adds a slot, so nobody waits for a limit that may not
   exist; what bounds us then is how many submits are without an answer.
@@ -16,11 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from kling_effects_async.policy import SlotPolicy
+from kling_effects_async.policy import SharePolicy, SlotPolicy
+from kling_effects_async.submitting.fair_queue import FairQueue
 
 __all__ = ["Slot", "SlotLimiter"]
 
@@ -30,11 +31,12 @@ _SHRUNK = 0.75
 class Slot:
     """The right to have one task at the service; give it back with ``release``."""
 
-    __slots__ = ("_slots", "is_accepted", "is_released", "round_number")
+    __slots__ = ("_slots", "hold", "is_accepted", "is_released", "round_number")
 
-    def __init__(self, slots: SlotLimiter, round_number: int) -> None:
+    def __init__(self, slots: SlotLimiter, round_number: int, hold: int) -> None:
         self._slots = slots
         self.round_number: int = round_number
+        self.hold: int = hold
         self.is_accepted: bool = False
         self.is_released: bool = False
 
@@ -60,6 +62,7 @@ class SlotLimiter:
     """The slots of one account at one service.
 
     Args:
+        shares: who gets a slot where several wait.
         remembered: the size that was learned before.
         on_learned: called with each new size that is worth remembering.
     """
@@ -68,6 +71,7 @@ class SlotLimiter:
         self,
         policy: SlotPolicy,
         *,
+        shares: SharePolicy | None = None,
         remembered: int | None = None,
         on_learned: Callable[[int], None] | None = None,
     ) -> None:
@@ -75,11 +79,11 @@ class SlotLimiter:
         self._size = min(policy.maximum, remembered or policy.start)
         self._has_met_limit = remembered is not None
         self._on_learned = on_learned
-        self._held = 0
         self._running = 0
         self._round = 0
         self._ends_in_a_row = 0
-        self._queue: deque[asyncio.Future[Slot]] = deque()
+        self._queue: FairQueue[asyncio.Future[Slot]] = FairQueue(shares or SharePolicy())
+        self._by_name: dict[str, asyncio.Future[Slot]] = {}
         self._watchers: set[asyncio.Event] = set()
 
     @property
@@ -90,7 +94,7 @@ class SlotLimiter:
     @property
     def held(self) -> int:
         """How many slots are given out."""
-        return self._held
+        return self._queue.held
 
     @property
     def running(self) -> int:
@@ -107,37 +111,50 @@ class SlotLimiter:
         finally:
             self._watchers.discard(event)
 
-    async def take(self, *, is_next: bool = False) -> Slot:
+    async def take(self, *, share: str = "", name: str = "", is_next: bool = False) -> Slot:
         """Wait for a slot.
 
         Args:
+            share: whose slot it is to be.
+            name: for ``position_of``; no two that wait have the same.
             is_next: before all others; for a job that had its turn and was rejected.
         """
-        if not self._queue and self._held < self._size:
-            return self._given()
+        if self._is_free_for(share):
+            return self._given(self._queue.hold(share))
         turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        if is_next:
-            self._queue.appendleft(turn)
-        else:
-            self._queue.append(turn)
+        self._queue.enqueue(turn, share, is_next=is_next)
+        if name:
+            self._by_name[name] = turn
         try:
             return await turn
         except asyncio.CancelledError:
             self._leave(turn)
             raise
+        finally:
+            self._by_name.pop(name, None)
 
-    def adopt(self) -> Slot:
+    def adopt(self, share: str = "") -> Slot:
         """A slot for a task that runs already, whether there is one or not."""
-        return self._given()
+        return self._given(self._queue.hold(share))
 
     @property
     def waiting(self) -> int:
         """How many wait for a slot."""
         return len(self._queue)
 
+    @property
+    def waiting_by_share(self) -> Mapping[str, int]:
+        """How many of each share wait; only shares of which somebody does."""
+        return self._queue.waiting_by_share()
+
+    def position_of(self, name: str) -> int | None:
+        """See ``FairQueue.position_of``; ``None`` if nobody of this name waits."""
+        turn = self._by_name.get(name)
+        return None if turn is None else self._queue.position_of(turn, slots=self._size)
+
     def has_shrunk_since(self, round_number: int) -> bool:
         """Whether there was a rejection since that round, and too many slots are held."""
-        return round_number != self._round and self._held > self._size
+        return round_number != self._round and self.held > self._size
 
     def reject(self, slot: Slot) -> bool:
         """The service had no slot for this slot (1303): shrink, and give the slot back.
@@ -158,8 +175,8 @@ class SlotLimiter:
 
     def fail_waiting(self, error: Exception) -> None:
         """End all waits for a slot with this error."""
-        queue, self._queue = self._queue, deque()
-        for turn in queue:
+        for turn in list(self._queue):
+            self._queue.remove(turn)
             if not turn.done():
                 turn.set_exception(copy.copy(error))  # each raises its own, as a traceback is added
 
@@ -174,12 +191,13 @@ class SlotLimiter:
 
     def ended(self, slot: Slot) -> None:
         """Called by ``Slot.release``."""
-        self._held -= 1
+        self._queue.release(slot.hold)
         if slot.is_accepted:
             self._running -= 1
             self._ends_in_a_row += 1
-        # A slot more is only worth a try while somebody waits for one.
-        if self._has_met_limit and self._queue and self._ends_in_a_row >= self._size:
+        # A slot more is only worth a try while somebody waits for one, and may have it.
+        is_wanted = self._queue.first() is not None
+        if self._has_met_limit and is_wanted and self._ends_in_a_row >= self._size:
             self._ends_in_a_row = 0
             self._resize(min(self._policy.maximum, self._size + 1))
         self._serve()
@@ -193,18 +211,23 @@ class SlotLimiter:
     def _serve(self) -> None:
         for event in self._watchers:
             event.set()
-        while self._queue and self._held < self._size:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(self._given())
+        while self.held < self._size and (turn := self._queue.first()) is not None:
+            if turn.done():  # cancelled a moment ago: it must not use up its share's turn
+                self._queue.remove(turn)
+            else:
+                turn.set_result(self._given(self._queue.next()))
 
-    def _given(self) -> Slot:
-        self._held += 1
-        return Slot(self, self._round)
+    def _is_free_for(self, share: str) -> bool:
+        """Whether a slot is free that nobody waits for, and the share may have it."""
+        is_free = self.held < self._size and self._queue.first() is None
+        return is_free and self._queue.may_hold(share)
+
+    def _given(self, hold: int) -> Slot:
+        return Slot(self, self._round, hold)
 
     def _leave(self, turn: asyncio.Future[Slot]) -> None:
         """Cancelled while waiting, or in the very moment of getting the slot."""
         if turn.done() and not turn.cancelled() and turn.exception() is None:
             turn.result().release()
-        elif turn in self._queue:
+        else:
             self._queue.remove(turn)

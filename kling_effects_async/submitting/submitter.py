@@ -132,7 +132,9 @@ class Submitter:
             JournalError: it cannot be written down, so it was not sent.
         """
         async with self._turn_of(job):
-            job = await self._store.add(job)
+            share, job = job.share, await self._store.add(job)
+            if job.share != share:  # it was submitted before for another one
+                job = evolve(job, share=share)
             if job.state is JobState.ABANDONED:
                 raise EffectRejectedError(
                     f"job {job.external_task_id!r} was abandoned: use another external_task_id"
@@ -209,7 +211,9 @@ class Submitter:
             # Not within the try: a stopped account ends the submit without any more pauses.
             self._admission.check()
             try:
-                permit = await self._admission.enter(is_next=found_no_slot)
+                permit = await self._admission.enter(
+                    is_next=found_no_slot, share=job.share, name=job.external_task_id
+                )
                 first_try_at = min(first_try_at, self._clock.monotonic())
                 job = await self._detached(job, self._attempt(job, request, permit))
                 if job.state in _HAS_TASK:
@@ -328,7 +332,7 @@ class Submitter:
     async def _write_adopted(self, job: Job, found: TaskSnapshot) -> Job:
         taken = JobUpdate(JobState.SUBMITTING, note="the service has it already")
         job = await self._move(job, taken)
-        return await self._accept(job, found, self._admission.slots.adopt())
+        return await self._accept(job, found, self._admission.slots.adopt(job.share))
 
     def _is_ours(self, job: Job) -> bool:
         """Whether a task that the service has under the job's id is to be taken for the job's."""
@@ -369,7 +373,8 @@ class Submitter:
             await self._mark_uncertain(job, message=f"cannot look it up: {unanswered}")
             raise _uncertain(job, unanswered) from unanswered
         if finding.snapshot is not None:
-            return await self._accept(job, finding.snapshot, slot or self._admission.slots.adopt())
+            slot = slot or self._admission.slots.adopt(job.share)
+            return await self._accept(job, finding.snapshot, slot)
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
             job = await self._move(job, JobUpdate(JobState.UNCERTAIN))

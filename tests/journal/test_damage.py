@@ -209,6 +209,7 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
         ("unknown", False, JobState.UNCERTAIN, None),
         ("not taken", False, JobState.REJECTED, None),
     ]
+    assert {job.share for job in jobs} == {""}
 
 
 def test_a_migration_that_fails_leaves_the_older_version(path: Path) -> None:

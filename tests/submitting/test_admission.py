@@ -272,7 +272,7 @@ async def test_the_stats_tell_of_slots_and_submits(emulator: Emulator) -> None:
         tasks = [await client.submit(SQUISH) for _ in range(2)]
         third = asyncio.ensure_future(client.submit(SQUISH))
         await asyncio.sleep(1)
-        assert client.stats == ClientStats(slots=2, running=2, waiting=1)
+        assert client.stats == ClientStats(slots=2, running=2, waiting=1, waiting_by_share={"": 1})
         await asyncio.gather(*tasks)
         await (await third)
         assert client.stats == ClientStats(slots=2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_effects_async.errors import AccountError
-from kling_effects_async.policy import SlotPolicy
+from kling_effects_async.policy import SharePolicy, SlotPolicy
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 
 
@@ -220,6 +220,20 @@ async def test_no_place_is_added_while_nobody_waits_for_one() -> None:
     for slot in slots:
         slot.release()
     assert line.learned == [3]
+
+
+async def test_no_place_is_added_for_a_share_that_may_have_no_more() -> None:
+    shares = SharePolicy(max_per_share=1)
+    slots = SlotLimiter(SlotPolicy(), shares=shares, remembered=2)
+    (await slots.take(share="A")).accept()
+    waiting = asyncio.create_task(slots.take(share="A"))
+    await turns()
+    for _ in range(5):
+        slot = await slots.take(share="B")
+        slot.accept()
+        slot.release()
+    assert slots.size == 2
+    waiting.cancel()
 
 
 async def test_a_rejection_breaks_a_run_of_ends() -> None:

@@ -84,6 +84,7 @@ from kling_effects_async import (
     ServiceError,
     Settings,
     SettingsError,
+    SharePolicy,
     SingleImageEffect,
     SlotPolicy,
     SubmissionUncertainError,
@@ -184,6 +185,7 @@ def policies() -> tuple[PollPolicy, RetryPolicy, SlotPolicy, SubmitPolicy]:
     assert_type(RetryPolicy(attempts=3).attempts, int)
     assert_type(RetryPolicy().pause_s(1, None, lambda: 0.5), float)
     assert_type(SlotPolicy(start=5).maximum, int)
+    assert_type(SharePolicy(weights={"vip": 3}, max_per_share=4).weight_of("vip"), int)
     assert_type(SubmitPolicy(on_taken="adopt").on_uncertain, str)
     assert_type(MAX_VIDEO_BYTES, int)
     return PollPolicy(), RetryPolicy(), SlotPolicy(), SubmitPolicy()
@@ -218,6 +220,7 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
         poll=poll,
         retry=retry,
         slots=slots,
+        shares=SharePolicy(max_per_share=4),
         submit=submit,
         session=session,
         proxy="http://proxy.example:3128",
@@ -230,6 +233,8 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
     assert_type(await client.aclose(), None)
     assert_type((client.service, client.account), tuple[Service, str])
     assert_type(client.stats, ClientStats)
+    assert_type(client.stats.waiting_by_share, Mapping[str, int])
+    assert_type(client.queue_position("order-42"), int | None)
     assert_type((client.stats.slots, client.stats.held_back_by), tuple[int, str])
 
 

@@ -60,6 +60,7 @@ def job_as_json(job: Job) -> dict[str, object]:
         "message": job.message and redacted(job.message),
         "path": job.path,
         "run": job.run,
+        "share": job.share or None,
         "account": job.account,
         "created_at": job.created_at.isoformat(),
         "updated_at": job.updated_at.isoformat(),

@@ -24,7 +24,7 @@ _STATES = {state.value: state for state in JobState}
 MEMBERS = (
     "account, external_task_id, scene, fingerprint, effect, run, download_to, callback_url, "
     "state, task_id, message, units, result, path, created_us, updated_us, service, was_sent, "
-    "expected_units, earlier_units"
+    "expected_units, earlier_units, share"
 )
 
 
@@ -51,6 +51,7 @@ def row_of(job: Job) -> dict[str, str | int | None]:
         "updated_us": us_of(job.updated_at),
         "service": job.service,
         "was_sent": 1 if job.was_sent else None,
+        "share": job.share or None,
     }
 
 
@@ -129,6 +130,7 @@ def _job_of(row: Row) -> Job:
         was_sent=bool(row[17]),
         expected_units=_units(row[18]),
         earlier_units=_units(row[19]),
+        share=row[20] or "",
     )
 
 

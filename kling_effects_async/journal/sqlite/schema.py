@@ -107,6 +107,9 @@ _NAMES = f"""
     UPDATE transitions SET state = 'rejected' WHERE state = 'refused';
 {_cost_kind("uncertain")}{_COST_TRIGGERS}"""
 
+# The share of the slots that a job takes its slot from; NULL for that of all jobs without one.
+_SHARES = "ALTER TABLE jobs ADD COLUMN share TEXT;"
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE jobs (
@@ -174,6 +177,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COSTS,
     _COMMITS,
     _NAMES,
+    _SHARES,
 )
 VERSION = len(MIGRATIONS)
 NUMBERED_SINCE = 1 + MIGRATIONS.index(_COMMITS)
