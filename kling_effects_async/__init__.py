@@ -67,6 +67,17 @@ if TYPE_CHECKING:
     from kling_effects_async.errors import TlsError as TlsError
     from kling_effects_async.errors import TransportError as TransportError
     from kling_effects_async.errors import VideoExpiredError as VideoExpiredError
+    from kling_effects_async.event_hub import EventStream as EventStream
+    from kling_effects_async.events import Event as Event
+    from kling_effects_async.events import JobAccepted as JobAccepted
+    from kling_effects_async.events import JobCancelled as JobCancelled
+    from kling_effects_async.events import JobQueued as JobQueued
+    from kling_effects_async.events import JobRejected as JobRejected
+    from kling_effects_async.events import JobSubmitted as JobSubmitted
+    from kling_effects_async.events import JobUncertain as JobUncertain
+    from kling_effects_async.events import SlotsChanged as SlotsChanged
+    from kling_effects_async.events import TaskChanged as TaskChanged
+    from kling_effects_async.events import TaskEnded as TaskEnded
     from kling_effects_async.images.checks import ImageFacts as ImageFacts
     from kling_effects_async.images.checks import PreparedImage as PreparedImage
     from kling_effects_async.images.checks import check_image as check_image
@@ -99,9 +110,11 @@ if TYPE_CHECKING:
     from kling_effects_async.settings import BearerToken as BearerToken
     from kling_effects_async.settings import Credentials as Credentials
     from kling_effects_async.settings import Settings as Settings
+    from kling_effects_async.stats import Budget as Budget
     from kling_effects_async.stats import ClientStats as ClientStats
     from kling_effects_async.submitting.planning import derived_id as derived_id
     from kling_effects_async.submitting.settling import Finding as Finding
+    from kling_effects_async.telemetry.providers import Telemetry as Telemetry
 
 # The modules and their public names, in the order of the floors.
 _NAMES = {
@@ -109,7 +122,7 @@ _NAMES = {
     "scenes": ["Scene", "SceneInfo", "catalogue"],
     "models": ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"],
     "outcomes": ["Done", "Failed", "Outcome"],
-    "stats": ["ClientStats"],
+    "stats": ["Budget", "ClientStats"],
     "errors": [
         "AccountChangedError",
         "AccountError",
@@ -150,6 +163,18 @@ _NAMES = {
         "TransportError",
         "VideoExpiredError",
     ],
+    "events": [
+        "Event",
+        "JobAccepted",
+        "JobCancelled",
+        "JobQueued",
+        "JobRejected",
+        "JobSubmitted",
+        "JobUncertain",
+        "SlotsChanged",
+        "TaskChanged",
+        "TaskEnded",
+    ],
     "policy": [
         "MAX_VIDEO_BYTES",
         "PollPolicy",
@@ -172,6 +197,8 @@ _NAMES = {
     "submitting.settling": ["Finding"],
     "listing": ["TaskListing"],
     "client_options": ["ClientOptions"],
+    "event_hub": ["EventStream"],
+    "telemetry.providers": ["Telemetry"],
     "client": ["EffectsClient", "UnknownSceneWarning"],
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -118,7 +118,8 @@ async def outcomes(
         try:
             prepared = await runtime.prepare(effect, run=run, download_to=target, share=share)
             external_task_id = prepared.job.external_task_id
-            tracked = await runtime.submit(prepared, found=listed.get(external_task_id))
+            with observed.member():
+                tracked = await runtime.submit(prepared, found=listed.get(external_task_id))
             result = await runtime.effect_task(tracked).result()
             path = None
             if folder is not None:
@@ -136,7 +137,7 @@ async def outcomes(
         return slots.size + _PREPARED_AHEAD + min(downloading, _MAX_DOWNLOADS)
 
     source = _checked(effects, call="run_many")
-    with slots.watched() as changed:
+    with runtime.observer.run("run_many") as observed, slots.watched() as changed:
         async with aclosing(
             map_as_completed(source, finish, limit=limit, changed=changed, ordered=ordered)
         ) as finished:
@@ -161,7 +162,9 @@ async def tasks(
             prepared = await runtime.prepare(effect, run=run, share=share)
             external_task_id = prepared.job.external_task_id
             found = listed.get(external_task_id)
-            return runtime.effect_task(await runtime.submit(prepared, found=found))
+            with observed.member():
+                tracked = await runtime.submit(prepared, found=found)
+            return runtime.effect_task(tracked)
         except Exception as error:  # the effect's own edge: delivered as its outcome
             return Failed(effect=effect, external_task_id=external_task_id, error=error)
 
@@ -170,7 +173,7 @@ async def tasks(
         return max(0, slots.size - slots.running) + _PREPARED_AHEAD
 
     source = _checked(effects, call="submit_many")
-    with slots.watched() as changed:
+    with runtime.observer.run("submit_many") as observed, slots.watched() as changed:
         async with aclosing(
             map_as_completed(source, submit, limit=limit, changed=changed)
         ) as accepted:

@@ -6,14 +6,21 @@ import asyncio
 import os
 import random
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from kling_effects_async import bulk
+from kling_effects_async import bulk, lookback
 from kling_effects_async.arguments import (
     Kind,
     as_units,
@@ -24,7 +31,9 @@ from kling_effects_async.arguments import (
 from kling_effects_async.client_options import ClientOptions, check_options
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import KlingEffectsError, SettingsError
-from kling_effects_async.journal.job import Job
+from kling_effects_async.event_hub import EventStream
+from kling_effects_async.events import Event
+from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.journal.store import MemoryStore
 from kling_effects_async.listing import TaskListing
 from kling_effects_async.models import EffectResult, TaskPage, Video
@@ -55,7 +64,7 @@ from kling_effects_async.settings import (
     check_receiver,
     default_service,
 )
-from kling_effects_async.stats import ClientStats
+from kling_effects_async.stats import Budget, ClientStats
 from kling_effects_async.submitting.account import account_name
 from kling_effects_async.submitting.planning import random_id
 from kling_effects_async.submitting.settling import Finding
@@ -69,6 +78,7 @@ if TYPE_CHECKING:
     from kling_effects_async.downloading.stream import ClipStream
     from kling_effects_async.downloading.writers import AsyncWriter, BinaryWriter
     from kling_effects_async.journal.sqlite.journal import Journal
+    from kling_effects_async.telemetry.providers import Telemetry
 
 __all__ = ["EffectsClient", "UnknownSceneWarning"]
 
@@ -98,6 +108,8 @@ _SETTLE = {
     "resubmit": Kind("True or False", (bool,), is_optional=False),
     "abandon": Kind("True or False", (bool,), is_optional=False),
 }
+_JOBS = {"run": Kind("a str", (str,)), "scene": Kind("a str", (str,))}
+_EVENTS = {"max_waiting": Kind("a whole number", (int,), is_optional=False)}
 _PAGE = {name: Kind("a whole number", (int,), is_optional=False) for name in ("page", "page_size")}
 
 
@@ -148,6 +160,11 @@ class EffectsClient:
         trust_env: use the proxies that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` name, as
             curl and pip do, except for this machine itself. Hosts in ``NO_PROXY`` are reached
             without, also where ``proxy`` is given. Nothing else is read: no netrc.
+        on_event: called with each ``Event`` as it happens, in the event loop: it must return at
+            once. What it raises harms no job; it is logged once for each class of event. See also
+            ``events``.
+        telemetry: a ``Telemetry``, for traces and metrics through OpenTelemetry; see
+            ``docs/monitoring.md``.
         callbacks: takes the service's messages about this client's tasks. A rightly signed one ends
             a wait at once, any other only makes the client poll; while they come, tasks are polled
             rarely. Their address has a part that nobody can guess; a journal keeps it, so that a
@@ -180,6 +197,8 @@ class EffectsClient:
         session: aiohttp.ClientSession | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        telemetry: Telemetry | None = None,
         callbacks: CallbackReceiver | None = None,
         clock: Clock | None = None,
         rng: Callable[[], float] = random.random,
@@ -204,6 +223,8 @@ class EffectsClient:
             submit=submit or SubmitPolicy(),
             session=session,
             proxies=proxies,
+            on_event=on_event,
+            telemetry=telemetry,
             callbacks=callbacks,
             clock=clock or SystemClock(),
             rng=rng,
@@ -253,6 +274,30 @@ class EffectsClient:
         if self._opened is None:
             return ClientStats(slots=self._options.slots.start)
         return self._opened.stats
+
+    def events(self, *, max_waiting: int = 1000) -> EventStream:
+        """What happens to jobs, tasks and slots from this call on, to iterate over.
+
+        ::
+
+            async for event in client.events():
+                await browser.send(str(event))
+
+        Each call is a stream of its own. It ends once the client is closed.
+
+        Args:
+            max_waiting: how many events wait for a slow reader; then the oldest are dropped, and
+                counted in the stream's ``dropped``.
+
+        Raises:
+            ValueError: ``max_waiting`` is below 1.
+            TypeError: it is no whole number.
+            RuntimeError: the client is closed, or open in another event loop.
+        """
+        check_arguments(_EVENTS, {"max_waiting": max_waiting})
+        if max_waiting < 1:
+            raise ValueError(f"max_waiting must be 1 or more, not {max_waiting}")
+        return self._runtime().events.stream(max_waiting)
 
     def __repr__(self) -> str:
         # Reports show the locals of a constructor that failed, and so a client that was not made.
@@ -557,6 +602,52 @@ class EffectsClient:
         if resubmit and abandon:
             raise ValueError("resubmit and abandon exclude each other: choose one")
         return await self._runtime().settle(external_task_id, resubmit=resubmit, abandon=abandon)
+
+    def jobs(
+        self,
+        *,
+        states: Collection[JobState] | None = None,
+        run: str | None = None,
+        scene: str | None = None,
+    ) -> AsyncGenerator[Job, None]:
+        """Go through this account's jobs, oldest first; no request is made.
+
+        Without a journal these are all open jobs of this client, and the last 10,000 that ended.
+
+        Args:
+            states: only jobs in one of these, such as ``{JobState.UNCERTAIN}``.
+            run: only those of this run.
+            scene: only those of this scene.
+
+        Raises:
+            JournalError, ClientClosedError: at the first step of the iteration.
+            TypeError: an argument is of a wrong type.
+        """
+        check_arguments(_JOBS, locals())
+        if states is not None and not all(isinstance(state, JobState) for state in states):
+            raise TypeError("states must be a collection of JobState, such as {JobState.UNCERTAIN}")
+        return lookback.jobs(self._runtime(), states=states, run=run, scene=scene)
+
+    async def job(self, external_task_id: str) -> Job | None:
+        """This account's job under an external id; ``None`` if there is none.
+
+        No request is made: its ``state`` is what the journal, or this client, has of it, and its
+        ``message`` says why it stands there.
+
+        Raises:
+            JournalError: the journal cannot be used.
+            TypeError: the id is no ``str``.
+        """
+        check_arguments(_SETTLE, {"external_task_id": external_task_id})
+        return await lookback.job(self._runtime(), external_task_id)
+
+    async def budget(self) -> Budget:
+        """What this account's jobs cost so far and may still cost; no request is made.
+
+        Raises:
+            JournalError: the journal cannot be used.
+        """
+        return await lookback.budget(self._runtime())
 
     async def look_up(self, external_task_id: str) -> Finding:
         """Look the task of an uncertain job up once, for a person who decides what comes next.

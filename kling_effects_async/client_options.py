@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from kling_effects_async.arguments import Kind, check_arguments, check_name
 from kling_effects_async.errors import SettingsError
+from kling_effects_async.events import Event
 from kling_effects_async.policy import (
     PollPolicy,
     RetryPolicy,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from kling_effects_async.callbacks.receiver import CallbackReceiver
     from kling_effects_async.journal.sqlite.journal import Journal
+    from kling_effects_async.telemetry.providers import Telemetry
 
 __all__ = ["ClientOptions", "check_options"]
 
@@ -46,6 +49,8 @@ class ClientOptions(TypedDict, total=False):
     session: aiohttp.ClientSession | None
     proxy: str | None
     trust_env: bool
+    on_event: Callable[[Event], object] | None
+    telemetry: Telemetry | None
     callbacks: CallbackReceiver | None
     clock: Clock | None
     rng: Callable[[], float]
@@ -69,6 +74,8 @@ _KINDS = {
     "session": Kind("an aiohttp.ClientSession", has=("request", "closed", "headers")),
     "proxy": Kind("a str such as 'http://host:port'", (str,)),
     "trust_env": Kind("True or False", (bool,), is_optional=False),
+    "telemetry": Kind("a Telemetry()", has=("observer",)),
+    "on_event": Kind("a plain function of one Event", has=("__call__",)),
     "callbacks": Kind("a CallbackReceiver(...)", has=("receive", "subscribe", "public_url")),
     "clock": Kind("a Clock", has=("monotonic", "now", "call_at")),
     "rng": Kind("a function that returns numbers in [0, 1)", has=("__call__",), is_optional=False),
@@ -87,7 +94,17 @@ def check_options(given: Mapping[str, Any]) -> None:
     """
     check_arguments(_KINDS, given)
     check_name("account", given["account"])
+    _check_listener(given["on_event"])
     _check_journal(given["journal"])
+
+
+def _check_listener(on_event: object) -> None:
+    """Reject a coroutine function, whose coroutines nobody would await."""
+    if inspect.iscoroutinefunction(on_event):
+        raise TypeError(
+            "on_event must be a plain function of one Event, not a coroutine function: iterate "
+            "over client.events() instead"
+        )
 
 
 def _check_journal(journal: object) -> None:

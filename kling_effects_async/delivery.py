@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -12,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.downloading.file_names import safe_name
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import EffectResult, TaskSnapshot, Video
 from kling_effects_async.policy import MAX_VIDEO_BYTES
 from kling_effects_async.protocol.services import Service
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery"]
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
@@ -38,6 +42,7 @@ class Delivery:
         refresh: queries a task by its id.
         grace_s: how long a clip may be announced and not there.
         rng: a source of numbers in [0, 1).
+        on_bytes: called with the number of bytes that came, after each download.
     """
 
     def __init__(
@@ -50,7 +55,9 @@ class Delivery:
         proxies: Proxies,
         clock: Clock,
         rng: Callable[[], float],
+        on_bytes: Callable[[int], None],
     ) -> None:
+        self._on_bytes = on_bytes
         self._api = api
         self._service = service
         self._refresh = refresh
@@ -92,7 +99,14 @@ class Delivery:
                 url, path, overwrite=overwrite, max_bytes=max_bytes, on_progress=own
             )
 
-        return await self._fetched(video, fetch, own)
+        downloaded = await self._fetched(video, fetch, own)
+        _log.info(
+            "the clip of task %s is downloaded to %s",
+            video.task_id,
+            downloaded,
+            extra=log_fields("clip.downloaded", task_id=video.task_id, path=str(downloaded)),
+        )
+        return downloaded
 
     async def download_to(
         self,
@@ -165,6 +179,7 @@ class Delivery:
                 # The caller has chosen it, so it may lead into the caller's own network.
                 allowed_origin=self._service.base_url,
                 proxies=self._proxies,
+                on_bytes=self._on_bytes,
             )
         return self._downloader
 

@@ -349,13 +349,17 @@ class SubmissionUncertainError(TransportError):
     Attributes:
         external_task_id: the id the task was submitted with.
         scene: the scene it was submitted for.
+        reason: how its answer was lost, and why it was not found out since.
     """
 
     retryable: bool = False  # a second submit may be charged a second time, so a person decides
 
-    def __init__(self, message: str, *, external_task_id: str, scene: str) -> None:
+    def __init__(
+        self, message: str, *, external_task_id: str, scene: str, reason: str = ""
+    ) -> None:
         self.external_task_id = external_task_id
         self.scene = scene
+        self.reason = reason
         super().__init__(message, sent=True)
 
 

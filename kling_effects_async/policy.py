@@ -197,7 +197,7 @@ def _as_weights(given: object) -> Mapping[str, int]:
         )
     for name, weight in given.items():
         if not isinstance(name, str):
-            raise SettingsError(f"a share in weights must be a str, not {type(name).__name__}")
+            raise SettingsError(f"a share in weights must be text, not {type(name).__name__}")
         check_share("a share in weights", name, may_be_empty=True)
         if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
             raise SettingsError(

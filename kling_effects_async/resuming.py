@@ -13,6 +13,7 @@ from kling_effects_async.concurrency import map_as_completed
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.runtime import Account, Runtime
@@ -67,6 +68,7 @@ async def _log_other_accounts(account: Account, states: Collection[JobState]) ->
             "it is a new key of theirs, pass their account=, or move them with Journal.adopt()",
             number,
             account.name,
+            extra=log_fields("jobs.of_other_accounts", jobs=number, account=account.name),
         )
 
 

@@ -25,9 +25,12 @@ from kling_effects_async.api import EffectsApi
 from kling_effects_async.delivery import Delivery
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ClientClosedError, JournalError
+from kling_effects_async.event_hub import EventHub
+from kling_effects_async.events import Event, SlotsChanged, unheard
 from kling_effects_async.journal.job import Job
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
+from kling_effects_async.observer import NOBODY, Observer
 from kling_effects_async.policy import (
     PollPolicy,
     RetryPolicy,
@@ -50,6 +53,7 @@ from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.submitting.listed import earlier_tasks
 from kling_effects_async.submitting.memory import AccountMemory
 from kling_effects_async.submitting.planning import PreparedJob, make_job, read_images
+from kling_effects_async.submitting.reports import SubmitReports
 from kling_effects_async.submitting.settling import Finding
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.submitting.submitter import Submitter
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from kling_effects_async.callbacks.receiver import CallbackReceiver
     from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.journal.sqlite.store import SqliteStore
+    from kling_effects_async.telemetry.providers import Telemetry
 
 __all__ = ["Account", "Options", "Runtime", "compose_submitter"]
 
@@ -92,6 +97,8 @@ class Options:
     submit: SubmitPolicy
     session: aiohttp.ClientSession | None
     proxies: Proxies
+    on_event: Callable[[Event], object] | None
+    telemetry: Telemetry | None
     callbacks: CallbackReceiver | None
     clock: Clock
     rng: Callable[[], float]
@@ -123,6 +130,8 @@ class Runtime:
     def __init__(self, options: Options) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._options = options
+        self.observer: Observer = _observer_of(options)
+        self.events: EventHub = EventHub(self.observer.on_event, options.on_event)
         self._session = Session(
             options.service,
             options.credentials,
@@ -131,10 +140,16 @@ class Runtime:
             rng=options.rng,
             proxies=options.proxies,
             borrowed=options.session,
+            on_retry=self.observer.retried,
         )
         self.api: EffectsApi = EffectsApi(self._session, options.service, options.clock)
         self.poller: Poller = Poller(
-            self.api, policy=options.poll, clock=options.clock, rng=options.rng
+            self.api,
+            policy=options.poll,
+            clock=options.clock,
+            rng=options.rng,
+            on_event=self.events.send,
+            on_poll=self.observer.polled,
         )
         self.delivery: Delivery = Delivery(
             self.api,
@@ -144,6 +159,7 @@ class Runtime:
             proxies=options.proxies,
             clock=options.clock,
             rng=options.rng,
+            on_bytes=self.observer.downloaded,
         )
         self._callbacks = AccountCallbacks()
         self._account: Account | None = None
@@ -157,6 +173,11 @@ class Runtime:
         """It opened the journal itself, and has not been closed."""
         is_path = isinstance(self._options.journal, (str, os.PathLike))
         return is_path and self._account is not None and not self._is_closed
+
+    @property
+    def budget_units(self) -> Decimal | None:
+        """What all jobs of the account may cost; ``None`` for no limit."""
+        return self._options.budget_units
 
     async def aclose(self) -> None:
         """Fail every open wait, write down what is to be written, close every connection.
@@ -175,6 +196,9 @@ class Runtime:
         # Submits first, as they need the poller for their tasks; then the polls, whose ends are
         # written down; the journal and the connections last.
         async with AsyncExitStack() as steps:  # the last one is called first
+            steps.callback(self.observer.close)
+            steps.callback(self.events.close)
+            steps.push_async_callback(asyncio.sleep, 0)  # in which the last submits end
             steps.push_async_callback(self._session.aclose)
             steps.push_async_callback(self.delivery.aclose)
             steps.push_async_callback(self._exits.aclose)
@@ -216,7 +240,7 @@ class Runtime:
         account.resume(job)  # if it runs, its end is written down
         snapshot = recalled(job)
         if snapshot is not None:
-            self.poller.learn(tracked, snapshot)
+            self.poller.recall(tracked, snapshot)
 
     async def _refreshed(self, task_id: str) -> TaskSnapshot:
         return await self.effect_task(self.poller.track(task_id, None)).refresh()
@@ -236,7 +260,11 @@ class Runtime:
     def stats(self) -> ClientStats:
         """How the submits stand now; before the first of them only the number of slots."""
         if self._account is None:
-            return ClientStats(slots=self._options.slots.start)
+            return ClientStats(
+                slots=self._options.slots.start,
+                polls=self.poller.polls,
+                last_lag_s=self.poller.last_lag_s,
+            )
         slots, submitter = self._account.slots, self._account.submitter
         reason = submitter.held_back_by
         return ClientStats(
@@ -246,6 +274,10 @@ class Runtime:
             waiting=submitter.waiting,
             waiting_by_share=MappingProxyType(slots.waiting_by_share),
             held_back_by="" if reason is None else str(reason),
+            slots_reason=slots.reason,
+            uncertain=submitter.uncertain,
+            polls=self.poller.polls,
+            last_lag_s=self.poller.last_lag_s,
         )
 
     def queue_position(self, external_task_id: str) -> int | None:
@@ -387,6 +419,7 @@ class Runtime:
         follower = Follower(
             store,
             self.poller,
+            self.observer.timed_out,
             is_announced=self._callbacks.is_of,
             on_followed=self._callbacks.accepted,
         )
@@ -404,9 +437,11 @@ class Runtime:
             remembered_slots=await memory.recall(self.poller, options.clock),
             on_slots=memory.remember_slots,
             on_accepted=follower.follow,
+            on_event=self.events.send,
             clock=options.clock,
             rng=options.rng,
         )
+        self.observer.slots(submitter.slots.size)
         return Account(options.account, store, submitter, follower, memory)
 
     async def _store(self) -> JobStore:
@@ -437,6 +472,7 @@ def compose_submitter(
     rng: Callable[[], float],
     remembered_slots: int | None = None,
     on_slots: Callable[[int], None] | None = None,
+    on_event: Callable[[Event], object] = unheard,
 ) -> Submitter:
     """A submitter with the slots and the breaker of its account.
 
@@ -446,8 +482,19 @@ def compose_submitter(
         rng: a source of numbers in [0, 1).
         remembered_slots: how many the account had before.
         on_slots: called with each new number of slots.
+        on_event: called with the events of submits and slots.
     """
-    limiter = SlotLimiter(slots, shares=shares, remembered=remembered_slots, on_learned=on_slots)
+
+    def slots_changed(size: int, running: int, reason: str) -> None:
+        on_event(SlotsChanged(at=clock.now(), size=size, running=running, reason=reason))
+
+    limiter = SlotLimiter(
+        slots,
+        shares=shares,
+        remembered=remembered_slots,
+        on_learned=on_slots,
+        on_change=slots_changed,
+    )
     breaker = SubmitBreaker(slots, clock, shares=shares, on_stop=limiter.fail_waiting, rng=rng)
     admission = Admission(limiter, breaker, submit=submit, retry=retry, rng=rng)
     return Submitter(
@@ -458,7 +505,14 @@ def compose_submitter(
         budget_units=budget_units,
         submit=submit,
         clock=clock,
+        reports=SubmitReports(on_event, clock),
     )
+
+
+def _observer_of(options: Options) -> Observer:
+    if options.telemetry is None:
+        return NOBODY
+    return options.telemetry.observer(options.account, options.clock)
 
 
 async def _job_of(account: Account, external_task_id: str) -> Job:

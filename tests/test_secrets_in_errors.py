@@ -289,7 +289,8 @@ async def _(stage: Stage) -> None:
     size_bytes = stage.journal.with_name("jobs.db-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))  # as a full disk
     try:
-        await submit(client, "order-43")
+        for number in range(43, 53):  # the file has room for some, from its beginning
+            await submit(client, f"order-{number}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -416,11 +417,15 @@ async def test_no_error_shows_a_secret(
         assert type(caught.value) is kind
         kept = stage.kept()
         reprs = [repr(vars(each)) for each in stage.clients] + [repr(stage.clients)]
+    ours = [each for each in debugging.records if each.name.startswith("kling_effects_async")]
+    assert all(hasattr(each, "event") for each in ours)  # the fields are searched too, below
     logged = [f"{vars(each)} {each.getMessage()}" for each in debugging.records]
     signatures = stage.signatures
     was_sent = any(b" HTTP/1.1\r\n" in each.request for each in stage.wire.connections)
     assert bool(stage.tokens) is was_sent
     shown = f"{shown_of(caught.value)} {logged} {reprs}"
+    measured = stage.recorded.everything
+    assert leaks(measured, (*NEVER_SHOWN, *signatures, "://")) == []
     assert leaks(shown, NEVER_SHOWN + signatures) == []
     # The locals of the caller's own calls have the callback's address, as docs/security.md says.
     assert leaks(told_of(caught.value), NEVER_KEPT + signatures) == []

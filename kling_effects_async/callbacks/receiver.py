@@ -35,6 +35,7 @@ from kling_effects_async.callbacks.messages import (
 from kling_effects_async.callbacks.seen_ids import SeenIds
 from kling_effects_async.callbacks.signature import CallbackVerdict, Secrets, webhook_id
 from kling_effects_async.errors import ReplyError, SettingsError
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.protocol.callbacks import read_callback
 from kling_effects_async.protocol.redaction import without_arguments
 from kling_effects_async.transport.clock import Clock, SystemClock
@@ -241,7 +242,11 @@ class CallbackReceiver:
         try:
             return subscription.take(message)
         except Exception as error:  # a fault of ours is not the sender's; its text may be a secret
-            _log.error("a callback could not be applied: %s", type(error).__name__)
+            _log.error(
+                "a callback could not be applied: %s",
+                type(error).__name__,
+                extra=log_fields("callback.broken", error=error),
+            )
             return True
 
     def _reject(self, status: int, reason: str, counted: str) -> CallbackAnswer:
@@ -251,7 +256,12 @@ class CallbackReceiver:
     def _count(self, name: str) -> None:
         self._counts[name] += 1
         if name in _WARNINGS and self._counts[name] == 1:  # a flood of them is one line
-            _log.warning("%s; more of them are only counted (stats.%s)", _WARNINGS[name], name)
+            _log.warning(
+                "%s; more of them are only counted (stats.%s)",
+                _WARNINGS[name],
+                name,
+                extra=log_fields("callback.counted", kind=name),
+            )
 
 
 # What a person should look at.

@@ -36,6 +36,7 @@ from kling_effects_async.downloading.reply import (
 from kling_effects_async.downloading.sink import Sink
 from kling_effects_async.errors import ClientClosedError, DownloadError, SettingsError
 from kling_effects_async.models import without_query
+from kling_effects_async.observer import NOBODY
 from kling_effects_async.policy import MAX_VIDEO_BYTES, backoff_s
 from kling_effects_async.transport.clock import Clock, sleep
 from kling_effects_async.transport.proxies import Proxies
@@ -97,6 +98,7 @@ class Downloader:
             anew, or resumed.
         attempts: how many in a row may fail without getting on.
         rng: a source of numbers in [0, 1), for the pauses between attempts.
+        on_bytes: called with the number of bytes of each chunk that came.
 
     Raises:
         SettingsError: ``allowed_origin`` is no origin, or nothing could ever be fetched.
@@ -113,6 +115,7 @@ class Downloader:
         attempts: int = 5,
         rng: Callable[[], float] = random.random,
         proxies: Proxies | None = None,
+        on_bytes: Callable[[int], None] = NOBODY.downloaded,
     ) -> None:
         if parallel < 1 or attempts < 1:
             raise SettingsError("parallel and attempts must be 1 or more")
@@ -124,6 +127,7 @@ class Downloader:
         self._attempts = attempts
         self._rng = rng
         self._proxies = proxies or Proxies()
+        self._on_bytes = on_bytes
         self._web: PublicWeb | None = None
         self._paces: set[Pace] = set()  # of the transfers under way
         self._is_closed = False
@@ -253,6 +257,7 @@ class Downloader:
                 await _check_bounds(transfer, sink.length_bytes + len(chunk))
                 with pace.received(len(chunk)):
                     await sink.append(chunk)
+                self._on_bytes(len(chunk))
                 transfer.report(total)
         _check_size(sink.length_bytes, total)
 

@@ -40,6 +40,7 @@ from kling_effects_async.emulator.outgoing_callback import (
 )
 from kling_effects_async.emulator.sent_callbacks import DELIVERED, SentCallback, SentCallbacks
 from kling_effects_async.emulator.tasks import Task, view_of
+from kling_effects_async.log_fields import log_fields
 
 __all__ = ["CallbackSender"]
 
@@ -123,10 +124,18 @@ class CallbackSender:
         if url is None:
             return False
         if not is_loopback_url(url):
-            _log.warning("callback_url of task %s is not on this machine: ignored", task.task_id)
+            _log.warning(
+                "callback_url of task %s is not on this machine: ignored",
+                task.task_id,
+                extra=log_fields("emulator.callback_not_local", task_id=task.task_id),
+            )
             return False
         if self.waiting >= _MESSAGES_PER_TASK * self._settings.max_tasks:
-            _log.warning("too many callbacks wait: none is sent for task %s", task.task_id)
+            _log.warning(
+                "too many callbacks wait: none is sent for task %s",
+                task.task_id,
+                extra=log_fields("emulator.callback_dropped", task_id=task.task_id),
+            )
             return False
         return True
 
@@ -203,7 +212,12 @@ class CallbackSender:
         sent = self._record(message, receipt, headers)
         self.sent.enter(sent)
         if receipt.http_status is None:
-            _log.warning("callback of task %s failed: %s", message.task_id, receipt.failure)
+            _log.warning(
+                "callback of task %s failed: %s",
+                message.task_id,
+                receipt.failure,
+                extra=log_fields("emulator.callback_failed", task_id=message.task_id),
+            )
         else:
             _log_message(message, str(receipt.http_status))
         return sent
@@ -240,5 +254,10 @@ class CallbackSender:
 def _log_message(message: OutgoingCallback, outcome: str) -> None:
     fault = f" fault: {message.fault.note}" if message.fault.note else ""
     _request_log.info(
-        "callback of task %s (%s) %s%s", message.task_id, message.status, outcome, fault
+        "callback of task %s (%s) %s%s",
+        message.task_id,
+        message.status,
+        outcome,
+        fault,
+        extra=log_fields("emulator.callback_sent", task_id=message.task_id),
     )

@@ -16,6 +16,7 @@ from kling_effects_async.emulator.errors import EmulatorError
 from kling_effects_async.emulator.pictures import read_photographs, with_stand_ins
 from kling_effects_async.emulator.submit_request import SubmitRequest
 from kling_effects_async.emulator.tasks import UNUSABLE_IMAGE, Clip
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.preview import (
     PREVIEW,
     TEST,
@@ -102,10 +103,20 @@ class RenderedClips:
         try:
             kept = await self._rendered(request)
         except RenderError as error:
-            _log.info("no clip of %s: %s", request.effect_scene, error)
+            _log.info(
+                "no clip of %s: %s",
+                request.effect_scene,
+                error,
+                extra=log_fields("emulator.no_clip", scene=request.effect_scene, error=error),
+            )
             clip.finish(self._clock.now_s(), failure=UNUSABLE_IMAGE)
-        except Exception:  # This task's outermost edge: delivered as the task's failure.
-            _log.warning("rendering %s failed", request.effect_scene, exc_info=True)
+        except Exception as fault:  # This task's outermost edge: delivered as the task's failure.
+            _log.warning(
+                "rendering %s failed",
+                request.effect_scene,
+                exc_info=True,
+                extra=log_fields("emulator.render_failed", scene=request.effect_scene, error=fault),
+            )
             clip.finish(self._clock.now_s(), failure="internal error")
         else:
             clip.finish(self._clock.now_s(), content=kept)

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from kling_effects_async.emulator.app_keys import FAULT, NOTE
 from kling_effects_async.emulator.faults import Fault
 from kling_effects_async.emulator.logger_name import LOGGER_NAME
+from kling_effects_async.log_fields import log_fields
 
 __all__ = ["logging_requests"]
 
@@ -49,7 +50,13 @@ def _log_request(request: web.Request, status: str, *notes: str) -> None:
         return
     path = request.rel_url.raw_path[:_MAX_PATH_CHARS]
     noted = [_one_line(request.get(NOTE, "")), _fault_note(request), *notes]
-    _log.info("%s", " ".join([request.method, path, status, *filter(None, noted)]))
+    _log.info(
+        "%s",
+        " ".join([request.method, path, status, *filter(None, noted)]),
+        extra=log_fields(
+            "emulator.request", http_method=request.method, http_path=path, http_status=status
+        ),
+    )
 
 
 def _one_line(note: str) -> str:

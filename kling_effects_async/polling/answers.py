@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import TaskSnapshot, TaskStatus
 from kling_effects_async.polling.lifecycle import is_change, newer
 from kling_effects_async.polling.schedule import DurationHistory
@@ -21,11 +23,18 @@ class Answers:
     Args:
         tasks: where a task is found by an id in an answer.
         result_grace_s: how long a succeeded task may stay without a video.
+        on_change: called with each change, after all others heard of it.
     """
 
     def __init__(
-        self, tasks: TrackedTasks, history: DurationHistory, *, result_grace_s: float
+        self,
+        tasks: TrackedTasks,
+        history: DurationHistory,
+        *,
+        result_grace_s: float,
+        on_change: Callable[[TrackedTask, TaskSnapshot], None] | None = None,
     ) -> None:
+        self._on_change = on_change
         self._tasks = tasks
         self._history = history
         self._result_grace_s = result_grace_s
@@ -47,8 +56,14 @@ class Answers:
             age_s = now - task.began_at
             self._history.learn(task.scene, seen_s=age_s, seen_running_s=age_s, stated_s=None)
 
-    def learn(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> TaskSnapshot:
-        """Apply any answer about the task; the snapshot that is kept."""
+    def learn(
+        self, task: TrackedTask, snapshot: TaskSnapshot, now: float, *, is_recalled: bool = False
+    ) -> TaskSnapshot:
+        """Apply any answer about the task; the snapshot that is kept.
+
+        Args:
+            is_recalled: it is from the journal, and no news.
+        """
         held = newer(task.latest, snapshot)
         if held is not snapshot:
             return held  # late or stale
@@ -58,10 +73,13 @@ class Answers:
         self._warn_once(held)
         if self._is_without_result(task, held, now):
             return held
-        if has_news or (held.is_final and not task.is_over):
+        changes = has_news or (held.is_final and not task.is_over)
+        if changes:
             task.change(held)
         if task.is_over:
             task.end(held)
+        if changes and not is_recalled and self._on_change is not None:
+            self._on_change(task, held)
         return held
 
     def _add_to_history(self, task: TrackedTask, final: TaskSnapshot, now: float) -> None:
@@ -89,4 +107,13 @@ class Answers:
         if snapshot.status is TaskStatus.UNKNOWN and snapshot.raw_status not in self._odd_words:
             self._odd_words.add(snapshot.raw_status)
             word = redacted(snapshot.raw_status)[:80]
-            _log.warning("unknown task status %r: waiting on", word)
+            _log.warning(
+                "unknown task status %r: waiting on",
+                word,
+                extra=log_fields(
+                    "task.status_unknown",
+                    task_id=snapshot.task_id,
+                    external_task_id=snapshot.external_task_id,
+                    status=word,
+                ),
+            )

@@ -21,6 +21,7 @@ from kling_effects_async.errors import (
     TaskNotFoundError,
     TaskTimeoutError,
 )
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.policy import PollPolicy, backoff_s
 from kling_effects_async.polling.circuit import Circuit, concerns_service
 from kling_effects_async.polling.list_breaker import ListBreaker
@@ -81,12 +82,28 @@ class PollFailures:
         if not circuit.is_closed:
             if not circuit.is_of_list:
                 self._list_breaker.reset(circuit.since)
-            _log.warning("the service answers polls again, after %.0f s", now - circuit.since)
+            outage_s = now - circuit.since
+            _log.warning(
+                "the service answers polls again, after %.0f s",
+                outage_s,
+                extra=log_fields("polls.resumed", outage_s=outage_s),
+            )
         circuit.answered(now)
 
     def take(self, task: TrackedTask, error: KlingEffectsError, now: float) -> bool:
         """A single query failed; whether the circuit opens by that."""
-        _log.info("polling task %s failed, it is polled again: %s", task.name, error)
+        _log.info(
+            "polling task %s failed, it is polled again: %s",
+            task.name,
+            error,
+            extra=log_fields(
+                "task.poll_failed",
+                task_id=task.task_id,
+                external_task_id=task.external_task_id,
+                scene=task.scene,
+                error=error,
+            ),
+        )
         self._delay(task, error, now)
         if concerns_service(error):
             return self._count([task], error, now)
@@ -101,7 +118,12 @@ class PollFailures:
         Args:
             delays: its tasks are polled later, and not by single queries now.
         """
-        _log.info("the request for a page of %d tasks failed: %s", len(tasks), error)
+        _log.info(
+            "the request for a page of %d tasks failed: %s",
+            len(tasks),
+            error,
+            extra=log_fields("polls.page_failed", tasks=len(tasks), error=error),
+        )
         if delays:
             for task in tasks:
                 self._delay(task, error, now)
@@ -128,7 +150,11 @@ class PollFailures:
         names = (task.name for task in tasks)
         opens = self.circuit.failed(names, self._asked_s(error), now, is_page=is_page)
         if opens and was_closed:
-            _log.warning("the service answers no poll; one at a time is tried: %s", error)
+            _log.warning(
+                "the service answers no poll; one at a time is tried: %s",
+                error,
+                extra=log_fields("polls.stopped", error=error),
+            )
         return opens
 
     def _asked_s(self, error: KlingEffectsError) -> float | None:

@@ -10,18 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import Context
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.events import Event, unheard
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import TaskSnapshot
+from kling_effects_async.observer import NOBODY, PollKind
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.polling.batch import PageBatch
 from kling_effects_async.polling.failures import closed
 from kling_effects_async.polling.list_breaker import ListBreaker
 from kling_effects_async.polling.queue import PollQueue
 from kling_effects_async.polling.schedule import DurationHistory
+from kling_effects_async.polling.task_reports import TaskReports
 from kling_effects_async.polling.tracked_task import NEVER, OnEnd, TrackedTask
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
 from kling_effects_async.transport.clock import Clock, Timer
@@ -40,6 +46,11 @@ class Poller:
 
     Args:
         rng: a source of numbers in [0, 1).
+        on_event: called with the events of tasks.
+        on_poll: called with the kind of each request.
+
+    Attributes:
+        polls: how many requests were made, a page being one.
     """
 
     def __init__(
@@ -49,8 +60,13 @@ class Poller:
         policy: PollPolicy,
         clock: Clock,
         rng: Callable[[], float],
+        on_event: Callable[[Event], object] = unheard,
+        on_poll: Callable[[PollKind], None] = NOBODY.polled,
     ) -> None:
-        self._queue = PollQueue(policy, rng, has_list=api.has_list)
+        self._on_poll = on_poll
+        self.polls: int = 0
+        self._reports = TaskReports(on_event, clock)
+        self._queue = PollQueue(policy, rng, has_list=api.has_list, on_change=self._reports.changed)
         self._api = api
         self._clock = clock
         self._loop: asyncio.Task[None] | None = None
@@ -68,6 +84,11 @@ class Poller:
         """What is known of the service's list."""
         return self._queue.list_breaker
 
+    @property
+    def last_lag_s(self) -> float | None:
+        """How late the last end was known here; see ``TaskEnded.lag_s``."""
+        return self._reports.last_lag_s
+
     def track(
         self, task_id: str | None, external_task_id: str | None, *, scene: str = ""
     ) -> TrackedTask:
@@ -82,6 +103,21 @@ class Poller:
     def deadline(self) -> float:
         """When a wait that begins now has to end, for ``change_after``."""
         return self._queue.deadline(self._clock.monotonic())
+
+    def expected_end(self, task: TrackedTask) -> tuple[datetime, datetime] | None:
+        """See ``EffectTask.expected_end``."""
+        spread, now = self.history.spread(task.scene), self._clock.now()
+        began_at = self._began_at(task, now)
+        if spread is None or began_at is None or task.is_over:
+            return None
+        early, late, latest = (began_at + timedelta(seconds=seconds) for seconds in spread)
+        until = late if now < late else latest
+        return (max(now, early), until) if now < until else None
+
+    def _began_at(self, task: TrackedTask, now: datetime) -> datetime | None:
+        if task.is_whole:
+            return now - timedelta(seconds=self._clock.monotonic() - task.began_at)
+        return None if task.latest is None else task.latest.created_at
 
     async def change_after(self, task: TrackedTask, seen: int, deadline: float) -> None:
         """Return once more than ``seen`` changes are known, or the task is over.
@@ -113,6 +149,10 @@ class Poller:
     def learn(self, task: TrackedTask, snapshot: TaskSnapshot) -> TaskSnapshot:
         """Apply any answer about the task; the snapshot that is kept."""
         return self._queue.learn(task, snapshot, self._clock.monotonic())
+
+    def recall(self, task: TrackedTask, snapshot: TaskSnapshot) -> None:
+        """Apply what the journal holds of the task, which is no event."""
+        self._queue.learn(task, snapshot, self._clock.monotonic(), is_recalled=True)
 
     def find(self, task_id: str | None, external_task_id: str | None) -> TrackedTask | None:
         """The task by what is known of it; ``None`` where nobody uses it."""
@@ -184,7 +224,11 @@ class Poller:
             self._wake.set()
         # At the first task that is waited for: a client that only downloads or lists needs none.
         if self._loop is None and self._queue.wake_at != NEVER:
-            self._loop = asyncio.create_task(self._run(), name="kling-effects-poller")
+            # In a context of its own: polls are no part of what the first waiter is doing, such as
+            # the span of a request that it serves.
+            self._loop = asyncio.create_task(
+                self._run(), name="kling-effects-poller", context=Context()
+            )
 
     def _send_what_is_due(self, now: float) -> None:
         while (poll := self._queue.next_poll(now)) is not None:
@@ -206,6 +250,7 @@ class Poller:
             self._rearm()
 
     async def _query(self, task: TrackedTask) -> None:
+        self._count("query")
         try:
             snapshot = await self._api.poll(*task.query_ids)
         except KlingEffectsError as error:
@@ -216,6 +261,10 @@ class Poller:
         else:
             self._queue.answered(task, snapshot, self._clock.monotonic())
 
+    def _count(self, kind: PollKind) -> None:
+        self.polls += 1
+        self._on_poll(kind)
+
     async def _read_pages(self, batch: PageBatch) -> None:
         try:
             while await self._read_page(batch):
@@ -224,7 +273,11 @@ class Poller:
             self._queue.page_failed(batch, error, self._clock.monotonic())
         except Exception as error:
             # The outermost edge of a poll: a fault of ours must not keep anybody waiting.
-            _log.error("a page could not be read, using single queries: %s", type(error).__name__)
+            _log.error(
+                "a page could not be read, using single queries: %s",
+                type(error).__name__,
+                extra=log_fields("polls.page_broken", error=error),
+            )
             self._queue.page_broken(batch, self._clock.monotonic())
         else:
             self._queue.pages_read(batch, self._clock.monotonic())
@@ -232,6 +285,7 @@ class Poller:
     async def _read_page(self, batch: PageBatch) -> bool:
         """Whether to read the next page too."""
         request = self._queue.next_page(batch)
+        self._count("page")
         page = await self._api.poll_list(request.number, PAGE_SIZE_MAX, request.wanted)
         return self._queue.page_answered(batch, request, page, self._clock.monotonic())
 

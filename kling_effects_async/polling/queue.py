@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import PollPolicy
 from kling_effects_async.polling.answers import Answers
@@ -54,6 +55,7 @@ class PollQueue:
     Args:
         rng: a source of numbers in [0, 1).
         has_list: whether the service lists tasks; ``None`` where no document settles it.
+        on_change: called with each change that a task has.
 
     Attributes:
         is_closed: nobody can wait any more.
@@ -61,7 +63,12 @@ class PollQueue:
     """
 
     def __init__(
-        self, policy: PollPolicy, rng: Callable[[], float], *, has_list: bool | None
+        self,
+        policy: PollPolicy,
+        rng: Callable[[], float],
+        *,
+        has_list: bool | None,
+        on_change: Callable[[TrackedTask, TaskSnapshot], None] | None = None,
     ) -> None:
         self.history: DurationHistory = DurationHistory()
         self.list_breaker: ListBreaker = ListBreaker(has_list)
@@ -69,7 +76,12 @@ class PollQueue:
         self.under_way: int = 0
         self._policy = policy
         self._tasks = TrackedTasks()
-        self._answers = Answers(self._tasks, self.history, result_grace_s=policy.result_grace_s)
+        self._answers = Answers(
+            self._tasks,
+            self.history,
+            result_grace_s=policy.result_grace_s,
+            on_change=on_change,
+        )
         self._failures = PollFailures(policy, rng, self.list_breaker)
         self.list_check: ListCheck = ListCheck(self.list_breaker)
         self._hints = HintLimiter()
@@ -215,7 +227,11 @@ class PollQueue:
 
     def suspended(self, for_s: float) -> None:
         """The machine slept, or the loop was blocked: every deadline moves by that."""
-        _log.warning("the process was suspended for %.0f s; deadlines are extended", for_s)
+        _log.warning(
+            "the process was suspended for %.0f s; deadlines are extended",
+            for_s,
+            extra=log_fields("process.suspended", suspended_s=for_s),
+        )
         self._suspended_s += for_s
         for task in self._deadlines:
             task.postpone(for_s)
@@ -294,9 +310,11 @@ class PollQueue:
 
     # -- answers to other requests
 
-    def learn(self, task: TrackedTask, snapshot: TaskSnapshot, now: float) -> TaskSnapshot:
+    def learn(
+        self, task: TrackedTask, snapshot: TaskSnapshot, now: float, *, is_recalled: bool = False
+    ) -> TaskSnapshot:
         """Apply any answer about the task; the snapshot that is kept."""
-        held = self._answers.learn(task, snapshot, now)
+        held = self._answers.learn(task, snapshot, now, is_recalled=is_recalled)
         if not task.is_wanted:
             self._reschedule(task)
         return held

@@ -117,6 +117,17 @@ class DurationHistory:
             return None
         return earliest_s - age_s if age_s < earliest_s else 0.0
 
+    def spread(self, scene: str) -> tuple[float, float, float] | None:
+        """What a tenth, nine tenths, and all tasks of the scene took at most, in seconds.
+
+        ``None`` before eight of them ended here.
+        """
+        lengths = sorted(self._lengths.get(scene, ()))
+        if len(lengths) < _ENOUGH:
+            return None
+        last = len(lengths) - 1
+        return lengths[round(last * 0.1)], lengths[round(last * 0.9)], lengths[last]
+
     def dumps(self) -> str:
         """What is worth remembering, as text."""
         rounded = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from datetime import datetime
 from typing import Any
 
 from kling_effects_async.errors import ResultMissingError, TaskFailedError
@@ -45,8 +46,21 @@ class EffectTask:
 
     @property
     def latest(self) -> TaskSnapshot | None:
-        """The freshest snapshot; ``None`` before the first answer."""
+        """The freshest snapshot; ``None`` before the first answer, and before ``recall``."""
         return self._tracked.latest
+
+    @property
+    def expected_end(self) -> tuple[datetime, datetime] | None:
+        """From when to when its end is expected: two aware datetimes in UTC.
+
+        A tenth of the tasks of its scene took no longer than until the first, nine tenths no longer
+        than until the second; a first one that is past is now. A task that runs longer than these
+        nine tenths is expected between now and the longest time that one of its scene took.
+
+        ``None`` before eight tasks of its scene ended here (a journal remembers them), after its
+        end, once it runs longer than all others did, and while nobody knows when it began.
+        """
+        return self._poller.expected_end(self._tracked)
 
     @property
     def latest_failure(self) -> Exception | None:
@@ -97,6 +111,21 @@ class EffectTask:
             await self._poller.change_after(self._tracked, seen, deadline_at)
         await self._recorded()
         return _result(self._tracked.latest or self._tracked.changes[-1])
+
+    async def recall(self) -> TaskSnapshot | None:
+        """Read what the journal holds of it, and return ``latest``; no request is made.
+
+        For a task that is attached to, which reads the journal at the first ``await`` otherwise.
+
+        Returns:
+            The freshest snapshot; ``None`` if neither the journal nor the service has shown one.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        await self._recalled()
+        return self._tracked.latest
 
     async def _recalled(self) -> None:
         if self._recall is not None and self._tracked.latest is None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from kling_effects_async.journal.job import Job
+from kling_effects_async.log_fields import log_fields
 
 __all__ = ["Attempts"]
 
@@ -98,7 +99,11 @@ def _note_outcome(cancelled: asyncio.CancelledError, job: Job, running: asyncio.
     """Add to the cancellation what became of the job."""
     name = job.external_task_id
     if not running.done() or running.cancelled():
-        _log.warning("the submit of job %r was cancelled before its answer came", name)
+        _log.warning(
+            "the submit of job %r was cancelled before its answer came",
+            name,
+            extra=log_fields("submit.cancelled", external_task_id=name, scene=job.scene),
+        )
         note = (
             f"job {name!r} may have been accepted: look it up, "
             f"attach(external_task_id={name!r}), before you submit it again"

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from functools import partial
 
 from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.policy import SharePolicy, SlotPolicy, backoff_s
 from kling_effects_async.submitting.fair_queue import FairQueue
 from kling_effects_async.transport.clock import TICK_S, Clock
@@ -199,7 +200,12 @@ class SubmitBreaker:
         """No submit passes until a probe was accepted."""
         if self._reason is None:
             probe_s = self._policy.probe_s
-            _log.info("until a submit is accepted, one is sent every %.0f s: %s", probe_s, reason)
+            _log.info(
+                "until a submit is accepted, one is sent every %.0f s: %s",
+                probe_s,
+                reason,
+                extra=log_fields("submits.stopped", probe_s=probe_s, error=reason),
+            )
         self._reason = reason
         self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
         self._on_stop(reason)
@@ -218,7 +224,14 @@ class SubmitBreaker:
     def _log_pause(self, seconds: float, reason: KlingEffectsError, held_s: float) -> None:
         level = logging.INFO if held_s < _WARN_AFTER_S else logging.WARNING
         since = f"; none was accepted for {held_s:.0f} s" if held_s else ""
-        _log.log(level, "submits are held back for %.1f s%s: %s", seconds, since, reason)
+        _log.log(
+            level,
+            "submits are held back for %.1f s%s: %s",
+            seconds,
+            since,
+            reason,
+            extra=log_fields("submits.held_back", pause_s=seconds, held_s=held_s, error=reason),
+        )
 
     async def _wait_for_turn(self, share: str) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -7,9 +7,10 @@ from kling_effects_async.journal.job import FOLLOWERS, UNSETTLED, Job, JobState,
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.submitting.planning import effect_of
 
-__all__ = ["steps_after_lookup", "steps_to_abandon", "steps_to_resubmit"]
+__all__ = ["DIED", "steps_after_lookup", "steps_to_abandon", "steps_to_resubmit"]
 
-_DIED = JobUpdate(JobState.UNCERTAIN, note="its process died while it was sent")
+DIED = "its process died before the answer came"
+_DIED = JobUpdate(JobState.UNCERTAIN, note=DIED, message=DIED)
 
 
 def steps_after_lookup(job: Job, found: TaskSnapshot | None) -> list[JobUpdate]:

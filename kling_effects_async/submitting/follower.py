@@ -19,7 +19,9 @@ from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.errors import JournalError
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
 from kling_effects_async.journal.store import JobStore
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import TaskSnapshot, TaskStatus
+from kling_effects_async.observer import NOBODY
 from kling_effects_async.polling.poller import Poller
 from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
@@ -33,6 +35,7 @@ class Follower:
     """Follows the tasks of one account.
 
     Args:
+        on_time_out: called with the external id of a task that was not seen to end in time.
         is_announced: whether callbacks about a job's task come to us.
         on_followed: called with the job of each task that is followed from now on.
     """
@@ -41,10 +44,12 @@ class Follower:
         self,
         store: JobStore,
         poller: Poller,
+        on_time_out: Callable[[str], None] = NOBODY.timed_out,
         *,
         is_announced: Callable[[Job], bool] = lambda _: False,
         on_followed: Callable[[Job], None] = lambda _: None,
     ) -> None:
+        self._on_time_out = on_time_out
         self._store = store
         self._poller = poller
         self._is_announced = is_announced
@@ -54,7 +59,16 @@ class Follower:
     def follow(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> None:
         """A task was just accepted."""
         _log.info(
-            "task %s was accepted for %r as %r", snapshot.task_id, job.scene, job.external_task_id
+            "task %s was accepted for %r as %r",
+            snapshot.task_id,
+            job.scene,
+            job.external_task_id,
+            extra=log_fields(
+                "task.accepted",
+                task_id=snapshot.task_id,
+                external_task_id=job.external_task_id,
+                scene=job.scene,
+            ),
         )
         tracked = self._tracked_of(job)
         # In this order: a service may answer the submit with an end, which is not polled then.
@@ -70,6 +84,17 @@ class Follower:
         # Its task runs at the service and takes a slot there, whatever the number of slots is here.
         slot = slots.adopt(job.share)
         slot.accept()
+        _log.info(
+            "task %s of job %r, submitted earlier, is followed from now on",
+            job.task_id,
+            job.external_task_id,
+            extra=log_fields(
+                "task.resumed",
+                task_id=job.task_id,
+                external_task_id=job.external_task_id,
+                scene=job.scene,
+            ),
+        )
         self._poller.follow(tracked, partial(self._ended, job, slot))
         return tracked
 
@@ -79,11 +104,13 @@ class Follower:
         update = JobUpdate(JobState.DOWNLOADED, path=text)
         moving = self._store.move(job.account, job.external_task_id, update)
         name = repr(job.external_task_id)
-        await asyncio.shield(self.write(moving, f"where the video of job {name} is"))
+        await asyncio.shield(self.write(moving, f"where the video of job {name} is", job))
 
-    def write(self, writing: Awaitable[object], what: str) -> asyncio.Task[None]:
+    def write(
+        self, writing: Awaitable[object], what: str, job: Job | None = None
+    ) -> asyncio.Task[None]:
         """Write it down, even if callers are cancelled meanwhile."""
-        task = asyncio.create_task(_written(writing, what))
+        task = asyncio.create_task(_written(writing, what, job))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return task
@@ -104,10 +131,14 @@ class Follower:
     def _ended(self, job: Job, slot: Slot, final: TaskSnapshot | None) -> asyncio.Task[None] | None:
         """The task ended, or (``None``) was not seen to end in time; the writing of its end."""
         written = None
-        if final is not None:
+        _log_end(job, final)
+        if final is None:
+            self._on_time_out(job.external_task_id)
+        else:
             written = self.write(
                 self._write_end(job, final),
                 f"the end of task {job.task_id}, a restart will query it again",
+                job,
             )
         slot.release()  # not before: the next holder reads the journal after this write
         return written
@@ -138,11 +169,51 @@ class Follower:
         )
 
 
-async def _written(writing: Awaitable[object], what: str) -> None:
+async def _written(writing: Awaitable[object], what: str, job: Job | None) -> None:
     try:
         await writing
     except JournalError as error:
-        _log.error("the journal cannot record %s: %s", what, error)
+        _log.error(
+            "the journal cannot record %s: %s",
+            what,
+            error,
+            extra=log_fields(
+                "journal.unwritten",
+                task_id=job and job.task_id,
+                external_task_id=job and job.external_task_id,
+                scene=job and job.scene,
+                error=error,
+            ),
+        )
+
+
+def _log_end(job: Job, final: TaskSnapshot | None) -> None:
+    if final is None:
+        _log.info(
+            "task %s of job %r was not seen to end in time; it is polled no more",
+            job.task_id,
+            job.external_task_id,
+            extra=log_fields(
+                "task.timed_out",
+                task_id=job.task_id,
+                external_task_id=job.external_task_id,
+                scene=job.scene,
+            ),
+        )
+        return
+    _log.info(
+        "task %s of job %r ended: %s",
+        job.task_id,
+        job.external_task_id,
+        final.status,
+        extra=log_fields(
+            "task.ended",
+            task_id=job.task_id,
+            external_task_id=job.external_task_id,
+            scene=job.scene,
+            status=str(final.status),
+        ),
+    )
 
 
 def _has_follower(tracked: TrackedTask) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import KlingEffectsError
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.polling.list_breaker import ListBreaker
 from kling_effects_async.protocol.requests import PAGE_SIZE_MAX
@@ -66,7 +67,11 @@ async def earlier_tasks(
         return await listed_by_external_id(partial(api.list_page, may_be_missing=True))
     except KlingEffectsError as error:
         list_breaker.failed(error, clock.monotonic())
-        _log.info("what ran before this run is not known, there is no list: %s", error)
+        _log.info(
+            "what ran before this run is not known, there is no list: %s",
+            error,
+            extra=log_fields("run.list_unread", error=error),
+        )
         return {}
 
 

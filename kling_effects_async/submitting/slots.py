@@ -27,6 +27,13 @@ __all__ = ["Slot", "SlotLimiter"]
 
 _SHRUNK = 0.75
 
+# Why there are so many slots, for users.
+_FIRST = "the number to start with: the service has not shown another one yet"
+_REMEMBERED = "remembered from an earlier run"
+_REJECTED = "the service rejected a submit because all slots were taken"
+_ACCEPTED = "the service accepted one more"
+_TRIED = "one more is tried, as nothing was rejected for a while"
+
 
 class Slot:
     """The right to have one task at the service; give it back with ``release``."""
@@ -65,6 +72,7 @@ class SlotLimiter:
         shares: who gets a slot where several wait.
         remembered: the size that was learned before.
         on_learned: called with each new size that is worth remembering.
+        on_change: called with each new size, how many tasks run, and why it changed.
     """
 
     def __init__(
@@ -74,7 +82,10 @@ class SlotLimiter:
         shares: SharePolicy | None = None,
         remembered: int | None = None,
         on_learned: Callable[[int], None] | None = None,
+        on_change: Callable[[int, int, str], None] | None = None,
     ) -> None:
+        self._on_change = on_change
+        self._reason = _FIRST if remembered is None else _REMEMBERED
         self._policy = policy
         self._size = min(policy.maximum, remembered or policy.start)
         self._has_met_limit = remembered is not None
@@ -90,6 +101,11 @@ class SlotLimiter:
     def size(self) -> int:
         """How many slots there are, as far as is known."""
         return self._size
+
+    @property
+    def reason(self) -> str:
+        """Why there are so many."""
+        return self._reason
 
     @property
     def held(self) -> int:
@@ -169,7 +185,7 @@ class SlotLimiter:
             self._has_met_limit = True
             # What the account accepted of us is a fact, a part of the size only a guess.
             smaller = self._running if self._running < self._size else int(self._size * _SHRUNK)
-            self._resize(max(1, smaller))
+            self._resize(max(1, smaller), _REJECTED)
         slot.release()
         return is_news
 
@@ -184,10 +200,10 @@ class SlotLimiter:
         """Called by ``Slot.accept``."""
         self._running += 1
         if not self._has_met_limit:
-            self._size = min(self._policy.maximum, self._size + 1)
+            self._set_size(min(self._policy.maximum, self._size + 1), _ACCEPTED)
             self._serve()
         elif self._size < self._running <= self._policy.maximum:
-            self._resize(self._running)
+            self._resize(self._running, _ACCEPTED)
 
     def ended(self, slot: Slot) -> None:
         """Called by ``Slot.release``."""
@@ -199,14 +215,20 @@ class SlotLimiter:
         is_wanted = self._queue.first() is not None
         if self._has_met_limit and is_wanted and self._ends_in_a_row >= self._size:
             self._ends_in_a_row = 0
-            self._resize(min(self._policy.maximum, self._size + 1))
+            self._resize(min(self._policy.maximum, self._size + 1), _TRIED)
         self._serve()
 
-    def _resize(self, size: int) -> None:
+    def _resize(self, size: int, reason: str) -> None:
         if size != self._size:
-            self._size = size
+            self._set_size(size, reason)
             if self._on_learned is not None:
                 self._on_learned(size)
+
+    def _set_size(self, size: int, reason: str) -> None:
+        if size != self._size:
+            self._size, self._reason = size, reason
+            if self._on_change is not None:
+                self._on_change(size, self._running, reason)
 
     def _serve(self) -> None:
         for event in self._watchers:

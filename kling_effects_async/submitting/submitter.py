@@ -44,14 +44,16 @@ from kling_effects_async.errors import (
 )
 from kling_effects_async.journal.job import UNSETTLED, Job, JobState, JobUpdate, apply
 from kling_effects_async.journal.store import JobStore
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.policy import SubmitPolicy
 from kling_effects_async.protocol.messages import Request
 from kling_effects_async.submitting.admission import Admission, Permit
 from kling_effects_async.submitting.attempts import Attempts
-from kling_effects_async.submitting.decision import steps_after_lookup
+from kling_effects_async.submitting.decision import DIED, steps_after_lookup
 from kling_effects_async.submitting.outcome import SubmitOutcome, may_have_arrived, outcome_of
 from kling_effects_async.submitting.planning import is_made_here, is_random
+from kling_effects_async.submitting.reports import SubmitReports
 from kling_effects_async.submitting.settling import Finder, Finding
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
 from kling_effects_async.transport.clock import Clock
@@ -61,6 +63,8 @@ __all__ = ["Submitter"]
 
 _log = logging.getLogger(__name__)
 
+_CANCELLED = "its submit was cancelled before the answer came"
+_CLOSED = "the client was closed before the answer came"
 _HAS_TASK = frozenset({JobState.ACCEPTED, JobState.SUCCEEDED, JobState.FAILED, JobState.DOWNLOADED})
 
 
@@ -81,8 +85,10 @@ class Submitter:
         budget_units: Decimal | None,
         submit: SubmitPolicy,
         clock: Clock,
+        reports: SubmitReports,
     ) -> None:
         self._api = api
+        self._reports = reports
         self._on_accepted = on_accepted
         self._store = store
         self._admission = admission
@@ -90,6 +96,7 @@ class Submitter:
         self._policy = submit
         self._clock = clock
         self._attempts = Attempts(submit.cancel_grace_s)
+        self._unwritten: dict[str, str] = {}  # why jobs are uncertain, where no write says so
         self._finder = Finder(api, store, clock, pause_s=submit.settle_pause_s)
 
     @property
@@ -111,6 +118,11 @@ class Submitter:
     def held_back_by(self) -> KlingEffectsError | None:
         """See ``Admission.held_back_by``."""
         return self._admission.held_back_by
+
+    @property
+    def uncertain(self) -> int:
+        """See ``SubmitReports.uncertain_jobs``."""
+        return self._reports.uncertain_jobs
 
     async def submit(self, job: Job, request: Request, *, found: TaskSnapshot | None = None) -> Job:
         """Have the job accepted; the job as it stands then, with its task id.
@@ -145,10 +157,7 @@ class Submitter:
                 job = await self._move(job, JobUpdate(JobState.PLANNED, note="asked for again"))
             if job.state in _HAS_TASK:
                 return job
-            # Within the turn, so that no other client submits between the lookup and the POST.
-            if found is None and self._needs_lookup(job):
-                found = await self._finder.look_up(job)
-            return await (self._send(job, request) if found is None else self._adopt(job, found))
+            return await self._reported(job, self._have_accepted(job, request, found))
 
     async def settle(self, job: Job) -> Job:
         """Settle an uncertain job: accepted, or planned again.
@@ -158,7 +167,9 @@ class Submitter:
         """
         async with self._turn_of(job):
             job = await self._store.add(job)
-            return await self._settled(job) if job.state in UNSETTLED else job
+            job = await self._settled(job) if job.state in UNSETTLED else job
+            self._reports.settled(job)
+            return job
 
     async def look_up(self, job: Job) -> tuple[Job, Finding]:
         """Look an uncertain job up once; the job as it stands then, and what was found.
@@ -174,6 +185,8 @@ class Submitter:
             finding = await self._finder.look_up_once(job)
             for step in steps_after_lookup(job, finding.snapshot):
                 job = await self._move(job, step)
+            if finding.snapshot is not None:
+                self._reports.accepted(job, finding.snapshot.task_id)
             return job, finding
 
     async def decide(self, job: Job, steps: Callable[[Job], list[JobUpdate]]) -> Job:
@@ -186,6 +199,7 @@ class Submitter:
             job = await self._store.add(job)
             for step in steps(job):
                 job = await self._move(job, step)
+            self._reports.settled(job)
             return job
 
     def abandon(self, job: Job) -> asyncio.Future[None]:
@@ -202,6 +216,20 @@ class Submitter:
         await self._attempts.aclose()
 
     # -- sending
+
+    async def _reported(self, job: Job, submit: Awaitable[Job]) -> Job:
+        self._reports.queued(job)
+        try:
+            return await submit
+        except BaseException as error:  # raised again
+            self._report_end(job, error)
+            raise
+
+    async def _have_accepted(self, job: Job, request: Request, found: TaskSnapshot | None) -> Job:
+        # Within the turn, so that no other client submits between the lookup and the POST.
+        if found is None and self._needs_lookup(job):
+            found = await self._finder.look_up(job)
+        return await (self._send(job, request) if found is None else self._adopt(job, found))
 
     async def _send(self, job: Job, request: Request) -> Job:
         first_try_at = math.inf  # the wait for a slot does not count
@@ -230,18 +258,38 @@ class Submitter:
                 error, job.external_task_id, tries=tries, elapsed_s=elapsed_s
             ):
                 raise error
+            self._reports.queued(job, error)
             found_no_slot = isinstance(error, ConcurrencyLimitError)
             await self._admission.rest(pause_s)
+
+    def _report_end(self, job: Job, error: BaseException) -> None:
+        """Report how a submit ended; that of a cancelled caller ends with its attempt."""
+        attempt = self._attempts.running(job.external_task_id)
+        if attempt is None:
+            self._reports.over(job, error)
+        else:
+            attempt.add_done_callback(lambda _: self._reports.over(job, error))
 
     async def _attempt(self, job: Job, request: Request, permit: Permit) -> Job:
         """One POST, between two durable lines; the first takes its part of the budget."""
         try:
             # Durable before the first byte: whoever finds this after a crash looks the task up.
             sending = JobUpdate(JobState.SUBMITTING, budget_units=self._budget_units)
-            await self._store.move(job.account, job.external_task_id, sending)
+            await self._write_sending(job, sending)
+            self._reports.submitted(job)
             return await self._guarded(job, self._post(job, request, permit))
+        except asyncio.CancelledError:
+            self._reports.uncertain(job, _CANCELLED)
+            raise
         finally:
             self._admission.release(permit)
+
+    async def _write_sending(self, job: Job, sending: JobUpdate) -> None:
+        try:
+            await self._store.move(job.account, job.external_task_id, sending)
+        except asyncio.CancelledError:  # it may be written all the same
+            self._unwritten[job.external_task_id] = _CANCELLED
+            raise
 
     async def _guarded(self, job: Job, act: Awaitable[Job]) -> Job:
         """The outermost edge of an attempt: an unforeseen exception leaves the job uncertain.
@@ -251,12 +299,17 @@ class Submitter:
         """
         try:
             return await act
+        except SubmissionUncertainError as error:
+            self._reports.uncertain(job, error.reason)
+            raise
         except KlingEffectsError:
             raise
         except Exception as fault:  # a fault of ours may come after the service accepted
             what = class_and_position(fault)
-            await self._mark_uncertain(job, note=f"a fault that nobody foresaw: {what}")
-            raise _uncertain(job, None, reason=what) from fault
+            reason = f"a fault that nobody foresaw: {what}"
+            await self._mark_uncertain(job, reason)
+            self._reports.uncertain(job, reason)
+            raise _uncertain(job, reason) from fault
 
     async def _post(self, job: Job, request: Request, permit: Permit) -> Job:
         started = self._clock.monotonic()
@@ -265,7 +318,7 @@ class Submitter:
             await self._check_whose(job, snapshot)
         except asyncio.CancelledError:
             # The service does not see that we hang up: it may have accepted, and goes on.
-            await self._mark_uncertain(job, note="cancelled while it was sent")
+            await self._mark_uncertain(job, _CANCELLED)
             raise
         except KlingEffectsError as error:
             late_s = self._clock.monotonic() - started
@@ -281,9 +334,31 @@ class Submitter:
             raise await self._id_taken_elsewhere(job) from error
         if outcome is SubmitOutcome.UNCERTAIN or outcome is SubmitOutcome.DUPLICATE:
             # Before the lookups, which take seconds in which this process may die.
-            job = await self._mark_uncertain(job, note=str(error))
+            job = await self._mark_uncertain(job, str(error))
+            _log.info(
+                "whether job %r was accepted is uncertain, it is looked up: %s",
+                job.external_task_id,
+                error,
+                extra=log_fields(
+                    "submit.uncertain",
+                    external_task_id=job.external_task_id,
+                    scene=job.scene,
+                    error=error,
+                ),
+            )
             # With its slot: if there is a task, it uses that.
             return await self._settle(job, error, permit.slot, late_s=late_s)
+        _log.info(
+            "job %r was not accepted: %s",
+            job.external_task_id,
+            error,
+            extra=log_fields(
+                "submit.rejected",
+                external_task_id=job.external_task_id,
+                scene=job.scene,
+                error=error,
+            ),
+        )
         to = JobState.REJECTED if _is_the_jobs_own_fault(error) else JobState.PLANNED
         await self._write_rejection(job, to, error, was_sent=may_have_arrived(error))
         # After the write: this wakes others, who may read the journal.
@@ -367,11 +442,13 @@ class Submitter:
     ) -> Job:
         """Look for a task that may exist; the job, accepted, or planned again."""
         is_there = _was_called_duplicate(error, job)
+        reason = str(error or self._reason_of(job))
         try:
             finding = await self._finder.find(job, late_s=late_s, is_there=is_there)
         except KlingEffectsError as unanswered:
-            await self._mark_uncertain(job, message=f"cannot look it up: {unanswered}")
-            raise _uncertain(job, unanswered) from unanswered
+            await self._mark_uncertain(job, reason, note=f"cannot look it up: {unanswered}")
+            reason = f"{reason}; the lookup was not answered: {unanswered}"
+            raise _uncertain(job, reason) from unanswered
         if finding.snapshot is not None:
             slot = slot or self._admission.slots.adopt(job.share)
             return await self._accept(job, finding.snapshot, slot)
@@ -381,18 +458,37 @@ class Submitter:
             note = "the service does not know it" if finding.is_absent else "resubmitted by policy"
             planned = JobUpdate(JobState.PLANNED, note=note, is_absent=finding.is_absent)
             return await self._move(job, planned)
-        await self._mark_uncertain(job, message=str(error or "an answer was lost"))
-        raise _uncertain(job, error) from error
+        await self._mark_uncertain(job, reason)
+        raise _uncertain(job, reason) from error
 
-    async def _mark_uncertain(self, job: Job, *, note: str = "", message: str | None = None) -> Job:
-        """Write down that there may be a task."""
-        update = JobUpdate(JobState.UNCERTAIN, note=note, message=message)
+    def _reason_of(self, job: Job) -> str:
+        """Why an uncertain job is uncertain, as far as anybody knows."""
+        unwritten = self._unwritten.get(job.external_task_id)
+        if job.state is JobState.SUBMITTING:
+            # A journal has one owner, so it was submitted by us, or by a process that is dead.
+            return unwritten or DIED
+        return job.message or unwritten or "an answer was lost"
+
+    async def _mark_uncertain(self, job: Job, reason: str, *, note: str = "") -> Job:
+        """Write down that there may be a task, and why that is not known."""
+        update = JobUpdate(JobState.UNCERTAIN, note=note or reason, message=reason)
+        self._unwritten[job.external_task_id] = reason
         try:
-            return await self._move(job, update)
+            marked = await self._move(job, update)
+            del self._unwritten[job.external_task_id]
+            return marked
         except JournalError as error:
             # It stays SUBMITTING, which is uncertain as well.
             _log.error(
-                "that job %s is uncertain cannot be written: %s", job.external_task_id, error
+                "that job %s is uncertain cannot be written: %s",
+                job.external_task_id,
+                error,
+                extra=log_fields(
+                    "journal.uncertain_unwritten",
+                    external_task_id=job.external_task_id,
+                    scene=job.scene,
+                    error=error,
+                ),
             )
             return evolve(job, was_sent=True)
 
@@ -406,18 +502,41 @@ class Submitter:
         except JournalError as unwritten:
             # It stays SUBMITTING, so it is looked up before it is sent again.
             name = job.external_task_id
-            _log.error("the rejection of job %s cannot be written: %s", name, unwritten)
+            _log.error(
+                "the rejection of job %s cannot be written: %s",
+                name,
+                unwritten,
+                extra=log_fields(
+                    "journal.rejection_unwritten",
+                    external_task_id=name,
+                    scene=job.scene,
+                    error=unwritten,
+                ),
+            )
 
     async def _accept(self, job: Job, snapshot: TaskSnapshot, slot: Slot) -> Job:
+        self._unwritten.pop(job.external_task_id, None)
         slot.accept()  # first: the task runs, whether or not the journal can be written
         accepted = JobUpdate(JobState.ACCEPTED, task_id=snapshot.task_id)
         try:
             job = await self._move(job, accepted)
         except JournalError as error:
             # It is paid and goes on; a restart finds it by its external id.
-            _log.error("task %s cannot be written down: %s", snapshot.task_id, error)
+            _log.error(
+                "task %s cannot be written down: %s",
+                snapshot.task_id,
+                error,
+                extra=log_fields(
+                    "journal.task_unwritten",
+                    task_id=snapshot.task_id,
+                    external_task_id=job.external_task_id,
+                    scene=job.scene,
+                    error=error,
+                ),
+            )
             job = apply(job, accepted, at=self._clock.now())
         finally:
+            self._reports.accepted(job, snapshot.task_id)
             self._on_accepted(job, snapshot, slot)
         return job
 
@@ -441,8 +560,7 @@ class Submitter:
         Raises:
             SubmissionUncertainError: the client was closed before the outcome was known.
         """
-        closed = ClientClosedError("the client was closed")
-        return await self._attempts.run(job, act, ended=lambda: _uncertain(job, closed))
+        return await self._attempts.run(job, act, ended=lambda: _uncertain(job, _CLOSED))
 
     @asynccontextmanager
     async def _turn_of(self, job: Job) -> AsyncIterator[None]:
@@ -479,14 +597,13 @@ def _proved_absent(job: Job) -> NetworkError:
     )
 
 
-def _uncertain(
-    job: Job, error: KlingEffectsError | None, *, reason: str = "its process died"
-) -> SubmissionUncertainError:
+def _uncertain(job: Job, reason: str) -> SubmissionUncertainError:
     """The error for a caller who has to look the task up before anything is paid again."""
     return SubmissionUncertainError(
-        f"the answer to submitting {job.scene!r} was lost ({error or reason}) and "
+        f"the answer to submitting {job.scene!r} was lost ({reason}) and "
         "looking it up did not settle it; it may exist and be charged. Nothing was sent "
         f"again. Before you do, look it up: attach(external_task_id={job.external_task_id!r})",
         external_task_id=job.external_task_id,
         scene=job.scene,
+        reason=reason,
     )

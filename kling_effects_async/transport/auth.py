@@ -6,6 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from kling_effects_async.log_fields import log_fields
 from kling_effects_async.protocol.http_dates import http_date
 from kling_effects_async.settings import AccessKeys, BearerToken, Credentials
 from kling_effects_async.transport.clock import Clock
@@ -70,7 +71,11 @@ class Signer:
             return False
         if abs(offset - self.offset) > _SAME_TIME:  # else the token was only too old
             ahead_s = -offset.total_seconds()
-            _log.warning("this clock is %+.0f s off the service's: signing by its time", ahead_s)
+            _log.warning(
+                "this clock is %+.0f s off the service's: signing by its time",
+                ahead_s,
+                extra=log_fields("clock.wrong", ahead_s=ahead_s),
+            )
         self.offset = offset
         return True
 

@@ -31,6 +31,7 @@ def retrying(
     clock: Clock,
     rng: Callable[[], float],
     final: tuple[type[KlingEffectsError], ...],
+    on_retry: Callable[[KlingEffectsError], None],
 ) -> Callable[[], Awaitable[T]]:
     """``attempt``, tried again after retryable errors within the policy's bounds.
 
@@ -38,6 +39,7 @@ def retrying(
 
     Args:
         final: errors that are an answer, and no reason to try again.
+        on_retry: called with each error after which it is tried again.
     """
     import backoff
 
@@ -52,6 +54,7 @@ def retrying(
             # A pause that the service wants is kept whole or not begun: a shorter one is in vain.
             if clock.monotonic() - started + pause_s > policy.max_elapsed_s:
                 return  # backoff then raises the error it has
+            on_retry(error)
             error = yield 0.0
 
     async def keep_pause(_details: object) -> None:

@@ -19,6 +19,7 @@ from kling_effects_async.errors import (
     KlingEffectsError,
     ReplyError,
 )
+from kling_effects_async.observer import NOBODY
 from kling_effects_async.policy import RetryPolicy
 from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
 from kling_effects_async.protocol.redaction import Shown
@@ -58,6 +59,7 @@ class Session:
         proxies: the way to the service.
         borrowed: the caller's own aiohttp session; it is used and never closed.
         rng: a source of numbers in [0, 1), for the pauses between tries.
+        on_retry: called with each error after which a request is sent again.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Session:
         rng: Callable[[], float],
         proxies: Proxies | None = None,
         borrowed: aiohttp.ClientSession | None = None,
+        on_retry: Callable[[KlingEffectsError], None] = NOBODY.retried,
     ) -> None:
+        self._on_retry = on_retry
         self._service = service
         self._proxy = (proxies or Proxies()).proxy_for(service.base_url)
         self._signer = Signer(credentials, clock)
@@ -119,7 +123,7 @@ class Session:
         async def attempt() -> T:
             return await self.send_once(request, read)
 
-        return await retrying(attempt, self._retry, self._clock, self._rng, final)()
+        return await retrying(attempt, self._retry, self._clock, self._rng, final, self._on_retry)()
 
     async def send_once(self, request: Request, read: Callable[[Reply], T]) -> T:
         """Send a request once; a token rejected for its times is signed anew and sent again.

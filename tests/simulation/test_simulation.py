@@ -123,8 +123,8 @@ def test_a_clip_is_whole_whatever_goes_wrong_with_its_download(fault: str, tmp_p
 
 
 def test_another_seed_is_another_run() -> None:
-    one, other = (run(Script(jobs=3, seed=seed)) for seed in (1, 2))
-    assert (one.steps, one.violations) != (other.steps, other.violations)
+    results = [run(Script(jobs=3, seed=seed)) for seed in range(1, 9)]
+    assert len({result.steps for result in results}) > 1
 
 
 def test_a_script_is_read_as_it_was_written() -> None:

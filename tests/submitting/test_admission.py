@@ -264,6 +264,11 @@ async def test_slots_that_are_all_taken_are_never_a_matter_of_patience(emulator:
         assert (await client.submit(SQUISH)).task_id
 
 
+def counts(client: EffectsClient) -> tuple[int, int, int, int]:
+    stats = client.stats
+    return stats.slots, stats.running, stats.sending, stats.waiting
+
+
 @pytest.mark.looptime
 async def test_the_stats_tell_of_slots_and_submits(emulator: Emulator) -> None:
     client = emulator.client(slots=SlotPolicy(start=2, maximum=2))
@@ -272,10 +277,11 @@ async def test_the_stats_tell_of_slots_and_submits(emulator: Emulator) -> None:
         tasks = [await client.submit(SQUISH) for _ in range(2)]
         third = asyncio.ensure_future(client.submit(SQUISH))
         await asyncio.sleep(1)
-        assert client.stats == ClientStats(slots=2, running=2, waiting=1, waiting_by_share={"": 1})
+        assert counts(client) == (2, 2, 0, 1)
+        assert client.stats.waiting_by_share == {"": 1}
         await asyncio.gather(*tasks)
         await (await third)
-        assert client.stats == ClientStats(slots=2)
+        assert counts(client) == (2, 0, 0, 0)
 
 
 @pytest.mark.looptime

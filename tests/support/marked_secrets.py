@@ -22,6 +22,7 @@ from kling_effects_async import AccessKeys, EffectsClient, Service, SingleImageE
 from kling_effects_async.emulator import Clips, Emulator
 from tests.support.fault_proxy import FaultProxy, whole_answer
 from tests.support.proxy_server import ProxyServer
+from tests.support.recorded import Recorded
 
 __all__ = [
     "ACCESS",
@@ -94,6 +95,7 @@ class Stage:
         wire: the proxy behind it, which the clients take for the service.
         exits: closes what was opened.
         clients: all that were made.
+        recorded: what they told of themselves.
     """
 
     folder: Path
@@ -102,6 +104,7 @@ class Stage:
     gate: ProxyServer = field(init=False)
     wire: FaultProxy = field(init=False)
     clients: list[EffectsClient] = field(init=False, factory=list)
+    recorded: Recorded = field(init=False, factory=Recorded)
 
     async def open(self) -> None:
         self.emulator = await self.exits.enter_async_context(
@@ -121,6 +124,7 @@ class Stage:
     async def client(self, *, url: str | None = None, **options: Any) -> EffectsClient:
         """A client with the marked keys and the journal, through both proxies."""
         given: dict[str, Any] = {"journal": self.journal, "proxy": self.proxy} | options
+        given["telemetry"] = self.recorded.telemetry
         client = EffectsClient(
             AccessKeys(*KEYS),
             service=Service.official(base_url=url or self.wire.url),

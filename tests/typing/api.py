@@ -27,6 +27,7 @@ from kling_effects_async import (
     ApiError,
     AuthenticationError,
     BearerToken,
+    Budget,
     BudgetExceededError,
     CallbackAnswer,
     CallbackMessage,
@@ -48,6 +49,8 @@ from kling_effects_async import (
     EffectResult,
     EffectsClient,
     EffectTask,
+    Event,
+    EventStream,
     ExternalIdTakenError,
     Failed,
     Finding,
@@ -58,8 +61,14 @@ from kling_effects_async import (
     ImageUnreadableError,
     InvalidRequestError,
     Job,
+    JobAccepted,
+    JobCancelled,
+    JobQueued,
+    JobRejected,
     JobState,
     JobStateError,
+    JobSubmitted,
+    JobUncertain,
     Journal,
     JournalBusyError,
     JournalDamagedError,
@@ -87,8 +96,11 @@ from kling_effects_async import (
     SharePolicy,
     SingleImageEffect,
     SlotPolicy,
+    SlotsChanged,
     SubmissionUncertainError,
     SubmitPolicy,
+    TaskChanged,
+    TaskEnded,
     TaskFailedError,
     TaskListing,
     TaskNotFoundError,
@@ -96,6 +108,7 @@ from kling_effects_async import (
     TaskSnapshot,
     TaskStatus,
     TaskTimeoutError,
+    Telemetry,
     TlsError,
     Transition,
     TransportError,
@@ -225,6 +238,8 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
         session=session,
         proxy="http://proxy.example:3128",
         trust_env=True,
+        on_event=print,
+        telemetry=Telemetry(),
         clock=ManualClock(),
         rng=lambda: 0.5,
     )
@@ -236,6 +251,42 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
     assert_type(client.stats.waiting_by_share, Mapping[str, int])
     assert_type(client.queue_position("order-42"), int | None)
     assert_type((client.stats.slots, client.stats.held_back_by), tuple[int, str])
+    assert_type((client.stats.slots_reason, client.stats.uncertain), tuple[str, int])
+    assert_type((client.stats.polls, client.stats.last_lag_s), tuple[int, float | None])
+    assert_type(await client.budget(), Budget)
+    assert_type((await client.budget()).left_units, Decimal | None)
+    assert_type(await client.job("order-1"), Job | None)
+    assert_type([job async for job in client.jobs(states={JobState.UNCERTAIN})], list[Job])
+    task = client.attach("t1")
+    assert_type(await task.recall(), TaskSnapshot | None)
+    assert_type(task.expected_end, tuple[datetime, datetime] | None)
+
+
+async def listeners(client: EffectsClient) -> None:
+    assert_type(client.events(), EventStream)
+    async with client.events(max_waiting=10) as stream:
+        async for event in stream:
+            assert_type(event, Event)
+            match event:
+                case JobQueued() | JobSubmitted() | JobAccepted() | JobCancelled():
+                    assert_type((event.at, event.scene), tuple[datetime, str])
+                    assert_type(
+                        (event.external_task_id, event.task_id), tuple[str | None, str | None]
+                    )
+                case TaskChanged():
+                    assert_type(event.snapshot, TaskSnapshot)
+                case TaskEnded():
+                    assert_type((event.duration_s, event.lag_s), tuple[float | None, float | None])
+                    assert_type(event.units, Decimal | None)
+                case JobRejected():
+                    assert_type(event.error, KlingEffectsError)
+                case JobUncertain():
+                    assert_type(event.reason, str)
+                case SlotsChanged():
+                    assert_type((event.size, event.running, event.reason), tuple[int, int, str])
+                case _:
+                    assert_never(event)
+    assert_type(stream.dropped, int)
 
 
 async def callbacks(headers: Mapping[str, str], body: bytes, keys: BearerToken) -> int:
@@ -537,8 +588,7 @@ async def called_back() -> None:
         assert_type(sent, SentCallback)
         assert_type((sent.http_status, sent.webhook_id), tuple[int | None, str | None])
         assert_type(emulator.callbacks.entries, tuple[SentCallback, ...])
-        counts = (emulator.callbacks.delivered, emulator.callbacks.withheld)
-        assert_type(counts, tuple[int, int])
+        assert_type(emulator.callbacks.delivered, int)
         assert_type(emulator.ledger.entries[0].gateway_task_id, str | None)
 
 

@@ -28,6 +28,7 @@ from kling_effects_async.journal.sqlite.lock import Lock, number_beside
 from kling_effects_async.journal.sqlite.network_share import warn_of_network_share
 from kling_effects_async.journal.sqlite.quarantine import move_aside, reject_after_damage
 from kling_effects_async.journal.sqlite.times import stamp_of
+from kling_effects_async.log_fields import log_fields
 
 __all__ = ["JournalFile", "open_for_reading", "open_for_writing"]
 
@@ -170,6 +171,7 @@ def _begin(
             "%s: jobs may have been written down and paid for that are not in it any more, so each "
             "job is looked up at the service before it is submitted",
             lost,
+            extra=log_fields("journal.commits_lost", path=str(path)),
         )
     lock.keep(held.number)
     # The database itself says from now on that it is ours, has an owner, and was written to.

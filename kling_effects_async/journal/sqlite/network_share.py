@@ -10,6 +10,8 @@ import logging
 import os
 from pathlib import Path
 
+from kling_effects_async.log_fields import log_fields
+
 __all__ = ["warn_of_network_share"]
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ def warn_of_network_share(journal: Path, mounts: Path = _MOUNTS) -> None:
             "disk, where its locks can be relied on",
             journal,
             kind,
+            extra=log_fields("journal.on_network_share", path=str(journal), filesystem=kind),
         )
 
 
