@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kling_effects_async.client import EffectsClient as EffectsClient
     from kling_effects_async.client import UnknownSceneWarning as UnknownSceneWarning
     from kling_effects_async.client_options import ClientOptions as ClientOptions
-    from kling_effects_async.downloading.stream import ClipStream as ClipStream
+    from kling_effects_async.downloading.stream import VideoStream as VideoStream
     from kling_effects_async.effects import DualImageEffect as DualImageEffect
     from kling_effects_async.effects import Effect as Effect
     from kling_effects_async.effects import ImageSource as ImageSource
@@ -185,7 +185,7 @@ _NAMES = {
     ],
     "settings": ["AccessKeys", "BearerToken", "Credentials", "Settings"],
     "protocol.services": ["Service"],
-    "downloading.stream": ["ClipStream"],
+    "downloading.stream": ["VideoStream"],
     "images.checks": ["ImageFacts", "PreparedImage", "check_image", "prepare"],
     "callbacks.signature": ["CallbackVerdict"],
     "callbacks.messages": ["CallbackAnswer", "CallbackMessage", "CallbackStats"],

@@ -75,8 +75,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kling_effects_async.callbacks.receiver import CallbackReceiver
-    from kling_effects_async.downloading.stream import ClipStream
-    from kling_effects_async.downloading.writers import AsyncWriter, BinaryWriter
+    from kling_effects_async.downloading.stream import VideoStream
+    from kling_effects_async.downloading.writers import BinaryWriter
     from kling_effects_async.journal.sqlite.journal import Journal
     from kling_effects_async.telemetry.providers import Telemetry
 
@@ -93,8 +93,8 @@ _DOWNLOAD = {
     "video": Kind(
         "a Video, such as the video of a result: (await task).video", (Video,), is_optional=False
     ),
-    "path": Kind(
-        "a path (a str or os.PathLike), a binary file or a writer",
+    "target": Kind(
+        "a path (a str or os.PathLike), or a binary file or writer (with a write method)",
         _PATH,
         has=("write",),
         is_optional=False,
@@ -691,7 +691,7 @@ class EffectsClient:
     async def download(
         self,
         video: Video,
-        path: str | os.PathLike[str],
+        target: str | os.PathLike[str],
         *,
         overwrite: bool = False,
         max_bytes: int = MAX_VIDEO_BYTES,
@@ -702,7 +702,7 @@ class EffectsClient:
     async def download(
         self,
         video: Video,
-        path: BinaryWriter | AsyncWriter,
+        target: BinaryWriter,
         *,
         max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Callable[[int, int | None], None] | None = None,
@@ -711,7 +711,7 @@ class EffectsClient:
     async def download(
         self,
         video: Video,
-        path: str | os.PathLike[str] | BinaryWriter | AsyncWriter,
+        target: str | os.PathLike[str] | BinaryWriter,
         *,
         overwrite: bool = False,
         max_bytes: int = MAX_VIDEO_BYTES,
@@ -719,17 +719,22 @@ class EffectsClient:
     ) -> Path | int:
         """Download a clip to a file, which appears under its name only when it is whole.
 
+        Or write it to an open binary file, or to an asynchronous writer, as it comes. There an
+        error can follow bytes that are written already, and only a server with a strong ETag is
+        asked for the rest after a break. All checks are those of ``open_video``.
+
         A download that is cut goes on where it stopped, also in a later call. For an expired
         address the task is queried once, which gives a fresh one. If the task has just ended and
         its clip is not there yet, it is requested again for ``PollPolicy.result_grace_s``.
 
         Args:
             video: such as ``(await task).video``.
-            path: the file; its folder exists. Or a binary file that is open for writing, or an
-                asynchronous writer (``write`` is a coroutine function, or there is a ``drain``):
-                it gets the bytes as they come and is not closed. ``open_video`` says what is not
-                checked then.
-            overwrite: replace a file of this name.
+            target: the path of the file, whose missing folders are made. Or an object with
+                ``write(bytes)``: where that is ``async def``, it is awaited; where ``drain`` is, as
+                of an ``asyncio.StreamWriter``, ``write`` is called in the loop and ``drain``
+                awaited; in all other cases ``write`` is called in a thread, as of a ``BytesIO``. It
+                stays open. What it raises is raised here.
+            overwrite: replace a file of this name; for paths alone.
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
                 Batches use the default.
@@ -737,7 +742,7 @@ class EffectsClient:
                 not known.
 
         Returns:
-            The path of the file; for an open file or a writer, the number of bytes that it got.
+            The path of the file, or the number of bytes written to the object.
 
         Raises:
             DownloadError: it could not be downloaded whole (the same call goes on where it
@@ -745,50 +750,58 @@ class EffectsClient:
                 already (pass ``overwrite=True``), or something that is no file has its name or that
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
-            TypeError: ``video`` is no ``Video``, or ``path`` no path and nothing that takes bytes.
-            ValueError: ``max_bytes`` is below 1, or ``overwrite`` is passed for a writer.
-        """
-        check_arguments(_DOWNLOAD, locals())
-        _check_max_bytes(max_bytes)
-        delivery = self._runtime().delivery
-        if isinstance(path, (str, os.PathLike)):
-            return await delivery.download(
-                video, Path(path), overwrite=overwrite, max_bytes=max_bytes, on_progress=on_progress
-            )
-        from kling_effects_async.downloading.writers import check_writer
-
-        check_writer(path)
-        if overwrite:
-            raise ValueError("overwrite=True is for a path; an open file is written on")
-        return await delivery.download_to(video, path, max_bytes=max_bytes, on_progress=on_progress)
-
-    def open_video(
-        self, video: Video, *, max_bytes: int = MAX_VIDEO_BYTES
-    ) -> AbstractAsyncContextManager[ClipStream]:
-        """A clip as a stream of chunks, for a bot that sends bytes on or a service behind a page.
-
-        Entering the block requests the clip, with a fresh address where its own expired. Nothing
-        is read further ahead than one chunk. A connection that breaks is resumed where it broke,
-        if the server names the content (a strong ETag), so that the reader sees one stream.
-        Leaving the block closes the connection.
-
-        What was handed on cannot be taken back. So a stream ends with an error, after its bytes,
-        where a file would not have got its name: the clip is longer than ``max_bytes`` and did not
-        say so, its end does not come, it is no whole MP4, or the server has another one now.
-
-        Args:
-            video: such as ``(await task).video``.
-            max_bytes: as for ``download``.
-
-        Raises:
-            VideoExpiredError, DownloadError: as for ``download``; when the block is entered, or
-                from the iteration.
-            ClientClosedError: the client was closed meanwhile.
-            TypeError: ``video`` is no ``Video``.
+            TypeError: ``video`` is no ``Video``, or ``target`` neither a path nor a binary writer.
             ValueError: ``max_bytes`` is below 1.
         """
         check_arguments(_DOWNLOAD, locals())
-        _check_max_bytes(max_bytes)
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
+        delivery = self._runtime().delivery
+        if isinstance(target, (str, os.PathLike)):
+            return await delivery.download(
+                video,
+                Path(target),
+                overwrite=overwrite,
+                max_bytes=max_bytes,
+                on_progress=on_progress,
+            )
+        if overwrite:
+            raise TypeError("overwrite=True is for a path; a file or writer is written to as it is")
+        return await delivery.write(video, target, max_bytes=max_bytes, on_progress=on_progress)
+
+    def open_video(
+        self, video: Video, *, max_bytes: int = MAX_VIDEO_BYTES
+    ) -> AbstractAsyncContextManager[VideoStream]:
+        """Read a clip while it comes, to send it on: ``async with``, and ``async for`` inside.
+
+        The block begins once the first bytes are there and begin like an MP4; until then an expired
+        address is renewed and passing failures are retried, as for a file. Nothing is read far
+        ahead of the consumer, whose time does not count as the server's. Leaving the block closes
+        the connection.
+
+        Checked as for a file: the addresses and redirects, TLS, the content type, ``max_bytes``,
+        the least speed, the size that the server announced, and the boxes of the MP4 to its last
+        byte. After a break the rest is requested if the server has a strong ETag; the stream has no
+        gap then. What a stream cannot have: bytes that were handed on cannot be taken back, so an
+        error can come after them, and whoever sends them on must be able to break off.
+
+        Args:
+            video: such as ``(await task).video``.
+            max_bytes: the limit of the clip's size, as of ``download``.
+
+        Returns:
+            A context manager of a ``VideoStream``.
+
+        Raises:
+            TypeError, ValueError: as ``download``, at the call. All others when the block is
+                entered or the stream is read:
+            DownloadError: the clip did not come whole, or is larger than ``max_bytes``.
+            VideoExpiredError: the service no longer keeps it, or does not have it yet.
+            ClientClosedError: the client was closed meanwhile.
+        """
+        check_arguments(_DOWNLOAD, {"video": video, "max_bytes": max_bytes})
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
         return self._runtime().delivery.open_video(video, max_bytes=max_bytes)
 
     # -- inside
@@ -824,11 +837,6 @@ class EffectsClient:
 
     async def _page(self, number: int, size: int) -> TaskPage:
         return await self._runtime().page(number, size)
-
-
-def _check_max_bytes(max_bytes: int) -> None:
-    if max_bytes < 1:
-        raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
 
 
 def _check_batch(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from kling_effects_async.api import EffectsApi
 from kling_effects_async.downloading.file_names import safe_name
+from kling_effects_async.errors import ClientClosedError
 from kling_effects_async.log_fields import log_fields
 from kling_effects_async.models import EffectResult, TaskSnapshot, Video
 from kling_effects_async.policy import MAX_VIDEO_BYTES
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from kling_effects_async.downloading.downloader import Downloader, Progress
     from kling_effects_async.downloading.renewal import Renewed
     from kling_effects_async.downloading.sink import Sink
-    from kling_effects_async.downloading.stream import ClipStream
-    from kling_effects_async.downloading.writers import ClipWriter
+    from kling_effects_async.downloading.stream import OpenedVideo, VideoStream
+    from kling_effects_async.downloading.writers import BinaryWriter
 
 __all__ = ["Delivery"]
 
@@ -66,6 +67,8 @@ class Delivery:
         self._clock = clock
         self._rng = rng
         self._downloader: Downloader | None = None
+        self._streams: set[OpenedVideo] = set()
+        self._is_closed = False
         # Weak: a lock is of no use once nobody holds or awaits it.
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
@@ -91,15 +94,14 @@ class Delivery:
         on_progress: Progress | None = None,
     ) -> Path:
         """See ``EffectsClient.download``."""
-        downloader = self._opened()
         own = None if on_progress is None else CallersOwn(on_progress)
 
         async def fetch(url: str) -> Path:
-            return await downloader.download(
+            return await self._opened().download(
                 url, path, overwrite=overwrite, max_bytes=max_bytes, on_progress=own
             )
 
-        downloaded = await self._fetched(video, fetch, own)
+        downloaded = await frameless(self._fetched(video, fetch), *filter(None, [own]))
         _log.info(
             "the clip of task %s is downloaded to %s",
             video.task_id,
@@ -108,54 +110,54 @@ class Delivery:
         )
         return downloaded
 
-    async def download_to(
+    async def write(
         self,
         video: Video,
-        writer: ClipWriter,
+        target: BinaryWriter,
         *,
         max_bytes: int = MAX_VIDEO_BYTES,
         on_progress: Progress | None = None,
     ) -> int:
-        """The same for an open file or a writer; the number of bytes that it got."""
+        """Write a clip to the caller's file or writer; the number of its bytes."""
         from kling_effects_async.downloading.passing_sink import PassingSink
-        from kling_effects_async.downloading.writers import write_of
+        from kling_effects_async.downloading.writers import Writing, check_writer
 
-        progress = None if on_progress is None else CallersOwn(on_progress)
-        write = CallersOwn(write_of(writer))
-        sink = PassingSink(write.awaited)
-        await self._fetch_into(sink, video, write, max_bytes=max_bytes, on_progress=progress)
-        return sink.length_bytes
-
-    def open_video(
-        self, video: Video, *, max_bytes: int
-    ) -> AbstractAsyncContextManager[ClipStream]:
-        """See ``EffectsClient.open_video``."""
-        from kling_effects_async.downloading.stream import opened_stream
-
-        return opened_stream(partial(self._fetch_into, video=video, max_bytes=max_bytes))
-
-    async def _fetch_into(
-        self,
-        sink: Sink,
-        video: Video,
-        *own: CallersOwn,
-        max_bytes: int,
-        on_progress: CallersOwn | None = None,
-    ) -> None:
-        downloader = self._opened()
+        check_writer(target)
+        writing = Writing(target)
+        own = None if on_progress is None else CallersOwn(on_progress)
+        sink = PassingSink(writing.write, next_step="call download() again, with a fresh target")
 
         async def fetch(url: str) -> None:
-            await downloader.transfer(url, sink, max_bytes=max_bytes, on_progress=on_progress)
+            await self._opened().transfer(url, sink, max_bytes=max_bytes, on_progress=own)
 
-        await self._fetched(video, fetch, on_progress, *own)
+        await frameless(self._fetched(video, fetch), *filter(None, [own, *writing.calls]))
+        return sink.handed_bytes
 
-    async def _fetched(
-        self, video: Video, fetch: Callable[[str], Awaitable[T]], *own: CallersOwn | None
-    ) -> T:
-        """What ``fetch`` returns for the video's address, or for a fresh one."""
+    @asynccontextmanager
+    async def open_video(self, video: Video, *, max_bytes: int) -> AsyncIterator[VideoStream]:
+        """See ``EffectsClient.open_video``."""
+        from kling_effects_async.downloading.stream import OpenedVideo
+
+        async def transfer(sink: Sink) -> None:
+            async def fetch(url: str) -> None:
+                await self._opened().transfer(url, sink, max_bytes=max_bytes)
+
+            await self._fetched(video, fetch)
+
+        if self._is_closed:
+            raise ClientClosedError("the client was closed before the video was opened")
+        opened = OpenedVideo(transfer)
+        self._streams.add(opened)
+        try:
+            yield await opened.stream()
+        finally:
+            self._streams.discard(opened)
+            await opened.aclose()
+
+    async def _fetched(self, video: Video, fetch: Callable[[str], Awaitable[T]]) -> T:
         from kling_effects_async.downloading.renewal import download_renewed
 
-        fetching = download_renewed(
+        return await download_renewed(
             fetch,
             partial(self._renewed, video),
             video.url,
@@ -163,10 +165,12 @@ class Delivery:
             clock=self._clock,
             rng=self._rng,
         )
-        return await frameless(fetching, *filter(None, own))
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; streams end with an error."""
+        self._is_closed = True
+        for opened in list(self._streams):
+            await opened.client_closed()
         if self._downloader is not None:
             await self._downloader.aclose()
 

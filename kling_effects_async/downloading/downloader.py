@@ -129,14 +129,13 @@ class Downloader:
         self._proxies = proxies or Proxies()
         self._on_bytes = on_bytes
         self._web: PublicWeb | None = None
-        self._paces: set[Pace] = set()  # of the transfers under way
+        self._paces: set[Pace] = set()
         self._is_closed = False
 
     async def aclose(self) -> None:
         """Close the connections; downloads under way end with an error and keep their bytes."""
         self._is_closed = True
-        # Who waits for bytes of a connection that aiohttp closes is not woken by it.
-        for pace in self._paces:
+        for pace in list(self._paces):  # a closed connection does not wake who reads from it
             pace.end()
         if self._web is not None:
             await self._web.aclose()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from kling_effects_async.downloading.part_file import PartFile, Source
 from kling_effects_async.downloading.reply import Promise, TryAgainError, no_video
@@ -96,11 +97,28 @@ async def off_loop(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     A cancellation waits for the call's end: a thread cannot be stopped, and must not write to a
     file that is closed under it.
     """
-    work = asyncio.get_running_loop().run_in_executor(None, lambda: call(*args, **kwargs))
+    work = asyncio.get_running_loop().run_in_executor(
+        None, _outcome, partial(call, *args, **kwargs)
+    )
     try:
-        return await asyncio.shield(work)
+        value, error = await asyncio.shield(work)
     except asyncio.CancelledError:
         while not work.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([work])
         raise
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error, work  # its traceback holds this frame
+    return cast(T, value)
+
+
+def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    # Raised in a future, a TimeoutError would become another object, and a StopIteration no end of
+    # the wait.
+    try:
+        return call(), None
+    except BaseException as error:  # raised again in the loop
+        return None, error

@@ -33,8 +33,8 @@ class Pace:
         self._limit = limit
         self._window_s = window_s
         self._window_bytes = window_bytes
-        self._is_ended = False
         self._paused_at: float | None = None  # since when the receiver takes its time
+        self._is_ended = False
         self._begin_window()
         self._set_timer()
 
@@ -54,7 +54,7 @@ class Pace:
                 self.end()
 
     def end(self) -> None:
-        """End the transfer, at once or when the receiver has its chunk."""
+        """End the transfer, once the receiver has the chunk that it takes."""
         self._is_ended = True
         if self._paused_at is None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time())

@@ -1,4 +1,8 @@
-"""A video that is handed on as it comes, to somebody who takes it chunk by chunk."""
+"""A video handed on as it comes, to somebody who cannot give it back.
+
+Until its first bytes are handed on it can begin anew, as a file can. After that only a server that
+vouches for the rest (a strong ETag) can go on; in every other case the receiver gets an error.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +16,33 @@ from kling_effects_async.errors import DownloadError
 
 __all__ = ["PassingSink"]
 
+_FIRST_BYTES = 8  # show whether it begins like an MP4; nothing is handed on before
+
 
 class PassingSink:
-    """Hands the bytes on, and cannot take them back; see ``Sink`` for what is what.
+    """Hands a video on; see ``Sink`` for what is what.
 
     Args:
-        write: takes one chunk; the next is read from the connection when it has returned.
-        on_begin: called once, just before the first chunk: what fails before that is tried again
-            and changes nothing for who takes the bytes.
+        hand_on: takes the next bytes of the video, never an empty chunk.
+        next_step: what to do when the client was closed meanwhile.
+
+    Attributes:
+        handed_bytes: how many bytes are handed on, or about to be.
+        content_type: of the video, as the server names it.
     """
 
-    next_step = "fetch the clip again, from its first byte"
+    def __init__(self, hand_on: Callable[[bytes], Awaitable[None]], *, next_step: str) -> None:
+        self._hand_on = hand_on
+        self.next_step = next_step
+        self.source: Source | None = None
+        self.content_type = ""
+        self.handed_bytes = 0
+        self._forget()
 
-    def __init__(
-        self,
-        write: Callable[[bytes], Awaitable[None]],
-        on_begin: Callable[[Promise], None] = lambda _promise: None,
-    ) -> None:
-        self._write = write
-        self._on_begin = on_begin
+    def _forget(self) -> None:
+        self.length_bytes = 0
+        self._held = b""
         self._boxes = PassingBoxes()
-        self._promise: Promise | None = None
-        self.length_bytes: int = 0
-
-    @property
-    def source(self) -> Source | None:
-        return None if self._promise is None else self._promise.source
 
     @property
     def is_whole(self) -> bool:
@@ -45,39 +50,46 @@ class PassingSink:
 
     @asynccontextmanager
     async def attempt(self, address: str) -> AsyncIterator[None]:
-        if self.length_bytes and self.source is not None and self.source.address != address:
-            raise DownloadError(f"{address} is another clip's than the one that began{self.remark}")
+        if self.source is not None and self.source.address != address:
+            if self.handed_bytes:
+                raise DownloadError(f"{address} is another address than before{self.remark}")
+            await self.discard()
         yield
 
     async def restart(self, promise: Promise) -> None:
-        if self.length_bytes:
-            raise TryAgainError("the server began anew, or has another clip now", from_start=True)
-        self._promise = promise
+        if self.handed_bytes:
+            raise TryAgainError("the server does not send the rest of it", from_start=True)
+        self._forget()
+        self.source, self.content_type = promise.source, promise.content_type
 
     async def append(self, chunk: bytes) -> None:
-        # Before it is handed on: what does not begin like a video reaches nobody.
         if flaw := self._boxes.feed(chunk):
             raise no_video(flaw)
-        if not self.length_bytes and self._promise is not None:
-            self._on_begin(self._promise)
         self.length_bytes += len(chunk)
-        await self._write(chunk)
+        chunk, self._held = self._held + chunk if self._held else chunk, b""
+        if self.length_bytes < _FIRST_BYTES:
+            self._held = chunk
+            return
+        self.handed_bytes += len(chunk)
+        await self._hand_on(chunk)
 
     async def finish(self) -> None:
         if flaw := self._boxes.flaw_at_end():
             raise no_video(flaw)
 
     async def discard(self) -> None:
-        if not self.length_bytes:
-            self._boxes = PassingBoxes()
+        if not self.handed_bytes:
+            self.source = None
+            self._forget()
 
     def can_go_on(self, failure: TryAgainError) -> bool:
-        if not self.length_bytes:
+        if not self.handed_bytes:
             return True
-        is_named = self.source is not None and self.source.etag is not None
-        return is_named and not failure.from_start
+        return not failure.from_start and self.source is not None and self.source.etag is not None
 
     @property
     def remark(self) -> str:
-        length = self.length_bytes
-        return f"; {length} bytes of it were handed on, and are of no use" if length else ""
+        handed = self.handed_bytes
+        return (
+            f"; {handed} bytes are handed on already, ask for it from its start" if handed else ""
+        )

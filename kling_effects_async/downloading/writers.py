@@ -1,70 +1,90 @@
-"""Who takes a clip's bytes: a binary file that blocks, or a writer of asyncio.
+"""What a clip can be written to beside a path: an open binary file, or an asynchronous writer.
 
-| ``writer``                                        | how a chunk is handed over                   |
-| ------------------------------------------------- | -------------------------------------------- |
-| ``write`` is a coroutine function                 | it is awaited                                |
-| has ``drain`` beside ``write`` (``StreamWriter``) | ``write`` is called, then ``drain`` awaited  |
-| anything else (``open(..., "wb")``, ``BytesIO``)  | ``write`` is called in a thread              |
+| the target                                         | its ``write``                          |
+| -------------------------------------------------- | -------------------------------------- |
+| ``write`` is ``async def`` (an aiohttp response)   | awaited                                |
+| ``write``, and ``drain`` is ``async def``          | called in the loop, ``drain`` awaited  |
+| any other ``write`` (``BytesIO``, an open file)    | called in a thread                     |
+
+A ``write`` may return how many bytes it took, as a raw file does; the rest is written next.
 """
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 from kling_effects_async.downloading.file_sink import off_loop
+from kling_effects_async.errors import DownloadError
+from kling_effects_async.transport.border import CallersOwn
 
-__all__ = ["AsyncWriter", "BinaryWriter", "ClipWriter", "check_writer", "write_of"]
+__all__ = ["BinaryWriter", "Writing", "check_writer"]
 
 
 class BinaryWriter(Protocol):
-    """A binary file, or what has its ``write``."""
+    """An open binary file, or an asynchronous writer: see the top of this file."""
 
-    def write(self, data: bytes, /) -> object: ...
-
-
-class AsyncWriter(Protocol):
-    """Such as aiohttp's ``StreamResponse``, or a file of ``aiofiles``."""
-
-    async def write(self, data: bytes, /) -> object: ...
+    def write(self, data: bytes, /) -> object:
+        """Write these bytes; may be ``async def``."""
 
 
-ClipWriter: TypeAlias = BinaryWriter | AsyncWriter
-
-
-def check_writer(writer: object) -> None:
-    """Reject what takes text.
+def check_writer(target: BinaryWriter) -> None:
+    """Reject what would reject the first byte.
 
     Raises:
-        TypeError: says what to open instead.
+        TypeError: it is a text file, or open for reading alone.
+        ValueError: from the file, which is closed.
     """
-    if isinstance(writer, io.TextIOBase):
-        raise TypeError('path must be open for bytes: open(..., "wb"), not a text file')
+    if isinstance(target, io.TextIOBase):
+        raise TypeError("target must be a binary file, not a text file: open it with mode 'wb'")
+    if isinstance(target, io.IOBase) and not target.writable():
+        raise TypeError("target must be open for writing, and is not: open it with mode 'wb'")
 
 
-def write_of(writer: Any) -> Callable[[bytes], Awaitable[None]]:
-    """How a chunk is handed to the writer; see the table at the top of this file."""
-    if inspect.iscoroutinefunction(writer.write):
-        return writer.write  # type: ignore[no-any-return]  # what it returns is not looked at
-    if hasattr(writer, "drain"):
+class Writing:
+    """Writes chunks to a target of the caller's.
 
-        async def write_and_drain(chunk: bytes) -> None:
-            writer.write(chunk)
-            await writer.drain()
+    Attributes:
+        calls: of the caller's own functions; what they raise is the caller's.
+    """
 
-        return write_and_drain
+    def __init__(self, target: BinaryWriter) -> None:
+        self._target = target
+        self._write = CallersOwn(target.write)
+        drain = getattr(target, "drain", None)
+        self._drain = CallersOwn(drain) if inspect.iscoroutinefunction(drain) else None
+        self.calls = [self._write, *([self._drain] if self._drain else [])]
 
-    async def write_off_loop(chunk: bytes) -> None:
-        await off_loop(_write_all, writer, chunk)
+    async def write(self, chunk: bytes) -> None:
+        """Write all of it.
 
-    return write_off_loop
+        Raises:
+            DownloadError: the target takes nothing more.
+            TypeError: its ``write`` returned an awaitable, and is not ``async def``.
+        """
+        while chunk:
+            chunk = chunk[self._taken(await self._written(chunk), len(chunk)) :]
 
+    async def _written(self, chunk: bytes) -> object:
+        if inspect.iscoroutinefunction(self._target.write):
+            return await self._write.awaited(chunk)
+        if self._drain is None:
+            return await off_loop(self._write, chunk)
+        taken = self._write(chunk)
+        await self._drain.awaited()
+        return taken
 
-def _write_all(writer: BinaryWriter, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        # An unbuffered file may take a part; who returns no number has taken all.
-        written = writer.write(bytes(rest) if len(rest) < len(chunk) else chunk)
-        rest = rest[written:] if isinstance(written, int) and written > 0 else rest[:0]
+    def _taken(self, answer: object, size_bytes: int) -> int:
+        if inspect.iscoroutine(answer):
+            answer.close()
+        if inspect.isawaitable(answer):
+            raise TypeError("target.write returned an awaitable: it must be async def itself")
+        if answer is None and isinstance(self._target, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "the target does not block, and takes nothing now")
+        if type(answer) is not int or not 0 <= answer < size_bytes:
+            return size_bytes
+        if answer == 0:
+            raise DownloadError("the target's write took none of the clip's bytes (it returned 0)")
+        return answer

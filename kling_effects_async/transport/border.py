@@ -22,17 +22,17 @@ class CallersOwn:
     function: Callable[..., Any]
     raised: BaseException | None = None
 
-    async def awaited(self, *arguments: Any) -> Any:
-        """The same for a coroutine function."""
+    def __call__(self, *arguments: Any) -> Any:
         try:
-            return await self.function(*arguments)
+            return self.function(*arguments)
         except BaseException as error:  # raised again
             self.raised = error
             raise
 
-    def __call__(self, *arguments: Any) -> Any:
+    async def awaited(self, *arguments: Any) -> Any:
+        """Call and await it."""
         try:
-            return self.function(*arguments)
+            return await self.function(*arguments)
         except BaseException as error:  # raised again
             self.raised = error
             raise
@@ -41,26 +41,26 @@ class CallersOwn:
         """The frames from the caller's function on, if the error is that function's."""
         is_own, self.raised = error is self.raised, None
         trace = error.__traceback__ if is_own else None
-        while trace is not None and trace.tb_frame.f_code not in _ENTRANCES:
+        while trace is not None and trace.tb_frame.f_code not in _CALLS:
             trace = trace.tb_next
         return None if trace is None else trace.tb_next
 
 
-_ENTRANCES = (CallersOwn.__call__.__code__, CallersOwn.awaited.__code__)
+_CALLS = (CallersOwn.__call__.__code__, CallersOwn.awaited.__code__)
 
 
-async def frameless(awaitable: Awaitable[T], *own: CallersOwn) -> T:
+async def frameless(awaitable: Awaitable[T], *owns: CallersOwn) -> T:
     """Await it; an error or a cancellation is raised as if it began here.
 
     It stays the very object that was raised, so that ``asyncio.timeout`` and task groups know it.
 
     Args:
-        own: a fault in one is the caller's to find, so that its frames and its cause stay.
+        owns: a fault in one is the caller's to find, so that its frames and its cause stay.
     """
     try:
         return await awaitable
     except BaseException as error:  # whatever it is, it is raised again
-        frames = next(filter(None, [each.take_frames(error) for each in own]), None)
+        frames = next(filter(None, [own.take_frames(error) for own in owns]), None)
         ended = error.with_traceback(frames) if frames is not None else bare(error)
     try:
         raise ended  # out here, so that its context is the caller's

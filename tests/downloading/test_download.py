@@ -102,16 +102,17 @@ async def test_a_closed_downloader_says_so(
         await downloader.download(server.url, target)
 
 
-async def test_closing_ends_a_download_at_once_and_keeps_its_bytes(
+async def test_a_downloader_that_is_closed_ends_what_waits_for_bytes(
     downloader: Downloader, server: VideoServer, target: Path
 ) -> None:
-    """At once: aiohttp does not wake who reads from a connection that it closes."""
+    """Fault 33: at once, and what came is kept."""
     server.script = [held_after(50_000)]
-    downloading = asyncio.create_task(downloader.download(server.url, target))
-    await server.until_stored(50_000)
+    reached = Reached(50_000)
+    task = asyncio.create_task(downloader.download(server.url, target, on_progress=reached))
+    await reached.event.wait()
     await downloader.aclose()
-    with pytest.raises(ClientClosedError, match="is kept"):
-        await downloading
+    with pytest.raises(ClientClosedError, match="what came is kept"):
+        await task
     assert part_of(target).stat().st_size == 50_000
 
 

@@ -1,21 +1,29 @@
-"""A clip that is handed on as it comes: what is checked, what is resumed, and what ends it."""
+"""A clip as it comes: to a stream's reader, to an open file, to an asynchronous writer."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from contextlib import AbstractAsyncContextManager
-from functools import partial
+import traceback
+import tracemalloc
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, ClientSession, web
+from aiohttp.test_utils import TestServer
+from yarl import URL
 
-from kling_effects_async.downloading.downloader import CHUNK_BYTES, Downloader
-from kling_effects_async.downloading.passing_sink import PassingSink
-from kling_effects_async.downloading.stream import ClipStream, opened_stream
-from kling_effects_async.downloading.writers import check_writer, write_of
-from kling_effects_async.errors import ClientClosedError, DownloadError, VideoExpiredError
+from kling_effects_async import (
+    BearerToken,
+    ClientClosedError,
+    DownloadError,
+    EffectResult,
+    EffectsClient,
+    Service,
+    Video,
+    VideoExpiredError,
+)
 from tests.support.video_server import (
     VIDEO,
     WINDOW_S,
@@ -23,6 +31,7 @@ from tests.support.video_server import (
     HastyClock,
     VideoServer,
     answers,
+    box,
     breaks_after,
     held_after,
     mp4,
@@ -31,319 +40,446 @@ from tests.support.video_server import (
 )
 
 
-def stream_of(
-    downloader: Downloader, url: str, *, max_bytes: int = 2**30
-) -> AbstractAsyncContextManager[ClipStream]:
-    return opened_stream(partial(downloader.transfer, url, max_bytes=max_bytes))
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[VideoServer]:
+    async with VideoServer(tmp_path / "clip.mp4.part") as server:
+        yield server
 
 
-async def read(downloader: Downloader, server: VideoServer, **options: int) -> bytes:
-    async with stream_of(downloader, server.url, **options) as stream:
+@pytest.fixture
+def clock() -> HastyClock:
+    return HastyClock()
+
+
+@pytest.fixture
+async def client(server: VideoServer, clock: HastyClock) -> AsyncIterator[EffectsClient]:
+    service = Service.gateway(server.origin)
+    async with EffectsClient(BearerToken("sk-streams"), service=service, clock=clock) as client:
+        yield client
+
+
+@pytest.fixture
+def video(server: VideoServer) -> Video:
+    return Video(url=server.url)
+
+
+async def read(client: EffectsClient, video: Video, max_bytes: int = 2**30) -> bytes:
+    async with client.open_video(video, max_bytes=max_bytes) as stream:
         return b"".join([chunk async for chunk in stream])
 
 
-def without_length(size_bytes: int | None = None) -> Behaviour:
-    """The connection's end is the body's end, after so many bytes."""
+async def written(client: EffectsClient, video: Video, max_bytes: int = 2**30) -> bytes:
+    target = io.BytesIO()
+    size_bytes = await client.download(video, target, max_bytes=max_bytes)
+    assert size_bytes == len(target.getvalue())
+    return target.getvalue()
 
-    async def send(server: VideoServer, request: web.Request) -> web.StreamResponse:
+
+WAYS = pytest.mark.parametrize("get", [read, written])
+
+
+class Gone:
+    """A server's answer that notes when its reader is gone."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.sent_bytes = 0
+
+    async def __call__(self, _server: VideoServer, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
-        response.enable_chunked_encoding()
         await response.prepare(request)
-        await response.write(server.video[:size_bytes])
+        await response.write(box(b"ftyp", b"isommp42") + b"\0\0\0\0moov")
+        try:
+            while True:
+                await response.write(bytes(2**16))
+                self.sent_bytes += 2**16
+        except ConnectionError:
+            return response
+        finally:
+            self.event.set()
+
+
+# -- whole
+
+
+@WAYS
+async def test_a_clip_comes_byte_for_byte(client: EffectsClient, video: Video, get: object) -> None:
+    assert callable(get)
+    assert await get(client, video) == VIDEO
+
+
+async def test_a_stream_tells_its_size_and_type_before_its_first_byte_is_read(
+    client: EffectsClient, video: Video
+) -> None:
+    async with client.open_video(video) as stream:
+        assert (stream.size_bytes, stream.content_type) == (len(VIDEO), "video/mp4")
+        assert "topsecret" not in repr(stream)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("Video/WebM; codecs=x", "video/webm"),
+        ("application/octet-stream", "video/mp4"),
+        ("text/javascript", "video/mp4"),
+    ],
+)
+async def test_a_browser_is_told_of_a_video_whatever_the_server_says(
+    client: EffectsClient, server: VideoServer, video: Video, told: str, shown: str
+) -> None:
+    """Fault 52: on the service's own origin a script would be run."""
+    server.script = [answers(200, VIDEO, told)]
+    async with client.open_video(video) as stream:
+        assert stream.content_type == shown
+
+
+async def test_a_size_that_is_not_announced_is_none(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    async def chunked(_server: VideoServer, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        await response.prepare(request)
+        await response.write(VIDEO)
         return response
 
-    return send
-
-
-async def test_a_stream_is_the_whole_clip_and_tells_its_size(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    async with stream_of(downloader, server.url) as stream:
-        assert (stream.size_bytes, stream.content_type) == (len(VIDEO), "video/mp4")
-        assert b"".join([chunk async for chunk in stream]) == VIDEO
-        assert [chunk async for chunk in stream] == []  # an end that stays
-
-
-async def test_what_the_server_does_not_say_is_not_told(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    server.script = [without_length()]
-    async with stream_of(downloader, server.url) as stream:
+    server.script = [chunked]
+    async with client.open_video(video) as stream:
         assert stream.size_bytes is None
         assert b"".join([chunk async for chunk in stream]) == VIDEO
-
-
-@pytest.mark.parametrize("is_reset", [True, False])
-async def test_a_cut_stream_goes_on_where_it_broke(
-    is_reset: bool, downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 50: the reader sees one stream."""
-    server.script = [breaks_after(1000, is_reset=is_reset)] * 2
-    assert await read(downloader, server) == VIDEO
-    assert server.ranges[0] is None
-    assert all(part is not None or count == 0 for count, part in enumerate(server.ranges[1:-1], 1))
-
-
-async def test_a_cut_stream_of_unnamed_content_cannot_go_on(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 50: without an ETag nobody knows whether the rest belongs to what was handed on."""
-    server.etag, server.script = None, [breaks_after(1000, is_reset=False)]
-    with pytest.raises(DownloadError, match="1000 bytes of it were handed on") as caught:
-        await read(downloader, server)
-    assert "topsecret" not in str(caught.value)
-    assert len(server.requests) == 1
-
-
-async def test_a_clip_that_changed_meanwhile_is_not_glued_to_the_first_one(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 50: RFC 9110: If-Range."""
-
-    async def changed(server: VideoServer, request: web.Request) -> web.StreamResponse:
-        server.video, server.etag = mp4(filling=b"other"), '"v2"'
-        return await well(server, request)
-
-    server.script = [breaks_after(1000, is_reset=False), changed]
-    with pytest.raises(DownloadError, match="began anew, or has another clip"):
-        await read(downloader, server)
-
-
-BEFORE_THE_FIRST_BYTE = {
-    "html": answers(200, b"<html>", "text/html"),
-    "busy": answers(503),
-    "no MP4": answers(200, b"GIF89a" * 100),
-    "empty": answers(200, b""),
-    "a box that is too short": answers(200, mp4(2000) + b"\0\0\0\4oops"),
-}
-
-
-@pytest.mark.parametrize("name", BEFORE_THE_FIRST_BYTE)
-async def test_what_fails_before_the_first_byte_is_tried_again(
-    name: str, downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 52."""
-    server.script = [BEFORE_THE_FIRST_BYTE[name]]
-    assert await read(downloader, server) == VIDEO
-
-
-@pytest.mark.parametrize("name", BEFORE_THE_FIRST_BYTE)
-async def test_what_keeps_failing_ends_where_the_stream_is_opened(
-    name: str, downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 52."""
-    server.always = BEFORE_THE_FIRST_BYTE[name]
-    with pytest.raises(DownloadError):
-        async with stream_of(downloader, server.url):
-            pytest.fail("it was opened")
-
-
-FLAWS = {
-    "it ends within a box": without_length(200_000),
-    r"its index \(moov\) is missing": answers(200, b"\0\0\0\x10ftypisommp42"),
-}
-
-
-@pytest.mark.parametrize("flaw", FLAWS)
-async def test_a_stream_of_what_is_no_whole_video_ends_with_an_error(
-    flaw: str, downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 52: after its bytes, as nobody can take them back."""
-    server.always = FLAWS[flaw]
-    with pytest.raises(DownloadError, match=flaw):
-        await read(downloader, server)
-    assert len(server.requests) == 1
-
-
-async def test_a_clip_that_is_announced_too_large_is_not_begun(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 96."""
-    with pytest.raises(DownloadError, match="more than 1000 bytes"):
-        async with stream_of(downloader, server.url, max_bytes=1000):
-            pytest.fail("it was opened")
-
-
-async def test_a_clip_without_an_end_is_cut_at_the_limit(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 96."""
-    server.script = [without_length()]
-    with pytest.raises(DownloadError, match="more than 299000 bytes"):
-        await read(downloader, server, max_bytes=299_000)
-
-
-async def test_a_server_that_stands_still_is_left(
-    downloader: Downloader, server: VideoServer, clock: HastyClock
-) -> None:
-    """Fault 45: here once the first bytes have come."""
-    server.script = [held_after(1000)]
-    async with stream_of(downloader, server.url) as stream:
-        got = await anext(stream)
-        await clock.advance(2 * WINDOW_S)
-        assert got + b"".join([chunk async for chunk in stream]) == VIDEO
-    assert server.ranges == [None, "bytes=1000-"]
-
-
-async def test_redirects_lead_to_allowed_addresses_alone(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 47."""
-    server.script = [redirects("http://169.254.169.254/clip.mp4")]
-    with pytest.raises(DownloadError, match="not https"):
-        async with stream_of(downloader, server.url):
-            pytest.fail("it was opened")
-
-
-async def test_an_expired_address_is_told_before_the_first_byte(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """Fault 49: the client renews it."""
-    server.always = answers(403, b"Request has expired")
-    with pytest.raises(VideoExpiredError):
-        async with stream_of(downloader, server.url):
-            pytest.fail("it was opened")
-
-
-async def test_a_reader_who_leaves_early_ends_the_transfer(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    server.script = [held_after(1000)]
-    async with stream_of(downloader, server.url) as stream:
-        assert await anext(stream) == VIDEO[:1000]
-    assert [task.get_name() for task in asyncio.all_tasks() if "stream" in task.get_name()] == []
-
-
-async def test_a_reader_s_own_error_is_its_own(downloader: Downloader, server: VideoServer) -> None:
-    mine = RuntimeError("mine")
-
-    async def read_a_little() -> None:
-        async with stream_of(downloader, server.url) as stream:
+        with pytest.raises(StopAsyncIteration):
             await anext(stream)
-            raise mine
-
-    with pytest.raises(RuntimeError) as caught:
-        await read_a_little()
-    assert caught.value is mine
-    assert caught.value.__context__ is None
 
 
-async def test_a_cancelled_reader_is_cancelled(downloader: Downloader, server: VideoServer) -> None:
-    """Fault 33."""
-    server.script = [held_after(1000)]
-    reading = asyncio.create_task(read(downloader, server))
-    await server.held.acquire()
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-
-
-async def test_a_downloader_that_is_closed_ends_the_stream(
-    downloader: Downloader, server: VideoServer
+async def test_fifty_megabytes_pass_in_bounded_memory(
+    client: EffectsClient, server: VideoServer, video: Video
 ) -> None:
-    """At once: aiohttp does not wake who reads from a connection that it closes."""
-    server.script = [held_after(1000)]
+    """Fault 96: what is not read yet stays at the server."""
+    size_bytes, block = 50 * 2**20, bytes(2**18)
 
-    async def read_and_close() -> None:
-        async with stream_of(downloader, server.url) as stream:
-            async for _chunk in stream:
-                await downloader.aclose()
-
-    with pytest.raises(ClientClosedError, match="from its first byte"):
-        await read_and_close()
-
-
-async def test_nothing_is_read_far_ahead_of_the_reader(
-    downloader: Downloader, server: VideoServer
-) -> None:
-    """50 MB pass in the memory of a few chunks."""
-    sent_bytes = taken_bytes = furthest_bytes = 0
-    part = b"\0" * 2**17
-    size_bytes = 50 * 2**20 // len(part) * len(part)
-
-    async def endless(_server: VideoServer, request: web.Request) -> web.StreamResponse:
-        nonlocal sent_bytes
+    async def large(_server: VideoServer, request: web.Request) -> web.StreamResponse:
+        head = box(b"ftyp", b"isommp42") + box(b"moov")
+        head += (size_bytes - len(head)).to_bytes(4, "big") + b"mdat"
         response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        response.content_length = size_bytes
         await response.prepare(request)
-        await response.write(mp4(1000))
-        await response.write((8 + size_bytes).to_bytes(4, "big") + b"free")
-        while sent_bytes < size_bytes:
-            await response.write(part)
-            sent_bytes += len(part)
+        await response.write(head + block[len(head) :])
+        for _ in range(size_bytes // len(block) - 1):
+            await response.write(block)
         return response
 
-    server.script = [endless]
-    async with stream_of(downloader, server.url) as stream:
+    server.script = [large]
+    came_bytes = 0
+    async with client.open_video(video) as stream:
+        tracemalloc.start()
         async for chunk in stream:
-            assert len(chunk) <= CHUNK_BYTES
-            taken_bytes += len(chunk)
-            furthest_bytes = max(furthest_bytes, sent_bytes - taken_bytes)
-    assert taken_bytes == size_bytes + 1000 + 8
-    # Two chunks here, aiohttp's two buffers, and the sockets' on both sides.
-    assert furthest_bytes < 16 * 2**20
+            came_bytes += len(chunk)
+        _now, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert came_bytes == size_bytes
+    assert most < 8 * 2**20
 
 
-# -- writers
-
-
-class AsyncFile(io.BytesIO):
-    async def write(self, chunk: bytes) -> int:  # type: ignore[override]  # that is the point
-        await asyncio.sleep(0)
-        return super().write(chunk)
-
-
-class Drained(io.BytesIO):
-    drains = 0
-
-    async def drain(self) -> None:
-        self.drains += 1
-
-
-class Partial(io.BytesIO):
-    """As an unbuffered file may: it takes a few bytes at a time."""
-
-    def write(self, chunk: bytes) -> int:  # type: ignore[override]  # of bytes alone
-        return super().write(chunk[:50_000])
-
-
-@pytest.mark.parametrize("kind", [io.BytesIO, AsyncFile, Drained, Partial])
-async def test_every_kind_of_writer_gets_the_whole_clip(
-    kind: type[io.BytesIO], downloader: Downloader, server: VideoServer
+async def test_a_reader_who_takes_its_time_holds_the_server_back(
+    client: EffectsClient, server: VideoServer, video: Video, clock: HastyClock
 ) -> None:
-    writer = kind()
-    sink = PassingSink(write_of(writer))
-    await downloader.transfer(server.url, sink, max_bytes=2**30)
-    assert (writer.getvalue(), sink.length_bytes) == (VIDEO, len(VIDEO))
-    if isinstance(writer, Drained):
-        assert writer.drains > 0
+    """Fault 45: and its time does not count as the server's."""
+    server.script = [gone := Gone()]
+    async with client.open_video(video):
+        sent_bytes = -1
+        while sent_bytes != gone.sent_bytes:  # until every buffer on the way is full
+            sent_bytes = gone.sent_bytes
+            await clock.hands.settle()
+        await clock.advance(WINDOW_S * 10)
+        assert gone.sent_bytes == sent_bytes < 2**24
+        assert not gone.event.is_set()
 
 
-async def test_a_blocking_writer_does_not_block_the_loop(
-    downloader: Downloader, server: VideoServer, tmp_path: Path
+# -- faults
+
+
+@pytest.mark.parametrize("is_reset", [False, True])
+@WAYS
+async def test_a_break_leaves_no_gap_where_the_server_vouches_for_the_rest(
+    client: EffectsClient, server: VideoServer, video: Video, get: object, is_reset: bool
 ) -> None:
-    """The session's guard against blocking calls would raise."""
-    path = tmp_path / "clip.mp4"
-    with await asyncio.to_thread(path.open, "wb", buffering=0) as file:
-        await downloader.transfer(server.url, PassingSink(write_of(file)), max_bytes=2**30)
-    assert await asyncio.to_thread(path.read_bytes) == VIDEO
+    """Fault 50."""
+    assert callable(get)
+    server.always = breaks_after(100_000, is_reset=is_reset)
+    assert await get(client, video) == VIDEO
+    assert server.ranges == [None, "bytes=100000-", "bytes=200000-"]
 
 
-async def test_a_writer_s_own_error_ends_the_transfer_at_once(
-    downloader: Downloader, server: VideoServer
+@pytest.mark.parametrize("etag", [None, 'W/"v1"'])
+@WAYS
+async def test_without_a_strong_etag_a_break_is_an_error_at_once(
+    client: EffectsClient, server: VideoServer, video: Video, get: object, etag: str | None
 ) -> None:
-    """Fault 53: it is not tried again, and the error is the writer's own."""
-    full = OSError(28, "No space left on device")
+    """Fault 51: what was handed on cannot be taken back."""
+    assert callable(get)
+    server.etag, server.script = etag, [breaks_after(100_000, is_reset=False)]
+    with pytest.raises(DownloadError, match="100000 bytes are handed on already") as caught:
+        await get(client, video)
+    assert len(server.requests) == 1
+    assert "topsecret" not in "".join(traceback.format_exception(caught.value))
 
-    class Full(io.BytesIO):
-        def write(self, _chunk: bytes) -> int:  # type: ignore[override]  # of bytes alone
-            raise full
 
-    with pytest.raises(OSError, match="No space left") as caught:
-        await downloader.transfer(server.url, PassingSink(write_of(Full())), max_bytes=2**30)
-    assert caught.value is full
+async def changed(server: VideoServer, request: web.Request) -> web.StreamResponse:
+    server.video, server.etag = mp4(filling=b"other"), '"v2"'
+    return await well(server, request)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        changed,
+        answers(200, VIDEO),
+        answers(416),
+        answers(206, VIDEO[5:], Content_Range="bytes 5-299999/300000"),
+        answers(206, VIDEO[100_000:], Content_Range="bytes 100000-299999/300000", ETag='"v2"'),
+    ],
+    ids=["changed", "no range", "416", "other offset", "other etag"],
+)
+@WAYS
+async def test_another_rest_is_never_handed_on(
+    client: EffectsClient, server: VideoServer, video: Video, get: object, rest: Behaviour
+) -> None:
+    """Faults 50 and 51: never two clips in one."""
+    assert callable(get)
+    server.script = [breaks_after(100_000, is_reset=False), rest]
+    with pytest.raises(DownloadError, match="100000 bytes are handed on already"):
+        await get(client, video)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        answers(503),
+        answers(200, b"<html>", "text/html"),
+        answers(200, b"<html> of a login page"),
+        answers(200, b""),
+        breaks_after(7, is_reset=False),
+    ],
+    ids=["503", "html", "html called video", "empty", "cut before it shows what it is"],
+)
+@pytest.mark.parametrize("etag", [None, '"v1"'])
+@WAYS
+async def test_before_the_first_byte_is_handed_on_a_failure_is_retried(
+    client: EffectsClient,
+    server: VideoServer,
+    video: Video,
+    get: object,
+    failure: Behaviour,
+    etag: str | None,
+) -> None:
+    """Faults 50 and 52."""
+    assert callable(get)
+    server.etag, server.script = etag, [failure]
+    assert await get(client, video) == VIDEO
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [
+        (VIDEO[:-1], "it ends within a box"),
+        (box(b"ftyp") + box(b"mdat", b"frames"), r"its index \(moov\) is missing"),
+        (VIDEO + b"\0\0\0\4free", "shorter than its own head"),
+    ],
+)
+@WAYS
+async def test_what_is_no_whole_video_ends_in_an_error(
+    client: EffectsClient, server: VideoServer, video: Video, get: object, body: bytes, flaw: str
+) -> None:
+    """Fault 52: after the bytes, as a stream cannot know before."""
+    assert callable(get)
+    server.script = [answers(200, body)]
+    with pytest.raises(DownloadError, match=flaw):
+        await get(client, video)
     assert len(server.requests) == 1
 
 
-def test_a_text_file_is_rejected_before_anything_is_sent() -> None:
-    with pytest.raises(TypeError, match="wb"):
-        check_writer(io.StringIO())
+@WAYS
+async def test_a_clip_that_is_too_large_is_an_error(
+    client: EffectsClient, server: VideoServer, video: Video, get: object
+) -> None:
+    """Fault 96: announced, or sent without an end."""
+    assert callable(get)
+    with pytest.raises(DownloadError, match="pass a larger max_bytes"):
+        await get(client, video, len(VIDEO) - 1)
+    server.script = [Gone()]
+    with pytest.raises(DownloadError, match="more than 2000000 bytes"):
+        await get(client, video, 2_000_000)
+
+
+@WAYS
+async def test_a_redirect_to_the_inside_is_rejected(
+    client: EffectsClient, server: VideoServer, video: Video, get: object
+) -> None:
+    """Fault 47."""
+    assert callable(get)
+    server.script = [redirects("https://169.254.169.254/a?Signature=topsecret")]
+    with pytest.raises(DownloadError) as caught:
+        await get(client, video)
+    assert "topsecret" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_server_that_stands_still_is_asked_for_the_rest(
+    client: EffectsClient, server: VideoServer, video: Video, clock: HastyClock
+) -> None:
+    """Fault 45."""
+    server.script = [held_after(100_000)]
+    async with client.open_video(video) as stream:
+        came = b""
+        while len(came) < 100_000:
+            came += await anext(stream)
+        rest = asyncio.create_task(anext(stream))
+        await clock.advance(WINDOW_S * 2)
+        came += await rest
+        async for chunk in stream:
+            came += chunk
+    assert came == VIDEO
+    assert server.ranges == [None, "bytes=100000-"]
+
+
+async def test_an_expired_address_is_an_error_before_the_block_begins(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    """Fault 51: so that a service can still answer with a status."""
+    server.always = answers(410)
+    with pytest.raises(VideoExpiredError):
+        async with client.open_video(video):
+            pytest.fail("nothing to read")
+
+
+# -- ends of the reader's
+
+
+async def test_leaving_early_closes_the_connection(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    """Fault 33."""
+    server.script = [gone := Gone()]
+    async with client.open_video(video) as stream:
+        await anext(stream)
+    await gone.event.wait()
+    with pytest.raises(RuntimeError, match="inside its `async with`"):
+        await anext(stream)
+
+
+async def test_an_error_of_the_readers_is_its_own_and_closes_the_connection(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    """Fault 35."""
+    server.script = [gone := Gone()]
+    error = LookupError("of the caller")
+
+    async def read_one() -> None:
+        async with client.open_video(video) as stream:
+            await anext(stream)
+            raise error
+
+    with pytest.raises(LookupError) as caught:
+        await read_one()
+    assert caught.value is error
+    await gone.event.wait()
+
+
+async def test_a_cancelled_reader_closes_the_connection(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    """Fault 33."""
+    server.script = [held_after(100_000)]
+    task = asyncio.create_task(read(client, video))
+    await server.held.acquire()
+    before = asyncio.all_tasks()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(asyncio.all_tasks()) <= len(before) - 2  # the reader's, and the transfer's
+
+
+async def test_a_client_that_is_closed_ends_its_streams(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    """Fault 33: no stream looks whole that is not."""
+    server.script = [gone := Gone()]
+    async with client.open_video(video) as stream:
+        await anext(stream)
+        await client.aclose()
+        await gone.event.wait()
+        for _ in range(2):
+            with pytest.raises(ClientClosedError, match="open the video again"):
+                await anext(stream)
+
+
+async def test_a_client_that_is_closed_before_the_block_begins_opens_nothing(
+    client: EffectsClient, server: VideoServer, video: Video
+) -> None:
+    opening = client.open_video(video)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await opening.__aenter__()
+    assert server.requests == []
+
+
+async def test_many_open_streams_leave_a_download_its_turn(
+    client: EffectsClient, server: VideoServer, video: Video, tmp_path: Path
+) -> None:
+    """Fault 45: slow readers hold nobody up."""
+    opened = [client.open_video(video) for _ in range(9)]
+    for each in opened:
+        await each.__aenter__()
+    await client.download(video, tmp_path / "clip.mp4")
+    for each in opened:
+        await each.__aexit__(None, None, None)
+    assert (tmp_path / "clip.mp4").stat().st_size == len(VIDEO)
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1])
+async def test_a_limit_that_means_nothing_is_rejected_at_the_call(
+    client: EffectsClient, video: Video, max_bytes: int
+) -> None:
+    with pytest.raises(ValueError, match="max_bytes"):
+        client.open_video(video, max_bytes=max_bytes)
+
+
+# -- the guide's recipe
+
+
+@pytest.fixture
+async def page(client: EffectsClient, video: Video) -> AsyncIterator[URL]:
+    """A service that streams to a browser, with the handler that the guide shows."""
+    guide = Path(__file__).parents[2] / "docs" / "guide.md"
+    (block,) = [
+        block for block in guide.read_text("utf-8").split("```python\n") if "def show_clip" in block
+    ]
+    result = EffectResult(task_id="1", external_task_id=None, videos=(video,))
+    names = {"client": client, "result": result}
+    exec(block.partition("```")[0], names)
+    app = web.Application()
+    app.router.add_get("/clip", names["show_clip"])  # type: ignore[arg-type]
+    async with TestServer(app) as service:
+        yield service.make_url("/clip")
+
+
+async def test_the_handler_of_the_guide_streams_to_a_browser(page: URL) -> None:
+    async with ClientSession() as browser, browser.get(page) as response:
+        assert response.headers["Content-Type"] == "video/mp4"
+        assert await response.read() == VIDEO
+
+
+async def test_a_browser_sees_that_a_clip_broke(page: URL, server: VideoServer) -> None:
+    """Fault 50: it never takes half a clip for a whole one."""
+    server.etag, server.script = None, [breaks_after(100_000, is_reset=False)]
+    async with ClientSession() as browser, browser.get(page) as response:
+        with pytest.raises(ClientPayloadError):
+            await response.read()
+
+
+async def test_a_browser_that_leaves_closes_the_connection(page: URL, server: VideoServer) -> None:
+    """Fault 33."""
+    server.script = [gone := Gone()]
+    async with ClientSession() as browser, browser.get(page) as response:
+        await response.content.read(10)
+    await gone.event.wait()

@@ -9,6 +9,7 @@ requires every public name here.
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import assert_never, assert_type
 
 import aiohttp
+from aiohttp import web
 
 from kling_effects_async import (
     MAX_VIDEO_BYTES,
@@ -37,7 +39,6 @@ from kling_effects_async import (
     ClientClosedError,
     ClientOptions,
     ClientStats,
-    ClipStream,
     ConcurrencyLimitError,
     ContentRejectedError,
     Credentials,
@@ -115,21 +116,13 @@ from kling_effects_async import (
     UnknownSceneWarning,
     Video,
     VideoExpiredError,
+    VideoStream,
     catalogue,
     check_image,
     derived_id,
     prepare,
 )
 from kling_effects_async import EffectClient as EffectClient  # type: ignore[attr-defined]
-from kling_effects_async.emulator import (
-    CallbackFault,
-    CallbackShape,
-    Clips,
-    Emulator,
-    Fault,
-    LedgerEntry,
-    SentCallback,
-)
 from kling_effects_async.testing import ManualClock
 
 # -- effects and scenes
@@ -439,12 +432,18 @@ async def clips(client: EffectsClient, video: Video) -> None:
     await client.download(video, b"clip.mp4")  # type: ignore[call-overload]
     await client.download(video, "clip.mp4", on_progress=len)  # type: ignore[arg-type]
     await client.download(video)  # type: ignore[call-overload]
-    with path.open("wb") as file:
-        assert_type(await client.download(video, file), int)
-    assert_type(await client.download(video, io.BytesIO(), on_progress=show), int)
+
+
+async def clips_as_they_come(
+    client: EffectsClient, video: Video, writer: asyncio.StreamWriter, response: web.StreamResponse
+) -> None:
+    assert_type(await client.download(video, io.BytesIO(), max_bytes=2**20), int)
+    assert_type(await client.download(video, writer), int)
+    assert_type(await client.download(video, response), int)
+    await client.download(video, io.StringIO())  # type: ignore[call-overload]
     await client.download(video, io.BytesIO(), overwrite=True)  # type: ignore[call-overload]
     async with client.open_video(video, max_bytes=2**20) as stream:
-        assert_type(stream, ClipStream)
+        assert_type(stream, VideoStream)
         assert_type(stream.size_bytes, int | None)
         assert_type(stream.content_type, str)
         async for chunk in stream:
@@ -553,48 +552,3 @@ def families() -> tuple[type[KlingEffectsError], ...]:
     downloads: list[type[DownloadError]] = [VideoExpiredError]
     others = (SettingsError, ClientClosedError)
     return (*no_answer, *rejected, *journal, *downloads, *others)
-
-
-# -- for tests: the emulator, whose client has the same options, and a clock
-
-
-async def emulated() -> None:
-    async with Emulator(speed=600, slots=5, clips=Clips.STOCK) as emulator:
-        assert_type(emulator, Emulator)
-        assert_type((emulator.url, emulator.api_key), tuple[str, str])
-        assert_type(emulator.fail_next(Fault.rate_limited(), times=2), None)
-        assert_type((emulator.faults_left, emulator.ledger.total), tuple[int, int])
-        assert_type(emulator.ledger.entries, tuple[LedgerEntry, ...])
-        emulator.fail_next("rate_limited")  # type: ignore[arg-type]
-        assert_type(emulator.client(official=True, poll=PollPolicy()), EffectsClient)
-        emulator.client(jurnal="x.db")  # type: ignore[call-arg]
-        emulator.client(poll=90)  # type: ignore[arg-type]
-        emulator.client(True)  # type: ignore[call-arg]
-
-
-async def called_back() -> None:
-    secrets = ["whsec_c2VjcmV0", "whsec_b2xk"]
-    async with Emulator(
-        webhook_secret=secrets,
-        callback_shape=CallbackShape.NEWER,
-        callback_attempts=3,
-        callback_retry_s=1.5,
-        gateway_task_ids=True,
-    ) as emulator:
-        emulator.fail_next(CallbackFault.repeated(copies=3, every_s=0.5), times=2)
-        emulator.fail_next(CallbackFault.late("5"))  # type: ignore[arg-type]
-        assert_type(emulator.use_webhook_secrets(*secrets), None)
-        sent = await emulator.send_test_callback("http://127.0.0.1:8080/hook")
-        assert_type(sent, SentCallback)
-        assert_type((sent.http_status, sent.webhook_id), tuple[int | None, str | None])
-        assert_type(emulator.callbacks.entries, tuple[SentCallback, ...])
-        assert_type(emulator.callbacks.delivered, int)
-        assert_type(emulator.ledger.entries[0].gateway_task_id, str | None)
-
-
-async def clocks() -> None:
-    clock = ManualClock(datetime(2026, 1, 1))
-    assert_type(await clock.advance(60), None)
-    assert_type(clock.jump(60.0), None)
-    assert_type((clock.monotonic(), clock.now()), tuple[float, datetime])
-    await clock.advance("60")  # type: ignore[arg-type]
