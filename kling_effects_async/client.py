@@ -624,7 +624,8 @@ class EffectsClient:
             TypeError: an argument is of a wrong type.
         """
         check_arguments(_JOBS, locals())
-        if states is not None and not all(isinstance(state, JobState) for state in states):
+        is_one = isinstance(states, JobState)
+        if is_one or not all(isinstance(state, JobState) for state in states or ()):
             raise TypeError("states must be a collection of JobState, such as {JobState.UNCERTAIN}")
         return lookback.jobs(self._runtime(), states=states, run=run, scene=scene)
 

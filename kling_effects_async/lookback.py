@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
 from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.runtime import Runtime
 from kling_effects_async.stats import Budget
 
-__all__ = ["budget", "job", "jobs"]
+__all__ = ["budget", "job", "jobs", "stored_jobs"]
 
 
 async def jobs(
     runtime: Runtime, *, states: Collection[JobState] | None, run: str | None, scene: str | None
 ) -> AsyncGenerator[Job, None]:
     """The account's jobs in the order they were added."""
-    account = await runtime.account()
-    async for held in account.store.jobs(account=account.name, states=states, run=run):
+    async for held in stored_jobs(runtime, states, run=run):
         if scene in (None, held.scene):
             yield held
+
+
+async def stored_jobs(
+    runtime: Runtime, states: Collection[JobState] | None, *, run: str | None = None
+) -> AsyncIterator[Job]:
+    """The same; the client, and so its journal, may be closed meanwhile.
+
+    Raises:
+        ClientClosedError: it was.
+    """
+    account = await runtime.account()
+    try:
+        async for held in account.store.jobs(account=account.name, states=states, run=run):
+            yield held
+            runtime.check_open()
+    except RuntimeError:  # the journal is closed, or is the parent's of this forked process
+        runtime.check_open()
+        raise
 
 
 async def job(runtime: Runtime, external_task_id: str) -> Job | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
 from kling_effects_async.log_fields import log_fields
+from kling_effects_async.lookback import stored_jobs
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.polling.tracked_task import TrackedTask
 from kling_effects_async.runtime import Account, Runtime
@@ -30,7 +31,7 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
     # With a folder, a job that only lacks its clip is unfinished too.
     states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
     await _log_other_accounts(account, states)
-    unfinished = _unfinished(runtime, account, states)
+    unfinished = stored_jobs(runtime, states)
 
     async def finish(job: Job) -> Outcome:
         return await _finished(runtime, account, job, folder)
@@ -45,19 +46,6 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
         ) as finished:
             async for outcome in finished:
                 yield outcome
-
-
-async def _unfinished(
-    runtime: Runtime, account: Account, states: Collection[JobState]
-) -> AsyncIterator[Job]:
-    """The jobs in these states; the client, and so its journal, may be closed meanwhile."""
-    try:
-        async for job in account.store.jobs(account=account.name, states=states):
-            yield job
-            runtime.check_open()
-    except RuntimeError:  # the journal is closed, or is the parent's of this forked process
-        runtime.check_open()
-        raise
 
 
 async def _log_other_accounts(account: Account, states: Collection[JobState]) -> None:

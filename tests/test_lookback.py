@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kling_effects_async import (
+    ClientClosedError,
     EffectsClient,
     JobState,
     SingleImageEffect,
@@ -86,7 +87,20 @@ async def test_jobs_of_another_account_are_not_shown(emulator: Emulator, tmp_pat
         assert await client.job("order-1") is None
 
 
-@pytest.mark.parametrize("wrong", [{"scene": 7}, {"run": 7}, {"states": {"uncertain"}}])
+async def test_a_client_that_is_closed_ends_the_iteration(client: EffectsClient) -> None:
+    for number in range(3):
+        await client.run(SQUISH, external_task_id=f"order-{number}")
+    jobs = client.jobs()
+    await anext(jobs)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await anext(jobs)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"scene": 7}, {"run": 7}, {"states": {"uncertain"}}, {"states": JobState.UNCERTAIN}],
+)
 async def test_a_wrong_choice_of_jobs_is_rejected_at_the_call(
     emulator: Emulator, wrong: dict[str, Any]
 ) -> None:
