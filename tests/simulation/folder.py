@@ -69,7 +69,9 @@ class ClipFolder:
         for descriptor, facts in _open_files().items():
             is_removed = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 0
             is_own = is_removed or (facts.st_dev, facts.st_ino) in own
-            if is_own and descriptor not in self._open_before:
+            # A number that was in use before may have been given again since.
+            before = self._open_before.get(descriptor)
+            if is_own and (before is None or not os.path.samestat(before, facts)):
                 os.close(descriptor)
 
 

@@ -80,7 +80,9 @@ def test_a_process_dies_between_any_two_steps_at_a_file(tmp_path: Path) -> None:
         path.mkdir()
         world = World(Script())
         folder = ClipFolder(world, path, lambda: None)
+        other = os.open(tmp_path, os.O_RDONLY)
         folder.begin_life()
+        os.close(other)  # the dead get its number
         world.begin(Event("die", number), lambda _kind: None)
         with suppress(DiedError):
             folder.in_thread(partial(_write_and_name, path))
