@@ -81,3 +81,7 @@ async def test_of_a_task_from_before_the_service_tells_when_it_began() -> None:
     )
     assert seconds_to_end(poller, clock, task) == (60, 60)
     await poller.aclose()
+
+
+def test_of_a_scene_that_was_never_seen_nothing_is_expected() -> None:
+    assert DurationHistory().spread("squish") is None

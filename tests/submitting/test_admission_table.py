@@ -360,3 +360,23 @@ async def test_closing_ends_every_wait_with_the_error() -> None:
     await asyncio.wait_for(resting, 5)
     with pytest.raises(ClientClosedError):
         desk.admission.check()
+
+
+async def test_submits_pass_the_pace_in_turn_by_share() -> None:
+    desk = Desk()
+    await desk.rejected(too_fast())  # from now on one at a time
+    await desk.clock.advance(60)
+    first = await desk.permit()
+    passed: list[str] = []
+
+    async def enter(share: str) -> None:
+        permit = await desk.admission.enter(is_next=False, share=share)
+        passed.append(share)
+        desk.admission.release(permit)
+
+    submits = [asyncio.ensure_future(enter(share)) for share in "AAAB"]
+    await desk.clock.advance(0)
+    desk.admission.release(first)
+    await desk.clock.advance(0)
+    await asyncio.wait_for(asyncio.gather(*submits), 5)
+    assert passed.index("B") < 3

@@ -483,3 +483,70 @@ async def test_a_limit_is_found_and_kept_to_with_few_rejections(limit: int) -> N
             line.slots.reject(slot)
     assert limit <= line.slots.size <= limit + 1
     assert rejections < 500 / limit
+
+
+# -- why there are so many, and whose they are
+
+
+async def test_each_change_of_the_size_is_told_with_its_reason() -> None:
+    told: list[tuple[int, int, str]] = []
+    slots = SlotLimiter(
+        SlotPolicy(start=2, maximum=9), on_change=lambda *change: told.append(change)
+    )
+    assert slots.reason.startswith("the number to start with")
+    first = await slots.take()
+    first.accept()
+    slots.reject(await slots.take())
+    slots.adopt().accept()
+    waiting = asyncio.ensure_future(slots.take())
+    await turns()
+    assert told == [
+        (3, 1, "the service accepted one more"),
+        (1, 1, "the service rejected a submit because all slots were taken"),
+        (2, 2, "the service accepted one more"),
+    ]
+    assert slots.reason == told[-1][2]
+    first.release()
+    (await waiting).accept()
+    another = asyncio.ensure_future(slots.take())
+    await turns()
+    (await waiting).release()
+    await another
+    assert told[-1] == (3, 1, "one more is tried, as nothing was rejected for a while")
+
+
+def test_a_remembered_size_says_so() -> None:
+    slots = SlotLimiter(SlotPolicy(start=2), remembered=4)
+    assert slots.reason == "remembered from an earlier run"
+
+
+async def test_what_has_no_share_is_one_share() -> None:
+    slots = SlotLimiter(SlotPolicy(start=4), shares=SharePolicy(max_per_share=1))
+    adopted = slots.adopt()
+    waiting = asyncio.ensure_future(slots.take())
+    await turns()
+    assert not waiting.done()
+    assert dict(slots.waiting_by_share) == {"": 1}
+    adopted.release()
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_wait_is_no_job_s_that_had_its_turn_unless_it_says_so() -> None:
+    line = Line(1)
+    held = await line.take()
+    await line.takes("a")
+    await line.takes("b", is_next=True)
+    held.release()
+    await turns()
+    assert line.served == ["", "b"]
+
+
+async def test_waits_that_failed_are_over() -> None:
+    line = Line(1)
+    await line.take()
+    waits = await line.takes("a", "b")
+    line.slots.fail_waiting(AccountError("nothing left", code=1102))
+    assert (line.slots.waiting, line.slots.position_of("a")) == (0, None)
+    assert [type(error) for error in await asyncio.gather(*waits, return_exceptions=True)] == [
+        AccountError
+    ] * 2
