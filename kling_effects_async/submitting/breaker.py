@@ -159,8 +159,9 @@ class SubmitBreaker:
     def close(self, error: KlingEffectsError) -> None:
         """Nothing passes any more; all that wait get the error."""
         self._closed = error
-        for done in (*self._resting, *self._queue):
+        for done in self._resting:
             _settle(done)
+        self._wake_all()
 
     def pause(self, seconds: float, reason: KlingEffectsError) -> None:
         """No submit passes for so long."""
@@ -209,8 +210,7 @@ class SubmitBreaker:
         self._reason = reason
         self._next_probe_at = self._clock.monotonic() + self._policy.probe_s
         self._on_stop(reason)
-        for turn in self._queue:
-            _settle(turn)
+        self._wake_all()
 
     def reset(self) -> None:
         """A submit was accepted."""
@@ -244,6 +244,12 @@ class SubmitBreaker:
             else:
                 self._call_next()  # it was this one's turn
             raise
+
+    def _wake_all(self) -> None:
+        for turn in list(self._queue):
+            # Left in the queue, it would use up the turn of one that comes later.
+            self._queue.remove(turn)
+            _settle(turn)
 
     def _call_next(self) -> None:
         """Wake as many as may pass; each checks everything again."""

@@ -354,6 +354,30 @@ async def test_whoever_waits_for_a_turn_ends_as_the_breaker_trips() -> None:
         await asyncio.wait_for(queued, 5)
 
 
+async def test_nobody_waits_behind_those_who_ended_as_the_breaker_tripped() -> None:
+    """Fault 63: after the probe all goes on."""
+    road = Road()
+    rounds = [await road.breaker.pass_through() for _ in range(5)]
+    road.breaker.slow_down(rounds[0], TOO_FAST)
+    await road.clock.advance(60)
+    queued = [asyncio.ensure_future(road.go()) for _ in range(20)]
+    await road.clock.advance(0)
+    road.breaker.trip(REASON)
+    assert road.breaker.waiting == 0
+    await asyncio.gather(*queued, return_exceptions=True)
+    for _ in rounds:
+        road.breaker.came_back()
+    await road.clock.advance(60)
+    await road.go()
+    road.breaker.reset()  # the probe was accepted
+    road.breaker.came_back()
+    going = asyncio.gather(*(road.go() for _ in range(3)))
+    for _ in range(2):
+        await road.clock.advance(0)
+        road.breaker.came_back()
+    await asyncio.wait_for(going, 5)
+
+
 async def test_each_round_has_one_rejection_that_is_news() -> None:
     road = Road()
     for _ in range(3):
