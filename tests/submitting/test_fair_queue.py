@@ -98,6 +98,17 @@ def test_with_one_slot_the_shares_take_turns() -> None:
     assert account.shares_served == "ABCABCABC"
 
 
+def test_of_shares_that_hold_as_many_the_last_to_get_a_slot_is_the_last() -> None:
+    account = Account(3)
+    account.submit("X", 2)
+    account.submit("C")
+    account.submit("A", 2)
+    account.submit("C")
+    account.end_of("X")  # A, which holds none
+    account.end_of("X")  # A and C hold one each
+    assert account.shares_served == "XXCAC"
+
+
 def test_a_share_of_weight_three_gets_three_turns_where_another_gets_one() -> None:
     account = Account(1, SharePolicy(weights={"V": 3}))
     account.submit("V", 12)

@@ -17,12 +17,14 @@ from kling_effects_async import (
     SharePolicy,
     SingleImageEffect,
     SlotPolicy,
+    SubmitPolicy,
     derived_id,
 )
 from kling_effects_async.effects import Effect
-from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async.emulator import Clips, Emulator, Fault
 from kling_effects_async.submitting.breaker import SubmitBreaker
 from kling_effects_async.testing import ManualClock
+from tests.support.command_line import acceptance
 from tests.support.submits import QUICK, SQUISH, seconds_taken
 
 TASK_S = 10.0
@@ -254,6 +256,38 @@ async def test_the_share_of_the_call_counts_for_a_job_that_was_another_ones(
         assert (await asyncio.wait_for(again, 5)).task_id
 
 
+@pytest.mark.looptime
+async def test_a_task_that_is_at_the_service_already_counts_for_its_share(
+    emulator: Emulator,
+) -> None:
+    async with emulator.client() as other:
+        theirs = await other.submit(SQUISH, external_task_id="order-42")
+    async with emulator.client(
+        shares=SharePolicy(max_per_share=1),
+        submit=SubmitPolicy(look_up_first=True, on_taken="adopt"),
+    ) as client:
+        found = await client.submit(SQUISH, external_task_id="order-42", share="A")
+        assert found.task_id == theirs.task_id
+        assert await seconds_taken(client.submit(picture("a"), share="A")) > TASK_S / 2
+
+
+@pytest.mark.looptime
+async def test_an_uncertain_task_that_is_found_counts_for_its_share() -> None:
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=3_600) as emulator,  # it outlasts the lookups
+        emulator.client(shares=SharePolicy(max_per_share=1)) as client,
+    ):
+        emulator.fail_next(Fault.silence(on="submit", accepted=True))
+        submit = asyncio.ensure_future(
+            client.submit(SQUISH, external_task_id="order-42", share="A")
+        )
+        await acceptance(emulator)
+        submit.cancel()
+        await asyncio.wait([submit])
+        await client.submit(SQUISH, external_task_id="order-42", share="A")
+        assert await seconds_taken(client.submit(picture("a"), share="A")) > 1_800
+
+
 async def test_shares_pass_the_breaker_in_turn() -> None:
     breaker = SubmitBreaker(FOUR, ManualClock(), on_stop=lambda _reason: None, rng=lambda: 0.0)
     for _ in range(5):
@@ -270,3 +304,17 @@ async def test_shares_pass_the_breaker_in_turn() -> None:
         breaker.came_back()
     await asyncio.gather(*submits)
     assert passed == [*"ABAAAA"]
+
+
+async def test_a_share_passes_the_breaker_as_often_as_it_has_slots() -> None:
+    shares = SharePolicy(max_per_share=1)
+    breaker = SubmitBreaker(
+        FOUR, ManualClock(), shares=shares, on_stop=lambda _reason: None, rng=lambda: 0.0
+    )
+    for _ in range(5):
+        await breaker.pass_through("A")
+    submits = [asyncio.ensure_future(breaker.pass_through("A")) for _ in range(6)]
+    for _ in submits:
+        await asyncio.sleep(0)
+        breaker.came_back()
+    await asyncio.wait_for(asyncio.gather(*submits), 5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -322,6 +324,34 @@ async def test_whoever_left_the_line_waits_no_more() -> None:
     waiting.cancel()
     await turns()
     assert line.slots.waiting == 0
+
+
+async def test_whoever_is_told_of_an_error_waits_no_more() -> None:
+    line = Line(start=1)
+    await line.take()
+    waiting = await line.takes("a", "b")
+    line.slots.fail_waiting(TimeoutError())
+    assert line.slots.waiting == 0
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_no_name_is_kept_once_its_wait_is_over() -> None:
+    class Name(str):
+        """A weak reference to it shows whether it is kept."""
+
+    slots = SlotLimiter(SlotPolicy(start=1, maximum=1))
+    taken = await slots.take()
+    name = Name("order-42")
+    kept = weakref.ref(name)
+    waiting = asyncio.create_task(slots.take(name=name))
+    del name
+    await turns()
+    assert slots.position_of("order-42") == 1
+    taken.release()
+    await waiting
+    assert slots.position_of("order-42") is None
+    gc.collect()
+    assert kept() is None
 
 
 async def test_a_wait_cancelled_as_it_is_told_of_an_error_ends_as_cancelled() -> None:
