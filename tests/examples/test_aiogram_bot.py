@@ -14,8 +14,8 @@ import pytest
 from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
+from examples.aiogram_bot import EffectsBot, Orders
 
-from docs.examples.aiogram_bot import EffectsBot, Orders
 from kling_effects_async import PollPolicy, SlotPolicy
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from tests.support.bot_api import TOKEN, BotApi
@@ -130,6 +130,7 @@ async def test_a_killed_bot_delivers_once_and_pays_once(telegram: BotApi, tmp_pa
         environment = os.environ | {
             "KLING_API_KEY": emulator.api_key,
             "KLING_SERVICE": emulator.url,
+            "PYTHONPATH": os.pathsep.join(sys.path),
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -13,8 +13,8 @@ from pathlib import Path
 from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
+from examples.aiogram_bot import EffectsBot, Orders
 
-from docs.examples.aiogram_bot import EffectsBot, Orders
 from kling_effects_async import EffectsClient
 from tests.support.bot_api import TOKEN
 

@@ -1,4 +1,7 @@
-"""An hour of the aiohttp service of ``docs/examples``, with users, restarts and a shaky service."""
+"""An hour of the aiohttp service of ``docs/examples``: users, restarts and lost answers.
+
+Not part of the suite, as it takes several seconds: ``pytest tests/examples/an_hour.py``.
+"""
 
 from __future__ import annotations
 
