@@ -564,10 +564,23 @@ async def test_what_has_no_share_is_one_share() -> None:
 async def test_a_wait_is_no_job_s_that_had_its_turn_unless_it_says_so() -> None:
     line = Line(1)
     held = await line.take()
-    await line.takes("a")
-    await line.takes("b", is_next=True)
+    usual = asyncio.ensure_future(line.slots.take())
+    await turns()
+    (before_it,) = await line.takes("b", is_next=True)
     held.release()
     await turns()
+    assert (before_it.done(), usual.done()) == (True, False)
+    (await before_it).release()
+    await usual
+
+
+async def test_a_wait_that_is_cancelled_as_a_slot_is_freed_takes_nothing() -> None:
+    line = Line(1)
+    held = await line.take()
+    cancelled, other = await line.takes("a", "b")
+    cancelled.cancel()
+    held.release()  # before the cancelled one has run
+    await asyncio.wait_for(other, 1)
     assert line.served == ["", "b"]
 
 
