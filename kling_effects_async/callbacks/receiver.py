@@ -143,7 +143,7 @@ class CallbackReceiver:
         """
         from kling_effects_async.callbacks.server import routes_of
 
-        return routes_of(self, urlsplit(self._public_url).path if path is None else path)
+        return routes_of(self.receive, urlsplit(self._public_url).path if path is None else path)
 
     async def receive(
         self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes], *, path: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterable, Mapping
+from typing import Protocol
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from kling_effects_async.callbacks.receiver import CallbackReceiver
+from kling_effects_async.callbacks.messages import CallbackAnswer
 
 __all__ = ["routes_of"]
 
@@ -15,11 +15,21 @@ __all__ = ["routes_of"]
 _CLOSING = (408, 429)
 
 
-def routes_of(receiver: CallbackReceiver, path: str) -> list[web.RouteDef]:
-    """The routes below this path of an application."""
+class _Receive(Protocol):
+    async def __call__(
+        self, headers: Mapping[str, str], body: AsyncIterable[bytes], *, path: str
+    ) -> CallbackAnswer: ...
+
+
+def routes_of(receive: _Receive, path: str) -> list[web.RouteDef]:
+    """The routes below this path of an application.
+
+    Args:
+        receive: see ``CallbackReceiver.receive``.
+    """
 
     async def take(request: web.Request) -> web.Response:
-        answer = await receiver.receive(
+        answer = await receive(
             request.headers, request.content.iter_any(), path=request.match_info["token"]
         )
         response = web.Response(status=answer.status, text=answer.reason)
