@@ -1,15 +1,14 @@
 """Callbacks on their way to the poller: which task each is about, and what it may change.
 
 The id in a callback is Kling's. A gateway may have given the task another one, by which alone it
-can be queried, so the external id joins the two, and the gateway's id is kept.
+can be queried, so the external id joins the two. But two tasks may have one external id too, where
+a service takes it twice: what a message says of another id is no more than a reason to poll.
 Source: new-api's source code, 2026.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-
-from attrs import evolve
 
 from kling_effects_async.callbacks.messages import CallbackMessage
 from kling_effects_async.models import TaskSnapshot
@@ -31,7 +30,7 @@ class Announcements:
         self._early: OrderedDict[str, CallbackMessage] = OrderedDict()  # by external id
 
     def take(self, message: CallbackMessage) -> bool:
-        """Apply a message that is rightly signed; poll the task now for any other.
+        """Apply a rightly signed message about the very task; poll the task now for any other.
 
         Returns:
             Whether the task is known.
@@ -43,9 +42,8 @@ class Announcements:
             return False
         if _is_another(task, claim):
             return False
-        # Without the service's own id, an answer to a poll has to show it first.
-        if message.is_signed and task.task_id is not None:
-            self._poller.announced(task, _with_id(claim, task.task_id))
+        if message.is_signed and claim.task_id == task.task_id:
+            self._poller.announced(task, claim)
         else:
             self._poller.hint(task, claim)
         return True
@@ -70,12 +68,3 @@ def _is_another(task: TrackedTask, claim: TaskSnapshot) -> bool:
     """The ids contradict each other."""
     both = (task.external_task_id, claim.external_task_id)
     return None not in both and both[0] != both[1]
-
-
-def _with_id(claim: TaskSnapshot, task_id: str) -> TaskSnapshot:
-    """The snapshot as the service that is polled would have it."""
-    if claim.task_id == task_id:
-        return claim
-    # That service may also name the video otherwise.
-    videos = tuple(evolve(video, task_id=task_id, id=None) for video in claim.videos)
-    return evolve(claim, task_id=task_id, videos=videos)

@@ -135,9 +135,9 @@ async def test_a_message_before_the_answer_to_its_submit_is_not_lost() -> None:
         for number in range(300):  # forged ones push nothing out
             await desk.receiver.send(body_of("klings-id", name=f"forged-{number}"))
         polls = desk.polls
-        result = await desk.client.run(SQUISH, external_task_id="order-1")
-        assert desk.polls == polls
-        assert result.video.url.endswith("callback.mp4")
+        await desk.client.submit(SQUISH, external_task_id="order-1")
+        await asyncio.sleep(0.1)
+        assert desk.polls == polls + 1  # it has another id, so it is a reason to poll
         task = await desk.client.submit(SQUISH, external_task_id="order-0")
         assert task.latest is not None
         assert not task.latest.is_final  # no more than 256 are kept
@@ -306,17 +306,18 @@ async def test_unknown_tasks_and_contradicting_ids_are_counted_and_cost_nothing(
 
 
 @pytest.mark.looptime
-async def test_a_task_of_a_gateway_is_joined_by_its_external_id() -> None:
-    """The gateway's id stays, because the gateway knows no other."""
+@pytest.mark.parametrize("status", ["succeed", "failed"])
+async def test_a_message_with_another_id_only_makes_a_poll(status: str) -> None:
+    """A gateway's task, or another one under an external id that was taken twice."""
     async with a_desk(SECRET) as desk:
         task = await desk.client.submit(SQUISH, external_task_id="order-1")
-        gateways_id = task.task_id
-        await desk.receiver.send_signed(body_of("klings-own-id", name="order-1"))
+        own_id, polls = task.task_id, desk.client.stats.polls
+        await desk.receiver.send_signed(body_of("another-id", name="order-1", status=status))
+        await asyncio.sleep(0.1)
+        assert desk.client.stats.polls == polls + 1
         result = await task
-        assert result.task_id == task.task_id == result.video.task_id == gateways_id
-        assert result.video.id is None  # the gateway may call it otherwise
-        assert result.video.url.endswith("callback.mp4")
-        await task.refresh()  # still by the gateway's id
+        assert result.task_id == task.task_id == result.video.task_id == own_id
+        assert "callback.mp4" not in result.video.url
         assert desk.receiver.stats.unknown == 0
 
 
