@@ -43,7 +43,7 @@ class Delivery:
         refresh: queries a task by its id.
         grace_s: how long a clip may be announced and not there.
         rng: a source of numbers in [0, 1).
-        on_bytes: called with the number of bytes that came, after each download.
+        on_bytes: called with the number of bytes of each chunk that came.
     """
 
     def __init__(

@@ -41,10 +41,7 @@ async def stored_jobs(
 async def job(runtime: Runtime, external_task_id: str) -> Job | None:
     """The account's job under this id, if there is one."""
     account = await runtime.account()
-    for held in await account.store.find(external_task_id):
-        if (held.account, held.external_task_id) == (account.name, external_task_id):
-            return held
-    return None
+    return await account.job(external_task_id)
 
 
 async def budget(runtime: Runtime) -> Budget:

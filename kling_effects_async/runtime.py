@@ -119,6 +119,13 @@ class Account:
         """How many of its tasks may run at once."""
         return self.submitter.slots
 
+    async def job(self, external_task_id: str) -> Job | None:
+        """Its job under this id, if there is one."""
+        for held in await self.store.find(external_task_id):
+            if (held.account, held.external_task_id) == (self.name, external_task_id):
+                return held
+        return None
+
     def resume(self, job: Job) -> TrackedTask:
         """See ``Follower.resume``."""
         return self.follower.resume(job, self.slots)
@@ -516,12 +523,10 @@ def _observer_of(options: Options) -> Observer:
 
 
 async def _job_of(account: Account, external_task_id: str) -> Job:
-    found = await account.store.find(external_task_id)
-    ours = (account.name, external_task_id)
-    for job in found:
-        if (job.account, job.external_task_id) == ours:
-            return job
-    raise JournalError(f"there is no job {external_task_id!r} of the account {account.name}")
+    job = await account.job(external_task_id)
+    if job is None:
+        raise JournalError(f"there is no job {external_task_id!r} of the account {account.name}")
+    return job
 
 
 def _is_of(tracked: TrackedTask, job: Job) -> bool:

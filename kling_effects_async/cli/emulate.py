@@ -18,7 +18,7 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import NotPrinted, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.options import Number, as_json, text
+from kling_effects_async.cli.options import Number, as_json, listening
 from kling_effects_async.cli.signals import loaded
 from kling_effects_async.emulator.bounds import MAX_CLIP_BYTES, MAX_CONNECTIONS, MAX_TASKS
 from kling_effects_async.emulator.choices import (
@@ -90,21 +90,7 @@ def _word(choice: enum.Enum) -> str:
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    metavar="N",
-    # A fixed one, so that what was exported is still right after a restart.
-    default=8787,
-    help="The port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    callback=text("address"),  # an empty one would be every address of this machine
-    help="The address to listen on.",
-)
+@listening(port=8787)
 @click.option(
     "--speed",
     type=Number(min=0, min_open=True),

@@ -13,7 +13,7 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import one_line, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.options import as_json, text
+from kling_effects_async.cli.options import as_json, listening, text
 from kling_effects_async.cli.signals import loaded
 
 if TYPE_CHECKING:
@@ -34,20 +34,7 @@ _TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{16,}")
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    metavar="N",
-    default=8788,
-    help="The port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    callback=text("address"),  # an empty one would be every address of this machine
-    help="The address to listen on.",
-)
+@listening(port=8788)
 @click.option(
     "--public-url",
     metavar="URL",

@@ -30,6 +30,7 @@ __all__ = [
     "file_names",
     "for_waiting",
     "journal",
+    "listening",
     "of_one_account",
     "of_the_group",
     "resuming",
@@ -174,6 +175,33 @@ def _or_the_groups(check: Check) -> Check:
         return value
 
     return choose
+
+
+def listening(*, port: int) -> _Decorator:
+    """Where a command listens.
+
+    Args:
+        port: by default; a fixed one, so that what was exported is still right after a restart.
+    """
+    at_port = click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        metavar="N",
+        default=port,
+        help="The port to listen on; 0 takes a free one.",
+    )
+    at_host = click.option(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        callback=text("address"),  # an empty one would be every address of this machine
+        help="The address to listen on.",
+    )
+
+    def add(function: F) -> F:
+        return at_port(at_host(function))
+
+    return add
 
 
 as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
