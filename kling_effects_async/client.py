@@ -268,12 +268,14 @@ class EffectsClient:
         """The account's name in the journal."""
         return self._options.account
 
-    @property
     def stats(self) -> ClientStats:
-        """How many tasks run, how many submits wait, and why; no request is made."""
+        """How many tasks run, how many submits wait, and why, at this moment; no request is made.
+
+        What was spent is in the journal, and so ``budget`` has it.
+        """
         if self._opened is None:
             return ClientStats(slots=self._options.slots.start)
-        return self._opened.stats
+        return self._opened.stats()
 
     def events(self, *, max_waiting: int = 1000) -> EventStream:
         """What happens to jobs, tasks and slots from this call on, to iterate over.

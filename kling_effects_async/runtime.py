@@ -263,7 +263,6 @@ class Runtime:
 
     # -- submitting
 
-    @property
     def stats(self) -> ClientStats:
         """How the submits stand now; before the first of them only the number of slots."""
         if self._account is None:

@@ -13,7 +13,7 @@ __all__ = ["Budget", "ClientStats"]
 
 @frozen(kw_only=True)
 class ClientStats:
-    """The value of ``EffectsClient.stats``: counts of tasks and submits at one moment.
+    """What ``EffectsClient.stats`` returns: counts of tasks and submits at one moment.
 
     Attributes:
         slots: how many tasks the account may run at once, by the answers so far.

@@ -113,26 +113,26 @@ async def test_a_doubt_is_counted_until_it_is_settled(
     emulator: Emulator, client: EffectsClient
 ) -> None:
     await leave_uncertain(emulator, client, "order-1")
-    assert client.stats.uncertain == 1
+    assert client.stats().uncertain == 1
     job = await client.job("order-1")
     assert job is not None
     assert job.state is JobState.UNCERTAIN
     assert "broke" in job.message
     assert (await client.settle("order-1")).state is JobState.ACCEPTED
-    assert client.stats.uncertain == 0
+    assert client.stats().uncertain == 0
 
 
 async def test_a_decision_settles_a_doubt_too(emulator: Emulator, client: EffectsClient) -> None:
     await leave_uncertain(emulator, client, "order-1")
     await client.settle("order-1", abandon=True)
-    assert client.stats.uncertain == 0
+    assert client.stats().uncertain == 0
 
 
 async def test_the_stats_count_polls_and_the_last_lag(client: EffectsClient) -> None:
-    assert (client.stats.polls, client.stats.last_lag_s) == (0, None)
+    assert (client.stats().polls, client.stats().last_lag_s) == (0, None)
     await client.run(SQUISH)
-    assert client.stats.polls >= 1
-    lag_s = client.stats.last_lag_s
+    assert client.stats().polls >= 1
+    lag_s = client.stats().last_lag_s
     assert lag_s is not None
     assert 0 <= lag_s < 30
 
@@ -141,7 +141,7 @@ async def test_the_stats_tell_why_there_are_so_many_slots(
     emulator: Emulator, client: EffectsClient
 ) -> None:
     await client.run(SQUISH)
-    assert "accepted" in client.stats.slots_reason
+    assert "accepted" in client.stats().slots_reason
 
 
 async def test_slots_that_were_remembered_are_told_so(emulator: Emulator, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_slots_that_were_remembered_are_told_so(emulator: Emulator, tmp_pa
     async with emulator.client(journal=journal, slots=policy, **QUICK) as client:
         await client.run(SQUISH)
     async with emulator.client(journal=journal, slots=policy, **QUICK) as client:
-        assert "remembered" in client.stats.slots_reason
+        assert "remembered" in client.stats().slots_reason
 
 
 @pytest.mark.parametrize("has_journal", [True, False])

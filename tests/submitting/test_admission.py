@@ -245,8 +245,8 @@ async def test_rejections_for_pace_without_an_end_are_an_error_after_the_patienc
         submits = [asyncio.ensure_future(client.submit(SQUISH)) for _ in range(20)]
         await asyncio.sleep(50)
         assert not any(submit.done() for submit in submits)
-        assert client.stats.held_back_by.startswith("request rate is too high")
-        assert client.stats.waiting == 20
+        assert client.stats().held_back_by.startswith("request rate is too high")
+        assert client.stats().waiting == 20
         outcomes = await asyncio.gather(*submits, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {RateLimitError}
         assert "max_retry_after_s" in str(outcomes[0])
@@ -265,20 +265,20 @@ async def test_slots_that_are_all_taken_are_never_a_matter_of_patience(emulator:
 
 
 def counts(client: EffectsClient) -> tuple[int, int, int, int]:
-    stats = client.stats
+    stats = client.stats()
     return stats.slots, stats.running, stats.sending, stats.waiting
 
 
 @pytest.mark.looptime
 async def test_the_stats_tell_of_slots_and_submits(emulator: Emulator) -> None:
     client = emulator.client(slots=SlotPolicy(start=2, maximum=2))
-    assert client.stats == ClientStats(slots=2)
+    assert client.stats() == ClientStats(slots=2)
     async with client:
         tasks = [await client.submit(SQUISH) for _ in range(2)]
         third = asyncio.ensure_future(client.submit(SQUISH))
         await asyncio.sleep(1)
         assert counts(client) == (2, 2, 0, 1)
-        assert client.stats.waiting_by_share == {"": 1}
+        assert client.stats().waiting_by_share == {"": 1}
         await asyncio.gather(*tasks)
         await (await third)
         assert counts(client) == (2, 0, 0, 0)

@@ -188,7 +188,7 @@ async def test_what_is_looked_up_first_is_not_paid_again(
         adopted = await other.submit(SQUISH, external_task_id="order-42")
         assert adopted.task_id == paid.task_id
         assert (await adopted).task_id == paid.task_id
-        assert other.stats.running == 0
+        assert other.stats().running == 0
     assert emulator.ledger.total == 2
 
 

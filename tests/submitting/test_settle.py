@@ -209,4 +209,4 @@ async def test_a_task_found_by_one_lookup_is_followed(
     async with slow_emulator.client(journal=tmp_path / "jobs.db") as client:
         await left_uncertain(slow_emulator, client)
         await client.look_up("order-1")
-        assert client.stats.running == 1
+        assert client.stats().running == 1

@@ -75,7 +75,7 @@ async def test_one_effect_waits_for_one_task_of_forty_at_most(
     async with emulator.client(slots=FOUR) as client:
         forty = asyncio.ensure_future(load(client))
         await asyncio.sleep(1)
-        assert client.stats.waiting_by_share.keys() == {"A"}
+        assert client.stats().waiting_by_share.keys() == {"A"}
         assert await seconds_taken(client.submit(picture("b"), share="B")) <= TASK_S + 2
         forty.cancel()
         await asyncio.gather(forty, return_exceptions=True)
@@ -89,10 +89,10 @@ async def test_a_share_has_no_more_tasks_than_its_most_and_others_go_on(
     async with emulator.client(slots=FOUR, shares=shares) as client:
         forty = asyncio.ensure_future(a_bulk_run(client))
         await asyncio.sleep(1)
-        assert client.stats.running == 2
+        assert client.stats().running == 2
         assert await seconds_taken(client.submit(picture("b"), share="B")) < 1
         await asyncio.sleep(TASK_S / 2)
-        assert client.stats.running == 3
+        assert client.stats().running == 3
         forty.cancel()
         await asyncio.gather(forty, return_exceptions=True)
 
@@ -110,11 +110,11 @@ async def test_a_user_is_told_where_he_stands(emulator: Emulator) -> None:
         ]
         await asyncio.sleep(1)
         assert [client.queue_position(f"b-{number}") for number in range(3)] == [1, 2, 5]
-        assert client.stats.waiting_by_share == {"A": 36, "B": 3}
+        assert client.stats().waiting_by_share == {"A": 36, "B": 3}
         await runs[0]
         assert client.queue_position("b-0") is None
         await asyncio.gather(*runs)
-        assert client.stats.waiting_by_share.keys() == {"A"}
+        assert client.stats().waiting_by_share.keys() == {"A"}
         forty.cancel()
         await asyncio.gather(forty, return_exceptions=True)
 
@@ -212,10 +212,10 @@ async def test_tasks_of_an_earlier_process_count_for_their_share(
         await dead.submit(picture("a"), external_task_id="a", share="A")
     async with emulator.client(journal=path, shares=shares, **QUICK) as client:
         resumed = asyncio.ensure_future(anext(client.resume()))
-        await until(lambda: client.stats.running == 1)
+        await until(lambda: client.stats().running == 1)
         waiting = asyncio.ensure_future(client.submit(picture("a2"), share="A"))
         await client.submit(picture("b"), share="B")
-        await until(lambda: client.stats.waiting_by_share == {"A": 1})
+        await until(lambda: client.stats().waiting_by_share == {"A": 1})
         for left in (resumed, waiting):
             left.cancel()
         await asyncio.gather(resumed, waiting, return_exceptions=True)
@@ -231,11 +231,11 @@ async def test_a_job_that_is_resumed_has_its_share_again(
             asyncio.ensure_future(dead.run(picture(name), external_task_id=name, share="A"))
             for name in ("a1", "a2")
         ]
-        await until(lambda: dead.stats.waiting_by_share == {"A": 1})
+        await until(lambda: dead.stats().waiting_by_share == {"A": 1})
     await asyncio.gather(*runs, return_exceptions=True)
     async with emulator.client(journal=path, slots=FOUR, shares=shares, **QUICK) as client:
         resumed = asyncio.ensure_future(anext(client.resume()))
-        await until(lambda: client.stats.waiting_by_share == {"A": 1})
+        await until(lambda: client.stats().waiting_by_share == {"A": 1})
         resumed.cancel()
         await asyncio.gather(resumed, return_exceptions=True)
 
@@ -247,7 +247,7 @@ async def test_the_share_of_the_call_counts_for_a_job_that_was_another_ones(
     async with emulator.client(journal=path, slots=SlotPolicy(start=1, maximum=1), **QUICK) as dead:
         await dead.submit(picture("a"), share="A")
         waiting = asyncio.ensure_future(dead.submit(picture("b"), external_task_id="b", share="A"))
-        await until(lambda: dead.stats.waiting_by_share == {"A": 1})
+        await until(lambda: dead.stats().waiting_by_share == {"A": 1})
     await asyncio.gather(waiting, return_exceptions=True)  # planned, of A
     shares = SharePolicy(max_per_share=1)
     async with emulator.client(journal=path, slots=FOUR, shares=shares, **QUICK) as client:
