@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kling_effects_async.errors import AuthenticationError as AuthenticationError
     from kling_effects_async.errors import BudgetExceededError as BudgetExceededError
     from kling_effects_async.errors import ClientClosedError as ClientClosedError
+    from kling_effects_async.errors import ClientDrainingError as ClientDrainingError
     from kling_effects_async.errors import ConcurrencyLimitError as ConcurrencyLimitError
     from kling_effects_async.errors import ContentRejectedError as ContentRejectedError
     from kling_effects_async.errors import DownloadError as DownloadError
@@ -130,6 +131,7 @@ _NAMES = {
         "AuthenticationError",
         "BudgetExceededError",
         "ClientClosedError",
+        "ClientDrainingError",
         "ConcurrencyLimitError",
         "ContentRejectedError",
         "DownloadError",

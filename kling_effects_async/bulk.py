@@ -139,7 +139,14 @@ async def outcomes(
     source = _checked(effects, call="run_many")
     with runtime.observer.run("run_many") as observed, slots.watched() as changed:
         async with aclosing(
-            map_as_completed(source, finish, limit=limit, changed=changed, ordered=ordered)
+            map_as_completed(
+                source,
+                finish,
+                limit=limit,
+                changed=changed,
+                is_over=runtime.is_draining,
+                ordered=ordered,
+            )
         ) as finished:
             async for outcome in finished:
                 yield outcome
@@ -175,7 +182,9 @@ async def tasks(
     source = _checked(effects, call="submit_many")
     with runtime.observer.run("submit_many") as observed, slots.watched() as changed:
         async with aclosing(
-            map_as_completed(source, submit, limit=limit, changed=changed)
+            map_as_completed(
+                source, submit, limit=limit, changed=changed, is_over=runtime.is_draining
+            )
         ) as accepted:
             async for task in accepted:
                 yield task

@@ -325,6 +325,21 @@ class EffectsClient:
     ) -> None:
         await self.aclose()
 
+    def drain(self) -> None:
+        """Send no new submits from now on, and let all that was sent come to its end.
+
+        For a service that is told to stop: submits that wait for a slot raise
+        ``ClientDrainingError``, as does every later one; ``run_many``, ``submit_many`` and
+        ``resume`` take no more from their sources, and end once what runs has ended. Waits and
+        downloads go on. Planned jobs stay in the journal.
+
+        It cannot be taken back; a client that is closed and opened again sends as before.
+
+        Raises:
+            RuntimeError: the client is open in another event loop.
+        """
+        self._runtime().drain()
+
     async def aclose(self) -> None:
         """End every open wait with ``ClientClosedError``, and close everything.
 
@@ -373,6 +388,7 @@ class EffectsClient:
             AccountChangedError: the journal holds the job under another account; nothing was sent:
                 pass ``account=``.
             BudgetExceededError, JournalError: nothing was sent; the message states what to do.
+            ClientDrainingError: nothing was sent, because of ``drain``.
             SubmissionUncertainError: the answer was lost; look the task up before you submit again.
             ApiError: rejected, nothing was created; the class shows what to do.
             TransportError: no request arrived, after all tries of ``RetryPolicy``: try later.

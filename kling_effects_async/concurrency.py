@@ -19,6 +19,7 @@ async def map_as_completed(
     *,
     limit: Callable[[], int],
     changed: asyncio.Event,
+    is_over: Callable[[], bool] = lambda: False,
     ordered: bool = False,
 ) -> AsyncGenerator[R, None]:
     """Map ``act`` over the items, and yield each result as soon as it is there.
@@ -30,7 +31,8 @@ async def map_as_completed(
     Args:
         limit: called whenever a call of ``act`` finishes, and whenever ``changed`` is set; a value
             below 1 counts as 1.
-        changed: to be set whenever ``limit()`` grows.
+        changed: to be set whenever ``limit()`` grows, and when ``is_over()`` becomes true.
+        is_over: no more items are drawn once it is true; the running calls are the last.
         ordered: yield the results in the order of the items instead.
     """
     # Not asyncio.wait: it visits all running tasks each time one of them finishes.
@@ -52,7 +54,7 @@ async def map_as_completed(
     try:
         while True:
             changed.clear()  # before has_room, so that no change in between is missed
-            while has_room() and source.has_next():
+            while not is_over() and has_room() and source.has_next():
                 task = asyncio.create_task(act(source.next()))
                 running.add(task)
                 task.add_done_callback(finished)
@@ -60,7 +62,7 @@ async def map_as_completed(
                     results.append(task)
             if results and results[0].done():
                 yield results.popleft().result()
-            elif running or not source.is_exhausted:
+            elif running or not (is_over() or source.is_exhausted):
                 await changed.wait()
             else:
                 return

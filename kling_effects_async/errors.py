@@ -10,6 +10,7 @@ KlingEffectsError
 ├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
 ├── ImageUnreadableError       nothing was sent: this machine could not read the file, try again
 ├── ClientClosedError          the client was closed during the call: open it, ``attach`` again
+├── ClientDrainingError        nothing was sent: the client finishes what runs, and takes no more
 ├── TransportError             no answer: try later
 │   ├── NetworkError           no connection, or one that broke
 │   ├── RequestTimeoutError    one request took too long (also a ``TimeoutError``)
@@ -288,6 +289,14 @@ class ClientClosedError(KlingEffectsError):
     """The client was closed during the call; a submitted task goes on at the service.
 
     Open the client again, then ``attach`` to the task, or ``resume`` with a journal.
+    """
+
+
+class ClientDrainingError(KlingEffectsError):
+    """Nothing was sent: ``EffectsClient.drain`` was called, and only what runs is finished.
+
+    In a journal the job stays planned: another client submits it, by the same call or by
+    ``resume``.
     """
 
 

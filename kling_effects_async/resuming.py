@@ -42,7 +42,9 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
 
     with account.slots.watched() as changed:
         async with aclosing(
-            map_as_completed(unfinished, finish, limit=limit, changed=changed)
+            map_as_completed(
+                unfinished, finish, limit=limit, changed=changed, is_over=runtime.is_draining
+            )
         ) as finished:
             async for outcome in finished:
                 yield outcome

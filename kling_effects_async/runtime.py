@@ -173,6 +173,7 @@ class Runtime:
         self._journal: SqliteStore | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
+        self._is_draining = False
         self._exits = AsyncExitStack()
 
     @property
@@ -377,6 +378,16 @@ class Runtime:
             account.resume(job)
         return finding
 
+    def is_draining(self) -> bool:
+        """Whether ``drain`` was called."""
+        return self._is_draining
+
+    def drain(self) -> None:
+        """See ``EffectsClient.drain``."""
+        self._is_draining = True
+        if self._account is not None:
+            self._account.submitter.drain()
+
     def abandon(self, job: Job) -> Awaitable[None]:
         """Abandon a job that was only planned; what may have been accepted stays as it is.
 
@@ -448,6 +459,8 @@ class Runtime:
             rng=options.rng,
         )
         self.observer.slots(submitter.slots.size)
+        if self._is_draining:
+            submitter.drain()
         return Account(options.account, store, submitter, follower, memory)
 
     async def _store(self) -> JobStore:

@@ -149,6 +149,13 @@ async def _(stage: Stage) -> None:
     await waiting
 
 
+@way(errors.ClientDrainingError)
+async def _(stage: Stage) -> None:
+    client = await stage.client()
+    client.drain()
+    await submit(client)
+
+
 # -- no answer
 
 

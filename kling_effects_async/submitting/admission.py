@@ -19,7 +19,6 @@ from attrs import frozen
 
 from kling_effects_async.errors import (
     ApiError,
-    ClientClosedError,
     ConcurrencyLimitError,
     KlingEffectsError,
     Scope,
@@ -166,8 +165,8 @@ class Admission:
         """Let time pass; ``close`` ends it."""
         await self._breaker.rest(seconds)
 
-    def close(self, error: ClientClosedError) -> None:
-        """Nothing is sent any more; all that wait get the error."""
+    def close(self, error: KlingEffectsError) -> None:
+        """Nothing is sent any more; all that wait, and all that come, get the error."""
         self._breaker.close(error)
         self.slots.fail_waiting(error)
 

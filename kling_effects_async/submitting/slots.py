@@ -195,6 +195,7 @@ class SlotLimiter:
             self._queue.remove(turn)
             if not turn.done():
                 turn.set_exception(copy.copy(error))  # each raises its own, as a traceback is added
+        self._wake_watchers()
 
     def took(self) -> None:
         """Called by ``Slot.accept``."""
@@ -230,9 +231,12 @@ class SlotLimiter:
             if self._on_change is not None:
                 self._on_change(size, self._running, reason)
 
-    def _serve(self) -> None:
+    def _wake_watchers(self) -> None:
         for event in self._watchers:
             event.set()
+
+    def _serve(self) -> None:
+        self._wake_watchers()
         while self.held < self._size and (turn := self._queue.first()) is not None:
             if turn.done():  # cancelled a moment ago: it must not use up its share's turn
                 self._queue.remove(turn)

@@ -30,6 +30,7 @@ from kling_effects_async.api import EffectsApi
 from kling_effects_async.errors import (
     ApiError,
     ClientClosedError,
+    ClientDrainingError,
     ConcurrencyLimitError,
     EffectRejectedError,
     ExternalIdTakenError,
@@ -208,6 +209,12 @@ class Submitter:
         What may have been accepted stays as it is. The future may be left alone.
         """
         return self._attempts.in_background(self._abandon(job))
+
+    def drain(self) -> None:
+        """Send no more submits; what was sent goes on to its answer."""
+        self._admission.close(
+            ClientDrainingError("the client takes no new jobs, and this was not sent: submit later")
+        )
 
     async def aclose(self) -> None:
         """Stop sending, and wait for pending submits, within bounds."""

@@ -37,6 +37,7 @@ from kling_effects_async import (
     CallbackStats,
     CallbackVerdict,
     ClientClosedError,
+    ClientDrainingError,
     ClientOptions,
     ClientStats,
     ConcurrencyLimitError,
@@ -240,6 +241,7 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
         assert_type(opened, EffectsClient)
     assert_type(await client.aclose(), None)
     assert_type((client.service, client.account), tuple[Service, str])
+    client.drain()
     assert_type(client.stats(), ClientStats)
     assert_type(client.stats().waiting_by_share, Mapping[str, int])
     assert_type(client.queue_position("order-42"), int | None)
@@ -550,5 +552,5 @@ def families() -> tuple[type[KlingEffectsError], ...]:
     rejected: list[type[ApiError]] = [AccountError, RateLimitError, TaskNotFoundError]
     journal: list[type[JournalError]] = [JournalFullError, JournalBusyError, JobStateError]
     downloads: list[type[DownloadError]] = [VideoExpiredError]
-    others = (SettingsError, ClientClosedError)
+    others = (SettingsError, ClientClosedError, ClientDrainingError)
     return (*no_answer, *rejected, *journal, *downloads, *others)
