@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from kling_effects_async.errors import TlsError as TlsError
     from kling_effects_async.errors import TransportError as TransportError
     from kling_effects_async.errors import VideoExpiredError as VideoExpiredError
+    from kling_effects_async.estimate import Estimate as Estimate
+    from kling_effects_async.estimate import SceneEstimate as SceneEstimate
     from kling_effects_async.event_hub import EventStream as EventStream
     from kling_effects_async.events import Event as Event
     from kling_effects_async.events import JobAccepted as JobAccepted
@@ -123,6 +125,7 @@ _NAMES = {
     "scenes": ["Scene", "SceneInfo", "catalogue"],
     "models": ["EffectResult", "TaskPage", "TaskSnapshot", "TaskStatus", "Video"],
     "outcomes": ["Done", "Failed", "Outcome"],
+    "estimate": ["Estimate", "SceneEstimate"],
     "stats": ["Budget", "ClientStats"],
     "errors": [
         "AccountChangedError",

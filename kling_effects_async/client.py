@@ -31,6 +31,7 @@ from kling_effects_async.arguments import (
 from kling_effects_async.client_options import ClientOptions, check_options
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import KlingEffectsError, SettingsError
+from kling_effects_async.estimate import Estimate
 from kling_effects_async.event_hub import EventStream
 from kling_effects_async.events import Event
 from kling_effects_async.journal.job import Job, JobState
@@ -668,6 +669,25 @@ class EffectsClient:
         """
         return await lookback.budget(self._runtime())
 
+    async def estimate(self, scenes: Mapping[str, int]) -> Estimate:
+        """What tasks are likely to cost, and how long they are likely to take; nothing is sent.
+
+        ::
+
+            estimate = await client.estimate({"squish": 300})
+            print(estimate.units, estimate.seconds)
+
+        Args:
+            scenes: how many tasks of each scene are meant.
+
+        Raises:
+            JournalError: the journal cannot be used.
+            TypeError: it is no mapping of names to whole numbers.
+            ValueError: a number is below 0.
+        """
+        _check_scenes(scenes)
+        return await lookback.estimate(self._runtime(), scenes)
+
     async def look_up(self, external_task_id: str) -> Finding:
         """Look the task of an uncertain job up once, for a person who decides what comes next.
 
@@ -856,6 +876,17 @@ class EffectsClient:
 
     async def _page(self, number: int, size: int) -> TaskPage:
         return await self._runtime().page(number, size)
+
+
+def _check_scenes(scenes: object) -> None:
+    is_mapping = isinstance(scenes, Mapping) and all(
+        isinstance(scene, str) and isinstance(tasks, int) for scene, tasks in scenes.items()
+    )
+    if not isinstance(scenes, Mapping) or not is_mapping:
+        raise TypeError('scenes must be numbers of tasks by scene, such as {"squish": 300}')
+    for scene, tasks in scenes.items():
+        if tasks < 0:
+            raise ValueError(f"there cannot be {tasks} tasks of {scene!r}")
 
 
 def _check_batch(

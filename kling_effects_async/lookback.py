@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 
+from kling_effects_async.estimate import Estimate, estimate_of, estimate_scene
 from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.runtime import Runtime
 from kling_effects_async.stats import Budget
 
-__all__ = ["budget", "job", "jobs", "stored_jobs"]
+__all__ = ["budget", "estimate", "job", "jobs", "stored_jobs"]
 
 
 async def jobs(
@@ -54,3 +55,19 @@ async def budget(runtime: Runtime) -> Budget:
         running_units=committed.running,
         unsettled_units=committed.unsettled,
     )
+
+
+async def estimate(runtime: Runtime, scenes: Mapping[str, int]) -> Estimate:
+    """What so many tasks of each scene are likely to cost, and to take."""
+    account = await runtime.account()
+    history = runtime.poller.history
+    parts = [
+        estimate_scene(
+            scene,
+            tasks,
+            recent_units=await account.store.recent_units(account.name, scene),
+            spread_s=history.spread(scene),
+        )
+        for scene, tasks in scenes.items()
+    ]
+    return estimate_of(parts, slots=account.slots.size)

@@ -42,7 +42,7 @@ FLOORS = [
             "runtime",
         },
     ),
-    ("surface", {"bulk", "client", "listing", "lookback", "resuming"}),
+    ("surface", {"bulk", "client", "estimate", "listing", "lookback", "resuming"}),
     ("applications", {"cli", "emulator", "testing", "__main__"}),
 ]
 # A room beside the floors: it imports nothing of ours, and one room imports its door.

@@ -162,7 +162,7 @@ async def is_to_be_sent(
     if held is not None and (held.state not in UNSENT or held.fingerprint != job.fingerprint):
         return False
     store = journal or MemoryStore()
-    expected = expected_cost(await store.typical_units(job.account, job.scene))
+    expected = expected_cost(await store.recent_units(job.account, job.scene))
     try:
         committed = await store.committed(job.account)
         check_budget(job.scene, committed, expected, budget_units)

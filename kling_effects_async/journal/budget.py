@@ -24,15 +24,23 @@ from attrs import frozen
 from kling_effects_async.errors import BudgetExceededError
 from kling_effects_async.journal.job import UNSETTLED, JobState
 
-__all__ = ["FREE", "TYPICAL_OF", "Committed", "check_budget", "expected_cost", "kind_of_cost"]
+__all__ = [
+    "FREE",
+    "RECENT",
+    "UNKNOWN_UNITS",
+    "Committed",
+    "check_budget",
+    "expected_cost",
+    "kind_of_cost",
+]
 
 # In these states the task of the last submit costs nothing, unless the service reports a cost.
 FREE = frozenset({JobState.PLANNED, JobState.REJECTED, JobState.FAILED})
 # The dearest of so many successes of a scene is expected of the next one.
-TYPICAL_OF = 20
-# A scene nobody paid for yet. Source: the dearer of the two prices of a third party's set, divided
-# by the list price of a unit (0.49 and 0.14 USD, 2025).
-_UNKNOWN_UNITS = Decimal("3.5")
+RECENT = 20
+# A scene nobody paid for yet. Source: the two prices of a third party's set (0.28 and 0.49 USD,
+# 2025), divided by the list price of a unit (0.14 USD).
+UNKNOWN_UNITS = (Decimal(2), Decimal("3.5"))
 
 
 @frozen(kw_only=True)
@@ -63,9 +71,13 @@ def kind_of_cost(state: JobState, units: Decimal | None) -> str:
     return "running" if state is JobState.ACCEPTED else "untold"
 
 
-def expected_cost(typical: Decimal | None) -> Decimal:
-    """What one more task of a scene is likely to cost; ``None`` if nothing was paid for it yet."""
-    return _UNKNOWN_UNITS if typical is None else typical
+def expected_cost(recent: tuple[Decimal, Decimal] | None) -> Decimal:
+    """What one more task of a scene may cost.
+
+    Args:
+        recent: the lowest and the highest cost of its last ones; ``None`` if there is none yet.
+    """
+    return (recent or UNKNOWN_UNITS)[1]
 
 
 def check_budget(

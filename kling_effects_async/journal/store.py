@@ -17,7 +17,7 @@ from attrs import evolve
 from kling_effects_async.errors import IdempotencyConflictError, JournalError
 from kling_effects_async.journal.budget import (
     FREE,
-    TYPICAL_OF,
+    RECENT,
     Committed,
     check_budget,
     expected_cost,
@@ -67,7 +67,7 @@ class JobStore(Protocol):
 
     async def committed(self, account: str) -> Committed: ...
 
-    async def typical_units(self, account: str, scene: str) -> Decimal | None: ...
+    async def recent_units(self, account: str, scene: str) -> tuple[Decimal, Decimal] | None: ...
 
     async def memo(self, kind: str, key: str) -> str | None: ...
 
@@ -89,7 +89,7 @@ class MemoryStore:
             lambda: defaultdict(Decimal)
         )
         self._recent: defaultdict[tuple[str, str], deque[Decimal]] = defaultdict(
-            lambda: deque(maxlen=TYPICAL_OF)
+            lambda: deque(maxlen=RECENT)
         )
         self._memos: dict[tuple[str, str], str] = {}
         self._turns = Turns()
@@ -168,8 +168,8 @@ class MemoryStore:
     async def committed(self, account: str) -> Committed:
         return self._committed(account)
 
-    async def typical_units(self, account: str, scene: str) -> Decimal | None:
-        return self._typical(account, scene)
+    async def recent_units(self, account: str, scene: str) -> tuple[Decimal, Decimal] | None:
+        return self._recent_units(account, scene)
 
     async def memo(self, kind: str, key: str) -> str | None:
         return self._memos.get((kind, key))
@@ -180,14 +180,15 @@ class MemoryStore:
     def _committed(self, account: str) -> Committed:
         return Committed(**self._costs[account])
 
-    def _typical(self, account: str, scene: str) -> Decimal | None:
-        return max(self._recent.get((account, scene), ()), default=None)
+    def _recent_units(self, account: str, scene: str) -> tuple[Decimal, Decimal] | None:
+        costs = self._recent.get((account, scene))
+        return (min(costs), max(costs)) if costs else None
 
     def _costs_after(self, held: Job, update: JobUpdate) -> tuple[Decimal | None, Decimal | None]:
         """What is expected of the job's task, and of its earlier submits, once it is moved."""
         earlier = held.earlier_units
         if update.to is JobState.SUBMITTING and held.state is JobState.PLANNED:
-            expected = expected_cost(self._typical(held.account, held.scene))
+            expected = expected_cost(self._recent_units(held.account, held.scene))
             check_budget(held.scene, self._committed(held.account), expected, update.budget_units)
             return expected, earlier
         if update.to is held.state or update.to not in FREE:

@@ -155,7 +155,7 @@ async def test_the_dearest_of_a_scenes_last_twenty_is_expected(store: JobStore) 
         await bring(store, f"{number}", *SUCCEEDED, units="9")
     await bring(store, "failed", *ACCEPTED, JobState.FAILED, units="50")
     await bring(store, "other scene", *SUCCEEDED, units="60", scene="hug")
-    assert await store.typical_units(ACCOUNT, "squish") == 10
+    assert await store.recent_units(ACCOUNT, "squish") == (Decimal(9), Decimal(10))
     taken = (await store.committed(ACCOUNT)).total
     assert not await fits(store, "a", str(taken + Decimal("9.9")))
     assert await fits(store, "a", str(taken + 10))

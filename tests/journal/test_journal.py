@@ -275,12 +275,12 @@ async def test_a_scenes_typical_cost_is_the_highest_of_its_last_twenty_successes
         await journal.add(job(f"{number}", units=Decimal("9.5"), **succeeded))
     await journal.add(job("failed", units=Decimal(50), state=JobState.FAILED))
     await journal.add(job("other scene", scene="hug", units=Decimal(60), **succeeded))
-    assert await journal.typical_units(A, "squish") == Decimal(10)
+    assert await journal.recent_units(A, "squish") == (Decimal("9.5"), Decimal(10))
 
 
 async def test_a_scene_without_a_known_cost_has_no_typical_one(journal: SqliteStore) -> None:
     await journal.add(job(state=JobState.SUCCEEDED))
-    assert await journal.typical_units(A, "squish") is None
+    assert await journal.recent_units(A, "squish") is None
 
 
 async def test_a_memo_is_the_last_that_was_set(journal: SqliteStore) -> None:

@@ -328,7 +328,7 @@ async def test_damaged_sums_and_histories_are_a_damaged_journal_too(path: Path) 
         with database(path) as connection:
             connection.execute("UPDATE jobs SET state = 'succeeded'")
         with pytest.raises(JournalDamagedError):
-            await journal.typical_units(ACCOUNT, "squish")
+            await journal.recent_units(ACCOUNT, "squish")
 
 
 async def test_an_id_that_is_not_the_one_of_the_index_is_damage(path: Path) -> None:

@@ -162,12 +162,12 @@ async def test_a_cost_told_twice_counts_once(store: JobStore) -> None:
     assert (await store.committed(ACCOUNT)).told == 2
 
 
-async def test_what_is_typical_of_a_scene_is_its_dearest(store: JobStore) -> None:
-    assert await store.typical_units(ACCOUNT, "squish") is None
+async def test_what_a_scene_cost_is_known_from_the_cheapest_to_the_dearest(store: JobStore) -> None:
+    assert await store.recent_units(ACCOUNT, "squish") is None
     for name, units in (("a", "2"), ("b", "5"), ("c", "1")):
         await bring(store, name, *TO_THE_END, units=units)
-    assert await store.typical_units(ACCOUNT, "squish") == 5
-    assert await store.typical_units(ACCOUNT, "hug") is None
+    assert await store.recent_units(ACCOUNT, "squish") == (Decimal(1), Decimal(5))
+    assert await store.recent_units(ACCOUNT, "hug") is None
 
 
 async def test_a_memo_is_remembered_and_replaced(store: JobStore) -> None:

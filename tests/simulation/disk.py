@@ -136,8 +136,8 @@ class _ModelJournal(SqliteStore):
     async def committed(self, account: str) -> Committed:
         return await self._store.committed(account)
 
-    async def typical_units(self, account: str, scene: str) -> Decimal | None:
-        return await self._store.typical_units(account, scene)
+    async def recent_units(self, account: str, scene: str) -> tuple[Decimal, Decimal] | None:
+        return await self._store.recent_units(account, scene)
 
     def jobs(self, **chosen: Any) -> AsyncIterator[Job]:
         return self._store.jobs(**chosen)
@@ -257,8 +257,8 @@ class _RealJournal(SqliteStore):
     async def committed(self, account: str) -> Committed:
         return await self._in_thread(super().committed(account))
 
-    async def typical_units(self, account: str, scene: str) -> Decimal | None:
-        return await self._in_thread(super().typical_units(account, scene))
+    async def recent_units(self, account: str, scene: str) -> tuple[Decimal, Decimal] | None:
+        return await self._in_thread(super().recent_units(account, scene))
 
     async def _page(self, *chosen: Any) -> tuple[int, list[Job]]:
         return await self._in_thread(super()._page(*chosen))

@@ -51,6 +51,7 @@ from kling_effects_async import (
     EffectResult,
     EffectsClient,
     EffectTask,
+    Estimate,
     Event,
     EventStream,
     ExternalIdTakenError,
@@ -89,6 +90,7 @@ from kling_effects_async import (
     ResultMissingError,
     RetryPolicy,
     Scene,
+    SceneEstimate,
     SceneInfo,
     Scope,
     Service,
@@ -249,6 +251,10 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
     assert_type((client.stats().slots_reason, client.stats().uncertain), tuple[str, int])
     assert_type((client.stats().polls, client.stats().last_lag_s), tuple[int, float | None])
     assert_type(await client.budget(), Budget)
+    estimate = await client.estimate({"squish": 300})
+    assert_type(estimate, Estimate)
+    assert_type(estimate.scenes, tuple[SceneEstimate, ...])
+    assert_type((estimate.units[0], estimate.seconds), tuple[Decimal, tuple[float, float] | None])
     assert_type((await client.budget()).left_units, Decimal | None)
     assert_type(await client.job("order-1"), Job | None)
     assert_type([job async for job in client.jobs(states={JobState.UNCERTAIN})], list[Job])

@@ -10,7 +10,7 @@ import sqlite3
 from decimal import Decimal
 
 from kling_effects_async.journal.budget import (
-    TYPICAL_OF,
+    RECENT,
     Committed,
     check_budget,
     expected_cost,
@@ -18,21 +18,24 @@ from kling_effects_async.journal.budget import (
 from kling_effects_async.journal.sqlite.job_row import units_of
 from kling_effects_async.journal.sqlite.queries import THIS
 
-__all__ = ["EXPECTED", "check_submit", "committed", "earlier_cost", "typical_units"]
+__all__ = ["EXPECTED", "check_submit", "committed", "earlier_cost", "recent_units"]
 
 
-def _typical(account: str, scene: str) -> str:
-    """The highest cost of the scene's last successes, as SQL."""
+def _recent(account: str, scene: str) -> str:
+    """The costs of the scene's last successes, as SQL."""
     return (
-        "(SELECT units FROM (SELECT recent.units FROM jobs AS recent "
+        "SELECT recent.units FROM jobs AS recent "
         f"WHERE recent.account = {account} AND recent.scene = {scene} "
         "AND recent.units IS NOT NULL AND recent.state IN ('succeeded', 'downloaded') "
-        f"ORDER BY recent.id DESC LIMIT {TYPICAL_OF}) ORDER BY CAST(units AS REAL) DESC LIMIT 1)"
+        f"ORDER BY recent.id DESC LIMIT {RECENT}"
     )
 
 
-# What one more task of a row's scene is likely to cost.
-EXPECTED = f"coalesce({_typical('jobs.account', 'jobs.scene')}, '{expected_cost(None)}')"
+# What one more task of a row's scene is likely to cost: a budget should err on the safe side.
+EXPECTED = (
+    f"coalesce((SELECT units FROM ({_recent('jobs.account', 'jobs.scene')}) "
+    f"ORDER BY CAST(units AS REAL) DESC LIMIT 1), '{expected_cost(None)}')"
+)
 
 
 def committed(connection: sqlite3.Connection, account: str) -> Committed:
@@ -45,10 +48,13 @@ def committed(connection: sqlite3.Connection, account: str) -> Committed:
     return Committed(**sums)
 
 
-def typical_units(connection: sqlite3.Connection, account: str, scene: str) -> Decimal | None:
-    """The highest cost of the scene's last successes: a budget should err on the safe side."""
-    (units,) = connection.execute(f"SELECT {_typical('?', '?')}", (account, scene)).fetchone()
-    return None if units is None else units_of(units)
+def recent_units(
+    connection: sqlite3.Connection, account: str, scene: str
+) -> tuple[Decimal, Decimal] | None:
+    """The lowest and the highest cost of the scene's last successes."""
+    rows = connection.execute(_recent("?", "?"), (account, scene)).fetchall()
+    costs = [units_of(units) for (units,) in rows]
+    return (min(costs), max(costs)) if costs else None
 
 
 def check_submit(

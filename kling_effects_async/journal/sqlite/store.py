@@ -99,13 +99,13 @@ class SqliteStore(Journal):
         """What of a budget the account's jobs take: what they cost, or may cost."""
         return await self._connection.read(lambda connection: costs.committed(connection, account))
 
-    async def typical_units(self, account: str, scene: str) -> Decimal | None:
-        """What to expect of one more task: the highest cost of the scene's last 20 successes.
+    async def recent_units(self, account: str, scene: str) -> tuple[Decimal, Decimal] | None:
+        """The lowest and the highest cost of the scene's last 20 successes.
 
         ``None`` before the first success with a reported cost.
         """
         return await self._connection.read(
-            lambda connection: costs.typical_units(connection, account, scene)
+            lambda connection: costs.recent_units(connection, account, scene)
         )
 
     async def memo(self, kind: str, key: str) -> str | None:
