@@ -16,6 +16,7 @@ FLOORS = [
         "vocabulary",
         {
             "arguments",
+            "bulk_item",
             "effects",
             "errors",
             "events",
