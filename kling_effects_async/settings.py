@@ -107,6 +107,8 @@ class Settings:
     def from_toml(cls, text: str) -> Settings:
         """Read ``api_key``, or ``access_key`` with ``secret_key``, and ``service`` of ``[kling]``.
 
+        Other members are for the command line, and are left alone.
+
         Raises:
             SettingsError: it is no TOML, or a key is missing; the message names the members.
         """
@@ -117,9 +119,22 @@ class Settings:
         except tomllib.TOMLDecodeError:
             # Not the decoder's message, and not chained to it: it may quote the line with the key.
             raise SettingsError("the settings are not valid TOML") from None
-        if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+        if not isinstance(table, dict):
             raise SettingsError("[kling] must be a table of texts")
-        return cls._from(table, {name: name for name in _NAMES})
+        return cls.from_table(table)
+
+    @classmethod
+    @without_arguments
+    def from_table(cls, table: Mapping[str, object]) -> Settings:
+        """The same from one table of a file that was read already.
+
+        Raises:
+            SettingsError: a key is missing, or is no text; the message names the members.
+        """
+        given = {name: table[name] for name in _NAMES if name in table}
+        if not all(isinstance(value, str) for value in given.values()):
+            raise SettingsError(f"{', '.join(_NAMES)} must be texts")
+        return cls._from({k: str(v) for k, v in given.items()}, {name: name for name in _NAMES})
 
     @classmethod
     def _from(cls, values: Mapping[str, str], names: Mapping[str, str]) -> Settings:

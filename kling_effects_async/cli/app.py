@@ -75,8 +75,8 @@ def app() -> None:
 
     The key is read from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
     KLING_SECRET_KEY (Kling's older pair). KLING_SERVICE names the service. If no key is set there,
-    the table [kling] of config.toml in your settings folder is read: api_key, access_key,
-    secret_key, service.
+    it is read from config.toml in your settings folder: from the table [kling], or from
+    [profile.NAME] with --profile NAME. The file also has the defaults of options.
     """
 
 

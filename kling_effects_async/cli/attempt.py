@@ -23,6 +23,7 @@ from kling_effects_async.cli.messages import (
     show_library_messages,
 )
 from kling_effects_async.cli.output_path import OutputPath
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.cli.signals import Terminated
 from kling_effects_async.errors import (
     EffectRejectedError,
@@ -53,7 +54,7 @@ class Attempt:
     Attributes:
         external_task_id: the task's id of our own; ``None`` if it is only known by ``task_id``.
         scene: what was submitted; ``None`` if this command submits nothing.
-        service: the value of ``--service``, to be repeated in commands.
+        service: the values of ``--service`` and ``--profile``, to be repeated in commands.
         journal: the value of ``--journal``; ``None`` if the task is recorded nowhere.
         account: the value of ``--account``.
         is_repeatable: the same command line means this job again, and no other.
@@ -68,7 +69,7 @@ class Attempt:
     task_id: str | None = None
     external_task_id: str | None = None
     scene: str | None = None
-    service: str | None = None
+    service: ServiceChoice = field(factory=ServiceChoice)
     journal: str | None = None
     account: str | None = None
     is_repeatable: bool = False
@@ -94,7 +95,7 @@ class Attempt:
         """The command line that goes on from here."""
         words = ["kling-effects", "fetch", "-o", str(self.output.path(self.name))]
         words += ["--overwrite"] if self.output.overwrite else []
-        words += ["--service", self.service] if self.service else []
+        words += self.service.options()
         if self.task_id is None:
             # With "=", because an id may begin with a dash.
             words += [f"--external-task-id={self.external_task_id}"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kling_effects_async.cli.attempt import Attempt
     from kling_effects_async.cli.finish import Report
     from kling_effects_async.cli.output_path import OutputPath
+    from kling_effects_async.cli.service_choice import ServiceChoice
 
 __all__ = ["fetch"]
 
@@ -27,7 +28,7 @@ class FetchArguments(NamedTuple):
     task_id: str | None
     external_task_id: str | None
     output: OutputPath
-    service: str | None
+    service: ServiceChoice
     timeout_s: float
     is_silent: bool
 
@@ -46,7 +47,7 @@ def fetch(
     external_task_id: str | None,
     output: str | None,
     overwrite: bool,
-    service: str | None,
+    service: ServiceChoice,
     timeout_s: float,
     as_json: bool,
     quiet: bool,

@@ -6,14 +6,19 @@ import os
 import shlex
 from collections.abc import Iterable
 
+from kling_effects_async.cli.service_choice import ServiceChoice
+
 __all__ = ["adopt_command", "as_argument", "joined", "resume_command", "settle_command"]
+
+
+_NONE = ServiceChoice()
 
 
 def settle_command(
     external_task_id: str,
     *,
     journal: str,
-    service: str | None = None,
+    service: ServiceChoice = _NONE,
     account: str | None = None,
     how: str | None = None,
 ) -> str:
@@ -29,7 +34,7 @@ def settle_command(
 def resume_command(
     *,
     journal: str,
-    service: str | None,
+    service: ServiceChoice,
     download_to: str | None,
     account: str | None = None,
 ) -> str:
@@ -40,7 +45,7 @@ def resume_command(
 
 
 def adopt_command(
-    account: str, *, journal: str, service: str | None = None, to: str | None = None
+    account: str, *, journal: str, service: ServiceChoice = _NONE, to: str | None = None
 ) -> str:
     """The command that takes another account's jobs over.
 
@@ -61,9 +66,9 @@ def as_argument(text: str) -> list[str]:
     return ["--", text] if text.startswith("-") else [text]
 
 
-def _options(journal: str, service: str | None, account: str | None) -> list[str]:
-    given = {"--journal": journal, "--service": service, "--account": account}
-    return [word for name, value in given.items() if value for word in (name, value)]
+def _options(journal: str, service: ServiceChoice, account: str | None) -> list[str]:
+    of_account = ["--account", account] if account else []
+    return ["--journal", journal, *service.options(), *of_account]
 
 
 def _quoted(word: str) -> str:

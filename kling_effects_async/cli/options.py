@@ -13,7 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
+from click.core import ParameterSource
 
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.web_address import address_label, address_problem
 
 if TYPE_CHECKING:
@@ -33,13 +36,20 @@ __all__ = [
     "listening",
     "of_one_account",
     "of_the_group",
+    "profile",
+    "profile_of_the_group",
     "resuming",
+    "service_choice",
+    "settings_of_file",
     "text",
 ]
 
 
 # Not one letter alone: C:/ is a drive.
 _OTHER_ADDRESS = re.compile(r"(?!https?://)[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+# Where a context keeps the value of ``--profile``, for the commands of a group too.
+_PROFILE = f"{__name__}.profile"
 
 Check: TypeAlias = Callable[[click.Context, click.Parameter, str | None], str | None]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -135,9 +145,9 @@ class _Decorator(Protocol):
     def __call__(self, function: F, /) -> F: ...
 
 
-def _service(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+def _service(context: click.Context, _option: click.Parameter, name: str | None) -> ServiceChoice:
     if name is None:
-        return None
+        return service_choice(context)
     from kling_effects_async.errors import SettingsError
     from kling_effects_async.protocol.services import Service
 
@@ -147,7 +157,39 @@ def _service(_context: click.Context, _option: click.Parameter, name: str | None
         why = str(error).rstrip(".")
         # Somebody may have pasted a password or a key into it.
         raise click.BadParameter(f"{address_label(name)!r}: {why}.") from None
-    return name
+    return service_choice(context)._replace(name=name)
+
+
+def service_choice(context: click.Context) -> ServiceChoice:
+    """What the command line names, as far as it was read: the profile."""
+    return ServiceChoice(profile=context.meta.get(_PROFILE))
+
+
+def _note_profile(context: click.Context, option: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        context.meta[_PROFILE] = text("name of the profile")(context, option, name)
+
+
+def _profile(context: click.Context, option: click.Parameter, name: str | None) -> None:
+    _note_profile(context, option, name)
+    if not context.resilient_parsing:
+        # click takes the value of an option from the command line, the environment, and then this.
+        context.default_map = settings_of_file(context)
+
+
+def settings_of_file(context: click.Context) -> dict[str, str]:
+    """What the profile of the settings file says of the options, by their parameters.
+
+    Raises:
+        Failure: the file has an error, or there is no such profile.
+    """
+    from kling_effects_async import cli
+    from kling_effects_async.errors import SettingsError
+
+    try:
+        return cli.settings_file.option_defaults(os.environ, service_choice(context).profile)
+    except SettingsError as error:
+        raise Failure(ExitCode.SETTINGS, [str(error)]) from error
 
 
 def _units(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
@@ -165,14 +207,13 @@ def _units(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 
 def _or_the_groups(check: Check) -> Check:
-    """The option's own value, else the one that was given to the group of commands."""
+    """The option's own value, else the group's, else the settings file's."""
 
     def choose(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
-        if given is not None:
-            return check(context, option, given)
-        of_the_group = context.parent.params if context.parent else {}
-        value: str | None = of_the_group.get(option.name or "")
-        return value
+        name = option.name or ""
+        of_the_group: str | None = context.parent.params.get(name) if context.parent else None
+        is_own = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        return check(context, option, given) if is_own or not of_the_group else of_the_group
 
     return choose
 
@@ -250,11 +291,30 @@ _account_of_the_group = click.option(
 budget_units: _Decorator = click.option(
     "--budget-units",
     metavar="N",
+    envvar="KLING_BUDGET_UNITS",
+    show_envvar=True,
     callback=_units,
     help="Submit nothing that could bring the cost of all jobs in the journal above N units.",
 )
 
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+
+
+def _profile_option(callback: Callable[..., None]) -> _Decorator:
+    return click.option(
+        "--profile",
+        metavar="NAME",
+        is_eager=True,  # the other options have their defaults from it
+        expose_value=False,
+        callback=callback,
+        help="A profile of the settings file, with its key. By default KLING_PROFILE.",
+    )
+
+
+profile = _profile_option(_profile)
+
+# A group only notes it: to read the file would make the help of its commands slow.
+profile_of_the_group = _profile_option(_note_profile)
 
 _a_service = click.option(
     "--service",
@@ -270,6 +330,8 @@ _timeout_s = click.option(
     # That of PollPolicy, written out: to read it there would load the library for a help.
     default=3600.0,
     show_default=True,
+    envvar="KLING_TIMEOUT_S",
+    show_envvar=True,
     help="How long to wait for the end of a task.",
 )
 
@@ -291,11 +353,14 @@ for_waiting: _Decorator = _together(
             "-o",
             "--output",
             metavar="FILE",
+            envvar="KLING_OUTPUT",
+            show_envvar=True,
             callback=file_name("output"),
             help="The file or folder for the video. By default a new file in the working folder.",
         ),
         click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
         _a_service,
+        profile,
         _timeout_s,
         as_json,
         _quiet,
@@ -304,7 +369,7 @@ for_waiting: _Decorator = _together(
 
 # The options of ``jobs resume`` besides the journal.
 resuming: _Decorator = _together(
-    (budget_units, _a_service, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
+    (budget_units, _a_service, profile, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
 )
 
-of_one_account: _Decorator = _together((_a_service, _account_of_the_group))
+of_one_account: _Decorator = _together((_a_service, profile, _account_of_the_group))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kling_effects_async.cli.finish import Report
     from kling_effects_async.cli.output_path import OutputPath
     from kling_effects_async.cli.progress import Progress
+    from kling_effects_async.cli.service_choice import ServiceChoice
 
 __all__ = ["run"]
 
@@ -56,7 +57,7 @@ class RunArguments(NamedTuple):
     external_task_id: str | None
     is_one_more: bool
     is_to_prepare: bool
-    service: str | None
+    service: ServiceChoice
     journal: str | None
     account: str | None
     budget_units: Decimal | None

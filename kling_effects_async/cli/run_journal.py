@@ -31,6 +31,7 @@ from kling_effects_async.cli.finish import Report
 from kling_effects_async.cli.hints import adopt_command
 from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.cli.output_path import OutputPath
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.cli.settings_file import account_of
 from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.images.checks import image_hash
@@ -277,14 +278,14 @@ def reject_of_other_account(
     job: Job,
     *,
     journal: str,
-    given_service: str | None,
+    given_service: ServiceChoice,
     one_more: str,
 ) -> None:
     """Reject a job that the same service may have accepted under another key already.
 
     Args:
         found: every job of its id.
-        given_service: the value of ``--service``, to be repeated in commands.
+        given_service: the values of ``--service`` and ``--profile``, to be repeated in commands.
         one_more: says how to make another job.
 
     Raises:

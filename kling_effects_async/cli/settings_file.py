@@ -1,4 +1,9 @@
-"""Whose key is used: the environment's, else the one in the user's settings file, else none."""
+"""Whose key is used, and the defaults of the options: from the user's settings file.
+
+Each option comes from the command line, else the environment, else the file (click's order). The
+key, its service and its account come together: from the profile that ``--profile`` names, else from
+the environment, else from the profile of the file.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,22 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TextIO, Unpack
 
 from attrs import evolve
 
 import kling_effects_async as kling
 from kling_effects_async import AccessKeys, Credentials, Service, Settings, SettingsError
 from kling_effects_async.cli.console import say
+from kling_effects_async.cli.profiles import (
+    DEFAULT,
+    KEYS,
+    Profiles,
+    defaults_of,
+    nearest,
+    profiles_of,
+)
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.submitting.account import account_name
 
 if TYPE_CHECKING:
@@ -24,7 +38,11 @@ __all__ = [
     "client_of",
     "config_path",
     "find_settings",
+    "has_key_in",
     "needed_settings",
+    "option_defaults",
+    "profile_of",
+    "read_profiles",
     "secrets_of",
 ]
 
@@ -43,33 +61,92 @@ def config_path() -> Path | None:
 
 
 def find_settings(
-    environ: Mapping[str, str], config: Path | None, *, service: str | None, is_required: bool
+    environ: Mapping[str, str],
+    config: Path | None,
+    *,
+    service: ServiceChoice,
+    is_required: bool,
 ) -> Settings | None:
     """The key and the service to use; ``None`` if there is no key and none is needed.
 
-    The file is not read if the environment has a key. With a service a key is needed: a preview has
-    none.
+    A profile that was named on the command line comes first, then the environment's key, then the
+    settings file's. With a service or a profile a key is needed: a preview has neither.
 
     Args:
-        service: the value of ``--service``, which overrides ``KLING_SERVICE``.
+        service: what the command line names.
         is_required: a key is needed in any case.
 
     Raises:
         SettingsError: a key is needed and missing, or a setting is wrong.
     """
-    # An empty variable is how a shell script unsets one.
-    named = service or environ.get("KLING_SERVICE") or ""
-    if any(environ.get(name) for name in _KEYS):
+    # An empty variable is how a shell script unsets one. A service belongs to its key, so the
+    # environment's is not for a profile that the command line names.
+    named = service.name or ("" if service.profile else environ.get("KLING_SERVICE")) or ""
+    if has_key_in(environ) and service.profile is None:
         return Settings.from_env({**environ, "KLING_SERVICE": named})
-    if config is not None and (text := _read(config)) is not None:
-        settings = _from_file(text, config)
+    profile = service.profile or environ.get("KLING_PROFILE") or DEFAULT
+    table = profile_of(read_profiles(config, is_for_key=True), profile, config)
+    if any(name in table for name in KEYS):
+        settings = _from_table(table, profile, config)
         return evolve(settings, service=Service.named(named)) if named else settings
-    if is_required or named:
+    if profile != DEFAULT:
+        raise _without_key_in(profile, config)
+    if is_required or named or service.profile:
         raise _without_key(environ, config)
     return None
 
 
-def needed_settings(service: str | None) -> Settings:
+def has_key_in(environ: Mapping[str, str]) -> bool:
+    """Whether the environment has a key, or a part of one."""
+    return any(environ.get(name) for name in _KEYS)
+
+
+def option_defaults(environ: Mapping[str, str], profile: str | None) -> dict[str, str]:
+    """What the settings file says of the options that a command was not given.
+
+    Args:
+        profile: the value of ``--profile``.
+
+    Raises:
+        SettingsError: the file has an error, or no such profile.
+    """
+    config = config_path()
+    name = profile or environ.get("KLING_PROFILE") or DEFAULT
+    table = profile_of(read_profiles(config), name, config)
+    return defaults_of(table, has_key=profile is not None or not has_key_in(environ))
+
+
+def read_profiles(config: Path | None, *, is_for_key: bool = False) -> Profiles:
+    """Every profile of the settings file; none where there is no file.
+
+    Args:
+        is_for_key: its key is to be used: say if others can read it, or if it cannot be read.
+
+    Raises:
+        SettingsError: the file has an error; the message names the file.
+    """
+    text = None if config is None else _read(config, is_for_key=is_for_key)
+    if text is None:
+        return {}
+    try:
+        return profiles_of(text)
+    except SettingsError as error:
+        raise SettingsError(f"{config}: {error}") from None
+
+
+def profile_of(profiles: Profiles, name: str, config: Path | None) -> Mapping[str, object]:
+    """One profile; the default one may be missing.
+
+    Raises:
+        SettingsError: there is no other of this name.
+    """
+    if name not in profiles and name != DEFAULT:
+        where = config or "the settings file"
+        raise SettingsError(f"{where} has no profile {name!r}: {nearest(name, profiles)}")
+    return profiles.get(name, {})
+
+
+def needed_settings(service: ServiceChoice) -> Settings:
     """The same from this process's environment, where a key is needed.
 
     Raises:
@@ -112,14 +189,19 @@ def _without_key(environ: Mapping[str, str], config: Path | None) -> SettingsErr
     raise AssertionError("unreachable: there is no key")
 
 
-def _read(config: Path) -> str | None:
+def _without_key_in(profile: str, config: Path | None) -> SettingsError:
+    return SettingsError(
+        f"the profile {profile!r} has no key: write api_key, or access_key and secret_key, into "
+        f"[profile.{profile}] of {config}"
+    )
+
+
+def _read(config: Path, *, is_for_key: bool) -> str | None:
     """The file's text; ``None`` if there is none, or none that we may read."""
     try:
         with config.open(encoding="utf-8") as file:
-            # Of the open file: another could take its name between the look and the read.
-            if sys.platform != "win32" and os.fstat(file.fileno()).st_mode & 0o077:
-                path = shlex.quote(str(config))
-                say(f"others can read the key in {config}: chmod 600 {path}")
+            if is_for_key:
+                _warn_of_rights(file, config)
             return file.read()
     except (FileNotFoundError, NotADirectoryError):  # HOME=/dev/null, for one
         return None
@@ -128,12 +210,21 @@ def _read(config: Path) -> str | None:
         raise SettingsError(f"{config} cannot be read: it is not UTF-8") from None
     except OSError as error:
         # Not an error: a preview and a list need no key, and what needs one says so.
-        say(f"{config} cannot be read and is not used: {error.strerror}")
+        if is_for_key:
+            say(f"{config} cannot be read and is not used: {error.strerror}")
         return None
 
 
-def _from_file(text: str, config: Path) -> Settings:
+def _warn_of_rights(file: TextIO, config: Path) -> None:
+    # Of the open file: another could take its name between the look and the read.
+    if sys.platform != "win32" and os.fstat(file.fileno()).st_mode & 0o077:
+        path = shlex.quote(str(config))
+        say(f"others can read the key in {config}: chmod 600 {path}")
+
+
+def _from_table(table: Mapping[str, object], profile: str, config: Path | None) -> Settings:
     try:
-        return Settings.from_toml(text)
+        return Settings.from_table(table)
     except SettingsError as error:
-        raise SettingsError(f"{config}: {error}") from None
+        where = "[kling]" if profile == DEFAULT else f"[profile.{profile}]"
+        raise SettingsError(f"{config}: {where}: {error}") from None

@@ -27,6 +27,7 @@ from kling_effects_async.cli.hints import adopt_command, resume_command, settle_
 from kling_effects_async.cli.messages import PYTHON_WORDS, in_our_words, sentence
 from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.cli.run_journal import reject_of_other_account
+from kling_effects_async.cli.service_choice import ServiceChoice
 from tests.submitting.test_planning import SQUISH, plan
 from tests.support.command_line import kling
 
@@ -179,7 +180,10 @@ def test_a_line_that_resumes_means_that_journal(
     journal: str, account: str | None, folder: str | None
 ) -> None:
     line = resume_command(
-        journal=journal, service="https://gw.example", account=account, download_to=folder
+        journal=journal,
+        service=ServiceChoice("https://gw.example"),
+        account=account,
+        download_to=folder,
     )
     params = parsed(line, ["jobs", "resume"])
     assert (params["journal"], params["account"], params["download_to"]) == (
@@ -187,7 +191,7 @@ def test_a_line_that_resumes_means_that_journal(
         account,
         folder,
     )
-    assert params["service"] == "https://gw.example"
+    assert params["service"] == ServiceChoice("https://gw.example")
 
 
 @given(NAMES, NAMES)
@@ -223,7 +227,11 @@ def test_only_a_job_that_the_same_service_may_have_is_in_the_way(
     """Fault 72: the key was rotated."""
     ours = _of("ours", "https://gw.example")
     reject = partial(
-        reject_of_other_account, job=ours, journal="j.db", given_service=None, one_more=""
+        reject_of_other_account,
+        job=ours,
+        journal="j.db",
+        given_service=ServiceChoice(),
+        one_more="",
     )
     reject([_of("theirs", service), ours])  # ours is there as well
     if not is_rejected:

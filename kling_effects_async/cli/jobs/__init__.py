@@ -16,7 +16,14 @@ import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import LazyGroup
 from kling_effects_async.cli.console import print_json_lines, print_lines, say
-from kling_effects_async.cli.options import account, as_json_lines, journal
+from kling_effects_async.cli.options import (
+    account,
+    as_json_lines,
+    journal,
+    profile_of_the_group,
+    service_choice,
+    settings_of_file,
+)
 from kling_effects_async.cli.signals import loaded
 from kling_effects_async.journal.states import JobState
 
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     import kling_effects_async.cli.jobs.tally
     import kling_effects_async.cli.jobs.text
     from kling_effects_async.cli.jobs.tally import JobTally
+    from kling_effects_async.cli.service_choice import ServiceChoice
 
 __all__ = ["jobs"]
 
@@ -49,6 +57,7 @@ def __getattr__(name: str) -> ModuleType:
 @click.group(cls=LazyGroup, table=_COMMANDS, invoke_without_command=True)
 @journal
 @account
+@profile_of_the_group
 @click.option(
     "--state",
     "states",
@@ -74,8 +83,12 @@ def jobs(
     """
     if context.invoked_subcommand is None:
         tally = cli.jobs.tally
+        of_file = settings_of_file(context)
+        journal, account = journal or of_file.get("journal"), account or of_file.get("account")
         with cli.messages.errors_as_failures():
-            _list_jobs(tally.journal_file(journal), journal, states, account, as_json=as_json)
+            ours = account or _account_of_the_key(service_choice(context))
+            path = tally.journal_file(journal)
+            _list_jobs(path, journal, states, account, ours, as_json=as_json)
     elif states or as_json:
         raise click.UsageError("--state and --json are for the list: give them after the command.")
 
@@ -85,6 +98,7 @@ def _list_jobs(
     given: str | None,
     states: Collection[str],
     account: str | None,
+    ours: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -93,13 +107,13 @@ def _list_jobs(
     Args:
         given: the journal, as the person named it.
         account: only its jobs; ``None``: those of all accounts.
+        ours: the account of the key; ``None`` without one.
     """
     from kling_effects_async.journal.job import OPEN
 
     wanted = {JobState(word) for word in states} or set(JobState)
     everything = cli.runner.run(_list(path, wanted, account, as_json=as_json))
     shown = given or str(path)
-    ours = account or _account_of_the_key()
     tally = everything.of_account(account) if account else everything
     lines = [
         *tally.lines(),
@@ -113,11 +127,11 @@ def _list_jobs(
         say(line)
 
 
-def _account_of_the_key() -> str | None:
+def _account_of_the_key(service: ServiceChoice) -> str | None:
     """``None`` where there is no key, which a list does not need."""
     try:
         settings = cli.settings_file.find_settings(
-            os.environ, cli.settings_file.config_path(), service=None, is_required=False
+            os.environ, cli.settings_file.config_path(), service=service, is_required=False
         )
     # A wrong setting must not hide the list; whatever needs the setting will say so.
     except kling.SettingsError:

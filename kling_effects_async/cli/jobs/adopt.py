@@ -17,6 +17,8 @@ from kling_effects_async.cli.options import of_one_account, of_the_group, text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kling_effects_async.cli.service_choice import ServiceChoice
+
 __all__ = ["adopt"]
 
 
@@ -29,7 +31,7 @@ class AdoptArguments(NamedTuple):
 
     from_account: str
     journal: str | None
-    service: str | None
+    service: ServiceChoice
     account: str | None
 
 
@@ -37,7 +39,9 @@ class AdoptArguments(NamedTuple):
 @click.argument("from_account", metavar="ACCOUNT", callback=text("name of the account"))
 @of_the_group
 @of_one_account
-def adopt(from_account: str, journal: str | None, service: str | None, account: str | None) -> None:
+def adopt(
+    from_account: str, journal: str | None, service: ServiceChoice, account: str | None
+) -> None:
     """Take over the jobs of an old key.
 
     For a key that was changed: ACCOUNT is the journal's name of the account under the old key, and

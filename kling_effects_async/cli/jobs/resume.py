@@ -28,6 +28,8 @@ __all__ = ["resume"]
 @click.option(
     "--download-to",
     metavar="FOLDER",
+    envvar="KLING_OUTPUT",
+    show_envvar=True,
     callback=file_name("folder"),
     help="Save the videos in this folder; without it no video is saved.",
 )

@@ -20,6 +20,7 @@ from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.cli.hints import resume_command
 from kling_effects_async.cli.jobs.tally import JobTally, counted, lines_of_others, uncertain_lines
 from kling_effects_async.cli.messages import exit_code_of, sentence
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.journal.job import OPEN, UNSETTLED
 
 __all__ = ["ResumeArguments", "Resumption", "outcome_as_json", "resume_summary"]
@@ -31,7 +32,7 @@ class ResumeArguments:
 
     journal: str | None
     download_to: str | None
-    service: str | None
+    service: ServiceChoice
     account: str | None
     timeout_s: float
     budget_units: Decimal | None

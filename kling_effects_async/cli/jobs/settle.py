@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_effects_async import Job, Settings
+    from kling_effects_async.cli.service_choice import ServiceChoice
     from kling_effects_async.journal.sqlite.journal import Journal
 
 __all__ = ["settle"]
@@ -52,7 +53,7 @@ class SettleArguments(NamedTuple):
     journal: str
     is_to_resubmit: bool
     is_to_abandon: bool
-    service: str | None
+    service: ServiceChoice
     account: str | None
 
     def command(self, *, how: str | None = None, account: str | None = None) -> str:
@@ -87,7 +88,7 @@ def settle(
     journal: str | None,
     is_to_resubmit: bool,
     is_to_abandon: bool,
-    service: str | None,
+    service: ServiceChoice,
     account: str | None,
 ) -> None:
     """Settle an uncertain job.

@@ -12,7 +12,7 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_json, print_lines, say
 from kling_effects_async.cli.hints import settle_command
-from kling_effects_async.cli.options import as_json, of_the_group, text
+from kling_effects_async.cli.options import as_json, of_the_group, profile, text
 from kling_effects_async.journal.states import JobState
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _UNCERTAIN = {
 @click.command(cls=Command)
 @click.argument("name", metavar="ID", callback=text("id"))
 @of_the_group
+@profile
 @as_json
 def show(name: str, journal: str | None, as_json: bool) -> None:
     """Show one job and its history.

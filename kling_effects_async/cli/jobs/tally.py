@@ -15,6 +15,7 @@ from attrs import define, field
 from kling_effects_async import Job, JobState, Journal, JournalError, SettingsError
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.hints import adopt_command, resume_command, settle_command
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.journal.paths import journal_path
 from kling_effects_async.journal.sqlite.quarantine import reject_after_damage
 
@@ -28,6 +29,7 @@ __all__ = [
     "uncertain_lines",
 ]
 
+_NONE = ServiceChoice()
 # So many uncertain jobs are named, because a person settles them one by one.
 _NAMED = 10
 
@@ -97,7 +99,7 @@ class JobTally:
 
 
 def uncertain_lines(
-    tally: JobTally, *, journal: str, service: str | None = None, account: str | None = None
+    tally: JobTally, *, journal: str, service: ServiceChoice = _NONE, account: str | None = None
 ) -> Sequence[str]:
     """The jobs that may have a task, and be charged, and how to settle each."""
     lines = []
@@ -125,7 +127,7 @@ def lines_of_others(
     states: Iterable[JobState],
     *,
     journal: str,
-    service: str | None = None,
+    service: ServiceChoice = _NONE,
     named: str | None = None,
 ) -> list[str]:
     """How many unfinished jobs of which other accounts are left alone, and the ways on.

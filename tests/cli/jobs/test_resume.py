@@ -16,6 +16,7 @@ from kling_effects_async import (
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.cli.jobs.resume_summary import ResumeArguments, Resumption, resume_summary
 from kling_effects_async.cli.jobs.tally import JobTally
+from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.emulator import Fault
 from tests.support.command_line import acceptance, kling, lines_until, started
 from tests.support.journal_jobs import (
@@ -193,7 +194,7 @@ def test_an_uncertain_job_weighs_more_than_failures(state: JobState, code: ExitC
     wanted = ResumeArguments(
         journal="effects.db",
         download_to=None,
-        service=None,
+        service=ServiceChoice(),
         account=None,
         timeout_s=1.0,
         budget_units=None,
