@@ -19,6 +19,7 @@ __all__ = ["app", "run_app"]
 _HERE = "kling_effects_async.cli"
 _COMMANDS = {
     "run": (f"{_HERE}.run:run", "Run one effect and save its video."),
+    "bulk": (f"{_HERE}.bulk.command:bulk", "Make a clip of every photograph of a folder."),
     "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
     "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),

@@ -31,6 +31,7 @@ __all__ = [
     "budget_units",
     "file_name",
     "file_names",
+    "for_bulk",
     "for_waiting",
     "journal",
     "listening",
@@ -363,6 +364,27 @@ for_waiting: _Decorator = _together(
         profile,
         _timeout_s,
         as_json,
+        _quiet,
+    )
+)
+
+# The options of ``bulk`` that it shares with ``run``; its output is a folder, and needed.
+for_bulk: _Decorator = _together(
+    (
+        click.option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            envvar="KLING_OUTPUT",
+            show_envvar=True,
+            required=True,
+            callback=file_name("folder"),
+            help="The folder for the clips; it is made if need be.",
+        ),
+        _a_service,
+        profile,
+        _timeout_s,
+        as_json_lines,
         _quiet,
     )
 )

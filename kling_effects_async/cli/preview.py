@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
-from kling_effects_async import EffectsClient, PollPolicy, SettingsError
+from kling_effects_async import EffectsClient, Event, PollPolicy, SettingsError
 from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.emulator import Clips, Emulator, EmulatorError
 
@@ -22,7 +23,13 @@ _SPEED = 600
 
 
 @asynccontextmanager
-async def preview_client(clips: Clips, *, timeout_s: float) -> AsyncIterator[EffectsClient]:
+async def preview_client(
+    clips: Clips,
+    *,
+    timeout_s: float,
+    journal: Path | None = None,
+    on_event: Callable[[Event], object] | None = None,
+) -> AsyncIterator[EffectsClient]:
     """A client whose service lives as long as the block.
 
     Raises:
@@ -35,7 +42,9 @@ async def preview_client(clips: Clips, *, timeout_s: float) -> AsyncIterator[Eff
             emulator = await exits.enter_async_context(Emulator(speed=_SPEED, clips=clips))
         except EmulatorError as error:
             raise SettingsError(_missing(error)) from error
-        yield await exits.enter_async_context(emulator.client(poll=poll))
+        yield await exits.enter_async_context(
+            emulator.client(poll=poll, journal=journal, on_event=on_event)
+        )
 
 
 def _missing(error: EmulatorError) -> str:

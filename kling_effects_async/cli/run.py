@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractAsyncContextManager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -192,7 +191,11 @@ def _run_effect(arguments: RunArguments) -> Report:
         # The video of a job that was done before is no obstacle; ``report_of_earlier`` looks at it.
         if not arguments.is_repeatable:
             arguments.output.check()
-        settings = _settings_for(arguments)
+        settings = cli.settings_file.settings_or_none(
+            arguments.service,
+            may_preview=arguments.may_preview,
+            is_for_real=arguments.is_for_real,
+        )
         effect = _effect_of(arguments)
         attempt.is_preview = settings is None
         if settings is None:
@@ -203,22 +206,6 @@ def _run_effect(arguments: RunArguments) -> Report:
         # Known before anything is sent, so that the task can be found whatever happens to us.
         attempt.external_task_id = job.external_task_id
         return cli.runner.run(_run(arguments, effect, job, settings, attempt))
-
-
-def _settings_for(arguments: RunArguments) -> Settings | None:
-    """The settings; ``None`` for a preview, which needs none."""
-    config = cli.settings_file.config_path()
-    find = partial(cli.settings_file.find_settings, os.environ, config, service=arguments.service)
-    settings = find(is_required=not arguments.may_preview)
-    if settings is None and arguments.is_for_real:
-        try:
-            find(is_required=True)
-        except kling.SettingsError as error:
-            raise kling.SettingsError(
-                f"{error}. Without --journal and --budget-units this makes a preview; with them it "
-                "is rehearsed on kling-effects emulate, which prints a key"
-            ) from None
-    return settings
 
 
 def _check_files(arguments: RunArguments) -> None:

@@ -38,14 +38,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 @contextmanager
-def stopped_gently() -> Iterator[None]:
+def stopped_gently(drain: Callable[[], None] | None = None) -> Iterator[None]:
     """Within the block the first signal cancels the running task, which may take a while.
+
+    With ``drain`` a first Ctrl-C calls that instead, and the next one counts as the first signal.
 
     It records what it sent, and its summary is printed. A second signal, of the same kind or
     another, ends the loop, and asyncio cancels all that still runs; a third Ctrl-C raises where it
     is, whatever blocks the loop. An ignored signal, as SIGHUP is under ``nohup``, stays ignored.
     """
-    stopping = _Stopping()
+    stopping = _Stopping(drain)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *TERMINATING)}
     answered = [n for n in TERMINATING if before[n] is not signal.SIG_IGN]
     with suppress(*_NOT_HERE):
@@ -67,7 +69,8 @@ def stopped_gently() -> Iterator[None]:
 class _Stopping:
     """What the signals have done so far to the running task."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Callable[[], None] | None) -> None:
+        self._drain = drain
         self.loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._asyncios = signal.getsignal(signal.SIGINT)
@@ -84,6 +87,10 @@ class _Stopping:
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C. The first one does what asyncio makes of it."""
         assert callable(self._asyncios)
+        if self._drain is not None:
+            drain, self._drain = self._drain, None
+            self.loop.call_soon_threadsafe(drain)
+            return
         if self._was_stopped:
             signal.signal(signal.SIGINT, self._asyncios)
             # Not raised here: from where Python drops exceptions (a weak reference's callback, a

@@ -44,6 +44,7 @@ __all__ = [
     "profile_of",
     "read_profiles",
     "secrets_of",
+    "settings_or_none",
 ]
 
 _KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
@@ -154,6 +155,31 @@ def needed_settings(service: ServiceChoice) -> Settings:
     """
     settings = find_settings(os.environ, config_path(), service=service, is_required=True)
     assert settings is not None  # required
+    return settings
+
+
+def settings_or_none(
+    service: ServiceChoice, *, may_preview: bool, is_for_real: bool
+) -> Settings | None:
+    """The settings; ``None`` for a preview, which needs none.
+
+    Args:
+        is_for_real: the command has a journal or a budget, so no preview is meant.
+
+    Raises:
+        SettingsError: a key is needed and missing, or a setting is wrong.
+    """
+    settings = find_settings(
+        os.environ, config_path(), service=service, is_required=not may_preview
+    )
+    if settings is None and is_for_real:
+        try:
+            needed_settings(service)
+        except SettingsError as error:
+            raise SettingsError(
+                f"{error}. Without --journal and --budget-units this makes a preview; with them it "
+                "is rehearsed on kling-effects emulate, which prints a key"
+            ) from None
     return settings
 
 

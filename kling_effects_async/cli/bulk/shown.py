@@ -104,7 +104,7 @@ class _About:
                 continue
             if each not in known:
                 job = await self._client.job(each)
-                known[each] = (job and job.clip_name or each).removesuffix(".mp4")
+                known[each] = ((job and job.clip_name) or each).removesuffix(".mp4")
             self._names[each] = known[each]
 
     async def _expected_end(self) -> tuple[datetime, datetime] | None:

@@ -23,7 +23,7 @@ from kling_effects_async.cli.messages import exit_code_of, sentence
 from kling_effects_async.cli.service_choice import ServiceChoice
 from kling_effects_async.journal.job import OPEN, UNSETTLED
 
-__all__ = ["ResumeArguments", "Resumption", "outcome_as_json", "resume_summary"]
+__all__ = ["ResumeArguments", "Resumption", "code_of", "outcome_as_json", "resume_summary"]
 
 
 @frozen(kw_only=True)
@@ -80,7 +80,7 @@ class Resumption:
         if isinstance(outcome, Done):
             self.done += 1
             return None
-        self.failed[_code(outcome.error)] += 1
+        self.failed[code_of(outcome.error)] += 1
         what = sentence(outcome.error, task=outcome.external_task_id)
         reason = _reason(outcome.error) or what
         self.reasons[reason] += 1
@@ -103,7 +103,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, object]:
         "outcome": "failed",
         "error": type(outcome.error).__name__,
         "message": sentence(outcome.error, task=outcome.external_task_id),
-        "exit_code": int(_code(outcome.error)),
+        "exit_code": int(code_of(outcome.error)),
     }
 
 
@@ -116,7 +116,8 @@ def _reason(error: Exception) -> str | None:
     return "the answer was lost" if is_uncertain else None
 
 
-def _code(error: Exception) -> ExitCode:
+def code_of(error: Exception) -> ExitCode:
+    """The exit code that the error would have alone."""
     if isinstance(error, OSError) and not isinstance(error, KlingEffectsError):
         return ExitCode.NOT_SAVED
     return exit_code_of(error) if isinstance(error, KlingEffectsError) else ExitCode.FAULT

@@ -1,0 +1,256 @@
+"""A bulk run from its options to its last line: checked, planned, run, summed up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import kling_effects_async as kling
+from kling_effects_async import cli
+from kling_effects_async.cli.bulk.arguments import BulkArguments, split_scene
+from kling_effects_async.cli.bulk.checks import Checked, check_rows, left_out_line
+from kling_effects_async.cli.bulk.json_lines import estimate_as_json, summary_as_json
+from kling_effects_async.cli.bulk.plan import (
+    Plan,
+    PlannedRow,
+    by_line,
+    estimate_lines,
+    moment_of,
+    plan_line,
+    planned_rows,
+)
+from kling_effects_async.cli.bulk.row_maker import Defaults
+from kling_effects_async.cli.bulk.run import BulkRun, opened_client, run_rows
+from kling_effects_async.cli.bulk.run_files import journal_of
+from kling_effects_async.cli.bulk.run_state import RunState
+from kling_effects_async.cli.bulk.sources import Rows, read_rows
+from kling_effects_async.cli.bulk.summary import summary_lines
+from kling_effects_async.cli.console import say
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.signals import Terminated
+
+__all__ = ["run_bulk"]
+
+# How often the check says how far it is.
+_LINE_EACH_S = 5.0
+_PREVIEWS = (
+    "no key found, so these are previews made on this machine, not by Kling's model; for the real "
+    "effect set KLING_API_KEY, or KLING_ACCESS_KEY and KLING_SECRET_KEY"
+)
+
+
+def run_bulk(words: tuple[str, ...], *, output: str, run: str | None, **options: Any) -> None:
+    """Make all clips.
+
+    Raises:
+        Failure: not all went well, or it was stopped; says how to go on.
+    """
+    scene, sources = split_scene(words)
+    if not sources:
+        raise Failure(
+            ExitCode.USAGE,
+            [f"which photographs? After the scene {scene!r} name a folder, files, or a manifest"],
+        )
+    if options["is_one_more"] and run is None:
+        run = f"again-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    arguments = BulkArguments(
+        scene=None if scene is None else _scene_named(scene),
+        sources=sources,
+        output=cli.output_path.OutputPath(Path(output), is_folder=True, overwrite=False),
+        run=run,
+        **options,
+    )
+    secrets: list[str] = []
+    with cli.messages.errors_as_failures(secrets):
+        _run(arguments, secrets)
+
+
+def _scene_named(name: str) -> str:
+    """The scene as the service calls it; an unknown one as it is, with a warning later."""
+    from kling_effects_async.scenes import find_scene
+
+    return find_scene(name) or name
+
+
+def _run(arguments: BulkArguments, secrets: list[str]) -> None:
+    by = _moment(arguments.by)
+    NameTemplate.read(arguments.name)
+    settings = cli.settings_file.settings_or_none(
+        arguments.service, may_preview=arguments.may_preview, is_for_real=arguments.is_for_real
+    )
+    if settings is not None:
+        secrets += cli.settings_file.secrets_of(settings.credentials)
+    journal = journal_of(arguments)
+    own = [arguments.folder, *([journal] if journal else []), *_report_path(arguments)]
+    with read_rows(
+        arguments.sources,
+        _defaults(arguments, settings),
+        stdin=None if sys.stdin is None else sys.stdin.buffer,
+        is_recursive=arguments.is_recursive,
+        own=own,
+        limit=arguments.limit,
+    ) as rows:
+        checked = _checked(rows, arguments)
+        if settings is None:
+            say(_PREVIEWS)
+        run = BulkRun(
+            arguments=arguments,
+            state=RunState(to_do=Counter(checked.scenes), started_s=monotonic()),
+            secrets=tuple(secrets),
+        )
+        if arguments.is_dry:
+            # An empty journal is not begun for a plan.
+            known = journal if journal is not None and journal.exists() else None
+            cli.runner.run(_plan(rows, run, settings, known, by))
+            return
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        arguments.output.check_folder()
+        stopped = _stopped(_clips(rows, run, settings, journal, by))
+    _sum_up(run, stopped)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = moment_of(text, datetime.now().astimezone())
+    if moment is None:
+        raise Failure(
+            ExitCode.USAGE, [f"--by {text!r} is no time: write 18:00, or 2026-12-01 18:00"]
+        )
+    return moment
+
+
+def _report_path(arguments: BulkArguments) -> list[Path]:
+    return [] if arguments.report is None else [Path(arguments.report)]
+
+
+def _defaults(arguments: BulkArguments, settings: kling.Settings | None) -> Defaults:
+    return Defaults(
+        scene=arguments.scene,
+        model_name=arguments.model_name,
+        mode=arguments.mode,
+        duration_s=arguments.duration_s,
+        is_to_prepare=arguments.is_to_prepare,
+        service=None if settings is None else settings.service,
+    )
+
+
+def _checked(rows: Rows, arguments: BulkArguments) -> Checked:
+    """All rows and pictures, checked before anything is sent."""
+    last_s = monotonic()
+
+    def show(number: int) -> None:
+        nonlocal last_s
+        if monotonic() - last_s >= _LINE_EACH_S and not arguments.is_silent:
+            last_s = monotonic()
+            say(f"checked {number:,} pictures")
+
+    checked = check_rows(rows, with_pictures=True, on_row=show)
+    failure = checked.failure()
+    if failure is not None:
+        raise failure
+    left_out = left_out_line(checked)
+    for line in [*([left_out] if left_out else []), *checked.warnings]:
+        say(line)
+    return checked
+
+
+async def _plan(
+    rows: Rows,
+    run: BulkRun,
+    settings: kling.Settings | None,
+    journal: Path | None,
+    by: datetime | None,
+) -> None:
+    """Print what each row would come to, and say what all would cost and take."""
+    arguments, plan = run.arguments, Plan()
+    with cli.runner.stopped_gently():
+        async with AsyncExitStack() as exits:
+            client = await opened_client(exits, run, settings, journal)
+            async for planned in planned_rows(client, rows, run=arguments.run):
+                plan.add(planned)
+                _print_planned(planned, run)
+            estimate = await client.estimate(plan.scenes)
+    now = datetime.now().astimezone()
+    lines = [plan_line(plan), *estimate_lines(estimate, now)]
+    for line in [*lines, *([by_line(estimate, by, now)] if by else []), "nothing was sent"]:
+        say(line)
+    if arguments.as_json:
+        run.print_json(estimate_as_json(estimate, plan))
+
+
+def _print_planned(planned: PlannedRow, run: BulkRun) -> None:
+    row = planned.row
+    if run.arguments.as_json:
+        facts = {"event": "planned", "where": row.where, "scene": row.effect.scene}
+        run.print_json(facts | {"what": planned.what, "note": planned.note})
+        return
+    note = f"  {planned.note}" if planned.note else ""
+    run.print(os.fsencode(f"{planned.what:9}  {row.where}{note}"))
+
+
+async def _clips(
+    rows: Rows,
+    run: BulkRun,
+    settings: kling.Settings | None,
+    journal: Path | None,
+    by: datetime | None,
+) -> None:
+    async with AsyncExitStack() as exits:
+        client = await opened_client(exits, run, settings, journal)
+        if by is not None:
+            estimate = await client.estimate(run.state.to_do)
+            say(by_line(estimate, by, datetime.now().astimezone()))
+        await run_rows(client, rows, run)
+
+
+def _stopped(main: Coroutine[Any, Any, None]) -> ExitCode | None:
+    """The exit code of the signal that ended it; ``None`` if it came to its end."""
+    try:
+        cli.runner.run(main)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except (asyncio.CancelledError, Terminated):
+        return ExitCode.TERMINATED
+    return None
+
+
+def _sum_up(run: BulkRun, stopped: ExitCode | None) -> None:
+    arguments, state = run.arguments, run.state
+    lines = list(summary_lines(state, run.failures, arguments, now_s=monotonic()))
+    is_over = not (state.not_sent or state.to_do.total())
+    if not is_over or state.uncertain:
+        lines.append(f"go on with: {arguments.again_command(*_named_run(arguments))}")
+    code = _code(run, stopped, is_over=is_over)
+    if arguments.as_json:
+        run.print_json(summary_as_json(state, code))
+    if code is not ExitCode.DONE:
+        raise Failure(code, lines, run.secrets)
+    if not arguments.is_silent:
+        for line in lines:
+            say(line)
+
+
+def _named_run(arguments: BulkArguments) -> list[str]:
+    """What makes the same run of a command line with --again."""
+    return ["--run", arguments.run or ""] if arguments.is_one_more else []
+
+
+def _code(run: BulkRun, stopped: ExitCode | None, *, is_over: bool) -> ExitCode:
+    if stopped is not None:
+        return stopped
+    if run.state.uncertain:  # before any failure, because it may have been charged
+        return ExitCode.UNCERTAIN
+    if run.was_told_to_stop and not is_over:
+        return ExitCode.INTERRUPTED
+    if run.failures.codes:
+        return run.failures.code
+    return ExitCode.NOT_PRINTED if run.is_unprinted else ExitCode.DONE

@@ -1,0 +1,164 @@
+"""``kling-effects bulk``: a folder of photographs in, a folder of clips out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import rich_click as click
+
+from kling_effects_async.cli.commands import Command
+from kling_effects_async.cli.options import (
+    account,
+    budget_units,
+    file_name,
+    for_bulk,
+    journal,
+    text,
+)
+from kling_effects_async.cli.signals import loaded
+from kling_effects_async.emulator.choices import Clips
+
+__all__ = ["bulk"]
+
+_NAME = "{stem}-{scene}"
+_EPILOG = """\
+Examples:
+
+kling-effects bulk squish photos/ -o clips/
+
+kling-effects bulk photos.csv -o clips/ --dry-run --by 18:00
+
+find . -name '*.jpg' -print0 | kling-effects bulk expansion - -o clips/
+
+kling-effects bulk squish 'photos/**/*.jpg' -o clips/ --report report.html --limit 20"""
+
+
+def _run_name(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    name = text("name of the run")(context, option, given)
+    if name is not None and not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise click.BadParameter("a name of a run has letters, digits, '.', '-' and '_' only.")
+    return name
+
+
+def _sources(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    for word in given:
+        file_name("source")(context, option, word)
+    return given
+
+
+@click.command(cls=Command, epilog=_EPILOG)
+@click.argument("words", nargs=-1, required=True, metavar="SCENE SOURCE...", callback=_sources)
+@for_bulk
+@click.option(
+    "--name",
+    metavar="TEMPLATE",
+    default=_NAME,
+    show_default=True,
+    callback=text("template"),
+    help="How clips are called; {index}, {task_id} and {external_task_id} are known too.",
+)
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Take the first N only.")
+@click.option("-r", "--recursive", "is_recursive", is_flag=True, help="Enter folders in folders.")
+@click.option(
+    "--prepare", "is_to_prepare", is_flag=True, help="Convert pictures that Kling would reject."
+)
+@click.option(
+    "--skip-existing", "is_skipping", is_flag=True, help="Leave out what has a clip of its name."
+)
+@click.option(
+    "--fail-fast", "is_fail_fast", is_flag=True, help="Send nothing more after the first failure."
+)
+@click.option(
+    "--again", "is_one_more", is_flag=True, help="Make and pay all of it once more, as a new run."
+)
+@click.option(
+    "--run",
+    "run_name",
+    metavar="NAME",
+    callback=_run_name,
+    help="A run of its own: what was made in others is made, and paid, once more in this one.",
+)
+@click.option(
+    "--share",
+    metavar="NAME",
+    callback=text("share"),
+    help="Whose slots they take, such as user-17.",
+)
+@click.option(
+    "--dry-run", "is_dry", is_flag=True, help="Check all, say what it would cost, and send nothing."
+)
+@click.option(
+    "--by", metavar="HH:MM", callback=text("time"), help="Say whether it can be over by then."
+)
+@click.option(
+    "--report", metavar="FILE", callback=file_name("report"), help="Write a page about the run."
+)
+@click.option("--model-name", metavar="NAME", callback=text("name of the model"), help="As in run.")
+@click.option("--mode", metavar="std|pro", callback=text("mode"), help="As in run.")
+@click.option(
+    "--duration", "duration_s", type=click.IntRange(min=1), metavar="SECONDS", help="As in run."
+)
+@journal
+@click.option(
+    "--no-journal",
+    "has_journal",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Write nothing down: after a crash the service's list is all that is known.",
+)
+@account
+@budget_units
+@click.option(
+    "--no-emulator",
+    "may_preview",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Without a key, fail instead of making previews.",
+)
+@click.option(
+    "--clips",
+    type=click.Choice([choice.value for choice in Clips]),
+    default=Clips.PREVIEW.value,
+    hidden=True,  # for tests that do not look at pictures
+)
+def bulk(
+    words: tuple[str, ...],
+    output: str,
+    run_name: str | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Make a clip of every photograph of folders, patterns, files, addresses or manifests.
+
+    SCENE is the name of a scene (see: kling-effects scenes). A SOURCE is a folder, a pattern in
+    quotes, a JPEG or PNG file, an http(s) URL, or a manifest: a table (.csv, .tsv, .jsonl) with the
+    columns scene, image (or left and right), name, external_task_id, share, model_name, mode,
+    duration_s. A dash reads a list or a manifest from stdin. Where each row names its scene, SCENE
+    is left out. Prints the path of each clip as it is saved.
+
+    All rows and pictures are checked before anything is sent. Each job is written down in a journal
+    (by default one for each command line, in your state folder): typed again, after whatever death,
+    the same command goes on and pays nothing twice. The rows that failed are in failed.csv in the
+    output folder, to be corrected and run again.
+
+    Without a key the clips are previews, made on this machine, not by Kling's model.
+
+    Ctrl-C: nothing more is sent, and what runs is waited for. A second one leaves; what was paid is
+    in the journal.
+    """
+    module = loaded("kling_effects_async.cli.bulk.bulk_run")
+    module.run_bulk(
+        words,
+        output=output,
+        run=run_name,
+        as_json=as_json,
+        is_silent=as_json or quiet,
+        again=("kling-effects", *sys.argv[1:]),
+        **options,
+    )

@@ -1,0 +1,178 @@
+"""One bulk run: rows in, clips out, and what is said of it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, aclosing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any
+
+from attrs import define, field
+
+import kling_effects_async as kling
+from kling_effects_async import Done, EffectsClient, Event, Failed, Outcome, cli
+from kling_effects_async.cli.bulk.arguments import BulkArguments
+from kling_effects_async.cli.bulk.drawing import drawn
+from kling_effects_async.cli.bulk.failed_rows import FailedRows
+from kling_effects_async.cli.bulk.json_lines import event_as_json, row_outcome_as_json
+from kling_effects_async.cli.bulk.row import Row, prepared
+from kling_effects_async.cli.bulk.run_state import RunState
+from kling_effects_async.cli.bulk.shown import shown_run
+from kling_effects_async.cli.bulk.sources import Rows
+from kling_effects_async.cli.bulk.summary import Failures, reason_of
+from kling_effects_async.cli.console import NotPrinted, not_printed, say, write_out
+from kling_effects_async.cli.failures import without_secrets
+from kling_effects_async.cli.jobs.resume_summary import code_of
+from kling_effects_async.emulator import Clips
+
+__all__ = ["BulkRun", "opened_client", "run_rows"]
+
+
+@define
+class BulkRun:
+    """What becomes of a run; filled as it goes on, because a signal may end it anywhere.
+
+    Attributes:
+        secrets: what must be cut out of every message.
+        was_told_to_stop: by a Ctrl-C.
+        has_failed_fast: nothing more was sent after a failure.
+        is_unprinted: a line did not get to stdout.
+    """
+
+    arguments: BulkArguments
+    state: RunState
+    failures: Failures = field(factory=Failures)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    was_told_to_stop: bool = False
+    has_failed_fast: bool = False
+    is_unprinted: bool = False
+
+    def hear(self, event: Event) -> None:
+        """Take an event of the client."""
+        self.state.hear(event, monotonic())
+        if self.arguments.as_json:
+            self.print_json(event_as_json(event))
+
+    def print_json(self, facts: dict[str, Any]) -> None:
+        """Print an object as a line."""
+        shown = {
+            name: without_secrets(value, self.secrets) if isinstance(value, str) else value
+            for name, value in facts.items()
+        }
+        self.print(json.dumps(shown, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+
+    def print(self, line: bytes) -> None:
+        """Print a line; a stdout that cannot be written ends nothing that is paid."""
+        try:
+            write_out(line)
+        except NotPrinted as error:
+            if not self.is_unprinted:
+                say(f"{not_printed(error)}; the run goes on")
+            self.is_unprinted = True
+
+
+async def opened_client(
+    exits: AsyncExitStack, run: BulkRun, settings: kling.Settings | None, journal: Path | None
+) -> EffectsClient:
+    """The client of the run; it and its journal are closed with the exits.
+
+    Without settings its service is an emulator, whose tasks no later run can know, and so its
+    journal is a temporary one.
+    """
+    arguments = run.arguments
+    if settings is None:
+        folder = exits.enter_context(TemporaryDirectory(prefix="kling-preview-"))
+        preview = cli.preview.preview_client(
+            Clips(arguments.clips),
+            timeout_s=arguments.timeout_s,
+            journal=None if journal is None else Path(folder, "preview.db"),
+            on_event=run.hear,
+        )
+        return await exits.enter_async_context(preview)
+    client = cli.settings_file.client_of(
+        settings,
+        journal=journal,
+        account=arguments.account,
+        budget_units=arguments.budget_units,
+        poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
+        on_event=run.hear,
+    )
+    return await exits.enter_async_context(client)
+
+
+async def run_rows(client: EffectsClient, rows: Rows, run: BulkRun) -> None:
+    """Have every row made, show how it goes on, and print each clip's path as it is saved."""
+    arguments = run.arguments
+
+    def drain() -> None:
+        run.was_told_to_stop = True
+        client.drain()
+        running = cli.jobs.tally.counted(len(run.state.running), "task")
+        say(f"stopping: nothing more is sent, {running} to come; Ctrl-C again leaves at once")
+
+    with ExitStack() as files, cli.runner.stopped_gently(drain):
+        failed = FailedRows(arguments.failed_path, files)
+        outcomes = client.run_many(
+            _prepared(drawn(rows)),
+            run=arguments.run,
+            download_to=arguments.folder,
+            name=arguments.name,
+            share=arguments.share,
+        )
+        async with (
+            shown_run(run.state, client, is_silent=arguments.is_silent) as screen,
+            aclosing(outcomes),
+        ):
+            async for outcome in outcomes:
+                with screen.aside():
+                    _take(outcome, run, failed)
+                if arguments.is_fail_fast and run.state.failed and not run.has_failed_fast:
+                    run.has_failed_fast = True
+                    client.drain()
+        run.failures.path = failed.path
+
+
+async def _prepared(rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+    async for row in rows:
+        yield await asyncio.to_thread(prepared, row) if row.is_to_prepare else row
+
+
+def _take(outcome: Outcome, run: BulkRun, failed: FailedRows) -> None:
+    row = outcome.item
+    assert isinstance(row, Row)
+    if isinstance(outcome, Failed) and run.arguments.is_skipping and _is_there(outcome.error):
+        run.state.skip(row.effect.scene)
+        return
+    reason = "" if isinstance(outcome, Done) else reason_of(outcome.error)
+    reason = without_secrets(reason, run.secrets)
+    run.state.add(outcome, scene=row.effect.scene, reason=reason)
+    if isinstance(outcome, Failed):
+        _take_failure(outcome.error, row, reason, run, failed)
+    if run.arguments.as_json:
+        run.print_json(row_outcome_as_json(outcome, row))
+    elif isinstance(outcome, Done) and outcome.path is not None:
+        run.print(os.fsencode(outcome.path))
+
+
+def _take_failure(
+    error: Exception, row: Row, reason: str, run: BulkRun, failed: FailedRows
+) -> None:
+    if isinstance(error, kling.ClientDrainingError):
+        return  # the same command line sends it
+    is_news = reason not in run.failures.examples
+    run.failures.add(reason, row.where, code_of(error))
+    # An uncertain row would be paid twice by whoever runs its manifest under another name.
+    if not isinstance(error, kling.SubmissionUncertainError):
+        failed.add(row, reason)
+    if is_news and not run.arguments.is_silent:
+        say(f"{row.where}: {reason}")
+
+
+def _is_there(error: Exception) -> bool:
+    """Whether nothing was sent because a file has the clip's name."""
+    return isinstance(error, kling.ClipNameTakenError) and not error.was_sent
