@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     # ``as`` marks a name as exported: checkers do not read an ``__all__`` that is computed.
+    from kling_effects_async.bulk_item import BulkItem as BulkItem
     from kling_effects_async.callbacks.messages import CallbackAnswer as CallbackAnswer
     from kling_effects_async.callbacks.messages import CallbackMessage as CallbackMessage
     from kling_effects_async.callbacks.messages import CallbackStats as CallbackStats
@@ -195,6 +196,7 @@ _NAMES = {
     "polling.task": ["EffectTask"],
     "submitting.planning": ["derived_id"],
     "submitting.settling": ["Finding"],
+    "bulk_item": ["BulkItem"],
     "listing": ["TaskListing"],
     "client_options": ["ClientOptions"],
     "event_hub": ["EventStream"],

@@ -16,6 +16,7 @@ FLOORS = [
         "vocabulary",
         {
             "arguments",
+            "clip_names",
             "effects",
             "errors",
             "events",
@@ -35,6 +36,7 @@ FLOORS = [
         "runtime",
         {
             "account_callbacks",
+            "bulk_item",
             "client_options",
             "concurrency",
             "delivery",
