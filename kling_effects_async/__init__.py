@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     # ``as`` marks a name as exported: checkers do not read an ``__all__`` that is computed.
+    from kling_effects_async.bulk_item import BulkItem as BulkItem
     from kling_effects_async.callbacks.messages import CallbackAnswer as CallbackAnswer
     from kling_effects_async.callbacks.messages import CallbackMessage as CallbackMessage
     from kling_effects_async.callbacks.messages import CallbackStats as CallbackStats
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from kling_effects_async.errors import BudgetExceededError as BudgetExceededError
     from kling_effects_async.errors import ClientClosedError as ClientClosedError
     from kling_effects_async.errors import ClientDrainingError as ClientDrainingError
+    from kling_effects_async.errors import ClipNameTakenError as ClipNameTakenError
     from kling_effects_async.errors import ConcurrencyLimitError as ConcurrencyLimitError
     from kling_effects_async.errors import ContentRejectedError as ContentRejectedError
     from kling_effects_async.errors import DownloadError as DownloadError
@@ -135,6 +137,7 @@ _NAMES = {
         "BudgetExceededError",
         "ClientClosedError",
         "ClientDrainingError",
+        "ClipNameTakenError",
         "ConcurrencyLimitError",
         "ContentRejectedError",
         "DownloadError",
@@ -200,6 +203,7 @@ _NAMES = {
     "polling.task": ["EffectTask"],
     "submitting.planning": ["derived_id"],
     "submitting.settling": ["Finding"],
+    "bulk_item": ["BulkItem"],
     "listing": ["TaskListing"],
     "client_options": ["ClientOptions"],
     "event_hub": ["EventStream"],

@@ -2,29 +2,47 @@
 
 What is no effect is a mistake of the program and no outcome: it raises ``TypeError``, at the call
 where the source is a list or the like, and otherwise as soon as a lazy source yields it.
+
+Names of clips are chosen in the order of the source, though images are read side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from kling_effects_async.concurrency import map_as_completed
+from attrs import evolve
+
+from kling_effects_async.bulk_item import BulkItem
+from kling_effects_async.clip_names import NameTemplate, clip_name
+from kling_effects_async.concurrency import SourceOrder, map_as_completed
 from kling_effects_async.effects import (
     DualImageEffect,
     Effect,
     SingleImageEffect,
     check_effect,
 )
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.outcomes import Done, Failed, Outcome
 from kling_effects_async.polling.task import EffectTask
 from kling_effects_async.runtime import Runtime
+from kling_effects_async.submitting.planning import PreparedJob
 
-__all__ = ["check_effects", "outcomes", "tasks"]
+__all__ = ["Given", "check_effects", "outcomes", "tasks"]
+
+Given: TypeAlias = Effect | BulkItem
 
 # Images that are read and hashed while every slot is taken, so that a slot that becomes free is
 # taken at once.
@@ -54,11 +72,11 @@ def check_effects(effects: object, *, call: str) -> None:
         )
     if isinstance(effects, _COLLECTIONS):
         for effect in effects:
-            check_effect(effect, call=call)
+            _checked_given(effect, call=call)
 
 
 def _mistake(effects: object) -> str | None:
-    if isinstance(effects, (SingleImageEffect, DualImageEffect)):
+    if isinstance(effects, (SingleImageEffect, DualImageEffect, BulkItem)):
         return "one effect: put it into a list, or use run()"
     if inspect.iscoroutine(effects):
         effects.close()  # otherwise Python warns that it was never awaited, beside our error
@@ -72,37 +90,88 @@ def _mistake(effects: object) -> str | None:
 
 
 def _checked(
-    effects: Iterable[Effect] | AsyncIterable[Effect], *, call: str
-) -> Iterable[Effect] | AsyncIterable[Effect]:
+    effects: Iterable[Given] | AsyncIterable[Given], *, call: str
+) -> Iterable[Given] | AsyncIterable[Given]:
     """The same source; drawing what is no effect raises ``TypeError``."""
-    check = partial(_checked_effect, call=call)
+    check = partial(_checked_given, call=call)
     return _Checked(effects, call) if isinstance(effects, AsyncIterable) else map(check, effects)
 
 
-def _checked_effect(effect: Effect, *, call: str) -> Effect:
-    check_effect(effect, call=call)
-    return effect
+def _checked_given(given: Given, *, call: str) -> Given:
+    if not isinstance(given, BulkItem):
+        check_effect(given, call=call)
+    return given
 
 
 class _Checked:
-    def __init__(self, effects: AsyncIterable[Effect], call: str) -> None:
+    def __init__(self, effects: AsyncIterable[Given], call: str) -> None:
         self._iterator = aiter(effects)
         self._call = call
 
-    def __aiter__(self) -> AsyncIterator[Effect]:
+    def __aiter__(self) -> AsyncIterator[Given]:
         return self
 
-    async def __anext__(self) -> Effect:
-        return _checked_effect(await anext(self._iterator), call=self._call)
+    async def __anext__(self) -> Given:
+        return _checked_given(await anext(self._iterator), call=self._call)
+
+
+def _item_of(given: Given) -> BulkItem:
+    return given if isinstance(given, BulkItem) else BulkItem(given)
+
+
+class _ClipNames:
+    """Names the clips of one run.
+
+    Args:
+        folder: the folder of the clips, as the journal has it; ``None``: nothing is downloaded.
+        template: how they are called; ``None``: by their tasks' ids.
+        listed: tasks that the service has, by external id.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        folder: str | None,
+        template: NameTemplate | None,
+        listed: Mapping[str, TaskSnapshot],
+    ) -> None:
+        self._runtime = runtime
+        self._folder = folder
+        self._template = template
+        self._listed = listed
+        self.order: SourceOrder = SourceOrder()
+
+    async def named(self, prepared: PreparedJob, item: BulkItem, place: int) -> PreparedJob:
+        """The job with the name of its clip, chosen after those of all places before it."""
+        external_task_id = prepared.job.external_task_id
+        wished = self._wished(item, external_task_id, place)
+        if wished is None:
+            return prepared
+        await self.order.turn(place)
+        # The next one is named after this call has reached the store, and need not await its end.
+        asyncio.get_running_loop().call_soon(self.order.leave, place)
+        is_paid = external_task_id in self._listed
+        job = await self._runtime.named(prepared.job, wished, is_paid=is_paid)
+        return evolve(prepared, job=job)
+
+    def _wished(self, item: BulkItem, external_task_id: str, place: int) -> str | None:
+        if self._folder is None:
+            return None
+        if item.name is not None:
+            return clip_name(item.name)
+        if self._template is None:
+            return None
+        return self._template.clip_name(item.effect, external_task_id=external_task_id, index=place)
 
 
 async def outcomes(
     runtime: Runtime,
-    effects: Iterable[Effect] | AsyncIterable[Effect],
+    effects: Iterable[Given] | AsyncIterable[Given],
     *,
     run: str | None,
     ordered: bool,
     folder: Path | None,
+    name: NameTemplate | None,
     share: str | None,
 ) -> AsyncGenerator[Outcome, None]:
     """See ``EffectsClient.run_many``."""
@@ -110,14 +179,24 @@ async def outcomes(
     listed = await runtime.earlier_tasks()
     # Absolute, because a process that reads the journal may have another working folder.
     target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
+    names = _ClipNames(runtime, target, name, listed)
     downloading = 0
 
-    async def finish(effect: Effect) -> Outcome:
+    async def finish(given: Given, place: int) -> Outcome:
         nonlocal downloading
-        external_task_id = ""
+        item = _item_of(given)
+        external_task_id = item.external_task_id or ""
         try:
-            prepared = await runtime.prepare(effect, run=run, download_to=target, share=share)
+            prepared = await runtime.prepare(
+                item.effect,
+                item.external_task_id,
+                run=run,
+                download_to=target,
+                share=share if item.share is None else item.share,
+            )
             external_task_id = prepared.job.external_task_id
+            prepared = await names.named(prepared, item, place)
+            names.order.leave(place)
             with observed.member():
                 tracked = await runtime.submit(prepared, found=listed.get(external_task_id))
             result = await runtime.effect_task(tracked).result()
@@ -130,8 +209,21 @@ async def outcomes(
                 finally:
                     downloading -= 1
         except Exception as error:  # the effect's own edge: delivered as its outcome
-            return Failed(effect=effect, external_task_id=external_task_id, error=error)
-        return Done(effect=effect, external_task_id=external_task_id, result=result, path=path)
+            return Failed(
+                effect=item.effect, item=given, external_task_id=external_task_id, error=error
+            )
+        finally:
+            names.order.leave(place)
+        return Done(
+            effect=item.effect,
+            item=given,
+            external_task_id=external_task_id,
+            result=result,
+            path=path,
+        )
+
+    def begin(given: Given) -> Coroutine[Any, Any, Outcome]:
+        return finish(given, names.order.next_place())  # as it is drawn
 
     def limit() -> int:
         return slots.size + _PREPARED_AHEAD + min(downloading, _MAX_DOWNLOADS)
@@ -141,7 +233,7 @@ async def outcomes(
         async with aclosing(
             map_as_completed(
                 source,
-                finish,
+                begin,
                 limit=limit,
                 changed=changed,
                 is_over=runtime.is_draining,
@@ -154,7 +246,7 @@ async def outcomes(
 
 async def tasks(
     runtime: Runtime,
-    effects: Iterable[Effect] | AsyncIterable[Effect],
+    effects: Iterable[Given] | AsyncIterable[Given],
     *,
     run: str | None,
     share: str | None,
@@ -163,17 +255,25 @@ async def tasks(
     slots = (await runtime.account()).slots
     listed = await runtime.earlier_tasks()
 
-    async def submit(effect: Effect) -> EffectTask | Failed:
-        external_task_id = ""
+    async def submit(given: Given) -> EffectTask | Failed:
+        item = _item_of(given)
+        external_task_id = item.external_task_id or ""
         try:
-            prepared = await runtime.prepare(effect, run=run, share=share)
+            prepared = await runtime.prepare(
+                item.effect,
+                item.external_task_id,
+                run=run,
+                share=share if item.share is None else item.share,
+            )
             external_task_id = prepared.job.external_task_id
             found = listed.get(external_task_id)
             with observed.member():
                 tracked = await runtime.submit(prepared, found=found)
             return runtime.effect_task(tracked)
         except Exception as error:  # the effect's own edge: delivered as its outcome
-            return Failed(effect=effect, external_task_id=external_task_id, error=error)
+            return Failed(
+                effect=item.effect, item=given, external_task_id=external_task_id, error=error
+            )
 
     def limit() -> int:
         # Only submits count here: an accepted task is the caller's, but keeps its slot.

@@ -28,7 +28,9 @@ from kling_effects_async.arguments import (
     check_name,
     check_share,
 )
+from kling_effects_async.bulk_item import BulkItem
 from kling_effects_async.client_options import ClientOptions, check_options
+from kling_effects_async.clip_names import NameTemplate
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import KlingEffectsError, SettingsError
 from kling_effects_async.estimate import Estimate
@@ -89,6 +91,7 @@ _BATCH = {
     **_SHARE,
     "run": Kind("a str", (str,)),
     "download_to": Kind("the path of a folder (a str or os.PathLike)", _PATH),
+    "name": Kind("a str such as '{stem}-{scene}'", (str,)),
 }
 _DOWNLOAD = {
     "video": Kind(
@@ -504,11 +507,12 @@ class EffectsClient:
 
     def run_many(
         self,
-        effects: Iterable[Effect] | AsyncIterable[Effect],
+        effects: Iterable[Effect | BulkItem] | AsyncIterable[Effect | BulkItem],
         *,
         run: str | None = None,
         ordered: bool = False,
         download_to: str | os.PathLike[str] | None = None,
+        name: str | None = None,
         share: str | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """Run many effects, as many at once as the account has slots; yield the outcome of each.
@@ -521,34 +525,52 @@ class EffectsClient:
         ``break``.
 
         Args:
+            effects: effects, or a ``BulkItem`` where one has its own id, share or name.
             run: the run's name; the same effects in another run are other tasks.
             ordered: in the order of ``effects`` instead of as they finish; a slow task then delays
                 the drawing of more.
             download_to: a folder for the clips, named by their tasks' ids.
+            name: how they are named instead, such as ``"{stem}-{scene}"``: ``cat.jpg`` becomes
+                ``cat-squish.mp4``. Fields: ``{stem}`` (of the image's file or URL, ``left-right``
+                of two, and the external id of bytes), ``{scene}``, ``{index}`` (the place among
+                ``effects``, from 1; ``{index:04}`` pads it), ``{external_task_id}`` and
+                ``{task_id}``. In the order of ``effects``, a name that a clip of another job has in
+                the folder gets a number: ``cat-squish-2.mp4``. A job keeps the name that its
+                journal has, in later runs and in ``resume`` too. What Windows allows in no file's
+                name becomes ``_``.
             share: as in ``submit``, of all of them.
 
         Yields:
             A ``Done`` or a ``Failed`` for each effect. An error of one effect is in its ``Failed``,
-            and is not raised.
+            and is not raised; a file that has a clip's name and is not the clip is one
+            (``DownloadError``, before the effect is sent where it is there by then).
 
         Raises:
             TypeError: something is no effect (a path, a ``str``, a ``dict``); at the call, or when
                 a lazy source yields it, and then submitted tasks go on. Or ``run``,
-                ``download_to`` or ``share`` is of a wrong type.
-            SettingsError: ``run`` is empty, or has characters that cannot be written to a file; or
-                ``share`` cannot be the name of a share.
+                ``download_to``, ``name`` or ``share`` is of a wrong type.
+            SettingsError: ``run`` is empty, or has characters that cannot be written to a file;
+                ``share`` cannot be the name of a share; or no file can have such a ``name``, it has
+                an unknown field, or there is no ``download_to``.
             JournalError, ClientClosedError: at the first step of the iteration.
         """
-        _check_batch(run, download_to, share)
+        _check_batch(run, download_to, share, name)
+        template = None if name is None else NameTemplate.read(name)
         bulk.check_effects(effects, call="run_many")
         folder = None if download_to is None else Path(download_to)
         return bulk.outcomes(
-            self._runtime(), effects, run=run, ordered=ordered, folder=folder, share=share
+            self._runtime(),
+            effects,
+            run=run,
+            ordered=ordered,
+            folder=folder,
+            name=template,
+            share=share,
         )
 
     def submit_many(
         self,
-        effects: Iterable[Effect] | AsyncIterable[Effect],
+        effects: Iterable[Effect | BulkItem] | AsyncIterable[Effect | BulkItem],
         *,
         run: str | None = None,
         share: str | None = None,
@@ -574,7 +596,9 @@ class EffectsClient:
         are polled until they end.
 
         Args:
-            download_to: a folder for the clips, also of tasks that had succeeded before.
+            download_to: a folder for the clips, also of tasks that had succeeded before. A clip
+                has the name that its run gave it, and in another folder than the run's a number
+                where it is taken there; without one it is named by its task's id.
 
         Yields:
             A ``Done`` or a ``Failed`` for each job, as they finish.
@@ -893,8 +917,12 @@ def _check_batch(
     run: str | None,
     download_to: str | os.PathLike[str] | None = None,
     share: str | None = None,
+    name: str | None = None,
 ) -> None:
-    check_arguments(_BATCH, {"run": run, "download_to": download_to, "share": share})
+    given = {"run": run, "download_to": download_to, "share": share, "name": name}
+    check_arguments(_BATCH, given)
+    if name is not None and download_to is None:
+        raise SettingsError("name is for clips that are downloaded: pass download_to=folder too")
     check_name("run", run)
     check_share("share", share)
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["map_as_completed"]
+__all__ = ["SourceOrder", "map_as_completed"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,6 +71,43 @@ async def map_as_completed(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, *results, source.aclose(), return_exceptions=True)
+
+
+class SourceOrder:
+    """Calls of ``act`` that run side by side, one after the other for a step.
+
+    Each call gets a place, by which it waits for its turn, and which it leaves in every case: the
+    others wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._places = 0
+        self._first = 1  # the place whose turn it is
+        self._left: set[int] = set()  # behind it
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    def next_place(self) -> int:
+        """The next place, from 1; to be called as the items are drawn."""
+        self._places += 1
+        return self._places
+
+    async def turn(self, place: int) -> None:
+        """Return once all places before it were left."""
+        if place != self._first:
+            self._waiting[place] = asyncio.get_running_loop().create_future()
+            await self._waiting[place]
+
+    def leave(self, place: int) -> None:
+        """Leave a place; to leave it again does nothing."""
+        if place < self._first:
+            return
+        self._left.add(place)
+        while self._first in self._left:
+            self._left.remove(self._first)
+            self._first += 1
+        turn = self._waiting.pop(self._first, None)
+        if turn is not None and not turn.done():
+            turn.set_result(None)
 
 
 class _Source(Generic[T]):

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from kling_effects_async.api import EffectsApi
-from kling_effects_async.downloading.file_names import safe_name
 from kling_effects_async.errors import ClientClosedError
 from kling_effects_async.log_fields import log_fields
-from kling_effects_async.models import EffectResult, TaskSnapshot, Video
+from kling_effects_async.models import TaskSnapshot, Video
 from kling_effects_async.policy import MAX_VIDEO_BYTES
 from kling_effects_async.protocol.services import Service
 from kling_effects_async.transport.border import CallersOwn, frameless
@@ -72,17 +71,34 @@ class Delivery:
         # Weak: a lock is of no use once nobody holds or awaits it.
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
-    async def download_into(self, folder: Path, result: EffectResult) -> Path:
-        """The clip in a folder, under a name made from its task's id.
+    async def download_into(
+        self, path: Path, video: Video, *, is_known: Callable[[Path], Awaitable[bool]]
+    ) -> Path:
+        """The clip under this name; one that is there already is not replaced.
 
-        One that is there already is not fetched again.
+        Args:
+            is_known: whether a file of this name is the clip. Another one is compared with it.
+
+        Raises:
+            DownloadError: another file has the name.
         """
-        # After the id and not the scene: two effects of one scene must not replace each other.
-        path = folder / safe_name(result.task_id)
         async with self._turns.setdefault(path, asyncio.Lock()):  # the same effect may come twice
             if not await asyncio.to_thread(path.exists):
-                await self.download(result.video, path)
+                await self.download(video, path)
+            elif not await is_known(path):
+                await self._check_same(video, path)
         return path
+
+    async def _check_same(self, video: Video, path: Path) -> None:
+        """Fetch the clip once more, and compare it with a file, as after a crash."""
+        from kling_effects_async.downloading.comparison import Comparison
+
+        comparison = await asyncio.to_thread(Comparison, path)
+        try:
+            await self.write(video, comparison)
+            await asyncio.to_thread(comparison.check_end)
+        finally:
+            comparison.close()
 
     async def download(
         self,

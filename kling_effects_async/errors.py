@@ -9,6 +9,7 @@ KlingEffectsError
 ├── BudgetExceededError        nothing was sent: raise the budget, or settle the uncertain jobs
 ├── ImageRejectedError         nothing was sent: choose another image, or ``prepare`` this one
 ├── ImageUnreadableError       nothing was sent: this machine could not read the file, try again
+├── ClipNameTakenError         nothing was sent: another file has the name of the clip
 ├── ClientClosedError          the client was closed during the call: open it, ``attach`` again
 ├── ClientDrainingError        nothing was sent: the client finishes what runs, and takes no more
 ├── TransportError             no answer: try later
@@ -283,6 +284,26 @@ class ImageUnreadableError(KlingEffectsError):
 
 
 # -- The client was closed
+
+
+class ClipNameTakenError(KlingEffectsError):
+    """Nothing was sent: a file that is not this effect's clip has the name that its clip gets.
+
+    Move it away, or choose another name or folder.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(path)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} exists and is not this effect's clip, so it was left as it is, and "
+            "nothing was sent: move it away, or choose another name or folder, and call again"
+        )
 
 
 class ClientClosedError(KlingEffectsError):

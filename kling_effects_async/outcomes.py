@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kling_effects_async.effects import Effect
 from kling_effects_async.models import EffectResult
+
+if TYPE_CHECKING:
+    from kling_effects_async.bulk_item import BulkItem
 
 __all__ = ["Done", "Failed", "Outcome"]
 
@@ -20,6 +23,8 @@ class Done:
     Attributes:
         effect: the effect; ``None`` in ``resume`` where its image was passed as bytes, which the
             journal does not keep.
+        item: the very object that was passed, the effect or its ``BulkItem``; ``None`` in
+            ``resume``.
         external_task_id: the job's id, for ``attach`` and for the journal.
         result: what the task made.
         path: the downloaded clip; ``None`` without ``download_to``.
@@ -29,6 +34,7 @@ class Done:
     external_task_id: str
     result: EffectResult
     path: Path | None = None
+    item: Effect | BulkItem | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -38,6 +44,8 @@ class Failed:
     Attributes:
         effect: the effect; ``None`` in ``resume`` where its image was passed as bytes, which the
             journal does not keep.
+        item: the very object that was passed, the effect or its ``BulkItem``; ``None`` in
+            ``resume``.
         external_task_id: the job's id; ``""`` where it failed before it had one.
         error: why; its class shows what to do, as if ``run`` had raised it.
     """
@@ -45,6 +53,7 @@ class Failed:
     effect: Effect | None
     external_task_id: str
     error: Exception
+    item: Effect | BulkItem | None = field(default=None, repr=False)
 
 
 Outcome: TypeAlias = Done | Failed

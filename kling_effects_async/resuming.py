@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
@@ -33,8 +34,10 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
     await _log_other_accounts(account, states)
     unfinished = stored_jobs(runtime, states)
 
+    target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
+
     async def finish(job: Job) -> Outcome:
-        return await _finished(runtime, account, job, folder)
+        return await _finished(runtime, account, job, folder, target)
 
     def limit() -> int:
         # Jobs that wait for a slot: no more than could be submitted next.
@@ -62,10 +65,14 @@ async def _log_other_accounts(account: Account, states: Collection[JobState]) ->
         )
 
 
-async def _finished(runtime: Runtime, account: Account, job: Job, folder: Path | None) -> Outcome:
+async def _finished(
+    runtime: Runtime, account: Account, job: Job, folder: Path | None, target: str | None
+) -> Outcome:
     effect = None
     try:
         effect = effect_of(job)
+        if target is not None and job.clip_name is not None:
+            job = await runtime.named(evolve(job, download_to=target), job.clip_name)
         tracked = await _tracked(runtime, account, job, effect)
         result = await runtime.effect_task(tracked).result()
         path = None if folder is None else await runtime.download_into(folder, job, result)

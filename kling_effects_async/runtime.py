@@ -18,16 +18,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kling_effects_async.account_callbacks import AccountCallbacks
 from kling_effects_async.api import EffectsApi
+from kling_effects_async.clip_names import is_named_by_task
 from kling_effects_async.delivery import Delivery
+from kling_effects_async.downloading.file_names import as_text, clip_file_name
 from kling_effects_async.effects import Effect
-from kling_effects_async.errors import ClientClosedError, JournalError
+from kling_effects_async.errors import ClientClosedError, ClipNameTakenError, JournalError
 from kling_effects_async.event_hub import EventHub
 from kling_effects_async.events import Event, SlotsChanged, unheard
-from kling_effects_async.journal.job import Job
+from kling_effects_async.journal.job import UNSENT, Job, JobState
 from kling_effects_async.journal.store import JobStore
 from kling_effects_async.models import EffectResult, TaskPage, TaskSnapshot
 from kling_effects_async.observer import NOBODY, Observer
@@ -398,10 +400,39 @@ class Runtime:
 
     async def download_into(self, folder: Path, job: Job, result: EffectResult) -> Path:
         """The job's clip in a folder; its journal knows where."""
-        path = await self.delivery.download_into(folder, result)
+        path = folder / clip_file_name(job.clip_name, result.task_id)
+        is_known = partial(self._is_clip, job)
+        await self.delivery.download_into(path, result.video, is_known=is_known)
         account = await self.account()
         await account.follower.downloaded(job, path)
         return path
+
+    async def _is_clip(self, job: Job, path: Path) -> bool:
+        """Whether a file is the job's clip, as far as its name or the journal says."""
+        if is_named_by_task(job.clip_name):
+            return True
+        held = await (await self.account()).job(job.external_task_id)
+        text = await asyncio.to_thread(as_text, path)
+        return held is not None and held.state is JobState.DOWNLOADED and held.path == text
+
+    async def named(self, job: Job, wished: str, *, is_paid: bool = False) -> Job:
+        """The job, with the name of its clip in its folder.
+
+        Names are given in the order in which this is called.
+
+        Args:
+            wished: its name, if it has none and no clip of another job has this one.
+            is_paid: the service has a task of it.
+
+        Raises:
+            DownloadError: nothing was sent for it, and another file has the name.
+            JournalError: as of ``submit``.
+        """
+        account = await self.account()  # opened before, or the order would not be kept
+        held = await account.store.add_named(self._callbacks.addressed(job), wished)
+        if held.state in UNSENT and not is_paid:
+            await _check_name_is_free(held)
+        return evolve(job, clip_name=held.clip_name)
 
     # -- opening
 
@@ -526,6 +557,15 @@ def compose_submitter(
         clock=clock,
         reports=SubmitReports(on_event, clock),
     )
+
+
+async def _check_name_is_free(job: Job) -> None:
+    """Reject a job before it is paid, if its clip could not get its name then."""
+    if is_named_by_task(job.clip_name):
+        return
+    path = Path(job.download_to or "", job.clip_name or "")
+    if await asyncio.to_thread(os.path.lexists, path):
+        raise ClipNameTakenError(path)
 
 
 def _observer_of(options: Options) -> Observer:

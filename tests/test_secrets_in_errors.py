@@ -19,6 +19,7 @@ from kling_effects_async import (
     AccessKeys,
     BearerToken,
     EffectsClient,
+    Failed,
     PollPolicy,
     RetryPolicy,
     Settings,
@@ -147,6 +148,15 @@ async def _(stage: Stage) -> None:
     await asyncio.sleep(0)
     await client.aclose()
     await waiting
+
+
+@way(errors.ClipNameTakenError)
+async def _(stage: Stage) -> None:
+    client = await stage.client()
+    (stage.folder / "clip.mp4").write_bytes(b"another file")
+    async for outcome in client.run_many([EFFECT], download_to=stage.folder, name="clip"):
+        assert isinstance(outcome, Failed)
+        raise outcome.error
 
 
 @way(errors.ClientDrainingError)

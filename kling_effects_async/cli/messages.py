@@ -107,6 +107,7 @@ _CODES: dict[type[errors.KlingEffectsError], ExitCode] = {
     errors.ResultMissingError: ExitCode.TASK_FAILED,
     errors.TaskTimeoutError: ExitCode.TIMED_OUT,
     errors.DownloadError: ExitCode.NOT_SAVED,
+    errors.ClipNameTakenError: ExitCode.REJECTED_HERE,
     errors.ClientDrainingError: ExitCode.INTERRUPTED,  # drained by a Ctrl-C
     errors.ClientClosedError: ExitCode.FAULT,  # the command itself closes its clients
     errors.KlingEffectsError: ExitCode.FAULT,

@@ -1,5 +1,7 @@
 """Names for files, made from ids that a server chose, and the text that a path is kept as.
 
+Names that are made from what a clip shows: ``clip_names``.
+
 Such ids may hold ``../``, differ in case alone, or be called ``NUL``; no two may share a file.
 """
 
@@ -11,12 +13,13 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["as_text", "safe_name"]
+from kling_effects_async.clip_names import DEVICE, TASK_ID
+
+__all__ = ["as_text", "clip_file_name", "safe_name"]
 
 _LONGEST_STEM = 100  # with digest, suffix and ".part.json" well below the usual 255 bytes
-# Nothing, what reads like an option, and what Windows keeps for devices whatever follows the dot.
-# Source: Microsoft, "Naming Files, Paths, and Namespaces".
-_MISREAD = re.compile(r"(?i)\Z|-|(con|prn|aux|nul|com[0-9]|lpt[0-9])\Z")
+# Nothing, what reads like an option, and what Windows keeps for devices.
+_MISREAD = re.compile(rf"(?i)\Z|-|({DEVICE})\Z")
 
 
 def safe_name(task_id: str, *, suffix: str = ".mp4") -> str:
@@ -35,6 +38,17 @@ def safe_name(task_id: str, *, suffix: str = ".mp4") -> str:
     # The dot keeps these apart from ids that stayed as they are: those have none.
     digest = hashlib.sha256(task_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{stem[:_LONGEST_STEM]}.{digest}{suffix}"
+
+
+def clip_file_name(clip_name: str | None, task_id: str) -> str:
+    """The name of the file for a job's clip.
+
+    Args:
+        clip_name: as the job has it; ``None``: the clip is named by its task's id.
+    """
+    if clip_name is None:
+        return safe_name(task_id)
+    return clip_name.replace(TASK_ID, safe_name(task_id, suffix=""))
 
 
 def as_text(path: Path) -> str:

@@ -110,6 +110,8 @@ class Job:
         effect: opaque JSON text from which the effect can be built again.
         run: the name of the bulk run it belongs to; ``None`` for a single one.
         download_to: the folder its video is to be downloaded to; ``None`` for no download.
+        clip_name: the name of its video's file there; ``<task_id>`` in it stands for the task's id.
+            ``None``: the file is named by the task's id.
         share: the share of the slots that it takes its slot from; ``""`` for that of all jobs
             without one.
         was_sent: bytes of a submit may have reached the service, so a task under its external id
@@ -135,6 +137,7 @@ class Job:
     result: str | None = field(default=None, repr=False)
     run: str | None = None
     download_to: str | None = None
+    clip_name: str | None = None
     share: str = ""
     service: str | None = None
     was_sent: bool = False

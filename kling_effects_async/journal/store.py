@@ -6,6 +6,7 @@ that ended.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from kling_effects_async.journal.job import (
     has_work_left,
 )
 from kling_effects_async.journal.turns import Turn, Turns
+from kling_effects_async.journal.used_names import UsedNames
 
 __all__ = ["JobStore", "MemoryStore"]
 
@@ -48,6 +50,8 @@ class JobStore(Protocol):
     def turn_of(self, account: str, external_task_id: str) -> Turn: ...
 
     async def add(self, job: Job) -> Job: ...
+
+    async def add_named(self, job: Job, wished: str) -> Job: ...
 
     async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None: ...
 
@@ -93,6 +97,7 @@ class MemoryStore:
         )
         self._memos: dict[tuple[str, str], str] = {}
         self._turns = Turns()
+        self._names = UsedNames()
 
     def turn_of(self, account: str, external_task_id: str) -> Turn:
         return self._turns.of(account, external_task_id)
@@ -115,11 +120,23 @@ class MemoryStore:
             raise IdempotencyConflictError(external_task_id=job.external_task_id, differs=differs)
         return held
 
+    async def add_named(self, job: Job, wished: str) -> Job:
+        folder = job.download_to or ""
+        key = (job.account, job.external_task_id)
+        async with self._turns.of("", f"names in {folder}"):  # they are given as the calls come
+            held = await self.add(job)
+            if held.clip_name is not None and held.download_to == folder:
+                return held
+            wished = held.clip_name or wished
+            name = await asyncio.to_thread(self._names.name_of, "\n".join(key), folder, wished)
+        held = self._held(key)  # it may have moved meanwhile
+        named = evolve(held, download_to=folder, clip_name=name)
+        self._replace(held, named)
+        return named
+
     async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
         key = (account, external_task_id)
-        held = self._jobs.get(key)
-        if held is None:
-            raise JournalError(f"there is no job {external_task_id!r}")
+        held = self._held(key)
         check_update(held, update)
         # No await from here to the end: two submits must not both fit into the rest of a budget.
         expected, earlier = self._costs_after(held, update)
@@ -143,6 +160,12 @@ class MemoryStore:
         if not has_work_left(moved.state, moved.download_to):
             self._ended[key] = None
             self._drop_oldest()
+
+    def _held(self, key: tuple[str, str]) -> Job:
+        held = self._jobs.get(key)
+        if held is None:
+            raise JournalError(f"there is no job {key[1]!r}")
+        return held
 
     async def jobs(
         self,

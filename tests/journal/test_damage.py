@@ -210,6 +210,7 @@ def test_a_journal_of_the_first_version_keeps_its_jobs(path: Path) -> None:
         ("not taken", False, JobState.REJECTED, None),
     ]
     assert {job.share for job in jobs} == {""}
+    assert {job.clip_name for job in jobs} == {None}
 
 
 def test_a_migration_that_fails_leaves_the_older_version(path: Path) -> None:

@@ -31,6 +31,7 @@ from kling_effects_async import (
     BearerToken,
     Budget,
     BudgetExceededError,
+    BulkItem,
     CallbackAnswer,
     CallbackMessage,
     CallbackReceiver,
@@ -40,6 +41,7 @@ from kling_effects_async import (
     ClientDrainingError,
     ClientOptions,
     ClientStats,
+    ClipNameTakenError,
     ConcurrencyLimitError,
     ContentRejectedError,
     Credentials,
@@ -379,6 +381,10 @@ async def many_tasks(client: EffectsClient, effects: Sequence[Effect]) -> None:
         for effect in effects:
             yield effect
 
+    item = BulkItem(effects[0], external_task_id="order-42", share="user-17", name="order 42")
+    assert_type((item.effect, item.share, item.name), tuple[Effect, str | None, str | None])
+    client.run_many([item, effects[0]], download_to="clips", name="{stem}-{scene}")
+    client.submit_many([item])
     outcomes = client.run_many(effects, run="summer", ordered=True, download_to=Path("clips"))
     assert_type(outcomes, AsyncGenerator[Outcome, None])
     async with aclosing(outcomes):
@@ -388,6 +394,7 @@ async def many_tasks(client: EffectsClient, effects: Sequence[Effect]) -> None:
                     assert_type((outcome.result, outcome.path), tuple[EffectResult, Path | None])
                 case Failed():
                     assert_type((outcome.error, outcome.effect), tuple[Exception, Effect | None])
+                    assert_type(outcome.item, Effect | BulkItem | None)
                 case _:
                     assert_never(outcome)
     async for outcome in client.run_many(drawn()):
@@ -404,6 +411,8 @@ async def wrong_many(client: EffectsClient, effect: Effect, effects: list[Effect
     client.run_many([Path("cat.jpg")])  # type: ignore[list-item]
     client.run_many(effects, "summer")  # type: ignore[call-arg]
     client.run_many(effects, run=2026)  # type: ignore[arg-type]
+    BulkItem(effect, "order-42")  # type: ignore[call-arg]
+    BulkItem("cat.jpg")  # type: ignore[arg-type]
     client.submit_many("cat.jpg")  # type: ignore[arg-type]
     client.resume("clips")  # type: ignore[call-arg]
     await client.run_many(effects)  # type: ignore[misc]
@@ -558,5 +567,5 @@ def families() -> tuple[type[KlingEffectsError], ...]:
     rejected: list[type[ApiError]] = [AccountError, RateLimitError, TaskNotFoundError]
     journal: list[type[JournalError]] = [JournalFullError, JournalBusyError, JobStateError]
     downloads: list[type[DownloadError]] = [VideoExpiredError]
-    others = (SettingsError, ClientClosedError, ClientDrainingError)
+    others = (SettingsError, ClientClosedError, ClientDrainingError, ClipNameTakenError)
     return (*no_answer, *rejected, *journal, *downloads, *others)

@@ -36,6 +36,7 @@ from kling_effects_async.cli.bulk.summary import summary_lines
 from kling_effects_async.cli.console import say
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.signals import Terminated
+from kling_effects_async.clip_names import NameTemplate
 
 __all__ = ["run_bulk"]
 

@@ -175,4 +175,4 @@ def _take_failure(
 
 def _is_there(error: Exception) -> bool:
     """Whether nothing was sent because a file has the clip's name."""
-    return isinstance(error, kling.ClipNameTakenError) and not error.was_sent
+    return isinstance(error, kling.ClipNameTakenError)

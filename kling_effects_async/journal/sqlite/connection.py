@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from kling_effects_async.errors import JournalError
+from kling_effects_async.journal.clip_numbers import ClipNumbers
 from kling_effects_async.journal.sqlite.database import (
     JournalFile,
     open_for_reading,
@@ -36,6 +37,7 @@ class Connection:
 
     Attributes:
         turns: the turns at its jobs.
+        numbers: how far the names of clips are numbered; for its thread.
     """
 
     _writer: Writer | None = None
@@ -53,6 +55,7 @@ class Connection:
         self._is_read_only = read_only
         self._start_fresh = start_fresh
         self.turns: Turns = Turns()
+        self.numbers: ClipNumbers = ClipNumbers()
 
     @property
     def misses_rows(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from kling_effects_async.clip_names import clip_key
 from kling_effects_async.journal.job import Job, JobState, Transition
 from kling_effects_async.journal.sqlite.failures import RowDamagedError, damage
 from kling_effects_async.journal.sqlite.times import moment_of, us_of
@@ -24,7 +25,7 @@ _STATES = {state.value: state for state in JobState}
 MEMBERS = (
     "account, external_task_id, scene, fingerprint, effect, run, download_to, callback_url, "
     "state, task_id, message, units, result, path, created_us, updated_us, service, was_sent, "
-    "expected_units, earlier_units, share"
+    "expected_units, earlier_units, share, clip_name"
 )
 
 
@@ -52,6 +53,8 @@ def row_of(job: Job) -> dict[str, str | int | None]:
         "service": job.service,
         "was_sent": 1 if job.was_sent else None,
         "share": job.share or None,
+        "clip_name": job.clip_name,
+        "clip_key": None if job.clip_name is None else clip_key(job.clip_name),
     }
 
 
@@ -131,6 +134,7 @@ def _job_of(row: Row) -> Job:
         expected_units=_units(row[18]),
         earlier_units=_units(row[19]),
         share=row[20] or "",
+        clip_name=row[21],
     )
 
 

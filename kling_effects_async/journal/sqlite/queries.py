@@ -27,6 +27,7 @@ __all__ = [
     "find",
     "get",
     "history",
+    "is_clip_named",
     "known_task",
     "memo",
     "page",
@@ -117,6 +118,14 @@ def elsewhere(connection: sqlite3.Connection, account: str, states: Collection[J
         (account, *words),
     ).fetchone()
     return int(number)
+
+
+def is_clip_named(connection: sqlite3.Connection, folder: str, key: str) -> bool:
+    """Whether a job, of any account, has a clip in the folder whose name has this ``clip_key``."""
+    row = connection.execute(
+        "SELECT 1 FROM jobs WHERE clip_key = ? AND download_to = ? LIMIT 1", (key, folder)
+    ).fetchone()
+    return row is not None
 
 
 def memo(connection: sqlite3.Connection, kind: str, key: str) -> str | None:

@@ -110,6 +110,14 @@ _NAMES = f"""
 # The share of the slots that a job takes its slot from; NULL for that of all jobs without one.
 _SHARES = "ALTER TABLE jobs ADD COLUMN share TEXT;"
 
+# What the file of a job's clip is called in ``download_to``, and what its name has in common with
+# others that some file system takes for the same; see ``clip_names``.
+_CLIP_NAMES = """
+    ALTER TABLE jobs ADD COLUMN clip_name TEXT;
+    ALTER TABLE jobs ADD COLUMN clip_key TEXT;
+    CREATE INDEX jobs_by_clip ON jobs (clip_key, download_to) WHERE clip_key IS NOT NULL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE jobs (
@@ -178,6 +186,7 @@ MIGRATIONS: tuple[str, ...] = (
     _COMMITS,
     _NAMES,
     _SHARES,
+    _CLIP_NAMES,
 )
 VERSION = len(MIGRATIONS)
 NUMBERED_SINCE = 1 + MIGRATIONS.index(_COMMITS)

@@ -61,6 +61,24 @@ class SqliteStore(Journal):
         """
         return await self._connection.write(lambda connection: updates.add(connection, job))
 
+    async def add_named(self, job: Job, wished: str) -> Job:
+        """Insert a job with a name for its clip in the folder ``job.download_to``.
+
+        Names are given in the order of the calls. A job that is there already has that folder from
+        now on, and keeps its name; in another folder than before it gets a number where a clip of
+        another job has the name.
+
+        Returns:
+            The stored job, with the first name that no clip of another job has there.
+
+        Raises:
+            IdempotencyConflictError, AccountChangedError: as ``add``.
+        """
+        numbers = self._connection.numbers
+        return await self._connection.write(
+            lambda connection: updates.add_named(connection, job, wished, numbers)
+        )
+
     async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
         """Take a job to another state, as the table in ``job`` allows.
 

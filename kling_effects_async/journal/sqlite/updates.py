@@ -12,19 +12,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 
+from attrs import evolve
+
+from kling_effects_async.clip_names import clip_key
 from kling_effects_async.errors import (
     AccountChangedError,
     IdempotencyConflictError,
     JournalError,
 )
 from kling_effects_async.journal.budget import FREE
+from kling_effects_async.journal.clip_numbers import ClipNumbers
 from kling_effects_async.journal.job import FOLLOWERS, Job, JobState, JobUpdate, check_update
 from kling_effects_async.journal.sqlite.costs import EXPECTED, check_submit, earlier_cost
 from kling_effects_async.journal.sqlite.job_row import row_of
-from kling_effects_async.journal.sqlite.queries import THIS, get
+from kling_effects_async.journal.sqlite.queries import THIS, get, is_clip_named
 from kling_effects_async.journal.sqlite.times import us_of
 
-__all__ = ["add", "adopt", "move", "set_memo"]
+__all__ = ["add", "add_named", "adopt", "move", "set_memo"]
 
 _ELSEWHERE = "external_task_id = ? AND account <> ? AND service = ?"  # no service equals NULL
 
@@ -75,6 +79,27 @@ def add(connection: sqlite3.Connection, job: Job) -> Job:
     if held is None:
         raise _of_another_account(connection, job, elsewhere)
     return _same(held, job)
+
+
+def add_named(connection: sqlite3.Connection, job: Job, wished: str, numbers: ClipNumbers) -> Job:
+    """The same, with a name for its clip in its folder; one that it has stays.
+
+    Raises:
+        IdempotencyConflictError, AccountChangedError: as ``add``.
+    """
+    folder = job.download_to or ""
+    held = get(connection, job.account, job.external_task_id)
+    if held is not None and _same(held, job).clip_name is not None and held.download_to == folder:
+        return held
+    wished = wished if held is None else held.clip_name or wished
+    name = numbers.free_name(folder, wished, lambda key: is_clip_named(connection, folder, key))
+    if held is None:
+        return add(connection, evolve(job, clip_name=name))
+    connection.execute(
+        f"UPDATE jobs SET download_to = ?, clip_name = ?, clip_key = ? WHERE {THIS}",
+        (folder, name, clip_key(name), job.external_task_id, job.account),
+    )
+    return evolve(held, download_to=folder, clip_name=name)
 
 
 def _of_another_account(
