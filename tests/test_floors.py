@@ -16,7 +16,7 @@ FLOORS = [
         "vocabulary",
         {
             "arguments",
-            "bulk_item",
+            "clip_names",
             "effects",
             "errors",
             "events",
@@ -36,6 +36,7 @@ FLOORS = [
         "runtime",
         {
             "account_callbacks",
+            "bulk_item",
             "client_options",
             "concurrency",
             "delivery",
