@@ -148,8 +148,8 @@ class _ClipNames:
         if wished is None:
             return prepared
         await self.order.turn(place)
-        # The next one is named after this call has reached the store, and need not await its end.
-        asyncio.get_running_loop().call_soon(self.order.leave, place)
+        # The next one goes on after this call has reached the store, which keeps the order.
+        self.order.leave(place)
         is_paid = external_task_id in self._listed
         job = await self._runtime.named(prepared.job, wished, is_paid=is_paid)
         return evolve(prepared, job=job)

@@ -71,13 +71,19 @@ class Delivery:
         # Weak: a lock is of no use once nobody holds or awaits it.
         self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
-    async def download_into(
-        self, path: Path, video: Video, *, is_known: Callable[[Path], Awaitable[bool]]
-    ) -> Path:
-        """The clip under this name; one that is there already is not replaced.
+    async def download_once(
+        self,
+        path: Path,
+        video: Video,
+        *,
+        is_known: Callable[[Path], Awaitable[bool]],
+        note: Callable[[Path], Awaitable[None]],
+    ) -> None:
+        """Download the clip to this name; a file that is there already is not replaced.
 
         Args:
             is_known: whether a file of this name is the clip. Another one is compared with it.
+            note: writes down that it is.
 
         Raises:
             DownloadError: another file has the name.
@@ -87,7 +93,7 @@ class Delivery:
                 await self.download(video, path)
             elif not await is_known(path):
                 await self._check_same(video, path)
-        return path
+            await note(path)
 
     async def _check_same(self, video: Video, path: Path) -> None:
         """Fetch the clip once more, and compare it with a file, as after a crash."""

@@ -400,20 +400,11 @@ class Runtime:
 
     async def download_into(self, folder: Path, job: Job, result: EffectResult) -> Path:
         """The job's clip in a folder; its journal knows where."""
-        path = folder / clip_file_name(job.clip_name, result.task_id)
-        is_known = partial(self._is_clip, job)
-        await self.delivery.download_into(path, result.video, is_known=is_known)
         account = await self.account()
-        await account.follower.downloaded(job, path)
+        path = folder / clip_file_name(job.clip_name, result.task_id)
+        is_known, note = partial(_is_clip, account, job), partial(account.follower.downloaded, job)
+        await self.delivery.download_once(path, result.video, is_known=is_known, note=note)
         return path
-
-    async def _is_clip(self, job: Job, path: Path) -> bool:
-        """Whether a file is the job's clip, as far as its name or the journal says."""
-        if is_named_by_task(job.clip_name):
-            return True
-        held = await (await self.account()).job(job.external_task_id)
-        text = await asyncio.to_thread(as_text, path)
-        return held is not None and held.state is JobState.DOWNLOADED and held.path == text
 
     async def named(self, job: Job, wished: str, *, is_paid: bool = False) -> Job:
         """The job, with the name of its clip in its folder.
@@ -557,6 +548,15 @@ def compose_submitter(
         clock=clock,
         reports=SubmitReports(on_event, clock),
     )
+
+
+async def _is_clip(account: Account, job: Job, path: Path) -> bool:
+    """Whether a file is the job's clip, as far as its name or the journal says."""
+    if is_named_by_task(job.clip_name):
+        return True
+    held = await account.job(job.external_task_id)
+    text = await asyncio.to_thread(as_text, path)
+    return held is not None and held.state is JobState.DOWNLOADED and held.path == text
 
 
 async def _check_name_is_free(job: Job) -> None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from kling_effects_async.concurrency import map_as_completed
+from kling_effects_async.concurrency import SourceOrder, map_as_completed
 
 pytestmark = pytest.mark.looptime
 
@@ -190,3 +190,33 @@ async def test_many_items_take_no_more_memory_than_a_few() -> None:
 
     await peak_bytes(100)
     assert await peak_bytes(10_000) < await peak_bytes(500) + 50_000
+
+
+async def in_turn(order: SourceOrder, after_s: float, seen: list[int]) -> None:
+    place = order.next_place()
+    try:
+        await asyncio.sleep(after_s)
+        if after_s == 3:
+            return  # it leaves without its turn
+        await order.turn(place)
+        seen.append(place)
+    finally:
+        order.leave(place)
+
+
+async def test_turns_come_in_the_order_of_the_places_whoever_is_ready() -> None:
+    order, seen = SourceOrder(), list[int]()
+    await asyncio.gather(*(in_turn(order, after_s, seen) for after_s in (9, 3, 5, 0, 7)))
+    assert seen == [1, 3, 4, 5]
+
+
+async def test_who_is_cancelled_before_its_turn_holds_up_nobody() -> None:
+    order, seen = SourceOrder(), list[int]()
+    acts = [asyncio.ensure_future(in_turn(order, after_s, seen)) for after_s in (9, 0, 1)]
+    await asyncio.sleep(4)
+    acts[1].cancel()
+    await asyncio.gather(*acts, return_exceptions=True)
+    assert seen == [1, 3]
+    order.leave(1)  # again
+    assert order.next_place() == 4
+    await order.turn(4)

@@ -26,9 +26,14 @@ _TABLE = """
 
 
 class UsedNames:
-    """Which job has which name in which folder, while this lives; call it off the loop."""
+    """Which job has which name in which folder, while this lives; call it off the loop.
 
-    def __init__(self) -> None:
+    Args:
+        max_pages: how large the file may become, in pages of 4096 bytes.
+    """
+
+    def __init__(self, *, max_pages: int | None = None) -> None:
+        self._max_pages = max_pages
         self._numbers = ClipNumbers()
         self._folders: dict[str, int] = {}
         self._turn = threading.Lock()
@@ -79,4 +84,6 @@ class UsedNames:
         connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, connection.close)
         connection.executescript(_TABLE)
+        if self._max_pages is not None:
+            connection.execute(f"PRAGMA max_page_count = {self._max_pages}").fetchone()
         return connection

@@ -207,6 +207,18 @@ async def test_a_file_that_came_before_the_death_is_compared_with_the_clip(
     assert list(folder.iterdir()) == [path]
 
 
+@pytest.mark.usefixtures("unguarded")
+async def test_a_batch_without_a_journal_that_is_run_again_takes_its_files_up(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """The service's list has the tasks; what the files are, only their bytes tell."""
+    for _ in range(2):
+        async with emulator.client(**QUICK) as client:
+            assert await named(client, CATS[:2], tmp_path) == ["cat-squish.mp4", "cat-squish-2.mp4"]
+    assert emulator.ledger.total == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 async def test_what_is_no_file_is_never_waited_for(emulator: Emulator, tmp_path: Path) -> None:
     journal, folder = tmp_path / "jobs.db", tmp_path / "clips"
     async with emulator.client(journal=journal, **QUICK) as client:

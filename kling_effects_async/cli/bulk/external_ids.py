@@ -14,6 +14,9 @@ from kling_effects_async.cli.failures import ExitCode, Failure
 
 __all__ = ["MetIds", "met_ids"]
 
+# A million ids need 45 MB. With SQLite's own 2 MB of cache they take twice the time.
+_CACHE_KIB = 16_384
+
 
 class MetIds:
     """The ids of the rows so far, each with the place of its first row."""
@@ -47,6 +50,7 @@ def met_ids() -> Iterator[MetIds]:
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         database.execute("CREATE TABLE met (id TEXT PRIMARY KEY, place TEXT) WITHOUT ROWID")
         database.execute("BEGIN")
         yield MetIds(database)

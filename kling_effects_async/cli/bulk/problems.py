@@ -64,8 +64,6 @@ def problems_failure(problems: Sequence[Problem], count: int) -> Failure:
     lines = [str(problem) for problem in problems[:MAX_SHOWN]]
     others = count - len(lines)
     if others:
-        lines.append(
-            f"and {others:,} more problem{'s' if others > 1 else ''} of this kind or others"
-        )
+        lines.append(f"and {others:,} more problem{'s' if others > 1 else ''}.")
     lines.append("Nothing was sent. Correct this, and run the same command again.")
     return Failure(ExitCode.REJECTED_HERE, lines)

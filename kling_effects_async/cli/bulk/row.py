@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from attrs import Factory, evolve, field, frozen
 
@@ -39,14 +38,6 @@ class Row(BulkItem):
     )
     is_to_prepare: bool = False
     changes: tuple[str, ...] = ()
-
-    @property
-    def stem(self) -> str:
-        """The first image's file name without its suffix, also where it was converted to bytes."""
-        source = self.sources[0]
-        if isinstance(source, bytes):
-            return ""
-        return Path(unquote(urlsplit(source).path)).stem if isinstance(source, str) else source.stem
 
 
 @frozen

@@ -14,6 +14,7 @@ import kling_effects_async as kling
 from kling_effects_async.arguments import check_name, check_share
 from kling_effects_async.cli.bulk.problems import Problem
 from kling_effects_async.cli.bulk.row import Flawed, Row
+from kling_effects_async.clip_names import check_clip_name
 from kling_effects_async.protocol.requests import build_submit, check_external_task_id
 from kling_effects_async.scenes import find_scene
 from kling_effects_async.web_address import address_label, address_problem, tidied
@@ -116,7 +117,7 @@ class RowMaker:
             _effect(self._options(values), [_source(text, place.folder) for text in texts]),
             external_task_id=values.get("external_task_id"),
             share=values.get("share", self.defaults.share),
-            name=_clip_name(values),
+            name=values.get("name"),
             where=place.where,
             line=place.line,
             has_columns=place.has_columns,
@@ -203,11 +204,6 @@ def _seconds(text: str) -> int | None:
     return int(found[1]) if found and int(found[1]) else None
 
 
-def _clip_name(values: Mapping[str, str]) -> str | None:
-    name = values.get("name")
-    return name.removesuffix(".mp4") if name is not None else None
-
-
 def _image_texts(values: Mapping[str, str]) -> list[str]:
     return [values[column] for column in _IMAGES if column in values]
 
@@ -263,20 +259,11 @@ def _text_problems(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 yield column, f"{error}."
 
 
-def _check_clip_name(name: str) -> None:
-    check_name("name", name)
-    bare = name.removesuffix(".mp4")
-    if not {"/", "\\"}.isdisjoint(bare) or bare.strip(".") == "":
-        raise kling.SettingsError(
-            f"name must be the name of a file, without folders, not {name[:_SHOWN]!r}"
-        )
-
-
 # The library's own, so that what is accepted here is not rejected in the middle of a run.
 _CHECKS: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("scene", partial(check_name, "scene")),
     ("external_task_id", check_external_task_id),
-    ("name", _check_clip_name),
+    ("name", partial(check_clip_name, "name")),
     ("share", partial(check_share, "share")),
     ("model_name", partial(check_name, "model_name")),
 )

@@ -88,17 +88,13 @@ def _values(row: Row, folder: Path) -> dict[str, str]:
         "scene": effect.scene,
         **dict(zip(columns, _image_values(row, folder), strict=True)),
         "external_task_id": row.external_task_id,
-        "name": _name_text(row.name),
+        "name": row.name,
         "share": row.share,
         "model_name": effect.model_name,
         "mode": effect.mode if isinstance(effect, kling.DualImageEffect) else None,
         "duration_s": None if effect.duration_s is None else str(effect.duration_s),
     }
     return {column: value for column, value in given.items() if value is not None}
-
-
-def _name_text(name: str | None) -> str | None:
-    return f"{name}.mp4" if name is not None and name.endswith(".mp4") else name
 
 
 def _image_values(row: Row, folder: Path) -> Iterator[str]:
