@@ -54,7 +54,7 @@ from kling_effects_async.submitting.decision import steps_to_abandon, steps_to_r
 from kling_effects_async.submitting.follower import Follower
 from kling_effects_async.submitting.listed import earlier_tasks
 from kling_effects_async.submitting.memory import AccountMemory
-from kling_effects_async.submitting.planning import PreparedJob, make_job, read_images
+from kling_effects_async.submitting.planning import PreparedJob, prepared_job
 from kling_effects_async.submitting.reports import SubmitReports
 from kling_effects_async.submitting.settling import Finding
 from kling_effects_async.submitting.slots import Slot, SlotLimiter
@@ -314,25 +314,22 @@ class Runtime:
             ImageRejectedError: Kling would reject an image.
             ImageUnreadableError: this machine cannot read an image's file.
         """
-        with_hashes = with_hashes or self._options.journal is not None
-        read = partial(read_images, effect, with_hashes=with_hashes)
-        is_remote = all(isinstance(image, str) for image in effect.images)
-        image_hashes, files = (
-            read() if is_remote else await self._read_patiently(partial(asyncio.to_thread, read))
-        )
-        job = make_job(
+        plan = partial(
+            prepared_job,
             effect,
+            with_hashes=with_hashes or self._options.journal is not None,
             account=self._options.account,
             service=self._options.service.base_url,
             external_task_id=external_task_id,
-            image_hashes=image_hashes,
             callback_url=callback_url,
             run=run,
             download_to=download_to,
             share=share or "",
             now=self._options.clock.now(),
         )
-        return PreparedJob(effect, job, files)
+        if all(isinstance(image, str) for image in effect.images):
+            return plan()
+        return await self._read_patiently(partial(asyncio.to_thread, plan))
 
     async def submit(
         self, prepared: PreparedJob, *, found: TaskSnapshot | None = None

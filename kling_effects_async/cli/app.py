@@ -86,7 +86,12 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         with raised_sigterm():
             # Standalone, click would print errors in its own words, and exit with its own codes.
-            app.main(list(arguments), prog_name="kling-effects", standalone_mode=False)
+            app.main(
+                list(arguments),
+                prog_name="kling-effects",
+                standalone_mode=False,
+                obj=("kling-effects", *arguments),  # for the line to go on with
+            )
     except (Exception, KeyboardInterrupt, SystemExit, Terminated) as error:  # the outermost edge
         if os.environ.get("KLING_EFFECTS_DEBUG"):
             write_err(_traceback_of(error))

@@ -28,8 +28,8 @@ __all__ = [
     "is_made_here",
     "is_random",
     "make_job",
+    "prepared_job",
     "random_id",
-    "read_images",
 ]
 
 
@@ -114,7 +114,24 @@ class PreparedJob:
     files: Mapping[Path, FileState]
 
 
-def read_images(effect: Effect, *, with_hashes: bool) -> tuple[list[str], Mapping[Path, FileState]]:
+def prepared_job(effect: Effect, *, with_hashes: bool, **facts: Any) -> PreparedJob:
+    """An effect as a job, after its images were checked. Blocks where an image is a file.
+
+    Args:
+        with_hashes: False where the same job cannot be submitted again.
+        facts: the other arguments of ``make_job``.
+
+    Raises:
+        ImageRejectedError: Kling would reject an image.
+        ImageUnreadableError: this machine cannot read an image's file.
+    """
+    image_hashes, files = _read_images(effect, with_hashes=with_hashes)
+    return PreparedJob(effect, make_job(effect, image_hashes=image_hashes, **facts), files)
+
+
+def _read_images(
+    effect: Effect, *, with_hashes: bool
+) -> tuple[list[str], Mapping[Path, FileState]]:
     """Check the images; their hashes, and the state of their files.
 
     A hash is ``""`` without ``with_hashes``.

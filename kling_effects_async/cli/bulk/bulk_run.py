@@ -7,9 +7,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -17,6 +18,7 @@ import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.bulk.arguments import BulkArguments, split_scene
 from kling_effects_async.cli.bulk.checks import Checked, check_rows, left_out_line
+from kling_effects_async.cli.bulk.external_ids import MetIds, met_ids
 from kling_effects_async.cli.bulk.json_lines import estimate_as_json, summary_as_json
 from kling_effects_async.cli.bulk.plan import (
     Plan,
@@ -89,33 +91,49 @@ def _run(arguments: BulkArguments, secrets: list[str]) -> None:
     )
     if settings is not None:
         secrets += cli.settings_file.secrets_of(settings.credentials)
-    journal = journal_of(arguments)
-    own = [arguments.folder, *([journal] if journal else []), *_report_path(arguments)]
-    with read_rows(
-        arguments.sources,
-        _defaults(arguments, settings),
-        stdin=None if sys.stdin is None else sys.stdin.buffer,
-        is_recursive=arguments.is_recursive,
-        own=own,
-        limit=arguments.limit,
-    ) as rows:
+    with ExitStack() as exits:
+        journal = _journal(arguments, exits, is_preview=settings is None)
+        rows = exits.enter_context(_rows(arguments, settings, journal))
         checked = _checked(rows, arguments)
         if settings is None:
             say(_PREVIEWS)
         run = BulkRun(
             arguments=arguments,
-            state=RunState(to_do=Counter(checked.scenes), started_s=monotonic()),
+            state=RunState(
+                to_do=Counter(checked.scenes), started_s=monotonic(), is_preview=settings is None
+            ),
             secrets=tuple(secrets),
         )
         if arguments.is_dry:
             # An empty journal is not begun for a plan.
             known = journal if journal is not None and journal.exists() else None
-            cli.runner.run(_plan(rows, run, settings, known, by))
+            ids = exits.enter_context(met_ids())
+            cli.runner.run(_plan(rows, ids, run, settings, known, by))
             return
         arguments.folder.mkdir(parents=True, exist_ok=True)
         arguments.output.check_folder()
         stopped = _stopped(_clips(rows, run, settings, journal, by))
     _sum_up(run, stopped)
+
+
+def _journal(arguments: BulkArguments, exits: ExitStack, *, is_preview: bool) -> Path | None:
+    """The journal; of previews a temporary one, as no later run can know their tasks."""
+    if not is_preview or not arguments.has_journal:
+        return journal_of(arguments)
+    return Path(exits.enter_context(TemporaryDirectory(prefix="kling-preview-")), "preview.db")
+
+
+def _rows(
+    arguments: BulkArguments, settings: kling.Settings | None, journal: Path | None
+) -> AbstractContextManager[Rows]:
+    return read_rows(
+        arguments.sources,
+        _defaults(arguments, settings),
+        stdin=None if sys.stdin is None else sys.stdin.buffer,
+        is_recursive=arguments.is_recursive,
+        own=[arguments.folder, *([journal] if journal else []), *_report_path(arguments)],
+        limit=arguments.limit,
+    )
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -166,6 +184,7 @@ def _checked(rows: Rows, arguments: BulkArguments) -> Checked:
 
 async def _plan(
     rows: Rows,
+    ids: MetIds,
     run: BulkRun,
     settings: kling.Settings | None,
     journal: Path | None,
@@ -176,7 +195,7 @@ async def _plan(
     with cli.runner.stopped_gently():
         async with AsyncExitStack() as exits:
             client = await opened_client(exits, run, settings, journal)
-            async for planned in planned_rows(client, rows, run=arguments.run):
+            async for planned in planned_rows(client, rows, ids, run=arguments.run):
                 plan.add(planned)
                 _print_planned(planned, run)
             estimate = await client.estimate(plan.scenes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import rich_click as click
@@ -126,7 +125,10 @@ def _sources(
     default=Clips.PREVIEW.value,
     hidden=True,  # for tests that do not look at pictures
 )
+@click.pass_obj
 def bulk(
+    line: tuple[str, ...],
+    /,
     words: tuple[str, ...],
     output: str,
     run_name: str | None,
@@ -159,6 +161,6 @@ def bulk(
         run=run_name,
         as_json=as_json,
         is_silent=as_json or quiet,
-        again=("kling-effects", *sys.argv[1:]),
+        again=line,
         **options,
     )

@@ -47,7 +47,7 @@ class MetIds:
 @contextmanager
 def met_ids() -> Iterator[MetIds]:
     """An empty set of ids."""
-    with closing(sqlite3.connect("", isolation_level=None)) as database:
+    with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
         database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from kling_effects_async import EffectsClient, Estimate, JobState, derived_id
 from kling_effects_async.cli.bulk.drawing import drawn
-from kling_effects_async.cli.bulk.external_ids import met_ids
+from kling_effects_async.cli.bulk.external_ids import MetIds
 from kling_effects_async.cli.bulk.lines import duration, end_words, units_words
 from kling_effects_async.cli.bulk.row import Row, prepared
 from kling_effects_async.cli.bulk.sources import Rows
@@ -27,7 +27,7 @@ __all__ = [
     "planned_rows",
 ]
 
-_AHEAD = 16
+_AHEAD = 16  # pictures that are read at the same time
 _BY = re.compile(r"(?:(\d{4})-(\d\d)-(\d\d)[T ])?(\d{1,2}):(\d\d)")
 _BECOMES = {
     None: "send",
@@ -94,34 +94,44 @@ def plan_line(plan: Plan) -> str:
 
 
 async def planned_rows(
-    client: EffectsClient, rows: Rows, *, run: str | None
+    client: EffectsClient, rows: Rows, ids: MetIds, *, run: str | None
 ) -> AsyncIterator[PlannedRow]:
-    """What would be done about each row, in their order; the pictures are read."""
-    with met_ids() as ids:
-        async for row, external_task_id in _with_ids(rows, run):
-            first = ids.first_place(external_task_id, row.where)
-            if first is not None:
-                yield PlannedRow(row, "same", first)
-                continue
-            job = await client.job(external_task_id)
-            path = (job and job.path) or ""
-            yield PlannedRow(row, _BECOMES[None if job is None else job.state], path)
+    """What would be done about each row, in their order; the pictures are read.
+
+    Args:
+        ids: none yet; afterwards those of the rows' jobs.
+    """
+    async for batch in _batches(drawn(rows)):
+        names = await asyncio.gather(*(asyncio.to_thread(_id_of, row, run) for row in batch))
+        firsts = await asyncio.to_thread(_first_places, batch, names, ids)
+        for row, name, first in zip(batch, names, firsts, strict=True):
+            yield await _planned(client, row, name, first)
 
 
-async def _with_ids(rows: Rows, run: str | None) -> AsyncIterator[tuple[Row, str]]:
-    """Each row with the id of its job; some pictures are hashed at the same time."""
-    pending: list[tuple[Row, asyncio.Task[str]]] = []
-    try:
-        async for row in drawn(rows):
-            pending.append((row, asyncio.create_task(asyncio.to_thread(_id_of, row, run))))
-            if len(pending) >= _AHEAD:
-                first, its_id = pending.pop(0)
-                yield first, await its_id
-        for first, its_id in pending:
-            yield first, await its_id
-    finally:
-        for _row, its_id in pending:
-            its_id.cancel()
+async def _planned(
+    client: EffectsClient, row: Row, external_task_id: str, first: str | None
+) -> PlannedRow:
+    if first is not None:
+        return PlannedRow(row, "same", first)
+    job = await client.job(external_task_id)
+    if job is None:
+        return PlannedRow(row, _BECOMES[None])
+    return PlannedRow(row, _BECOMES[job.state], job.path or "")
+
+
+async def _batches(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
+    batch: list[Row] = []
+    async for row in rows:
+        batch.append(row)
+        if len(batch) == _AHEAD:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _first_places(rows: Sequence[Row], names: Sequence[str], ids: MetIds) -> list[str | None]:
+    return [ids.first_place(name, row.where) for row, name in zip(rows, names, strict=True)]
 
 
 def _id_of(row: Row, run: str | None) -> str:

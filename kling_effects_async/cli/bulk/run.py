@@ -6,9 +6,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -81,16 +80,14 @@ async def opened_client(
 ) -> EffectsClient:
     """The client of the run; it and its journal are closed with the exits.
 
-    Without settings its service is an emulator, whose tasks no later run can know, and so its
-    journal is a temporary one.
+    Without settings its service is an emulator.
     """
     arguments = run.arguments
     if settings is None:
-        folder = exits.enter_context(TemporaryDirectory(prefix="kling-preview-"))
         preview = cli.preview.preview_client(
             Clips(arguments.clips),
             timeout_s=arguments.timeout_s,
-            journal=None if journal is None else Path(folder, "preview.db"),
+            journal=journal,
             on_event=run.hear,
         )
         return await exits.enter_async_context(preview)
@@ -115,8 +112,8 @@ async def run_rows(client: EffectsClient, rows: Rows, run: BulkRun) -> None:
         running = cli.jobs.tally.counted(len(run.state.running), "task")
         say(f"stopping: nothing more is sent, {running} to come; Ctrl-C again leaves at once")
 
-    with ExitStack() as files, cli.runner.stopped_gently(drain):
-        failed = FailedRows(arguments.failed_path, files)
+    with cli.runner.stopped_gently(drain):
+        failed = FailedRows(arguments.failed_path)
         outcomes = client.run_many(
             _prepared(drawn(rows)),
             run=arguments.run,
@@ -125,12 +122,13 @@ async def run_rows(client: EffectsClient, rows: Rows, run: BulkRun) -> None:
             share=arguments.share,
         )
         async with (
+            failed,
             shown_run(run.state, client, is_silent=arguments.is_silent) as screen,
             aclosing(outcomes),
         ):
             async for outcome in outcomes:
                 with screen.aside():
-                    _take(outcome, run, failed)
+                    await _take(outcome, run, failed)
                 if arguments.is_fail_fast and run.state.failed and not run.has_failed_fast:
                     run.has_failed_fast = True
                     client.drain()
@@ -142,7 +140,7 @@ async def _prepared(rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
         yield await asyncio.to_thread(prepared, row) if row.is_to_prepare else row
 
 
-def _take(outcome: Outcome, run: BulkRun, failed: FailedRows) -> None:
+async def _take(outcome: Outcome, run: BulkRun, failed: FailedRows) -> None:
     row = outcome.item
     assert isinstance(row, Row)
     if isinstance(outcome, Failed) and run.arguments.is_skipping and _is_there(outcome.error):
@@ -152,14 +150,14 @@ def _take(outcome: Outcome, run: BulkRun, failed: FailedRows) -> None:
     reason = without_secrets(reason, run.secrets)
     run.state.add(outcome, scene=row.effect.scene, reason=reason)
     if isinstance(outcome, Failed):
-        _take_failure(outcome.error, row, reason, run, failed)
+        await _take_failure(outcome.error, row, reason, run, failed)
     if run.arguments.as_json:
         run.print_json(row_outcome_as_json(outcome, row))
     elif isinstance(outcome, Done) and outcome.path is not None:
         run.print(os.fsencode(outcome.path))
 
 
-def _take_failure(
+async def _take_failure(
     error: Exception, row: Row, reason: str, run: BulkRun, failed: FailedRows
 ) -> None:
     if isinstance(error, kling.ClientDrainingError):
@@ -168,7 +166,7 @@ def _take_failure(
     run.failures.add(reason, row.where, code_of(error))
     # An uncertain row would be paid twice by whoever runs its manifest under another name.
     if not isinstance(error, kling.SubmissionUncertainError):
-        failed.add(row, reason)
+        await failed.add(row, reason)
     if is_news and not run.arguments.is_silent:
         say(f"{row.where}: {reason}")
 

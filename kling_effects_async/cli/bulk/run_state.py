@@ -50,13 +50,14 @@ class RunState:
         to_do: how many items of each scene have not come to their end.
         total: how many items there are.
         started_s: when it began, by the clock of the run.
+        is_preview: its tasks cost nothing.
         done: items with a clip.
-        before: those of them that were done before, and not paid again.
+        before: those of them that were paid before, and not again.
         skipped: items that were left out.
         failed: how many failed, by reason.
         not_sent: items that were held back, because the run was told to stop.
         uncertain: items that may have a task, and be charged.
-        units: what the tasks that ended cost, as far as the service reported it.
+        units: what the tasks that ended meanwhile cost, as far as the service reported it.
         running: the tasks that run, oldest first.
         waiting: how many submits wait for a slot.
         slots: how many tasks the account may run at once.
@@ -67,6 +68,7 @@ class RunState:
 
     to_do: Counter[str]
     started_s: float
+    is_preview: bool = False
     total: int = field(init=False)
     done: int = 0
     before: int = 0
@@ -82,7 +84,7 @@ class RunState:
     latest: str = ""
     changes: int = 0
     _ends: deque[float] = field(factory=lambda: deque(maxlen=_ENDS))
-    _ended_now: set[str] = field(factory=set)  # until their outcomes come
+    _paid_now: set[str] = field(factory=set)  # until their outcomes come
 
     @total.default
     def _all(self) -> int:
@@ -105,6 +107,7 @@ class RunState:
         match event:
             case JobAccepted(external_task_id=str(name)):
                 self.running[name] = RunningTask(name, now_s)
+                self._paid_now.add(name)
                 self._note(f"{name}: accepted")
             case TaskChanged(external_task_id=str(name)):
                 since_s = self.running[name].since_s if name in self.running else now_s
@@ -136,14 +139,14 @@ class RunState:
         self.running.pop(outcome.external_task_id, None)
         if isinstance(outcome, Done):
             self.done += 1
-            self.before += outcome.external_task_id not in self._ended_now
+            self.before += outcome.external_task_id not in self._paid_now
         elif isinstance(outcome.error, ClientDrainingError):
             self.not_sent += 1
         elif isinstance(outcome.error, SubmissionUncertainError):
             self.uncertain += 1
         else:
             self.failed[reason] += 1
-        self._ended_now.discard(outcome.external_task_id)
+        self._paid_now.discard(outcome.external_task_id)
         self._over(scene)
 
     def _over(self, scene: str) -> None:
@@ -151,10 +154,10 @@ class RunState:
         self.changes += 1
 
     def _ended(self, name: str, event: TaskEnded, now_s: float) -> None:
-        self.running.pop(name, None)
+        if self.running.pop(name, None) is None:
+            return  # the journal says so: it ended before this run
         self._ends.append(now_s)
-        self._ended_now.add(name)
-        self.units += event.units or 0
+        self.units += 0 if self.is_preview else event.units or 0
         self._note(f"{name}: {event.snapshot.status.value}")
 
     def _note(self, what: str) -> None:

@@ -17,12 +17,15 @@ from contextlib import (
     suppress,
 )
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kling_effects_async import EffectsClient, KlingEffectsError
 from kling_effects_async.cli.bulk.lines import Look, progress_lines, status_line
 from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.console import say
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 __all__ = ["Screen", "shown_run"]
 
@@ -152,10 +155,14 @@ class _MovingScreen:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.live import Live
 
         self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
-        self._live = Live(
+        self._live = self._new_live()
+
+    def _new_live(self) -> Live:
+        from rich.live import Live
+
+        return Live(
             console=self._console,
             transient=True,  # the summary takes its place
             auto_refresh=False,  # the loop draws, so that a busy loop is seen
@@ -182,6 +189,8 @@ class _MovingScreen:
             self.start()
 
     def start(self) -> None:
+        # A new one: a used one goes up as many lines as it had, over what was printed since.
+        self._live = self._new_live()
         with suppress(OSError, ValueError):
             self._live.start()
 
