@@ -29,7 +29,10 @@ FLOORS = [
         },
     ),
     ("rules", {"protocol", "policy", "settings"}),
-    ("edges", {"callbacks", "downloading", "images", "journal", "telemetry", "transport"}),
+    (
+        "edges",
+        {"callbacks", "downloading", "images", "journal", "report", "telemetry", "transport"},
+    ),
     ("engine", {"api", "polling", "submitting"}),
     (
         "runtime",
