@@ -19,7 +19,12 @@ def picture_bytes(item: ReportItem) -> int:
 
 
 def card(
-    number: int, item: ReportItem, *, group: int | None, is_hidden: bool, cost_unit: str = "units"
+    number: int,
+    item: ReportItem,
+    *,
+    group: int | None,
+    is_hidden: bool,
+    cost_unit: str | None,
 ) -> str:
     """The item as a list entry.
 
@@ -27,13 +32,17 @@ def card(
         number: its place in the run, from 1.
         group: the number of its group of failures, which its name leads to where there is no clip.
         is_hidden: not on the first page of the sheet.
+        cost_unit: ``None``: nothing was paid.
     """
     clip = linked(item.clip)
     target = clip or (f"#failure-{group}" if group else None)
     hidden = " hidden" if is_hidden else ""
+    # Not lazy on the first page: on paper there must be those too that nobody scrolled to.
+    loading = "lazy" if is_hidden else "eager"
+    pictures = _input(item, loading) + _frame(item, clip, loading)
     return (
         f'<li class="card" id="item-{number}" data-state="{text(str(item.state))}"{hidden}>'
-        f'<div class="pair">{_input(item)}{_frame(item, clip)}</div>'
+        f'<div class="pair">{pictures}</div>'
         f"<h3>{_name(item, target)}</h3>{_state(item, cost_unit)}{_reason(item)}"
         f"{_details(number, item)}</li>\n"
     )
@@ -45,12 +54,13 @@ def _name(item: ReportItem, target: str | None) -> str:
     return f'<a class="name" href="{text(target)}">{name(item.name)}</a>'
 
 
-def _input(item: ReportItem) -> str:
-    return _picture(item.input_thumbnail, "Input") or '<span class="none">no picture</span>'
+def _input(item: ReportItem, loading: str) -> str:
+    picture = _picture(item.input_thumbnail, "Input", loading)
+    return picture or '<span class="none">no picture</span>'
 
 
-def _frame(item: ReportItem, clip: str | None) -> str:
-    picture = _picture(item.first_frame, "First frame of the clip")
+def _frame(item: ReportItem, clip: str | None, loading: str) -> str:
+    picture = _picture(item.first_frame, "First frame of the clip", loading)
     if clip is None:
         return picture or f'<span class="none">{_absence(item.state)}</span>'
     shown_frame = picture or '<span class="none">clip</span>'
@@ -64,18 +74,19 @@ def _absence(state: ItemState) -> str:
     return "no clip yet" if state.is_open else "no clip"
 
 
-def _picture(jpeg: bytes | None, alternative: str) -> str:
+def _picture(jpeg: bytes | None, alternative: str, loading: str) -> str:
     if not jpeg:
         return ""
     data = base64.b64encode(jpeg).decode()
     source = f'alt="{alternative}" src="data:image/jpeg;base64,{data}"'
-    return f'<img loading="lazy" decoding="async" {source}>'
+    return f'<img loading="{loading}" decoding="async" {source}>'
 
 
-def _state(item: ReportItem, cost_unit: str) -> str:
+def _state(item: ReportItem, cost_unit: str | None) -> str:
     figures = [str(item.state)]
     figures += [] if item.took_s is None else [seconds(item.took_s)]
-    figures += [] if item.units is None else [f"{amount(item.units)} {shown(cost_unit)}"]
+    if item.units is not None and cost_unit is not None:
+        figures.append(f"{amount(item.units)} {shown(cost_unit)}")
     sign = f'<span class="sign {css(item.state)}" aria-hidden="true">{item.state.sign}</span>'
     return f'<p class="state">{sign} {" · ".join(figures)}</p>'
 

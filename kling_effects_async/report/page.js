@@ -7,6 +7,7 @@
   const perPage = Number(sheet.dataset.perPage);
   const cards = [...sheet.children];
   const plain = (text) => text.normalize("NFKC").toLowerCase();
+  let timer; // of the search that follows the last letter
   let texts = null; // of the cards; made when somebody searches
   let shown = cards.slice(0, perPage), matching = cards, page = 0;
 
@@ -15,6 +16,7 @@
   const wanted = () => controls.elements.state.value;
 
   function search() {
+    clearTimeout(timer); // or a search of letters typed before would turn back to the first page
     const words = plain(find.value).split(/\s+/).filter(Boolean);
     texts ??= words.length ? cards.map((card) => plain(card.textContent)) : null;
     const state = wanted();
@@ -27,8 +29,13 @@
     page = Math.max(0, Math.min(number, lastPage()));
     for (const card of shown) card.hidden = true;
     shown = matching.slice(page * perPage, (page + 1) * perPage);
-    for (const card of shown) card.hidden = false;
+    for (const card of shown) show(card);
     tell();
+  }
+
+  function show(card) {
+    card.hidden = false;
+    for (const picture of card.querySelectorAll("img")) picture.loading = "eager"; // for printing
   }
 
   const lastPage = () => Math.max(0, Math.ceil(matching.length / perPage) - 1);
@@ -160,7 +167,6 @@
 
   // -- Begin
 
-  let timer;
   find.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(search, 120); // once for a word, not for each letter

@@ -89,5 +89,6 @@ def _beside(pictures: list[Image.Image]) -> Image.Image:
 
 def _jpeg(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
+    picture.info = {}  # Pillow would write a comment and XMP of the source into the copy
     picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
     return stream.getvalue()

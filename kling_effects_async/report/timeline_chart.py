@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from kling_effects_async.report.axis import Heights, TimeAxis, round_step
 from kling_effects_async.report.drawing import css, figure, key, level_label, svg, table, time_axis
@@ -76,11 +77,9 @@ def _slot_line(
     slots: Sequence[tuple[float, int]], heights: Heights, axis: TimeAxis
 ) -> Iterator[str]:
     """Steps: a level line until the next change, then an upright one."""
-    levels = [heights.at(number) for _time, number in slots]
-    ends = [time_s for time_s, _number in slots[1:]] + [axis.length_s]
     before: int | None = None
-    for (start_s, _number), end_s, level in zip(slots, ends, levels, strict=True):
-        x1, x2 = axis.at(start_s), axis.at(end_s)
+    for (start_s, number), (end_s, _next) in pairwise([*slots, (axis.length_s, 0)]):
+        x1, x2, level = axis.at(start_s), axis.at(end_s), heights.at(number)
         if before is not None:
             yield f'<line class="slots" x1="{x1}" x2="{x1}" y1="{before}" y2="{level}"/>'
         yield f'<line class="slots" x1="{x1}" x2="{x2}" y1="{level}" y2="{level}"/>'

@@ -47,14 +47,15 @@ def write_report(path: Path, report: RunReport) -> None:
 
 def _write_cards(cards: IO[str], report: RunReport) -> tuple[Tally, Sheet]:
     tally, sheet = Tally(), Sheet()
+    cost_unit = None if report.is_preview else report.cost_unit
     for item in report.items:
         number = tally.add(item)
         if sheet.has_room(item):
-            cards.write(_card(number, item, tally, sheet, report.cost_unit))
+            cards.write(_card(number, item, tally, sheet, cost_unit))
     return tally, sheet
 
 
-def _card(number: int, item: ReportItem, tally: Tally, sheet: Sheet, cost_unit: str) -> str:
+def _card(number: int, item: ReportItem, tally: Tally, sheet: Sheet, cost_unit: str | None) -> str:
     size_bytes = picture_bytes(item)
     if size_bytes and not sheet.has_room_for_pictures(size_bytes):
         item = evolve(item, input_thumbnail=None, first_frame=None)
