@@ -71,15 +71,15 @@ class Tally:
     """Counts items; ``add`` each once, in the order of the run."""
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total: int = 0
         self.states: Counter[ItemState] = Counter()
         self.costs: dict[ItemState, CostLine] = {}
-        self.durations_s = array("d")
+        self.durations_s: array[float] = array("d")
         self._groups: dict[tuple[ItemState, str, str], FailureGroup] = {}
         # A million tasks are to fit into some tens of megabytes.
-        self._times = array("d")
-        self._numbers = array("q")
-        self._kinds = bytearray()
+        self._times: array[float] = array("d")
+        self._numbers: array[int] = array("q")
+        self._kinds: bytearray = bytearray()
 
     def add(self, item: ReportItem) -> int:
         """Count the item; its number, from 1."""

@@ -64,11 +64,11 @@ class OpenPage:
 
 @asynccontextmanager
 async def opened(
-    browser: Browser, path: Path, *, width_px: int = 1280, java_script: bool = True
+    browser: Browser, path: Path, *, java_script: bool = True
 ) -> AsyncIterator[OpenPage]:
     """The file, opened from disk."""
     context = await browser.new_context(
-        viewport={"width": width_px, "height": 900}, java_script_enabled=java_script
+        viewport={"width": 1280, "height": 900}, java_script_enabled=java_script
     )
     found = OpenPage(await context.new_page())
 
