@@ -30,7 +30,10 @@ FLOORS = [
         },
     ),
     ("rules", {"protocol", "policy", "settings"}),
-    ("edges", {"callbacks", "downloading", "images", "journal", "telemetry", "transport"}),
+    (
+        "edges",
+        {"callbacks", "downloading", "images", "journal", "report", "telemetry", "transport"},
+    ),
     ("engine", {"api", "polling", "submitting"}),
     (
         "runtime",

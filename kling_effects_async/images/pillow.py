@@ -29,7 +29,7 @@ from kling_effects_async.images.parts import Layout
 from kling_effects_async.images.parts.layout import Span
 from kling_effects_async.protocol.messages import FileState
 
-__all__ = ["READERS", "UNREADABLE", "decode", "mended", "read_facts"]
+__all__ = ["READERS", "UNREADABLE", "decode", "mended", "read_facts", "reduced"]
 
 # The kinds we let Pillow open. By class, because Image.open warns about decompression bombs before
 # anybody can look at the size.
@@ -168,6 +168,21 @@ def mended(
         changes.append(change)
     content, change = _encoded(picture, profile)
     return content, tuple(filter(None, (*changes, change)))
+
+
+def reduced(file: IO[bytes], kind: str, longest_px: int) -> Image.Image:
+    """An upright RGB copy whose longer side has at most ``longest_px``, without its metadata.
+
+    Raises one of ``UNREADABLE`` where the picture is damaged.
+    """
+    facts = read_facts(file, kind, None)
+    picture: Image.Image = _opened(file, facts, None)
+    picture.draft(None, (longest_px, longest_px))
+    for step in (_upright, _plain):
+        picture, _change = step(picture, facts)
+    picture.thumbnail((longest_px, longest_px), reducing_gap=2.0)
+    picture.load()  # before the file is closed: nothing above decodes one that is small already
+    return picture
 
 
 def _load(picture: Image.Image) -> None:
