@@ -55,13 +55,13 @@ class LeftOut:
 
 
 def problems_failure(problems: Sequence[Problem], count: int) -> Failure:
-    """How the command ends on problems: the first ones, and the number of the others.
+    """How the command ends on problems: those that are shown, and the number of the others.
 
     Args:
-        problems: at least one.
+        problems: the first ones, at least one and at most ``MAX_SHOWN``.
         count: how many there are in all.
     """
-    lines = [str(problem) for problem in problems[:MAX_SHOWN]]
+    lines = [str(problem) for problem in problems]
     others = count - len(lines)
     if others:
         lines.append(f"and {others:,} more problem{'s' if others > 1 else ''}.")

@@ -97,6 +97,17 @@ def test_pictures_below_the_manifest_have_relative_paths(tmp_path: Path) -> None
     assert len(rows_of(tmp_path / "failed.csv")) == 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="other names there")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("name", [" a.png", "\ta.png", "data:a.png", "=a.png", "-", 'a,\r"b'])
+def test_a_name_that_could_be_misread_is_that_name(suffix: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"failed{suffix}"
+    row = Row(SingleImageEffect("squish", image=tmp_path / name), where="x")
+    write_rows(path, [(row, {})])
+    (again,) = rows_of(path)
+    assert meaning(again) == meaning(row)
+
+
 def test_nothing_is_written_by_half(tmp_path: Path) -> None:
     path = tmp_path / "failed.csv"
     path.write_text("image\nhttps://x.y/a.png\n")
