@@ -22,6 +22,10 @@ _COMMANDS = {
     "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
     "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),
+    "doctor": (
+        f"{_HERE}.doctor:doctor",
+        "Check the settings, the key, the service and this machine.",
+    ),
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
     "listen": (f"{_HERE}.listen:listen", "Print every callback that comes, one a line."),
 }

@@ -31,6 +31,7 @@ __all__ = [
     "budget_units",
     "file_name",
     "file_names",
+    "for_the_doctor",
     "for_waiting",
     "journal",
     "listening",
@@ -336,6 +337,17 @@ _timeout_s = click.option(
 )
 
 
+_output = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    envvar="KLING_OUTPUT",
+    show_envvar=True,
+    callback=file_name("output"),
+    help="The file or folder for the video. By default a new file in the working folder.",
+)
+
+
 def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
     def add(command: F) -> F:
         # A decorator that is applied last stands first in the help.
@@ -349,15 +361,7 @@ def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 # The options of a command that waits for a task and saves its video.
 for_waiting: _Decorator = _together(
     (
-        click.option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            envvar="KLING_OUTPUT",
-            show_envvar=True,
-            callback=file_name("output"),
-            help="The file or folder for the video. By default a new file in the working folder.",
-        ),
+        _output,
         click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
         _a_service,
         profile,
@@ -373,3 +377,8 @@ resuming: _Decorator = _together(
 )
 
 of_one_account: _Decorator = _together((_a_service, profile, _account_of_the_group))
+
+# What a run takes, for looking at it.
+for_the_doctor: _Decorator = _together(
+    (_a_service, profile, account, journal, budget_units, _output, _timeout_s)
+)

@@ -70,7 +70,7 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & 
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        (app, ["run", "fetch", "jobs", "scenes", "emulate", "listen"]),
+        (app, ["run", "fetch", "jobs", "scenes", "doctor", "emulate", "listen"]),
         (jobs, ["show", "resume", "settle", "adopt"]),
     ],
 )
