@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import kling_effects_async.cli.attempt
     import kling_effects_async.cli.finish
     import kling_effects_async.cli.jobs
+    import kling_effects_async.cli.key_store
     import kling_effects_async.cli.messages
     import kling_effects_async.cli.output_path
     import kling_effects_async.cli.preview
@@ -36,6 +37,7 @@ __all__ = ["main", "version_text"]
 _AT_FIRST_USE = (
     "attempt",
     "finish",
+    "key_store",
     "messages",
     "output_path",
     "preview",

@@ -22,6 +22,7 @@ _COMMANDS = {
     "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
     "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),
+    "auth": (f"{_HERE}.auth:auth", "Keep a key, list the profiles, or delete a key."),
     "doctor": (
         f"{_HERE}.doctor:doctor",
         "Check the settings, the key, the service and this machine.",
@@ -80,7 +81,8 @@ def app() -> None:
     The key is read from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
     KLING_SECRET_KEY (Kling's older pair). KLING_SERVICE names the service. If no key is set there,
     it is read from config.toml in your settings folder: from the table [kling], or from
-    [profile.NAME] with --profile NAME. The file also has the defaults of options.
+    [profile.NAME] with --profile NAME. kling-effects auth login keeps a key for you. The file also
+    has the defaults of options.
     """
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "as_json",
     "as_json_lines",
     "budget_units",
+    "chosen_profile",
     "file_name",
     "file_names",
     "for_the_doctor",
@@ -37,9 +38,11 @@ __all__ = [
     "listening",
     "of_one_account",
     "of_the_group",
+    "one_profile",
     "profile",
     "profile_of_the_group",
     "resuming",
+    "service",
     "service_choice",
     "settings_of_file",
     "text",
@@ -314,10 +317,19 @@ def _profile_option(callback: Callable[..., None]) -> _Decorator:
 
 profile = _profile_option(_profile)
 
-# A group only notes it: to read the file would make the help of its commands slow.
-profile_of_the_group = _profile_option(_note_profile)
+# For a command that takes no other setting from the file.
+one_profile = _profile_option(_note_profile)
 
-_a_service = click.option(
+
+def chosen_profile(context: click.Context) -> str | None:
+    """The profile of the command line, else of the environment."""
+    return context.meta.get(_PROFILE) or os.environ.get("KLING_PROFILE") or None
+
+
+# A group only notes it: to read the file would make the help of its commands slow.
+profile_of_the_group = one_profile
+
+service: _Decorator = click.option(
     "--service",
     metavar="NAME",
     callback=_service,
@@ -363,7 +375,7 @@ for_waiting: _Decorator = _together(
     (
         _output,
         click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
-        _a_service,
+        service,
         profile,
         _timeout_s,
         as_json,
@@ -373,12 +385,12 @@ for_waiting: _Decorator = _together(
 
 # The options of ``jobs resume`` besides the journal.
 resuming: _Decorator = _together(
-    (budget_units, _a_service, profile, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
+    (budget_units, service, profile, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
 )
 
-of_one_account: _Decorator = _together((_a_service, profile, _account_of_the_group))
+of_one_account: _Decorator = _together((service, profile, _account_of_the_group))
 
 # What a run takes, for looking at it.
 for_the_doctor: _Decorator = _together(
-    (_a_service, profile, account, journal, budget_units, _output, _timeout_s)
+    (service, profile, account, journal, budget_units, _output, _timeout_s)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -111,10 +112,19 @@ def _examined(
 
 
 def _profile(service: ServiceChoice, config: Path | None) -> FileProfile:
+    from kling_effects_async import SettingsError
+
     name = service.profile or os.environ.get("KLING_PROFILE") or DEFAULT
-    files = cli.settings_file
-    table = files.profile_of(files.read_profiles(config), name, config)
-    return cli.doctor.origins.FileProfile(name, table, is_named=service.profile is not None)
+    files, profiles = cli.settings_file, cli.settings_file.read_profiles(config)
+    table = written = files.profile_of(profiles, name, config)
+    with suppress(SettingsError):  # a keyring that is locked; the check of the key says so
+        table = files.table_with_key(profiles, name, config)
+    return cli.doctor.origins.FileProfile(
+        name,
+        table,
+        is_named=service.profile is not None,
+        kept=frozenset(each for each in table if table[each] is not written.get(each)),
+    )
 
 
 def _checks(settings: Settings | None) -> Sequence[Check]:

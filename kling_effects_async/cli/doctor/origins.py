@@ -59,15 +59,19 @@ class FileProfile(NamedTuple):
 
     Attributes:
         is_named: by ``--profile``, so that its key wins over the environment's.
+        kept: what of the table is no text of the file: ``auth login`` kept it.
     """
 
     name: str
     table: Mapping[str, object]
     is_named: bool
+    kept: frozenset[str] = frozenset()
 
-    def source(self, setting: str) -> str:
+    def source(self, *settings: str) -> str:
+        if self.kept.issuperset(settings):
+            return f"auth login --profile {self.name}"
         table = "[kling]" if self.name == DEFAULT else f"[profile.{self.name}]"
-        return f"{table} {setting} of the settings file"
+        return f"{table} {' and '.join(settings)} of the settings file"
 
 
 def setting_origins(
@@ -139,7 +143,7 @@ def _key_of_environment(environ: Mapping[str, str]) -> list[Origin]:
 
 def _key_of_profile(profile: FileProfile) -> list[Origin]:
     given = {name: str(profile.table[name]) for name in KEYS if name in profile.table}
-    return [Origin(_kind(given), profile.source(" and ".join(given)))] if given else []
+    return [Origin(_kind(given), profile.source(*given))] if given else []
 
 
 def _kind(keys: Mapping[str, str]) -> str:
