@@ -21,6 +21,10 @@ _COMMANDS = {
     "run": (f"{_HERE}.run:run", "Run one effect and save its video."),
     "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
+    "check": (
+        f"{_HERE}.check:check",
+        "Check pictures against Kling's rules, before anything is paid.",
+    ),
     "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),
     "auth": (f"{_HERE}.auth:auth", "Keep a key, list the profiles, or delete a key."),
     "doctor": (

@@ -34,6 +34,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "jobs resume": (*BOOK, "--timeout-s", "0.5"),
     "jobs settle": ("e1", *BOOK),
     "jobs adopt": ("another", *BOOK),
+    "check": (str(EFFECT.images[0]),),
     "auth": ("status",),
     "doctor": (),
     "scenes": (),
