@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     import kling_effects_async.cli.progress
     import kling_effects_async.cli.run_journal
     import kling_effects_async.cli.runner
-    import kling_effects_async.cli.settings_file  # noqa: F401 - known by it as ``cli.settings_file``
+    import kling_effects_async.cli.settings_file
+    import kling_effects_async.cli.table
+    import kling_effects_async.cli.task_text  # noqa: F401 - known by it as ``cli.task_text``
 
 __all__ = ["main", "version_text"]
 
@@ -45,6 +47,8 @@ _AT_FIRST_USE = (
     "run_journal",
     "runner",
     "settings_file",
+    "table",
+    "task_text",
 )
 
 # Of ``ExitCode``, which may not be imported before the packages are there.

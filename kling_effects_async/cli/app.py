@@ -10,7 +10,14 @@ from click.exceptions import Abort, ClickException, UsageError
 
 from kling_effects_async.cli import version_text
 from kling_effects_async.cli.commands import LazyGroup
-from kling_effects_async.cli.console import NotPrinted, lost_stdout, not_printed, say, write_err
+from kling_effects_async.cli.console import (
+    NotPrinted,
+    json_line,
+    lost_stdout,
+    not_printed,
+    say,
+    write_err,
+)
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.signals import Terminated, loading, raised_sigterm
 
@@ -20,6 +27,15 @@ _HERE = "kling_effects_async.cli"
 _COMMANDS = {
     "run": (f"{_HERE}.run:run", "Run one effect and save its video."),
     "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
+    "status": (f"{_HERE}.status:status", "Show what the service says of tasks now."),
+    "watch": (
+        f"{_HERE}.watch:watch",
+        "Print a line for each change of tasks, until all have ended.",
+    ),
+    "list": (
+        f"{_HERE}.list_tasks:list_tasks",
+        "List the account's tasks that the service knows.",
+    ),
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
     "check": (
         f"{_HERE}.check:check",
@@ -102,10 +118,19 @@ def run_app(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and _PRINTED_BY_OTHERS & set(arguments):
             error = lost_stdout(error)
         code, lines = _end_of(error)
-        for line in lines:
-            say(line)
+        if "--json" in arguments and code is not ExitCode.DONE:
+            write_err(json_line(_error_as_json(code, lines)).decode())
+        else:
+            for line in lines:
+                say(line)
         return code
     return ExitCode.DONE
+
+
+def _error_as_json(code: int, lines: Sequence[str]) -> dict[str, object]:
+    """The end of a command with ``--json``, as its last line on stderr."""
+    known = next(each for each in ExitCode if each == code)
+    return {"exit_code": code, "error": known.name, "meaning": known.meaning, "messages": lines}
 
 
 def _traceback_of(error: BaseException) -> str:

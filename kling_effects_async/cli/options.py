@@ -45,7 +45,9 @@ __all__ = [
     "service",
     "service_choice",
     "settings_of_file",
+    "some_tasks",
     "text",
+    "timeout_s",
 ]
 
 
@@ -336,7 +338,7 @@ service: _Decorator = click.option(
     help="The service: vapi, singapore, beijing or a gateway's URL. By default KLING_SERVICE.",
 )
 
-_timeout_s = click.option(
+timeout_s: _Decorator = click.option(
     "--timeout-s",
     type=Number(min=0, min_open=True, may_be_infinite=True),
     metavar="SECONDS",
@@ -377,7 +379,7 @@ for_waiting: _Decorator = _together(
         click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
         service,
         profile,
-        _timeout_s,
+        timeout_s,
         as_json,
         _quiet,
     )
@@ -385,12 +387,46 @@ for_waiting: _Decorator = _together(
 
 # The options of ``jobs resume`` besides the journal.
 resuming: _Decorator = _together(
-    (budget_units, service, profile, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
+    (budget_units, service, profile, _account_of_the_group, timeout_s, as_json_lines, _quiet)
 )
 
 of_one_account: _Decorator = _together((service, profile, _account_of_the_group))
 
 # What a run takes, for looking at it.
 for_the_doctor: _Decorator = _together(
-    (service, profile, account, journal, budget_units, _output, _timeout_s)
+    (service, profile, account, journal, budget_units, _output, timeout_s)
+)
+
+
+def _each(check: Check) -> Callable[..., tuple[str, ...]]:
+    """The check for each of several values."""
+
+    def check_all(
+        context: click.Context, option: click.Parameter, given: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        for value in given:
+            check(context, option, value)
+        return given
+
+    return check_all
+
+
+# Which tasks a command is about; one at least.
+some_tasks: _Decorator = _together(
+    (
+        click.argument(
+            "task_ids",
+            nargs=-1,
+            metavar="[TASK_ID]...",
+            callback=_each(text("id", is_address=False)),
+        ),
+        click.option(
+            "--external-task-id",
+            "external_task_ids",
+            metavar="ID",
+            multiple=True,
+            callback=_each(text("id")),
+            help="The id that a task was submitted with; may be repeated.",
+        ),
+    )
 )

@@ -71,7 +71,23 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & 
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        (app, ["run", "fetch", "jobs", "check", "scenes", "auth", "doctor", "emulate", "listen"]),
+        (
+            app,
+            [
+                "run",
+                "fetch",
+                "status",
+                "watch",
+                "list",
+                "jobs",
+                "check",
+                "scenes",
+                "auth",
+                "doctor",
+                "emulate",
+                "listen",
+            ],
+        ),
         (jobs, ["show", "resume", "settle", "adopt"]),
         (auth, ["login", "status", "logout"]),
     ],

@@ -133,7 +133,7 @@ def _settings(
 def _check(settings: Settings) -> None:
     from kling_effects_async.cli.doctor.probe import probe
 
-    found = cli.runner.run(probe(settings))
+    found = cli.runner.run_free(probe(settings))
     if found.error is not None:
         raise Failure(
             cli.messages.exit_code_of(found.error),

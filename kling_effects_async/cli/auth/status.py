@@ -9,7 +9,7 @@ import rich_click as click
 
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
-from kling_effects_async.cli.console import one_line, print_json, print_lines
+from kling_effects_async.cli.console import print_json, print_lines
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.options import as_json, chosen_profile, one_profile
 from kling_effects_async.cli.profiles import DEFAULT, KEYS
@@ -35,7 +35,7 @@ def status(context: click.Context, /, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_lines(_table([_cells(row) for row in rows]))
+        print_lines(cli.table.Table(_COLUMNS).lines([_cells(row) for row in rows]))
     if not any(row["is_used"] for row in rows):
         raise Failure(ExitCode.SETTINGS, ["no key to use: kling-effects auth login"])
 
@@ -78,12 +78,3 @@ def _cells(row: Mapping[str, object]) -> Sequence[str]:
         {**where, **_PLACES}.get(place, place),
         str(row["service"] or "by default"),
     )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [tuple(map(one_line, row)) for row in (_COLUMNS, *rows)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in lines
-    ]

@@ -133,7 +133,7 @@ def _checks(settings: Settings | None) -> Sequence[Check]:
     views = cli.doctor.diagnosis
     if settings is None:
         return [_emulator()]
-    found = cli.runner.run(cli.doctor.probe.probe(settings))
+    found = cli.runner.run_free(cli.doctor.probe.probe(settings))
     return [_proxy(settings), *views.checks_of(found, settings, datetime.now(UTC))]
 
 
@@ -151,7 +151,7 @@ def _emulator() -> Check:
     from kling_effects_async import SettingsError
 
     try:
-        cli.runner.run(_probe_emulator())
+        cli.runner.run_free(_probe_emulator())
     except SettingsError as error:
         return check("emulator", "failed", cli.messages.sentence(error), ExitCode.SETTINGS)
     return check(
@@ -176,7 +176,7 @@ def _journal(journal: str) -> Check:
 
     check = cli.doctor.diagnosis.Check
     try:
-        tally = cli.runner.run(tally_of(journal_file(journal)))
+        tally = cli.runner.run_free(tally_of(journal_file(journal)))
     except (JournalError, SettingsError) as error:
         if not os.path.lexists(journal):
             return check("journal file", "ok", f"{journal} is not there yet; a run makes it")
