@@ -23,19 +23,23 @@ if TYPE_CHECKING:
     import kling_effects_async.cli.attempt
     import kling_effects_async.cli.finish
     import kling_effects_async.cli.jobs
+    import kling_effects_async.cli.key_store
     import kling_effects_async.cli.messages
     import kling_effects_async.cli.output_path
     import kling_effects_async.cli.preview
     import kling_effects_async.cli.progress
     import kling_effects_async.cli.run_journal
     import kling_effects_async.cli.runner
-    import kling_effects_async.cli.settings_file  # noqa: F401 - known by it as ``cli.settings_file``
+    import kling_effects_async.cli.settings_file
+    import kling_effects_async.cli.table
+    import kling_effects_async.cli.task_text  # noqa: F401 - known by it as ``cli.task_text``
 
 __all__ = ["main", "version_text"]
 
 _AT_FIRST_USE = (
     "attempt",
     "finish",
+    "key_store",
     "messages",
     "output_path",
     "preview",
@@ -43,6 +47,8 @@ _AT_FIRST_USE = (
     "run_journal",
     "runner",
     "settings_file",
+    "table",
+    "task_text",
 )
 
 # Of ``ExitCode``, which may not be imported before the packages are there.

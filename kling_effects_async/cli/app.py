@@ -10,7 +10,14 @@ from click.exceptions import Abort, ClickException, UsageError
 
 from kling_effects_async.cli import version_text
 from kling_effects_async.cli.commands import LazyGroup
-from kling_effects_async.cli.console import NotPrinted, lost_stdout, not_printed, say, write_err
+from kling_effects_async.cli.console import (
+    NotPrinted,
+    json_line,
+    lost_stdout,
+    not_printed,
+    say,
+    write_err,
+)
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.signals import Terminated, loading, raised_sigterm
 
@@ -21,8 +28,26 @@ _COMMANDS = {
     "run": (f"{_HERE}.run:run", "Run one effect and save its video."),
     "bulk": (f"{_HERE}.bulk.command:bulk", "Make a clip of every photograph of a folder."),
     "fetch": (f"{_HERE}.fetch:fetch", "Save the video of a task that was submitted before."),
+    "status": (f"{_HERE}.status:status", "Show what the service says of tasks now."),
+    "watch": (
+        f"{_HERE}.watch:watch",
+        "Print a line for each change of tasks, until all have ended.",
+    ),
+    "list": (
+        f"{_HERE}.list_tasks:list_tasks",
+        "List the account's tasks that the service knows.",
+    ),
     "jobs": (f"{_HERE}.jobs:jobs", "List the jobs of a journal, and finish them."),
+    "check": (
+        f"{_HERE}.check:check",
+        "Check pictures against Kling's rules, before anything is paid.",
+    ),
     "scenes": (f"{_HERE}.scenes:scenes", "List the known scenes."),
+    "auth": (f"{_HERE}.auth:auth", "Keep a key, list the profiles, or delete a key."),
+    "doctor": (
+        f"{_HERE}.doctor:doctor",
+        "Check the settings, the key, the service and this machine.",
+    ),
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
     "listen": (f"{_HERE}.listen:listen", "Print every callback that comes, one a line."),
 }
@@ -77,7 +102,8 @@ def app() -> None:
     The key is read from KLING_API_KEY (a gateway's or Kling's own), or from KLING_ACCESS_KEY and
     KLING_SECRET_KEY (Kling's older pair). KLING_SERVICE names the service. If no key is set there,
     it is read from config.toml in your settings folder: from the table [kling], or from
-    [profile.NAME] with --profile NAME. The file also has the defaults of options.
+    [profile.NAME] with --profile NAME. kling-effects auth login keeps a key for you. The file also
+    has the defaults of options.
     """
 
 
@@ -98,10 +124,19 @@ def run_app(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and _PRINTED_BY_OTHERS & set(arguments):
             error = lost_stdout(error)
         code, lines = _end_of(error)
-        for line in lines:
-            say(line)
+        if "--json" in arguments and code is not ExitCode.DONE:
+            write_err(json_line(_error_as_json(code, lines)).decode())
+        else:
+            for line in lines:
+                say(line)
         return code
     return ExitCode.DONE
+
+
+def _error_as_json(code: int, lines: Sequence[str]) -> dict[str, object]:
+    """The end of a command with ``--json``, as its last line on stderr."""
+    known = next(each for each in ExitCode if each == code)
+    return {"exit_code": code, "error": known.name, "meaning": known.meaning, "messages": lines}
 
 
 def _traceback_of(error: BaseException) -> str:

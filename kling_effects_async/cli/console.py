@@ -20,6 +20,7 @@ from kling_effects_async.cli.failures import ExitCode, Failure
 
 __all__ = [
     "NotPrinted",
+    "json_line",
     "lost_stdout",
     "not_printed",
     "occupy_descriptors",
@@ -72,18 +73,28 @@ def not_printed(error: NotPrinted) -> str:
     return f"stdout cannot be written: {error}"
 
 
-def print_json(value: object) -> None:
-    """One JSON value on one line, in ASCII, which no terminal or pipe can garble."""
+def json_line(value: object) -> bytes:
+    """One JSON value on one line, in UTF-8 whatever the terminal has, and letters as they are.
+
+    What is not for reading is escaped: it could steer a terminal, or be taken for a line's end, and
+    a file name need not be text.
+    """
     import json
 
-    _print(json.dumps(value))
+    text = json.dumps(value, ensure_ascii=False)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return text.encode()
+
+
+def print_json(value: object) -> None:
+    """One JSON value on one line."""
+    _print(json_line(value))
 
 
 def print_json_lines(values: Iterable[object]) -> None:
     """One JSON value on each line."""
-    import json
-
-    _print("\n".join(map(json.dumps, values)))
+    _print(b"\n".join(map(json_line, values)))
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ import rich_click as click
 
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
-from kling_effects_async.cli.console import NotPrinted, say, write_out
+from kling_effects_async.cli.console import NotPrinted, json_line, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.options import Number, as_json, listening
 from kling_effects_async.cli.signals import loaded
@@ -282,8 +282,6 @@ async def _serve(emulator: Emulator, *, as_json: bool) -> None:
 
 def _announce(emulator: Emulator, *, as_json: bool) -> None:
     """Print what to export for the gateway's path, and for Kling's own with its pair of keys."""
-    import json
-
     access_key, secret_key = next(iter(emulator.settings.access_keys.items()))
     gateway = {
         "KLING_SERVICE": emulator.url,
@@ -294,8 +292,9 @@ def _announce(emulator: Emulator, *, as_json: bool) -> None:
         "KLING_ACCESS_KEY": access_key,
         "KLING_SECRET_KEY": secret_key,
     }
+    text: str | bytes
     if as_json:
-        text = json.dumps({"url": emulator.url, "environment": gateway, "official": official})
+        text = json_line({"url": emulator.url, "environment": gateway, "official": official})
     else:
         text = f"{_export(gateway)}\n# or, for Kling's own path: {_export(official)}"
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from attrs import asdict, frozen
 
 from kling_effects_async import EffectResult, EffectsClient, EffectTask
 from kling_effects_async.cli.attempt import Attempt, Stage
-from kling_effects_async.cli.console import print_result
+from kling_effects_async.cli.console import json_line, print_result
 from kling_effects_async.cli.progress import Progress
 
 __all__ = ["Report", "finish", "print_report"]
@@ -52,7 +51,7 @@ def print_report(report: Report, *, as_json: bool) -> None:
         Failure: it cannot be printed; says where the video is.
     """
     # A file name need not be text in any encoding.
-    line = json.dumps(report.as_json()) if as_json else os.fsencode(report.path)
+    line = json_line(report.as_json()) if as_json else os.fsencode(report.path)
     print_result(line, else_say=f"the video is saved: {report.path}")
 
 

@@ -11,7 +11,7 @@ import rich_click as click
 
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
-from kling_effects_async.cli.console import one_line, say, write_out
+from kling_effects_async.cli.console import json_line, one_line, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.options import as_json, listening, text
 from kling_effects_async.cli.signals import loaded
@@ -132,12 +132,10 @@ async def _serve(
 
 
 async def _print(url: str, messages: asyncio.Queue[CallbackMessage], *, as_json: bool) -> None:
-    import json
-
-    write_out(json.dumps({"callback_url": url}) if as_json else f"callback_url {url}")
+    write_out(json_line({"callback_url": url}) if as_json else f"callback_url {url}")
     while True:
         message = await messages.get()
-        write_out(json.dumps(_row(message)) if as_json else _line(message))
+        write_out(json_line(_row(message)) if as_json else _line(message))
 
 
 def _row(message: CallbackMessage) -> dict[str, Any]:

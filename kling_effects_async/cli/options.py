@@ -29,20 +29,26 @@ __all__ = [
     "as_json",
     "as_json_lines",
     "budget_units",
+    "chosen_profile",
     "file_name",
     "file_names",
     "for_bulk",
+    "for_the_doctor",
     "for_waiting",
     "journal",
     "listening",
     "of_one_account",
     "of_the_group",
+    "one_profile",
     "profile",
     "profile_of_the_group",
     "resuming",
+    "service",
     "service_choice",
     "settings_of_file",
+    "some_tasks",
     "text",
+    "timeout_s",
 ]
 
 
@@ -314,17 +320,26 @@ def _profile_option(callback: Callable[..., None]) -> _Decorator:
 
 profile = _profile_option(_profile)
 
-# A group only notes it: to read the file would make the help of its commands slow.
-profile_of_the_group = _profile_option(_note_profile)
+# For a command that takes no other setting from the file.
+one_profile = _profile_option(_note_profile)
 
-_a_service = click.option(
+
+def chosen_profile(context: click.Context) -> str | None:
+    """The profile of the command line, else of the environment."""
+    return context.meta.get(_PROFILE) or os.environ.get("KLING_PROFILE") or None
+
+
+# A group only notes it: to read the file would make the help of its commands slow.
+profile_of_the_group = one_profile
+
+service: _Decorator = click.option(
     "--service",
     metavar="NAME",
     callback=_service,
     help="The service: vapi, singapore, beijing or a gateway's URL. By default KLING_SERVICE.",
 )
 
-_timeout_s = click.option(
+timeout_s: _Decorator = click.option(
     "--timeout-s",
     type=Number(min=0, min_open=True, may_be_infinite=True),
     metavar="SECONDS",
@@ -334,6 +349,17 @@ _timeout_s = click.option(
     envvar="KLING_TIMEOUT_S",
     show_envvar=True,
     help="How long to wait for the end of a task.",
+)
+
+
+_output = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    envvar="KLING_OUTPUT",
+    show_envvar=True,
+    callback=file_name("output"),
+    help="The file or folder for the video. By default a new file in the working folder.",
 )
 
 
@@ -350,19 +376,11 @@ def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 # The options of a command that waits for a task and saves its video.
 for_waiting: _Decorator = _together(
     (
-        click.option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            envvar="KLING_OUTPUT",
-            show_envvar=True,
-            callback=file_name("output"),
-            help="The file or folder for the video. By default a new file in the working folder.",
-        ),
+        _output,
         click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
-        _a_service,
+        service,
         profile,
-        _timeout_s,
+        timeout_s,
         as_json,
         _quiet,
     )
@@ -381,9 +399,9 @@ for_bulk: _Decorator = _together(
             callback=file_name("folder"),
             help="The folder for the clips; it is made if need be.",
         ),
-        _a_service,
+        service,
         profile,
-        _timeout_s,
+        timeout_s,
         as_json_lines,
         _quiet,
     )
@@ -391,7 +409,46 @@ for_bulk: _Decorator = _together(
 
 # The options of ``jobs resume`` besides the journal.
 resuming: _Decorator = _together(
-    (budget_units, _a_service, profile, _account_of_the_group, _timeout_s, as_json_lines, _quiet)
+    (budget_units, service, profile, _account_of_the_group, timeout_s, as_json_lines, _quiet)
 )
 
-of_one_account: _Decorator = _together((_a_service, profile, _account_of_the_group))
+of_one_account: _Decorator = _together((service, profile, _account_of_the_group))
+
+# What a run takes, for looking at it.
+for_the_doctor: _Decorator = _together(
+    (service, profile, account, journal, budget_units, _output, timeout_s)
+)
+
+
+def _each(check: Check) -> Callable[..., tuple[str, ...]]:
+    """The check for each of several values."""
+
+    def check_all(
+        context: click.Context, option: click.Parameter, given: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        for value in given:
+            check(context, option, value)
+        return given
+
+    return check_all
+
+
+# Which tasks a command is about; one at least.
+some_tasks: _Decorator = _together(
+    (
+        click.argument(
+            "task_ids",
+            nargs=-1,
+            metavar="[TASK_ID]...",
+            callback=_each(text("id", is_address=False)),
+        ),
+        click.option(
+            "--external-task-id",
+            "external_task_ids",
+            metavar="ID",
+            multiple=True,
+            callback=_each(text("id")),
+            help="The id that a task was submitted with; may be repeated.",
+        ),
+    )
+)

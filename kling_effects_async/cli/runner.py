@@ -13,9 +13,10 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from kling_effects_async.cli.console import say
-from kling_effects_async.cli.signals import TERMINATING
+from kling_effects_async.cli.failures import ExitCode, Failure
+from kling_effects_async.cli.signals import TERMINATING, Terminated
 
-__all__ = ["run", "stopped_gently"]
+__all__ = ["run", "run_free", "stopped_gently"]
 
 T = TypeVar("T")
 # Windows has no such signals, and only the main thread may handle them.
@@ -26,6 +27,29 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """``asyncio.run``, on uvloop where the extra ``[speed]`` is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
+
+
+def run_free(main: Coroutine[Any, Any, T], *, said: str = "") -> T:
+    """The same for what pays nothing, so that a signal may end it anywhere.
+
+    Args:
+        said: what a person should know then.
+
+    Raises:
+        Failure: a signal ended it.
+    """
+    lines = [said] if said else []
+    try:
+        return run(_stopped_by_signals(main))
+    except KeyboardInterrupt:
+        raise Failure(ExitCode.INTERRUPTED, lines) from None
+    except (asyncio.CancelledError, Terminated):  # the loop has ended: no one awaits it
+        raise Failure(ExitCode.TERMINATED, lines) from None
+
+
+async def _stopped_by_signals(main: Coroutine[Any, Any, T]) -> T:
+    with stopped_gently():
+        return await main
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -19,6 +19,7 @@ from attrs import evolve
 import kling_effects_async as kling
 from kling_effects_async import AccessKeys, Credentials, Service, Settings, SettingsError
 from kling_effects_async.cli.console import say
+from kling_effects_async.cli.key_store import kept_key, kept_profiles, keys_path
 from kling_effects_async.cli.profiles import (
     DEFAULT,
     KEYS,
@@ -45,6 +46,7 @@ __all__ = [
     "read_profiles",
     "secrets_of",
     "settings_or_none",
+    "table_with_key",
 ]
 
 _KEYS = ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY")
@@ -86,7 +88,7 @@ def find_settings(
     if has_key_in(environ) and service.profile is None:
         return Settings.from_env({**environ, "KLING_SERVICE": named})
     profile = service.profile or environ.get("KLING_PROFILE") or DEFAULT
-    table = profile_of(read_profiles(config, is_for_key=True), profile, config)
+    table = table_with_key(read_profiles(config, is_for_key=True), profile, config)
     if any(name in table for name in KEYS):
         settings = _from_table(table, profile, config)
         return evolve(settings, service=Service.named(named)) if named else settings
@@ -136,15 +138,31 @@ def read_profiles(config: Path | None, *, is_for_key: bool = False) -> Profiles:
 
 
 def profile_of(profiles: Profiles, name: str, config: Path | None) -> Mapping[str, object]:
-    """One profile; the default one may be missing.
+    """What the settings file has of one profile; the default one may be missing.
 
     Raises:
-        SettingsError: there is no other of this name.
+        SettingsError: there is no other of this name, neither there nor by ``auth login``.
     """
-    if name not in profiles and name != DEFAULT:
+    if name in profiles or name == DEFAULT:
+        return profiles.get(name, {})
+    kept = {} if config is None else kept_profiles(keys_path(config))
+    if name not in kept:
         where = config or "the settings file"
-        raise SettingsError(f"{where} has no profile {name!r}: {nearest(name, profiles)}")
-    return profiles.get(name, {})
+        known = {*profiles, *kept}
+        raise SettingsError(f"{where} has no profile {name!r}: {nearest(name, known)}")
+    return {}
+
+
+def table_with_key(profiles: Profiles, name: str, config: Path | None) -> Mapping[str, object]:
+    """The same with the key, and its service, that ``auth login`` kept for it.
+
+    Raises:
+        SettingsError: as above, or the key cannot be read.
+    """
+    table = profile_of(profiles, name, config)
+    if config is None or any(key in table for key in KEYS):
+        return table
+    return {**table, **(kept_key(keys_path(config), name) or {})}
 
 
 def needed_settings(service: ServiceChoice) -> Settings:
@@ -211,14 +229,16 @@ def _without_key(environ: Mapping[str, str], config: Path | None) -> SettingsErr
     try:
         Settings.from_env({name: environ.get(name, "") for name in _KEYS})
     except SettingsError as error:
-        return SettingsError(f"{error}; or write it into {config}" if config else str(error))
+        how = f"; or write it into {config}; or keep it: kling-effects auth login"
+        return SettingsError(f"{error}{how if config else ''}")
     raise AssertionError("unreachable: there is no key")
 
 
 def _without_key_in(profile: str, config: Path | None) -> SettingsError:
     return SettingsError(
         f"the profile {profile!r} has no key: write api_key, or access_key and secret_key, into "
-        f"[profile.{profile}] of {config}"
+        f"[profile.{profile}] of {config}, or keep one: "
+        f"kling-effects auth login --profile {profile}"
     )
 
 

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from kling_effects_async.cli.app import app
+from kling_effects_async.cli.auth import auth
 from kling_effects_async.cli.commands import LazyGroup
 from kling_effects_async.cli.jobs import jobs
 from tests.support.command_line import clean_environment, kling, python
@@ -70,8 +71,25 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & 
 @pytest.mark.parametrize(
     ("group", "names"),
     [
-        (app, ["run", "fetch", "jobs", "scenes", "emulate", "listen"]),
+        (
+            app,
+            [
+                "run",
+                "fetch",
+                "status",
+                "watch",
+                "list",
+                "jobs",
+                "check",
+                "scenes",
+                "auth",
+                "doctor",
+                "emulate",
+                "listen",
+            ],
+        ),
         (jobs, ["show", "resume", "settle", "adopt"]),
+        (auth, ["login", "status", "logout"]),
     ],
 )
 def test_every_command_says_in_the_list_what_it_says_itself(

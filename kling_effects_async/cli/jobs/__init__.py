@@ -145,7 +145,8 @@ async def _list(
     from datetime import UTC, datetime
 
     # One moment for all rows: a long list takes seconds, and equal ages should look equal.
-    tally, columns, now = cli.jobs.tally.JobTally(), cli.jobs.text.Columns(), datetime.now(UTC)
+    tally, now = cli.jobs.tally.JobTally(), datetime.now(UTC)
+    table = cli.table.Table(cli.jobs.text.COLUMNS, numbers=cli.jobs.text.NUMBERS)
     async for page in cli.jobs.tally.pages_of(path, tally):
         for job in page:
             tally.add(job)
@@ -156,5 +157,5 @@ async def _list(
         if as_json:
             print_json_lines(map(cli.jobs.text.job_as_json, shown))
         else:
-            print_lines(columns.lines([cli.jobs.text.row_of(job, now) for job in shown]))
+            print_lines(table.lines([cli.jobs.text.row_of(job, now) for job in shown]))
     return tally

@@ -11,7 +11,7 @@ import rich_click as click
 import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
-from kling_effects_async.cli.console import NotPrinted, not_printed, say, write_out
+from kling_effects_async.cli.console import NotPrinted, json_line, not_printed, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure, without_secrets
 from kling_effects_async.cli.options import file_name, of_the_group, resuming
 from kling_effects_async.cli.signals import Terminated, loaded
@@ -144,11 +144,9 @@ def _as_line(outcome: Outcome) -> str | bytes:
     return outcome.external_task_id
 
 
-def _as_json(outcome: Outcome, secrets: tuple[str, ...]) -> str:
-    import json
-
+def _as_json(outcome: Outcome, secrets: tuple[str, ...]) -> bytes:
     facts = cli.jobs.resume_summary.outcome_as_json(outcome)
-    return json.dumps(
+    return json_line(
         {k: without_secrets(v, secrets) if isinstance(v, str) else v for k, v in facts.items()}
     )
 

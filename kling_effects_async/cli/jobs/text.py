@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from kling_effects_async import Job, KlingEffectsError, Transition
@@ -11,41 +11,20 @@ from kling_effects_async.effects import image_label
 from kling_effects_async.protocol.redaction import redacted
 from kling_effects_async.submitting.planning import effect_of
 
-__all__ = ["COLUMNS", "Columns", "facts_of", "job_as_json", "row_of", "sheet_of"]
+__all__ = ["COLUMNS", "NUMBERS", "facts_of", "job_as_json", "row_of", "sheet_of"]
 
 COLUMNS = ("external id", "scene", "state", "task id", "units", "changed")
 
-_NUMBERS = ("units",)
+NUMBERS = ("units",)
 
 # The largest unit alone: whoever looks for a stuck job wants minutes told from days.
 _AGES = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
-class Columns:
-    """Aligns rows as they come: the first ones decide the widths, and nothing is ever cut."""
-
-    def __init__(self) -> None:
-        self._widths: tuple[int, ...] = ()
-
-    def lines(self, rows: Sequence[Sequence[str]]) -> list[str]:
-        """The rows as lines, the very first below a line of names."""
-        if not self._widths:
-            rows = [COLUMNS, *rows]
-            self._widths = tuple(max(map(len, cells)) for cells in zip(*rows, strict=True))
-        return [self._line(row) for row in rows]
-
-    def _line(self, row: Sequence[str]) -> str:
-        cells = [
-            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
-            for name, cell, width in zip(COLUMNS, row, self._widths, strict=True)
-        ]
-        return "  ".join(cells).rstrip()
-
-
 def row_of(job: Job, now: datetime) -> tuple[str, ...]:
     """A job's cells under ``COLUMNS``."""
     cells = (job.external_task_id, job.scene, str(job.state), job.task_id or "-")
-    return (*map(one_line, cells), _units(job) or "-", f"{_age(job.updated_at, now)} ago")
+    return (*cells, _units(job) or "-", f"{_age(job.updated_at, now)} ago")
 
 
 def job_as_json(job: Job) -> dict[str, object]:
