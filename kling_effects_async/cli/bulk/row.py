@@ -27,6 +27,7 @@ class Row(BulkItem):
         sources: the images as they were given, also after ``prepared``.
         is_to_prepare: the images are to be converted before they are sent, by ``prepared``.
         changes: what ``prepared`` has done to them, as sentences.
+        number: its place in the run, from 1; 0 before the run has drawn it.
     """
 
     where: str
@@ -38,6 +39,7 @@ class Row(BulkItem):
     )
     is_to_prepare: bool = False
     changes: tuple[str, ...] = ()
+    number: int = 0
 
 
 @frozen
