@@ -15,7 +15,6 @@ One receiver belongs to one event loop, that of its clients.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
@@ -23,15 +22,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
-from kling_effects_async.callbacks.limits import TokenBucket
 from kling_effects_async.callbacks.messages import (
     CallbackAnswer,
     CallbackMessage,
     CallbackStats,
     Subscriber,
 )
+from kling_effects_async.callbacks.paths import CallbackPath, CallbackPaths
 from kling_effects_async.callbacks.seen_ids import SeenIds
 from kling_effects_async.callbacks.signature import CallbackVerdict, Secrets, webhook_id
 from kling_effects_async.errors import ReplyError, SettingsError
@@ -55,10 +52,6 @@ MAX_BODY_BYTES = 64 * 2**10
 # Bodies that are read at the same time, and how long one may take: 4 MiB and five seconds.
 _MAX_AT_ONCE = 64
 _MAX_READ_S = 5.0
-# Of one client: two messages for each of a thousand tasks that end at once, and what an account
-# with ten thousand slots and tasks of a minute gets.
-_BURST, _PER_S = 2_000, 400.0
-
 
 B = TypeVar("B", bytes, bytearray)
 
@@ -73,12 +66,6 @@ _TAKEN = CallbackAnswer(status=200, reason="taken")
 
 class _Rejected(Exception):
     """The message is not taken; ``args`` are the status, the reason and what it counts as."""
-
-
-@frozen
-class _Subscription:
-    take: Subscriber
-    bucket: TokenBucket
 
 
 class CallbackReceiver:
@@ -109,7 +96,7 @@ class CallbackReceiver:
         self._public_url = _public_address(public_url)
         self._secrets = Secrets.of(secrets)
         self._clock = clock or SystemClock()
-        self._subscriptions: dict[bytes, _Subscription] = {}
+        self._paths = CallbackPaths()
         self._seen = SeenIds()
         self._counts: Counter[str] = Counter()
         self._reading = 0
@@ -160,8 +147,8 @@ class CallbackReceiver:
             What to answer.
         """
         try:
-            subscription = self._subscription_for(path)
-            with self._room(subscription):
+            known_path = self._path_of(path)
+            with self._room(known_path):
                 whole = await self._read(headers, body)
         except _Rejected as rejected:
             status, reason, counted = rejected.args
@@ -171,7 +158,7 @@ class CallbackReceiver:
         except ReplyError:
             return self._reject(400, "no callback", "malformed")
         verdict = self._secrets.judge(headers, whole, self._clock.now())
-        self._take(subscription, CallbackMessage(snapshot=snapshot, verdict=verdict), headers)
+        self._take(known_path, CallbackMessage(snapshot=snapshot, verdict=verdict), headers)
         return _TAKEN
 
     def subscribe(self, token: str, subscriber: Subscriber) -> Callable[[], None]:
@@ -180,32 +167,25 @@ class CallbackReceiver:
         Args:
             token: what nobody can guess, of letters, digits, ``-`` and ``_``.
 
+        Several may have one token, as the clients of one account have: each hears every message.
+
         Returns:
             What ends it.
         """
-        key, subscription = _digest(token), _Subscription(subscriber, TokenBucket(_BURST, _PER_S))
-        self._subscriptions[key] = subscription
-
-        def unsubscribe() -> None:
-            if self._subscriptions.get(key) is subscription:
-                del self._subscriptions[key]
-
-        return unsubscribe
+        return self._paths.add(token, subscriber)
 
     # -- inside
 
-    def _subscription_for(self, path: str) -> _Subscription:
-        # By a digest: how long the search takes tells nothing about the tokens.
-        token = path.rstrip("/").rpartition("/")[2]
-        found = self._subscriptions.get(_digest(token))
+    def _path_of(self, path: str) -> CallbackPath:
+        found = self._paths.find(path.rstrip("/").rpartition("/")[2])
         if found is None:
             raise _Rejected(404, "not found", "not_found")
         return found
 
     @contextmanager
-    def _room(self, subscription: _Subscription) -> Iterator[None]:
+    def _room(self, path: CallbackPath) -> Iterator[None]:
         is_full = self._reading >= _MAX_AT_ONCE
-        if is_full or not subscription.bucket.take(self._clock.monotonic()):
+        if is_full or not path.bucket.take(self._clock.monotonic()):
             raise _Rejected(429, "too many", "rate_limited")
         self._reading += 1
         try:
@@ -229,25 +209,14 @@ class CallbackReceiver:
             raise _Rejected(400, "incomplete", "incomplete") from None
 
     def _take(
-        self, subscription: _Subscription, message: CallbackMessage, headers: Mapping[str, str]
+        self, path: CallbackPath, message: CallbackMessage, headers: Mapping[str, str]
     ) -> None:
         self._count(_COUNTED[message.verdict])
         message_id = webhook_id(headers)
         if message.is_signed and message_id is not None and not self._seen.is_new(message_id):
             self._count("duplicates")
-        elif not self._is_known(subscription, message):
+        elif not path.take(message):
             self._count("unknown")
-
-    def _is_known(self, subscription: _Subscription, message: CallbackMessage) -> bool:
-        try:
-            return subscription.take(message)
-        except Exception as error:  # a fault of ours is not the sender's; its text may be a secret
-            _log.error(
-                "a callback could not be applied: %s",
-                type(error).__name__,
-                extra=log_fields("callback.broken", error=error),
-            )
-            return True
 
     def _reject(self, status: int, reason: str, counted: str) -> CallbackAnswer:
         self._count(counted)
@@ -291,10 +260,6 @@ def _public_address(public_url: object) -> str:
             f"https://bot.example/kling, not {address_label(address)!r}: {problem}"
         )
     return address.rstrip("/")
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _stated_length(headers: Mapping[str, str]) -> int:

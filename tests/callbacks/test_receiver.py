@@ -381,3 +381,36 @@ def test_a_receiver_that_has_seen_nothing_has_counted_nothing() -> None:
     receiver = CallbackReceiver(URL, [SECRET])
     assert receiver.stats == CallbackStats()
     assert (receiver.has_secrets, CallbackReceiver(URL).has_secrets) == (True, False)
+
+
+async def test_all_who_subscribed_to_a_path_hear_each_message() -> None:
+    """One whose code fails, too; a message is unknown where none of them knows its task."""
+    desk = Desk(SECRET)
+    heard: list[CallbackMessage] = []
+
+    def hears(message: CallbackMessage) -> bool:
+        heard.append(message)
+        return False
+
+    def fails(message: CallbackMessage) -> bool:
+        raise LookupError
+
+    ends = [desk.receiver.subscribe(TOKEN, take) for take in (fails, hears)]
+    for number, task_id in enumerate(["t1", "stranger's"]):
+        await desk.send(body_of(task_id), signed(body_of(task_id), at=NOW, message_id=str(number)))
+    assert heard == desk.messages
+    assert len(heard) == 2
+    ends[0]()
+    for number, task_id in enumerate(["t1", "stranger's"]):
+        body = body_of(task_id)
+        await desk.send(body, signed(body, at=NOW, message_id=f"again-{number}"))
+    assert desk.counts == {"signed": 4, "unknown": 1}
+
+
+async def test_the_limit_of_a_path_is_one_for_all_who_subscribed_to_it() -> None:
+    """Fault 62: another client of the same account allows no second flood."""
+    desk = Desk()
+    statuses = [(await desk.send(body_of("t1"))).status for _ in range(2000)]
+    assert set(statuses) == {200}
+    desk.receiver.subscribe(TOKEN, desk.take)
+    assert (await desk.send(body_of("t1"))).status == 429
