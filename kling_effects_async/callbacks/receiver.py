@@ -14,17 +14,18 @@ One receiver belongs to one event loop, that of its clients.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kling_effects_async.callbacks.bodies import CallbackBody, check_type, read_body
 from kling_effects_async.callbacks.messages import (
     CallbackAnswer,
     CallbackMessage,
+    CallbackRejected,
     CallbackStats,
     Subscriber,
 )
@@ -43,17 +44,11 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-__all__ = ["MAX_BODY_BYTES", "CallbackReceiver"]
+__all__ = ["CallbackReceiver"]
 
 _log = logging.getLogger(__name__)
 
-# A callback has a few hundred bytes; with a signed address that is as long as they get, a few KiB.
-MAX_BODY_BYTES = 64 * 2**10
-# Bodies that are read at the same time, and how long one may take: 4 MiB and five seconds.
-_MAX_AT_ONCE = 64
-_MAX_READ_S = 5.0
-
-B = TypeVar("B", bytes, bytearray)
+_MAX_AT_ONCE = 64  # bodies that are read at the same time, so 4 MiB
 
 _COUNTED = {
     CallbackVerdict.SIGNED: "signed",
@@ -62,10 +57,6 @@ _COUNTED = {
     CallbackVerdict.STALE: "stale",
 }
 _TAKEN = CallbackAnswer(status=200, reason="taken")
-
-
-class _Rejected(Exception):
-    """The message is not taken; ``args`` are the status, the reason and what it counts as."""
 
 
 class CallbackReceiver:
@@ -133,24 +124,28 @@ class CallbackReceiver:
         return routes_of(self.receive, urlsplit(self._public_url).path if path is None else path)
 
     async def receive(
-        self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes], *, path: str
+        self, headers: Mapping[str, str], body: CallbackBody, *, path: str
     ) -> CallbackAnswer:
         """Take one POST of any web framework; never raises for what was sent.
 
         Args:
             headers: of the request, with names in any case.
-            body: the raw bytes, or an async iterator of them, of which no more is read than is
-                allowed.
+            body: the raw bytes as they came, or an async iterator of them, of which no more is read
+                than is allowed. What was decoded or parsed already cannot be checked any more.
             path: the request's path; its last part is what counts.
 
         Returns:
             What to answer.
+
+        Raises:
+            TypeError: the body is neither; the message says what to pass.
         """
+        check_type(body)
         try:
             known_path = self._path_of(path)
             with self._room(known_path):
-                whole = await self._read(headers, body)
-        except _Rejected as rejected:
+                whole = await read_body(headers, body)
+        except CallbackRejected as rejected:
             status, reason, counted = rejected.args
             return self._reject(status, reason, counted)
         try:
@@ -179,34 +174,19 @@ class CallbackReceiver:
     def _path_of(self, path: str) -> CallbackPath:
         found = self._paths.find(path.rstrip("/").rpartition("/")[2])
         if found is None:
-            raise _Rejected(404, "not found", "not_found")
+            raise CallbackRejected(404, "not found", "not_found")
         return found
 
     @contextmanager
     def _room(self, path: CallbackPath) -> Iterator[None]:
         is_full = self._reading >= _MAX_AT_ONCE
         if is_full or not path.bucket.take(self._clock.monotonic()):
-            raise _Rejected(429, "too many", "rate_limited")
+            raise CallbackRejected(429, "too many", "rate_limited")
         self._reading += 1
         try:
             yield
         finally:
             self._reading -= 1
-
-    async def _read(self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes]) -> bytes:
-        if _stated_length(headers) > MAX_BODY_BYTES:
-            raise _too_large()
-        if isinstance(body, (bytes, bytearray)):
-            return bytes(_checked(body))
-        try:
-            async with asyncio.timeout(_MAX_READ_S):
-                return await _whole(aiter(body))
-        except _Rejected:
-            raise
-        except TimeoutError:
-            raise _Rejected(408, "too slow", "incomplete") from None
-        except Exception:  # each framework has its own error for a body that was cut off
-            raise _Rejected(400, "incomplete", "incomplete") from None
 
     def _take(
         self, path: CallbackPath, message: CallbackMessage, headers: Mapping[str, str]
@@ -260,30 +240,3 @@ def _public_address(public_url: object) -> str:
             f"https://bot.example/kling, not {address_label(address)!r}: {problem}"
         )
     return address.rstrip("/")
-
-
-def _stated_length(headers: Mapping[str, str]) -> int:
-    """By its header; 0 where that says nothing of use."""
-    texts = [str(value) for name, value in headers.items() if str(name).lower() == "content-length"]
-    text = texts[0] if texts else "0"
-    is_number = text.isascii() and text.isdigit()
-    # Python's int() takes its time over many digits, and so many are too large anyway.
-    return int(text[:20]) if is_number else 0
-
-
-async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        _checked(body)
-    return bytes(body)
-
-
-def _checked(body: B) -> B:
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large()
-    return body
-
-
-def _too_large() -> _Rejected:
-    return _Rejected(413, "too large", "too_large")

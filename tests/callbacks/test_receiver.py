@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import asdict
@@ -414,3 +415,35 @@ async def test_the_limit_of_a_path_is_one_for_all_who_subscribed_to_it() -> None
     assert set(statuses) == {200}
     desk.receiver.subscribe(TOKEN, desk.take)
     assert (await desk.send(body_of("t1"))).status == 429
+
+
+@pytest.mark.parametrize("body", ["{}", {"task_id": "t1"}, None, 5, ["a"]], ids=lambda b: repr(b))
+@pytest.mark.parametrize("path", [f"/kling/{TOKEN}", "/kling/guess"], ids=["known", "unknown"])
+async def test_a_body_that_is_no_bytes_is_a_type_error(body: Any, path: str) -> None:
+    """It is no fault of the sender: every message would be answered with 400."""
+    desk = Desk()
+    name = type(body).__name__
+    with pytest.raises(TypeError, match=rf"the raw bytes .*\(await request\.body\(\)\).*{name}$"):
+        await desk.send(body, path=path)
+    assert desk.counts == {}
+
+
+async def test_a_piece_of_a_body_that_is_no_bytes_is_a_type_error() -> None:
+    desk = Desk()
+
+    async def texts() -> AsyncIterator[Any]:
+        yield b"{"
+        yield "}"
+
+    with pytest.raises(TypeError, match=r"the raw bytes .* str$"):
+        await desk.send(texts())
+    assert desk.counts == {}
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in pieces"])
+async def test_a_body_may_be_any_bytes_of_python(kind: Any, is_whole: bool) -> None:
+    desk, body = Desk(SECRET), body_of("t1")
+    sent = kind(body) if is_whole else pieces(kind(body[:9]), kind(body[9:]))
+    assert (await desk.send(sent, signed(body, at=NOW))).status == 200
+    assert desk.counts == {"signed": 1}
