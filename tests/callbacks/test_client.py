@@ -22,6 +22,7 @@ from kling_effects_async import (
     TaskFailedError,
     TaskStatus,
 )
+from kling_effects_async.emulator import Fault
 from kling_effects_async.journal.job import JobState
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.callback_inbox import an_inbox
@@ -88,6 +89,22 @@ async def test_a_message_before_the_answer_to_its_submit_is_not_lost() -> None:
         task = await desk.client.submit(SQUISH, external_task_id="order-0")
         assert task.latest is not None
         assert not task.latest.is_final  # no more than 256 are kept
+
+
+@pytest.mark.looptime
+async def test_an_end_that_is_pushed_before_the_answer_to_its_submit_counts_with_it() -> None:
+    """Fault 60: out of order; the task ends while the answer to its submit is on its way."""
+    async with (
+        a_receiver(SECRET) as receiver,
+        emulator_of(webhook_secret=SECRET, task_seconds=2.0) as emulator,
+        emulator.client(callbacks=receiver) as client,
+    ):
+        emulator.fail_next(Fault.late(10))
+        task = await client.submit(SQUISH)
+        assert task.latest is not None
+        assert task.latest.status is SUCCEEDED
+        assert (await task).task_id == task.task_id
+        assert client.stats().polls == 0
 
 
 @pytest.mark.looptime
