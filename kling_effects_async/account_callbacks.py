@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from kling_effects_async.journal.job import Job
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.polling.poller import Poller
 
 if TYPE_CHECKING:
@@ -32,13 +33,23 @@ class AccountCallbacks:
     def __repr__(self) -> str:  # the address is a secret
         return f"<AccountCallbacks, {'closed' if self._address is None else 'open'}>"
 
-    def open(self, receiver: CallbackReceiver, token: str, poller: Poller) -> None:
-        """Hand the account's messages to the poller from now on."""
+    def open(
+        self,
+        receiver: CallbackReceiver,
+        token: str,
+        poller: Poller,
+        harmless: Callable[[TaskSnapshot], TaskSnapshot],
+    ) -> None:
+        """Hand the account's messages to the poller from now on.
+
+        Args:
+            harmless: makes the texts of what came harmless.
+        """
         # Imported here: a client without a receiver needs nothing of it.
         from kling_effects_async.polling.announcements import Announcements
 
         self.close()
-        self._announcements = announcements = Announcements(poller)
+        self._announcements = announcements = Announcements(poller, harmless)
         self._unsubscribe = receiver.subscribe(token, announcements.take)
         self._address, self._token = f"{receiver.public_url}/{token}", token
 

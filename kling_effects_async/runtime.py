@@ -431,7 +431,9 @@ class Runtime:
         )
         memory = AccountMemory(options.account, store, follower.write)
         if options.callbacks is not None:
-            self._callbacks.open(options.callbacks, await memory.callback_token(), self.poller)
+            token = await memory.callback_token()
+            self._session.hide(token)
+            self._callbacks.open(options.callbacks, token, self.poller, self._session.harmless)
         submitter = compose_submitter(
             self.api,
             store,

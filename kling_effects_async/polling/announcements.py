@@ -9,6 +9,7 @@ Source: new-api's source code, 2026.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from kling_effects_async.callbacks.messages import CallbackMessage
 from kling_effects_async.models import TaskSnapshot
@@ -23,10 +24,16 @@ _KEPT = 256
 
 
 class Announcements:
-    """Of one account."""
+    """Of one account.
 
-    def __init__(self, poller: Poller) -> None:
+    Args:
+        harmless: cuts the account's secrets out of the texts of a message; the receiver, which has
+            messages of all accounts, does not know them.
+    """
+
+    def __init__(self, poller: Poller, harmless: Callable[[TaskSnapshot], TaskSnapshot]) -> None:
         self._poller = poller
+        self._harmless = harmless
         self._early: OrderedDict[str, CallbackMessage] = OrderedDict()  # by external id
 
     def take(self, message: CallbackMessage) -> bool:
@@ -35,7 +42,7 @@ class Announcements:
         Returns:
             Whether the task is known.
         """
-        claim = message.snapshot
+        claim = self._harmless(message.snapshot)
         task = self._poller.find(claim.task_id, claim.external_task_id)
         if task is None:
             self._keep(message)
