@@ -39,17 +39,18 @@ class AccountCallbacks:
         token: str,
         poller: Poller,
         harmless: Callable[[TaskSnapshot], TaskSnapshot],
+        on_early: Callable[[str], object],
     ) -> None:
         """Hand the account's messages to the poller from now on.
 
         Args:
-            harmless: makes the texts of what came harmless.
+            harmless, on_early: see ``Announcements``.
         """
         # Imported here: a client without a receiver needs nothing of it.
         from kling_effects_async.polling.announcements import Announcements
 
         self.close()
-        self._announcements = announcements = Announcements(poller, harmless)
+        self._announcements = announcements = Announcements(poller, harmless, on_early)
         self._unsubscribe = receiver.subscribe(token, announcements.take)
         self._address, self._token = f"{receiver.public_url}/{token}", token
 
@@ -71,6 +72,10 @@ class AccountCallbacks:
         """Whether callbacks about the job's task come in here."""
         url = job.callback_url
         return self._address is not None and url is not None and url.endswith(f"/{self._token}")
+
+    def is_told(self, external_task_id: str) -> bool:
+        """Whether the service has told by itself of a task with this id, which is not followed."""
+        return self._announcements is not None and self._announcements.has_early(external_task_id)
 
     def accepted(self, job: Job) -> None:
         """The job's task is followed from now on; a message may have been quicker."""

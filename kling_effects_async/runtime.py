@@ -126,6 +126,10 @@ class Account:
                 return held
         return None
 
+    def settle_told(self, external_task_id: str) -> None:
+        """The service tells of a task under this id; see ``Submitter.settle_told``."""
+        self.submitter.settle_told(partial(self.job, external_task_id))
+
     def resume(self, job: Job) -> TrackedTask:
         """See ``Follower.resume``."""
         return self.follower.resume(job, self.slots)
@@ -430,10 +434,6 @@ class Runtime:
             on_followed=self._callbacks.accepted,
         )
         memory = AccountMemory(options.account, store, follower.write)
-        if options.callbacks is not None:
-            token = await memory.callback_token()
-            self._session.hide(token)
-            self._callbacks.open(options.callbacks, token, self.poller, self._session.harmless)
         submitter = compose_submitter(
             self.api,
             store,
@@ -446,11 +446,22 @@ class Runtime:
             on_slots=memory.remember_slots,
             on_accepted=follower.follow,
             on_event=self.events.send,
+            is_told=self._callbacks.is_told,
             clock=options.clock,
             rng=options.rng,
         )
         self.observer.slots(submitter.slots.size)
-        return Account(options.account, store, submitter, follower, memory)
+        account = Account(options.account, store, submitter, follower, memory)
+        if options.callbacks is not None:
+            await self._listen(options.callbacks, account)
+        return account
+
+    async def _listen(self, receiver: CallbackReceiver, account: Account) -> None:
+        token = await account.memory.callback_token()
+        self._session.hide(token)
+        self._callbacks.open(
+            receiver, token, self.poller, self._session.harmless, account.settle_told
+        )
 
     async def _store(self) -> JobStore:
         journal = self._options.journal
@@ -481,6 +492,7 @@ def compose_submitter(
     remembered_slots: int | None = None,
     on_slots: Callable[[int], None] | None = None,
     on_event: Callable[[Event], object] = unheard,
+    is_told: Callable[[str], bool] = lambda _: False,
 ) -> Submitter:
     """A submitter with the slots and the breaker of its account.
 
@@ -491,6 +503,7 @@ def compose_submitter(
         remembered_slots: how many the account had before.
         on_slots: called with each new number of slots.
         on_event: called with the events of submits and slots.
+        is_told: see ``Submitter``.
     """
 
     def slots_changed(size: int, running: int, reason: str) -> None:
@@ -514,6 +527,7 @@ def compose_submitter(
         submit=submit,
         clock=clock,
         reports=SubmitReports(on_event, clock),
+        is_told=is_told,
     )
 
 

@@ -29,11 +29,19 @@ class Announcements:
     Args:
         harmless: cuts the account's secrets out of the texts of a message; the receiver, which has
             messages of all accounts, does not know them.
+        on_early: called with the external id of each rightly signed message about a task that is
+            not followed.
     """
 
-    def __init__(self, poller: Poller, harmless: Callable[[TaskSnapshot], TaskSnapshot]) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        harmless: Callable[[TaskSnapshot], TaskSnapshot],
+        on_early: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._poller = poller
         self._harmless = harmless
+        self._on_early = on_early
         self._early: OrderedDict[str, CallbackMessage] = OrderedDict()  # by external id
 
     def take(self, message: CallbackMessage) -> bool:
@@ -45,7 +53,9 @@ class Announcements:
         claim = self._harmless(message.snapshot)
         task = self._poller.find(claim.task_id, claim.external_task_id)
         if task is None:
-            self._keep(message)
+            if message.is_signed and claim.external_task_id is not None:
+                self._keep(claim.external_task_id, message)
+                self._on_early(claim.external_task_id)
             return False
         if _is_another(task, claim):
             return False
@@ -61,10 +71,13 @@ class Announcements:
         if message is not None:
             self.take(message)
 
-    def _keep(self, message: CallbackMessage) -> None:
-        name = message.snapshot.external_task_id
-        held = self._early.get(name or "")
-        if name is None or not message.is_signed or (held and held.snapshot.is_final):
+    def has_early(self, external_task_id: str) -> bool:
+        """Whether a rightly signed message came about such a task, which is not followed yet."""
+        return external_task_id in self._early
+
+    def _keep(self, name: str, message: CallbackMessage) -> None:
+        held = self._early.get(name)
+        if held and held.snapshot.is_final:
             return
         self._early[name] = message
         if len(self._early) > _KEPT:
