@@ -68,7 +68,7 @@ class CallbackStats:
         malformed: no callback in either form.
         too_large: larger than 64 KiB.
         incomplete: not there whole after five seconds, or cut off.
-        rate_limited: more than the limits allow.
+        rate_limited: more than the limits allow, and not rightly signed.
         not_found: sent to a path of no client; not even read.
     """
 

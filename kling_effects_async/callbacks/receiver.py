@@ -1,7 +1,8 @@
 """Takes callbacks from any web framework, and hands them to the clients that they are for.
 
     the path's last part is no client's   404, and the body is not read
-    more than the limits allow            429, and the body is not read
+    more than the limits allow            429, unless it is rightly signed; without the headers of
+                                          a signature the body is not read
     larger than 64 KiB, or too slow       413 or 408, and the rest is not read
     no callback                           400
     anything else                         200
@@ -143,17 +144,11 @@ class CallbackReceiver:
         check_type(body)
         try:
             known_path = self._path_of(path)
-            with self._room(known_path):
-                whole = await read_body(headers, body)
+            message = await self._message(known_path, headers, body)
         except CallbackRejected as rejected:
             status, reason, counted = rejected.args
             return self._reject(status, reason, counted)
-        try:
-            snapshot = read_callback(whole)
-        except ReplyError:
-            return self._reject(400, "no callback", "malformed")
-        verdict = self._secrets.judge(headers, whole, self._clock.now())
-        self._take(known_path, CallbackMessage(snapshot=snapshot, verdict=verdict), headers)
+        self._take(known_path, message, headers)
         return _TAKEN
 
     def subscribe(self, token: str, subscriber: Subscriber) -> Callable[[], None]:
@@ -177,11 +172,27 @@ class CallbackReceiver:
             raise CallbackRejected(404, "not found", "not_found")
         return found
 
+    async def _message(
+        self, path: CallbackPath, headers: Mapping[str, str], body: CallbackBody
+    ) -> CallbackMessage:
+        # In a flood only what is rightly signed is taken: an HMAC costs less than the request does.
+        is_flood = not path.bucket.take(self._clock.monotonic())
+        if is_flood and not self._secrets.may_be_right(headers, self._clock.now()):
+            raise _too_many()
+        with self._room():
+            whole = await read_body(headers, body)
+        verdict = self._secrets.judge(headers, whole, self._clock.now())
+        if is_flood and verdict is not CallbackVerdict.SIGNED:
+            raise _too_many()
+        try:
+            return CallbackMessage(snapshot=read_callback(whole), verdict=verdict)
+        except ReplyError:
+            raise CallbackRejected(400, "no callback", "malformed") from None
+
     @contextmanager
-    def _room(self, path: CallbackPath) -> Iterator[None]:
-        is_full = self._reading >= _MAX_AT_ONCE
-        if is_full or not path.bucket.take(self._clock.monotonic()):
-            raise CallbackRejected(429, "too many", "rate_limited")
+    def _room(self) -> Iterator[None]:
+        if self._reading >= _MAX_AT_ONCE:
+            raise _too_many()
         self._reading += 1
         try:
             yield
@@ -225,6 +236,10 @@ _WARNINGS = {
     "malformed": "what came as a callback cannot be read as one",
     "rate_limited": "too many callbacks came at once, and some were rejected with 429",
 }
+
+
+def _too_many() -> CallbackRejected:
+    return CallbackRejected(429, "too many", "rate_limited")
 
 
 def _public_address(public_url: object) -> str:

@@ -138,11 +138,6 @@ def test_no_more_ids_are_kept_than_ten_thousand() -> None:
 async def test_a_stranger_is_answered_without_any_work(path: str) -> None:
     """Faults 59, 62: without the secret part of the path no body is read."""
     desk = Desk(SECRET)
-
-    async def unread() -> AsyncIterator[bytes]:
-        raise AssertionError("read")
-        yield b""
-
     assert (await desk.send(unread(), path=path)).status == 404
     assert desk.counts == {"not_found": 1}
 
@@ -248,6 +243,42 @@ async def test_a_flood_is_rejected_until_it_is_over() -> None:
     statuses = [(await desk.send(body_of("t1"))).status for _ in range(500)]
     assert statuses == [200] * 400 + [429] * 100
     assert desk.receiver.stats.rate_limited == 200
+
+
+async def unread() -> AsyncIterator[bytes]:
+    raise AssertionError("read")
+    yield b""
+
+
+async def test_what_is_rightly_signed_is_taken_in_the_middle_of_a_flood() -> None:
+    """Fault 62: who knows the address, and has no secret, holds up no end."""
+    desk, body = Desk(SECRET), body_of("t1")
+    headers = signed(body, at=NOW)
+    for _ in range(2000):
+        assert (await desk.send(body, signed(body, at=NOW, secret=OTHER_SECRET))).status == 200
+    for forged in (
+        {},
+        {**headers, "webhook-timestamp": "1"},  # an old one
+        {**headers, "webhook-signature": ""},
+        {"webhook-signature": headers["webhook-signature"]},
+    ):
+        assert (await desk.send(unread(), forged)).status == 429
+    wrong = signed(body, at=NOW, secret=OTHER_SECRET)
+    assert (await desk.send(body, wrong)).status == 429
+    assert (await desk.send(b"{" * 65 * KIB, wrong)).status == 413
+    assert not any(message.is_signed for message in desk.messages)
+    assert (await desk.send(body, headers)).status == 200
+    assert desk.messages[-1].is_signed
+    expected = {"wrong_signature": 2000, "rate_limited": 5, "too_large": 1, "signed": 1}
+    assert desk.counts == expected
+
+
+async def test_without_a_secret_a_flood_leaves_no_body_to_be_read() -> None:
+    """Fault 62: a signature that cannot be checked is none."""
+    desk, body = Desk(), body_of("t1")
+    for _ in range(2000):
+        await desk.send(body)
+    assert (await desk.send(unread(), signed(body, at=NOW))).status == 429
 
 
 @pytest.mark.parametrize(
