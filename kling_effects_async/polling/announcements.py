@@ -29,8 +29,8 @@ class Announcements:
     Args:
         harmless: cuts the account's secrets out of the texts of a message; the receiver, which has
             messages of all accounts, does not know them.
-        on_early: called with the external id of each rightly signed message about a task that is
-            not followed.
+        on_early: called with the external id of each rightly signed message about a task whose own
+            id is not known here.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class Announcements:
         """
         claim = self._harmless(message.snapshot)
         task = self._poller.find(claim.task_id, claim.external_task_id)
+        if message.is_signed and claim.external_task_id and (task is None or not task.task_id):
+            self._keep(claim.external_task_id, message)
+            self._on_early(claim.external_task_id)
         if task is None:
-            if message.is_signed and claim.external_task_id is not None:
-                self._keep(claim.external_task_id, message)
-                self._on_early(claim.external_task_id)
             return False
         if _is_another(task, claim):
             return False

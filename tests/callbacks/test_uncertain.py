@@ -79,6 +79,18 @@ async def test_a_signed_message_settles_an_uncertain_job() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_signed_message_settles_an_uncertain_job_that_is_attached_to() -> None:
+    """Fault 60: whoever attached to it by its external id has no id of the task yet."""
+    async with an_office(SECRET) as office:
+        await office.submit_without_an_answer()
+        task = office.client.attach(external_task_id="order-1")
+        await asyncio.sleep(60)
+        assert await office.state_of("order-1") is JobState.SUCCEEDED
+        assert task.latest is not None
+        assert task.latest.is_final
+
+
+@pytest.mark.looptime
 async def test_an_unsigned_message_settles_nothing_and_costs_no_request() -> None:
     """Fault 59: it proves nothing, so a stranger cannot make us look up job after job."""
     async with an_office() as office:
