@@ -587,7 +587,7 @@ class EffectsClient:
             resubmit: the job is planned again, and ``submit`` or ``resume`` sends it; if its task
                 exists after all, both are charged.
             abandon: the job is not wanted any more; a task that exists is not stopped, and is
-                charged.
+                charged. Its external id cannot be used again.
 
         Returns:
             The job as it is now: accepted (``attach`` to it, or ``resume``), or planned, where it
