@@ -328,7 +328,8 @@ class EffectsClient:
     async def aclose(self) -> None:
         """End every open wait with ``ClientClosedError``, and close everything.
 
-        No task of the loop, socket or thread is left. A second call does nothing.
+        No task of the loop, socket or thread is left, but for the thread of a ``write`` of your own
+        that hangs (see ``download``). A second call does nothing.
         """
         self._is_closed = True
         runtime, self._opened = self._opened, None
@@ -586,7 +587,7 @@ class EffectsClient:
             resubmit: the job is planned again, and ``submit`` or ``resume`` sends it; if its task
                 exists after all, both are charged.
             abandon: the job is not wanted any more; a task that exists is not stopped, and is
-                charged.
+                charged. Its external id cannot be used again.
 
         Returns:
             The job as it is now: accepted (``attach`` to it, or ``resume``), or planned, where it
@@ -736,7 +737,9 @@ class EffectsClient:
                 ``write(bytes)``: where that is ``async def``, it is awaited; where ``drain`` is, as
                 of an ``asyncio.StreamWriter``, ``write`` is called in the loop and ``drain``
                 awaited; in all other cases ``write`` is called in a thread, as of a ``BytesIO``. It
-                stays open. What it raises is raised here.
+                stays open. What it raises is raised here. The rest of what it did not take, by the
+                number that it returns, is written next. A cancelled call waits for a thread, but at
+                most 5 s for one that hangs: up to 384 KiB may be written after that.
             overwrite: replace a file of this name; for paths alone.
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
@@ -753,6 +756,7 @@ class EffectsClient:
                 already (pass ``overwrite=True``), or something that is no file has its name or that
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
+            ClientClosedError: the client was closed meanwhile.
             TypeError: ``video`` is no ``Video``, or ``target`` neither a path nor a binary writer.
             ValueError: ``max_bytes`` is below 1.
         """

@@ -84,7 +84,10 @@ async def _tracked(
     if effect is None:
         raise ImageRejectedError(
             f"job {job.external_task_id}",
-            ["Its image was given as bytes, which the journal does not keep; submit it again."],
+            [
+                "Its image was given as bytes, which the journal does not keep: submit the same "
+                "effect under the same external_task_id."
+            ],
         )
     prepared = await runtime.prepare(effect, job.external_task_id)
     _check_unchanged(job, prepared)

@@ -174,7 +174,7 @@ class Poller:
         Raises:
             KlingEffectsError: no useful answer.
         """
-        snapshot = await self._api.query(task.task_id, task.external_task_id)
+        snapshot = await self._api.query(*task.known_ids)
         self.service_answered()
         return self.learn(task, snapshot)
 
@@ -251,14 +251,16 @@ class Poller:
 
     async def _query(self, task: TrackedTask) -> None:
         self._count("query")
+        task_id, external_task_id = task.next_ids
         try:
-            snapshot = await self._api.poll(*task.query_ids)
+            snapshot = await self._api.poll(task_id, external_task_id)
         except KlingEffectsError as error:
             self._queue.failed(task, error, self._clock.monotonic())
         except Exception as error:
             # The outermost edge of a poll: a fault of ours reaches those who wait.
             self._queue.broken(task, error, self._clock.monotonic())
         else:
+            task.is_known_by_external_id = task_id is None
             self._queue.answered(task, snapshot, self._clock.monotonic())
 
     def _count(self, kind: PollKind) -> None:
