@@ -359,7 +359,10 @@ class EffectsClient:
                 the client's ``callbacks``; the task is polled as without.
             share: whose it is, such as a user: slots are given in turn to the shares that wait, so
                 that none waits for all that another has submitted before. 1 to 128 printable
-                characters; see ``SharePolicy``. Calls without one are one share.
+                characters; see ``SharePolicy``. Calls without one are one share. Where the same job
+                was submitted before, the share of this call counts from now on in this process,
+                and that of the call before where this one has none. A journal keeps the first, for
+                ``resume``. If another call waits for a slot for this job, this one waits for that.
 
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; the message states what to
