@@ -154,13 +154,23 @@ async def test_a_share_at_its_maximum_leaves_no_slot_idle(slow: Left) -> None:
         await until(lambda: client.stats().waiting_by_share == {"A": 1, "B": 1})
 
 
-async def test_tasks_that_run_are_followed_before_any_planned_job_is_sent(slow: Left) -> None:
-    await slow.accepted("B0", "B1", "B2")
-    await slow.planned(A=3)
-    async with slow.client(slots=ONE) as client, Resuming(client):
-        await until(lambda: client.stats().running == 3)
+async def test_all_jobs_of_a_share_at_its_maximum_are_resumed(left: Left) -> None:
+    await left.planned(A=5)
+    async with left.client(slots=FOUR, shares=SharePolicy(max_per_share=1)) as client:
+        names = await asyncio.wait_for(names_of(client), 20)
+    assert names == [f"A{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("slots", [ONE, FOUR])
+async def test_tasks_that_run_are_followed_before_any_planned_job_is_sent(
+    slow: Left, slots: SlotPolicy
+) -> None:
+    await slow.accepted("B0", "B1", "B2", "B3")
+    await slow.planned(A=2)
+    async with slow.client(slots=slots) as client, Resuming(client):
+        await until(lambda: client.stats().running == 4)
         await until(lambda: client.stats().waiting == 2)
-    assert slow.emulator.requests["submit"] == 3
+    assert slow.emulator.requests["submit"] == 4
 
 
 async def test_a_planned_job_does_not_wait_for_the_lookups_of_uncertain_ones(left: Left) -> None:
