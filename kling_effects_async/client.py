@@ -360,7 +360,10 @@ class EffectsClient:
                 the client's ``callbacks``; the task is polled as without.
             share: whose it is, such as a user: slots are given in turn to the shares that wait, so
                 that none waits for all that another has submitted before. 1 to 128 printable
-                characters; see ``SharePolicy``. Calls without one are one share.
+                characters; see ``SharePolicy``. Calls without one are one share. Where the same job
+                was submitted before, the share of this call counts from now on in this process,
+                and that of the call before where this one has none. A journal keeps the first, for
+                ``resume``. If another call waits for a slot for this job, this one waits for that.
 
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; the message states what to
@@ -451,7 +454,8 @@ class EffectsClient:
 
         Returns:
             1 for the next to get a slot. ``None`` if it waits for none: it is still prepared, is
-            being sent, has a task, has ended or is not known here.
+            being sent, has a task, has ended, is one that ``resume`` has not drawn yet, or is not
+            known here.
 
         Raises:
             TypeError: the id is no ``str``.
@@ -554,8 +558,11 @@ class EffectsClient:
     ) -> AsyncGenerator[Outcome, None]:
         """Finish all unfinished jobs that the journal holds of this account.
 
-        Jobs that are only planned are submitted, uncertain ones are settled, and accepted tasks
-        are polled until they end.
+        Tasks that run are followed first. Then uncertain jobs are settled, planned ones submitted,
+        and missing clips downloaded, beside each other. Slots go in turn to the shares of planned
+        jobs; within a share, the oldest comes first. Twice as many as there are slots are in
+        memory, and of all others their numbers: 8 bytes each, and some hundred bytes for each
+        share. Jobs that are added after the first step of the iteration are not among them.
 
         Args:
             download_to: a folder for the clips, also of tasks that had succeeded before.

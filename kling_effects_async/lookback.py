@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from contextlib import contextmanager
 
 from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.runtime import Runtime
 from kling_effects_async.stats import Budget
 
-__all__ = ["budget", "job", "jobs", "stored_jobs"]
+__all__ = ["budget", "closing_told", "job", "jobs", "stored_jobs"]
 
 
 async def jobs(
@@ -29,10 +30,21 @@ async def stored_jobs(
         ClientClosedError: it was.
     """
     account = await runtime.account()
-    try:
+    with closing_told(runtime):
         async for held in account.store.jobs(account=account.name, states=states, run=run):
             yield held
             runtime.check_open()
+
+
+@contextmanager
+def closing_told(runtime: Runtime) -> Iterator[None]:
+    """For reading the journal, where the client may be closed meanwhile.
+
+    Raises:
+        ClientClosedError: it was.
+    """
+    try:
+        yield
     except RuntimeError:  # the journal is closed, or is the parent's of this forked process
         runtime.check_open()
         raise

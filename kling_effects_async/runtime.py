@@ -190,6 +190,11 @@ class Runtime:
         """What all jobs of the account may cost; ``None`` for no limit."""
         return self._options.budget_units
 
+    @property
+    def shares(self) -> SharePolicy:
+        """Who gets a slot where several wait."""
+        return self._options.shares
+
     async def aclose(self) -> None:
         """Fail every open wait, write down what is to be written, close every connection.
 
@@ -416,6 +421,14 @@ class Runtime:
                     self.check_open()
                 self._account = account
         return self._account
+
+    async def journal(self) -> SqliteStore:
+        """The account's journal, of a client that has one."""
+        from kling_effects_async.journal.sqlite.store import SqliteStore
+
+        store = (await self.account()).store
+        assert isinstance(store, SqliteStore)
+        return store
 
     def check_open(self) -> None:
         """Raise ``ClientClosedError`` once the client is closed."""

@@ -149,7 +149,7 @@ class Submitter:
         """
         async with self._turn_of(job):
             share, job = job.share, await self._store.add(job)
-            if job.share != share:  # it was submitted before for another one
+            if share:  # otherwise that of the call before, which the journal has
                 job = evolve(job, share=share)
             if job.state is JobState.ABANDONED:
                 raise EffectRejectedError(

@@ -210,6 +210,23 @@ async def test_a_task_of_an_earlier_process_is_followed_once_it_is_asked_for_aga
     assert await state_in(left.journal, "order-42") is JobState.SUCCEEDED
 
 
+@pytest.mark.parametrize("was_accepted", [False, True])
+async def test_what_a_task_took_is_learned_where_it_was_submitted_here(
+    cat: Path, tmp_path: Path, was_accepted: bool
+) -> None:
+    async with Emulator(clips=Clips.STOCK, speed=120, task_seconds=60.0) as emulator:
+        left = Left(emulator, tmp_path / "jobs.db", cat)
+        for number in range(8):
+            name = str(number)
+            accepted = (JobState.SUBMITTING, JobState.ACCEPTED) if was_accepted else ()
+            task_id = await left.accepted(name) if was_accepted else None
+            await left.job(name, *accepted, task_id=task_id)
+        async with emulator.client(journal=left.journal, **QUICK) as client:
+            assert len([outcome async for outcome in client.resume()]) == 8
+            task = await client.submit(left.effect)
+            assert (task.expected_end is None) == was_accepted
+
+
 async def test_a_client_that_is_closed_while_it_resumes_says_so(left: Left) -> None:
     """Fault 68: not that some journal is closed, which the caller never opened."""
     for number in range(6):
