@@ -31,7 +31,6 @@ from kling_effects_async import (
     CallbackReceiver,
     EffectsClient,
     EventStream,
-    Failed,
     ImageRejectedError,
     JobState,
     KlingEffectsError,
@@ -99,12 +98,13 @@ async def finish(client: EffectsClient, stored: Path) -> None:
     while True:
         try:
             await client.run(effect, external_task_id=stored.stem, share=user)
+            return
         except KlingEffectsError as error:
             log.info("job %s: %s", stored.stem, error)
-            if not error.retryable:
+            job = await client.job(stored.stem)
+            # A task that may exist is looked for until it is found, whatever the error was.
+            if not (error.retryable if job is None else job.is_open):
                 return
-        else:
-            return
         await asyncio.sleep(TRY_AGAIN_S)
 
 
@@ -232,22 +232,13 @@ async def open_client(app: web.Application) -> AsyncIterator[None]:
     stored = await asyncio.to_thread(lambda: sorted(app[FOLDER].glob("uploads/*/*.photo")))
     async with app[CLIENT] as client:
         for path in stored:
-            if await client.job(path.stem) is None:  # stopped before the journal knew it
+            job = await client.job(path.stem)
+            if job is None or job.is_open:
                 begin(app, finish(client, path))
-        begin(app, resume(client))
         yield
-    for task in app[WORK]:
-        task.cancel()  # those that wait to try again
-    await asyncio.gather(*app[WORK], return_exceptions=True)
-
-
-async def resume(client: EffectsClient) -> None:
-    try:
-        async for outcome in client.resume():
-            if isinstance(outcome, Failed):
-                log.info("job %s: %s", outcome.external_task_id, outcome.error)
-    except KlingEffectsError as error:
-        log.warning("the next start goes on: %s", error)
+        for task in app[WORK]:
+            task.cancel()  # a submit that is being sent is written down all the same
+        await asyncio.gather(*app[WORK], return_exceptions=True)
 
 
 async def end_streams(app: web.Application) -> None:

@@ -18,6 +18,10 @@ CAT = (PHOTOS / "cat.jpg").read_bytes()
 WAITS = ["planned", "submitting", "accepted"]
 
 
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 async def watched(place: Place, url: str, name: str) -> list[dict[str, Any]]:
     return [state async for state in watch(place.http, url, name)]
 
@@ -141,3 +145,43 @@ async def test_a_clip_that_cannot_be_fetched_is_a_502(place: Place) -> None:
         place.emulator.fail_next(Fault.answer(403, on="download"), times=20)
         async with place.http.get(f"{url}/jobs/{name}/clip") as answer:
             assert (answer.status, await answer.text()) == (502, "The clip cannot be fetched now.")
+
+
+@fast_forwarded
+async def test_a_stop_ends_the_streams_of_events(place: Place) -> None:
+    """Otherwise a stop waits a minute for them, and then breaks them."""
+    async with place.started() as url:
+        name = await upload(place.http, url, "ann", CAT)
+        pages = [watch(place.http, url, name) for _ in range(2)]
+        for states in pages:
+            assert not (await anext(states))["is_last"]
+        stopped_at_s = now_s()
+    assert now_s() - stopped_at_s < 60
+    for states in pages:
+        assert not any([state["is_last"] async for state in states])  # ended without an error
+
+
+@fast_forwarded
+@pytest.mark.timeout(60)  # where a job is forgotten, its page waits without an end
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_job_goes_on_after_a_long_outage_without_a_restart(
+    place: Place, restarts: bool
+) -> None:
+    """Its answer was lost, or its task runs, while the service answers nothing for a while."""
+    place.emulator.fail_next(Fault.cut_after_reading(accepted=True))
+    place.emulator.fail_next(Fault.answer(503, on="query"), times=60)
+    place.emulator.fail_next(Fault.answer(503, on="list"), times=60)
+    async with place.started() as url:
+        names = [await upload(place.http, url, user, CAT) for user in ("ann", "ben")]
+        await asyncio.sleep(60)
+        if not restarts:
+            await all_succeed(place, url, names)
+    if restarts:
+        async with place.started() as url:
+            await all_succeed(place, url, names)
+    assert (place.emulator.ledger.total, place.emulator.ledger.repeated()) == (2, ())
+
+
+async def all_succeed(place: Place, url: str, names: list[str]) -> None:
+    pages = await asyncio.gather(*(watched(place, url, name) for name in names))
+    assert [states[-1]["state"] for states in pages] == ["succeeded"] * len(names)
