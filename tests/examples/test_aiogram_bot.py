@@ -67,7 +67,8 @@ async def test_a_photo_becomes_a_clip(telegram: BotApi, tmp_path: Path) -> None:
 
 
 async def test_the_queue_position_is_told(telegram: BotApi, tmp_path: Path) -> None:
-    async with quick_emulator() as emulator, running_bot(telegram, emulator, tmp_path):
+    # A task takes a second, and so a busy machine has the time to look at the queue.
+    async with quick_emulator(speed=60) as emulator, running_bot(telegram, emulator, tmp_path):
         await telegram.send_photo(1, user_id=17)
         await telegram.until(lambda: bool(telegram.texts))
         await telegram.send_photo(2, user_id=18)

@@ -44,13 +44,24 @@ async def test_an_upload_is_answered_at_once_and_becomes_a_clip(place: Place) ->
         states = await watched(place, url, name)
         assert in_order(steps(states), "succeeded")
         assert "accepted" in steps(states)
-        assert [state["is_last"] for state in states] == [False] * (len(states) - 1) + [True]
+        for key in ("is_last", "has_clip"):
+            assert [state[key] for state in states] == [False] * (len(states) - 1) + [True]
         clip = await place.clip(url, name)
         async with place.http.get(f"{url}/jobs/{name}") as answer:
             assert "Your clip is ready." in await answer.text()
     assert clip[4:8] == b"ftyp"
     assert place.emulator.ledger.accepted(name) == 1
     assert (place.folder / "uploads" / "ann" / f"{name}.photo").read_bytes() == CAT
+
+
+@fast_forwarded
+async def test_the_pages_need_nothing_from_elsewhere(place: Place) -> None:
+    async with place.started() as url:
+        name = await upload(place.http, url, "ann", CAT)
+        for path in ("/", f"/jobs/{name}"):
+            async with place.http.get(f"{url}{path}") as answer:
+                assert (answer.status, answer.content_type) == (200, "text/html")
+                assert "://" not in await answer.text()
 
 
 @pytest.mark.parametrize("speed", [120.0])  # in real time, which no thread can outrun
@@ -103,6 +114,7 @@ async def test_a_task_that_fails_is_told_in_the_words_of_the_service(place: Plac
     assert in_order(steps(states), "failed")
     told = "There will be no clip: Failure to pass the risk control system"
     assert states[-1]["text"] == told
+    assert not states[-1]["has_clip"]
 
 
 @fast_forwarded
