@@ -113,6 +113,22 @@ async def test_each_user_has_a_job_of_his_own_and_a_place_in_the_queue(
 
 
 @fast_forwarded
+async def test_many_photos_of_one_user_do_not_hold_up_one_of_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(place, monkeypatch) as http:
+        for number in range(3):  # the client finds out that there are two slots
+            await upload(http, "zoe", photo_of(CAT, number))
+        await all_ended()
+        for number in range(8):
+            await upload(http, "ann", photo_of(CAT, number))
+        name = await upload(http, "ben", CAT)
+        await all_ended()
+    order = [entry.external_task_id for entry in place.emulator.ledger.entries]
+    assert order.index(name) < len(order) - 3
+
+
+@fast_forwarded
 async def test_a_job_is_known_before_the_journal_has_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
