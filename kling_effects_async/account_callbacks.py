@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from kling_effects_async.journal.job import Job
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.polling.poller import Poller
 
 if TYPE_CHECKING:
@@ -32,13 +33,24 @@ class AccountCallbacks:
     def __repr__(self) -> str:  # the address is a secret
         return f"<AccountCallbacks, {'closed' if self._address is None else 'open'}>"
 
-    def open(self, receiver: CallbackReceiver, token: str, poller: Poller) -> None:
-        """Hand the account's messages to the poller from now on."""
+    def open(
+        self,
+        receiver: CallbackReceiver,
+        token: str,
+        poller: Poller,
+        harmless: Callable[[TaskSnapshot], TaskSnapshot],
+        on_early: Callable[[str], object],
+    ) -> None:
+        """Hand the account's messages to the poller from now on.
+
+        Args:
+            harmless, on_early: see ``Announcements``.
+        """
         # Imported here: a client without a receiver needs nothing of it.
         from kling_effects_async.polling.announcements import Announcements
 
         self.close()
-        self._announcements = announcements = Announcements(poller)
+        self._announcements = announcements = Announcements(poller, harmless, on_early)
         self._unsubscribe = receiver.subscribe(token, announcements.take)
         self._address, self._token = f"{receiver.public_url}/{token}", token
 
@@ -60,6 +72,10 @@ class AccountCallbacks:
         """Whether callbacks about the job's task come in here."""
         url = job.callback_url
         return self._address is not None and url is not None and url.endswith(f"/{self._token}")
+
+    def is_told(self, external_task_id: str) -> bool:
+        """Whether the service has told by itself of a task with this id, which is not followed."""
+        return self._announcements is not None and self._announcements.has_early(external_task_id)
 
     def accepted(self, job: Job) -> None:
         """The job's task is followed from now on; a message may have been quicker."""

@@ -347,7 +347,8 @@ class EffectsClient:
     async def aclose(self) -> None:
         """End every open wait with ``ClientClosedError``, and close everything.
 
-        No task of the loop, socket or thread is left. A second call does nothing.
+        No task of the loop, socket or thread is left, but for the thread of a ``write`` of your own
+        that hangs (see ``download``). A second call does nothing.
         """
         self._is_closed = True
         runtime, self._opened = self._opened, None
@@ -378,7 +379,10 @@ class EffectsClient:
                 the client's ``callbacks``; the task is polled as without.
             share: whose it is, such as a user: slots are given in turn to the shares that wait, so
                 that none waits for all that another has submitted before. 1 to 128 printable
-                characters; see ``SharePolicy``. Calls without one are one share.
+                characters; see ``SharePolicy``. Calls without one are one share. Where the same job
+                was submitted before, the share of this call counts from now on in this process,
+                and that of the call before where this one has none. A journal keeps the first, for
+                ``resume``. If another call waits for a slot for this job, this one waits for that.
 
         Raises:
             EffectRejectedError, ImageRejectedError: nothing was sent; the message states what to
@@ -470,7 +474,8 @@ class EffectsClient:
 
         Returns:
             1 for the next to get a slot. ``None`` if it waits for none: it is still prepared, is
-            being sent, has a task, has ended or is not known here.
+            being sent, has a task, has ended, is one that ``resume`` has not drawn yet, or is not
+            known here.
 
         Raises:
             TypeError: the id is no ``str``.
@@ -592,8 +597,11 @@ class EffectsClient:
     ) -> AsyncGenerator[Outcome, None]:
         """Finish all unfinished jobs that the journal holds of this account.
 
-        Jobs that are only planned are submitted, uncertain ones are settled, and accepted tasks
-        are polled until they end.
+        Tasks that run are followed first. Then uncertain jobs are settled, planned ones submitted,
+        and missing clips downloaded, beside each other. Slots go in turn to the shares of planned
+        jobs; within a share, the oldest comes first. Twice as many as there are slots are in
+        memory, and of all others their numbers: 8 bytes each, and some hundred bytes for each
+        share. Jobs that are added after the first step of the iteration are not among them.
 
         Args:
             download_to: a folder for the clips, also of tasks that had succeeded before. A clip
@@ -627,7 +635,7 @@ class EffectsClient:
             resubmit: the job is planned again, and ``submit`` or ``resume`` sends it; if its task
                 exists after all, both are charged.
             abandon: the job is not wanted any more; a task that exists is not stopped, and is
-                charged.
+                charged. Its external id cannot be used again.
 
         Returns:
             The job as it is now: accepted (``attach`` to it, or ``resume``), or planned, where it
@@ -796,7 +804,9 @@ class EffectsClient:
                 ``write(bytes)``: where that is ``async def``, it is awaited; where ``drain`` is, as
                 of an ``asyncio.StreamWriter``, ``write`` is called in the loop and ``drain``
                 awaited; in all other cases ``write`` is called in a thread, as of a ``BytesIO``. It
-                stays open. What it raises is raised here.
+                stays open. What it raises is raised here. The rest of what it did not take, by the
+                number that it returns, is written next. A cancelled call waits for a thread, but at
+                most 5 s for one that hangs: up to 384 KiB may be written after that.
             overwrite: replace a file of this name; for paths alone.
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
@@ -813,6 +823,7 @@ class EffectsClient:
                 already (pass ``overwrite=True``), or something that is no file has its name or that
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
+            ClientClosedError: the client was closed meanwhile.
             TypeError: ``video`` is no ``Video``, or ``target`` neither a path nor a binary writer.
             ValueError: ``max_bytes`` is below 1.
         """

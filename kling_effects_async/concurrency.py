@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+)
 from typing import Any, Generic, TypeVar
 
-__all__ = ["SourceOrder", "map_as_completed"]
+__all__ = ["SourceOrder", "map_as_completed", "merged"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,6 +117,38 @@ class SourceOrder:
             turn.set_result(None)
 
 
+async def merged(*streams: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
+    """The items of all streams, each as soon as it is there.
+
+    When the iteration is left, all streams are closed. An exception of one is raised, and ends all.
+    """
+    steps = {_step(stream): stream for stream in streams}
+    try:
+        while steps:
+            await asyncio.wait(steps, return_when=asyncio.FIRST_COMPLETED)
+            for step in [step for step in steps if step.done()]:
+                stream = steps.pop(step)
+                for item in step.result():
+                    steps[_step(stream)] = stream
+                    yield item
+    finally:
+        for step in steps:
+            step.cancel()
+        await asyncio.gather(*steps, return_exceptions=True)
+        await asyncio.gather(*(stream.aclose() for stream in streams), return_exceptions=True)
+
+
+def _step(stream: AsyncGenerator[R, None]) -> asyncio.Task[list[R]]:
+    return asyncio.create_task(_next_of(stream))
+
+
+async def _next_of(stream: AsyncIterator[R]) -> list[R]:
+    """One item, or none at the end."""
+    async for item in stream:
+        return [item]
+    return []
+
+
 class _Source(Generic[T]):
     """The rest of an iterable."""
 
@@ -149,7 +188,7 @@ class _AsyncSource(Generic[T]):
         if self.is_exhausted:
             return False
         if self._drawing is None:
-            self._drawing = asyncio.create_task(self._draw())
+            self._drawing = asyncio.create_task(_next_of(self._iterator))
             self._drawing.add_done_callback(lambda _: self._changed.set())
         if not self._drawing.done():
             return False
@@ -167,9 +206,3 @@ class _AsyncSource(Generic[T]):
         if self._drawing is not None:
             self._drawing.cancel()
             await asyncio.wait([self._drawing])
-
-    async def _draw(self) -> list[T]:
-        """One item, or none at the end."""
-        async for item in self._iterator:
-            return [item]
-        return []

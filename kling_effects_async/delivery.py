@@ -23,6 +23,7 @@ from kling_effects_async.transport.proxies import Proxies
 
 if TYPE_CHECKING:
     from kling_effects_async.downloading.downloader import Downloader, Progress
+    from kling_effects_async.downloading.open_writes import OpenWrites
     from kling_effects_async.downloading.renewal import Renewed
     from kling_effects_async.downloading.sink import Sink
     from kling_effects_async.downloading.stream import OpenedVideo, VideoStream
@@ -66,6 +67,7 @@ class Delivery:
         self._clock = clock
         self._rng = rng
         self._downloader: Downloader | None = None
+        self._writes: OpenWrites | None = None
         self._streams: set[OpenedVideo] = set()
         self._is_closed = False
         # Weak: a lock is of no use once nobody holds or awaits it.
@@ -141,18 +143,21 @@ class Delivery:
         on_progress: Progress | None = None,
     ) -> int:
         """Write a clip to the caller's file or writer; the number of its bytes."""
+        from kling_effects_async.downloading.open_writes import NEXT_STEP, OpenWrites
         from kling_effects_async.downloading.passing_sink import PassingSink
         from kling_effects_async.downloading.writers import Writing, check_writer
 
         check_writer(target)
         writing = Writing(target)
         own = None if on_progress is None else CallersOwn(on_progress)
-        sink = PassingSink(writing.write, next_step="call download() again, with a fresh target")
+        sink = PassingSink(writing.write, next_step=NEXT_STEP)
 
         async def fetch(url: str) -> None:
             await self._opened().transfer(url, sink, max_bytes=max_bytes, on_progress=own)
 
-        await frameless(self._fetched(video, fetch), *filter(None, [own, *writing.calls]))
+        self._writes = self._writes or OpenWrites()
+        owns = filter(None, [own, *writing.calls])
+        await self._writes.run(frameless(self._fetched(video, fetch), *owns))
         return sink.handed_bytes
 
     @asynccontextmanager
@@ -189,12 +194,14 @@ class Delivery:
         )
 
     async def aclose(self) -> None:
-        """Close every connection; streams end with an error."""
+        """Close every connection; streams and writes to objects end with an error."""
         self._is_closed = True
         for opened in list(self._streams):
             await opened.client_closed()
         if self._downloader is not None:
             await self._downloader.aclose()
+        if self._writes is not None:
+            await self._writes.aclose()
 
     def _opened(self) -> Downloader:
         if self._downloader is None:

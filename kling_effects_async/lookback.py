@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from kling_effects_async.estimate import Estimate, estimate_of, estimate_scene
 from kling_effects_async.journal.job import Job, JobState
 from kling_effects_async.runtime import Runtime
 from kling_effects_async.stats import Budget
 
-__all__ = ["budget", "estimate", "job", "jobs", "stored_jobs"]
+__all__ = ["budget", "closing_told", "estimate", "job", "jobs", "stored_jobs"]
 
 
 async def jobs(
@@ -30,10 +31,21 @@ async def stored_jobs(
         ClientClosedError: it was.
     """
     account = await runtime.account()
-    try:
+    with closing_told(runtime):
         async for held in account.store.jobs(account=account.name, states=states, run=run):
             yield held
             runtime.check_open()
+
+
+@contextmanager
+def closing_told(runtime: Runtime) -> Iterator[None]:
+    """For reading the journal, where the client may be closed meanwhile.
+
+    Raises:
+        ClientClosedError: it was.
+    """
+    try:
+        yield
     except RuntimeError:  # the journal is closed, or is the parent's of this forked process
         runtime.check_open()
         raise

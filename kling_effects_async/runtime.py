@@ -128,6 +128,10 @@ class Account:
                 return held
         return None
 
+    def settle_told(self, external_task_id: str) -> None:
+        """The service tells of a task under this id; see ``Submitter.settle_told``."""
+        self.submitter.settle_told(partial(self.job, external_task_id))
+
     def resume(self, job: Job) -> TrackedTask:
         """See ``Follower.resume``."""
         return self.follower.resume(job, self.slots)
@@ -188,6 +192,11 @@ class Runtime:
     def budget_units(self) -> Decimal | None:
         """What all jobs of the account may cost; ``None`` for no limit."""
         return self._options.budget_units
+
+    @property
+    def shares(self) -> SharePolicy:
+        """Who gets a slot where several wait."""
+        return self._options.shares
 
     async def aclose(self) -> None:
         """Fail every open wait, write down what is to be written, close every connection.
@@ -443,6 +452,14 @@ class Runtime:
                 self._account = account
         return self._account
 
+    async def journal(self) -> SqliteStore:
+        """The account's journal, of a client that has one."""
+        from kling_effects_async.journal.sqlite.store import SqliteStore
+
+        store = (await self.account()).store
+        assert isinstance(store, SqliteStore)
+        return store
+
     def check_open(self) -> None:
         """Raise ``ClientClosedError`` once the client is closed."""
         if self._is_closed:
@@ -460,8 +477,6 @@ class Runtime:
             on_followed=self._callbacks.accepted,
         )
         memory = AccountMemory(options.account, store, follower.write)
-        if options.callbacks is not None:
-            self._callbacks.open(options.callbacks, await memory.callback_token(), self.poller)
         submitter = compose_submitter(
             self.api,
             store,
@@ -474,13 +489,24 @@ class Runtime:
             on_slots=memory.remember_slots,
             on_accepted=follower.follow,
             on_event=self.events.send,
+            is_told=self._callbacks.is_told,
             clock=options.clock,
             rng=options.rng,
         )
         self.observer.slots(submitter.slots.size)
+        account = Account(options.account, store, submitter, follower, memory)
         if self._is_draining:
             submitter.drain()
-        return Account(options.account, store, submitter, follower, memory)
+        if options.callbacks is not None:
+            await self._listen(options.callbacks, account)
+        return account
+
+    async def _listen(self, receiver: CallbackReceiver, account: Account) -> None:
+        token = await account.memory.callback_token()
+        self._session.hide(token)
+        self._callbacks.open(
+            receiver, token, self.poller, self._session.harmless, account.settle_told
+        )
 
     async def _store(self) -> JobStore:
         journal = self._options.journal
@@ -511,6 +537,7 @@ def compose_submitter(
     remembered_slots: int | None = None,
     on_slots: Callable[[int], None] | None = None,
     on_event: Callable[[Event], object] = unheard,
+    is_told: Callable[[str], bool] = lambda _: False,
 ) -> Submitter:
     """A submitter with the slots and the breaker of its account.
 
@@ -521,6 +548,7 @@ def compose_submitter(
         remembered_slots: how many the account had before.
         on_slots: called with each new number of slots.
         on_event: called with the events of submits and slots.
+        is_told: see ``Submitter``.
     """
 
     def slots_changed(size: int, running: int, reason: str) -> None:
@@ -544,6 +572,7 @@ def compose_submitter(
         submit=submit,
         clock=clock,
         reports=SubmitReports(on_event, clock),
+        is_told=is_told,
     )
 
 

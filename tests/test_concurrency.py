@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 
 import pytest
 
-from kling_effects_async.concurrency import SourceOrder, map_as_completed
+from kling_effects_async.concurrency import SourceOrder, map_as_completed, merged
 
 pytestmark = pytest.mark.looptime
 
@@ -220,3 +220,48 @@ async def test_who_is_cancelled_before_its_turn_holds_up_nobody() -> None:
     order.leave(1)  # again
     assert order.next_place() == 4
     await order.turn(4)
+
+
+async def ticks(name: str, pause_s: float, number: int) -> AsyncGenerator[str, None]:
+    for tick in range(number):
+        await asyncio.sleep(pause_s)
+        yield f"{name}{tick}"
+
+
+async def test_the_items_of_merged_streams_come_as_they_are_there() -> None:
+    streams = [ticks("a", 10, 2), ticks("b", 3, 4), ticks("none", 1, 0)]
+    assert [item async for item in merged(*streams)] == ["b0", "b1", "b2", "a0", "b3", "a1"]
+    nothing: list[AsyncGenerator[str, None]] = []
+    assert [item async for item in merged(*nothing)] == []
+
+
+async def test_leaving_merged_streams_closes_them_all() -> None:
+    left: list[str] = []
+
+    async def endless(name: str) -> AsyncGenerator[str, None]:
+        try:
+            async for tick in ticks(name, 1, 1_000):
+                yield tick
+        finally:
+            await asyncio.sleep(0)
+            left.append(name)
+
+    async with aclosing(merged(endless("a"), endless("b"))) as items:
+        await anext(items)
+        left_at = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() < left_at + 0.5
+    assert sorted(left) == ["a", "b"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_exception_of_one_merged_stream_ends_all() -> None:
+    async def broken() -> AsyncGenerator[str, None]:
+        await asyncio.sleep(5)
+        yield "last"
+        raise OSError("no disk")
+
+    items = merged(ticks("a", 2, 100), broken())
+    assert [await anext(items) for _ in range(3)] == ["a0", "a1", "last"]
+    with pytest.raises(OSError, match="no disk"):
+        await anext(items)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

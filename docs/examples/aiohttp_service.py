@@ -1,5 +1,6 @@
 """A web service that turns photos into clips: upload, a live page, the clip; safe to restart.
 
+    GET  /                   a form for a photo
     POST /jobs               form fields ``user`` and ``photo``: 202 and the job's id, at once
     GET  /jobs/{id}          a page that shows where the job stands
     GET  /jobs/{id}/events   the same as server-sent events
@@ -22,6 +23,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from string import Template
 from typing import Any
 from weakref import WeakSet
 
@@ -31,7 +33,6 @@ from kling_effects_async import (
     CallbackReceiver,
     EffectsClient,
     EventStream,
-    Failed,
     ImageRejectedError,
     JobState,
     KlingEffectsError,
@@ -45,6 +46,7 @@ SCENE = "squish"
 MAX_UPLOAD_BYTES = 11 * 2**20  # Kling takes pictures of 10 MB
 LOOK_AGAIN_S = 5.0  # a queue position changes without an event of this job
 TRY_AGAIN_S = 60.0
+WITH_CLIP = {JobState.SUCCEEDED, JobState.DOWNLOADED}
 JOB = "/jobs/{id:[a-z0-9-]+}"
 
 FOLDER = web.AppKey("FOLDER", Path)
@@ -99,12 +101,13 @@ async def finish(client: EffectsClient, stored: Path) -> None:
     while True:
         try:
             await client.run(effect, external_task_id=stored.stem, share=user)
+            return
         except KlingEffectsError as error:
             log.info("job %s: %s", stored.stem, error)
-            if not error.retryable:
+            job = await client.job(stored.stem)
+            # A task that may exist is looked for until it is found, whatever the error was.
+            if not (error.retryable if job is None else job.is_open):
                 return
-        else:
-            return
         await asyncio.sleep(TRY_AGAIN_S)
 
 
@@ -137,33 +140,95 @@ async def state_of(app: web.Application, name: str) -> dict[str, Any]:
         case _:
             why = "" if job is None else job.message
             text, is_last = f"There will be no clip: {why}", True
-    return {"state": str(state), "text": text, "is_last": is_last}
+    has_clip = state in WITH_CLIP
+    return {"state": str(state), "text": text, "is_last": is_last, "has_clip": has_clip}
 
 
 def is_stored(folder: Path, name: str) -> bool:
     return any(folder.glob(f"uploads/*/{name}.photo"))
 
 
-PAGE = """<!doctype html><meta charset="utf-8"><title>Your clip</title>
-<p id="text">{text}</p><video id="clip" controls hidden></video>
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Photo to clip</title>
+<link rel="icon" href="data:,">
+<style>
+  body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 30rem; margin: 0 auto; padding: 1rem; }
+  form { display: grid; gap: 1rem; }
+  label { display: grid; gap: .3rem; }
+  input, button { font: inherit; padding: .5rem; min-width: 0; }
+  progress, video { width: 100%; }
+  #text { overflow-wrap: anywhere; }
+</style>
+<h1>Photo to clip</h1>
+$content
+</html>
+""")
+FORM = """
+<form id="form">
+  <label>Your name <input name="user" required pattern="[A-Za-z0-9]{1,64}"
+    title="letters and digits" autocomplete="username"></label>
+  <label>Photo <input name="photo" type="file" accept="image/jpeg,image/png" required></label>
+  <button id="button">Make a clip</button>
+  <p id="text" role="alert"></p>
+</form>
 <script>
-  const source = new EventSource(location.pathname + "/events");
-  source.onmessage = (message) => {{
-    const now = JSON.parse(message.data);
-    text.textContent = now.text;
-    if (now.is_last) source.close();
-    if (now.state !== "succeeded") return;
-    clip.src = location.pathname + "/clip";
-    clip.hidden = false;
-  }};
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      const answer = await fetch("/jobs", {method: "POST", body: new FormData(form)});
+      if (answer.ok) location = (await answer.json()).page;
+      else text.textContent = await answer.text();
+    } catch { text.textContent = "The service did not answer. Please try again."; }
+    button.disabled = false;
+  };
 </script>
 """
+STATE = Template("""
+<p id="text" role="status">$text</p>
+<progress id="bar" aria-label="in progress"></progress>
+<video id="video" controls playsinline loop hidden></video>
+<p><a href="/">Another photo</a></p>
+<script>
+  function listen() {
+    const source = new EventSource(location.pathname + "/events");
+    source.onmessage = (message) => {
+      const now = JSON.parse(message.data);
+      text.textContent = now.text;
+      bar.hidden = now.is_last;
+      if (now.is_last) source.close();
+      if (now.has_clip) show();
+    };
+    source.onerror = () => {  // a browser does not try again after a proxy's 502
+      text.textContent = "The connection is lost. Trying again.";
+      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    };
+  }
+  async function show() {  // fetched whole, as the service has no ranges, for which players ask
+    try {
+      const answer = await fetch(location.pathname + "/clip");
+      if (!answer.ok) throw new Error(await answer.text());
+      video.src = URL.createObjectURL(await answer.blob());
+      video.hidden = false;
+    } catch (error) { text.textContent = error.message + " Reload the page to try again."; }
+  }
+  listen();
+</script>
+""")
+
+
+async def start_page(request: web.Request) -> web.Response:
+    return web.Response(text=PAGE.substitute(content=FORM), content_type="text/html")
 
 
 async def page(request: web.Request) -> web.Response:
     state = await state_of(request.app, request.match_info["id"])
-    text = PAGE.format(text=html.escape(state["text"]))
-    return web.Response(text=text, content_type="text/html")
+    content = STATE.substitute(text=html.escape(state["text"]))
+    return web.Response(text=PAGE.substitute(content=content), content_type="text/html")
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -200,7 +265,7 @@ async def clip(request: web.Request) -> web.StreamResponse:
     """The clip, passed on as it comes; Kling keeps it for 30 days."""
     client, name = request.app[CLIENT], request.match_info["id"]
     job = await client.job(name)
-    if job is None or job.state not in (JobState.SUCCEEDED, JobState.DOWNLOADED):
+    if job is None or job.state not in WITH_CLIP:
         raise web.HTTPNotFound(text="There is no clip, or not yet.")
     result = await client.attach(external_task_id=name)  # from the journal, without a request
     response = web.StreamResponse()
@@ -232,22 +297,13 @@ async def open_client(app: web.Application) -> AsyncIterator[None]:
     stored = await asyncio.to_thread(lambda: sorted(app[FOLDER].glob("uploads/*/*.photo")))
     async with app[CLIENT] as client:
         for path in stored:
-            if await client.job(path.stem) is None:  # stopped before the journal knew it
+            job = await client.job(path.stem)
+            if job is None or job.is_open:
                 begin(app, finish(client, path))
-        begin(app, resume(client))
         yield
-    for task in app[WORK]:
-        task.cancel()  # those that wait to try again
-    await asyncio.gather(*app[WORK], return_exceptions=True)
-
-
-async def resume(client: EffectsClient) -> None:
-    try:
-        async for outcome in client.resume():
-            if isinstance(outcome, Failed):
-                log.info("job %s: %s", outcome.external_task_id, outcome.error)
-    except KlingEffectsError as error:
-        log.warning("the next start goes on: %s", error)
+        for task in app[WORK]:
+            task.cancel()  # a submit that is being sent is written down all the same
+        await asyncio.gather(*app[WORK], return_exceptions=True)
 
 
 async def end_streams(app: web.Application) -> None:
@@ -263,6 +319,7 @@ def make_app(folder: Path, receiver: CallbackReceiver) -> web.Application:
     app[CLIENT] = EffectsClient.from_env(journal=folder / "jobs.db", callbacks=receiver)
     app.add_routes(
         [
+            web.get("/", start_page),
             web.post("/jobs", upload),
             web.get(JOB, page),
             web.get(f"{JOB}/events", events),

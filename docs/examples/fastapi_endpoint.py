@@ -55,7 +55,10 @@ async def lifespan(api: FastAPI) -> AsyncIterator[None]:
             if job is None or job.is_open:
                 begin(api, photo)  # by its id: what was submitted is not submitted again
         yield
-    await asyncio.gather(*api.state.work.values())
+        works = list(api.state.work.values())
+        for work in works:
+            work.cancel()  # a submit that is being sent is written down all the same
+        await asyncio.gather(*works, return_exceptions=True)
 
 
 def begin(api: FastAPI, photo: Path) -> None:
@@ -66,11 +69,18 @@ def begin(api: FastAPI, photo: Path) -> None:
 
 
 async def finish(client: EffectsClient, photo: Path) -> None:
+    """Go on until the job has ended: a task that may exist is looked for until it is found."""
     effect, user = SingleImageEffect("squish", image=photo), photo.parent.name
-    try:
-        await client.run(effect, external_task_id=photo.stem, share=user)
-    except KlingEffectsError as error:
-        print(f"job {photo.stem}: {error}")
+    while True:
+        try:
+            await client.run(effect, external_task_id=photo.stem, share=user)
+            return
+        except KlingEffectsError as error:
+            print(f"job {photo.stem}: {error}")
+            job = await client.job(photo.stem)
+            if not (error.retryable if job is None else job.is_open):
+                return
+        await asyncio.sleep(60)
 
 
 api = FastAPI(lifespan=lifespan)

@@ -10,7 +10,7 @@ from attrs import frozen
 from kling_effects_async.callbacks.signature import CallbackVerdict
 from kling_effects_async.models import TaskSnapshot
 
-__all__ = ["CallbackAnswer", "CallbackMessage", "CallbackStats", "Subscriber"]
+__all__ = ["CallbackAnswer", "CallbackMessage", "CallbackRejected", "CallbackStats", "Subscriber"]
 
 
 @frozen(kw_only=True)
@@ -25,6 +25,10 @@ class CallbackAnswer:
 
     status: int
     reason: str
+
+
+class CallbackRejected(Exception):
+    """A message is not taken; ``args`` are the status, the reason and what it counts as."""
 
 
 @frozen(kw_only=True)
@@ -64,7 +68,7 @@ class CallbackStats:
         malformed: no callback in either form.
         too_large: larger than 64 KiB.
         incomplete: not there whole after five seconds, or cut off.
-        rate_limited: more than the limits allow.
+        rate_limited: more than the limits allow, and not rightly signed.
         not_found: sent to a path of no client; not even read.
     """
 

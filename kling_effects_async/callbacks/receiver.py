@@ -1,7 +1,8 @@
 """Takes callbacks from any web framework, and hands them to the clients that they are for.
 
     the path's last part is no client's   404, and the body is not read
-    more than the limits allow            429, and the body is not read
+    more than the limits allow            429, unless it is rightly signed; without the headers of
+                                          a signature the body is not read
     larger than 64 KiB, or too slow       413 or 408, and the rest is not read
     no callback                           400
     anything else                         200
@@ -14,24 +15,22 @@ One receiver belongs to one event loop, that of its clients.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
-from kling_effects_async.callbacks.limits import TokenBucket
+from kling_effects_async.callbacks.bodies import CallbackBody, check_type, read_body
 from kling_effects_async.callbacks.messages import (
     CallbackAnswer,
     CallbackMessage,
+    CallbackRejected,
     CallbackStats,
     Subscriber,
 )
+from kling_effects_async.callbacks.paths import CallbackPath, CallbackPaths
 from kling_effects_async.callbacks.seen_ids import SeenIds
 from kling_effects_async.callbacks.signature import CallbackVerdict, Secrets, webhook_id
 from kling_effects_async.errors import ReplyError, SettingsError
@@ -46,21 +45,11 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-__all__ = ["MAX_BODY_BYTES", "CallbackReceiver"]
+__all__ = ["CallbackReceiver"]
 
 _log = logging.getLogger(__name__)
 
-# A callback has a few hundred bytes; with a signed address that is as long as they get, a few KiB.
-MAX_BODY_BYTES = 64 * 2**10
-# Bodies that are read at the same time, and how long one may take: 4 MiB and five seconds.
-_MAX_AT_ONCE = 64
-_MAX_READ_S = 5.0
-# Of one client: two messages for each of a thousand tasks that end at once, and what an account
-# with ten thousand slots and tasks of a minute gets.
-_BURST, _PER_S = 2_000, 400.0
-
-
-B = TypeVar("B", bytes, bytearray)
+_MAX_AT_ONCE = 64  # bodies that are read at the same time, so 4 MiB
 
 _COUNTED = {
     CallbackVerdict.SIGNED: "signed",
@@ -69,16 +58,6 @@ _COUNTED = {
     CallbackVerdict.STALE: "stale",
 }
 _TAKEN = CallbackAnswer(status=200, reason="taken")
-
-
-class _Rejected(Exception):
-    """The message is not taken; ``args`` are the status, the reason and what it counts as."""
-
-
-@frozen
-class _Subscription:
-    take: Subscriber
-    bucket: TokenBucket
 
 
 class CallbackReceiver:
@@ -109,7 +88,7 @@ class CallbackReceiver:
         self._public_url = _public_address(public_url)
         self._secrets = Secrets.of(secrets)
         self._clock = clock or SystemClock()
-        self._subscriptions: dict[bytes, _Subscription] = {}
+        self._paths = CallbackPaths()
         self._seen = SeenIds()
         self._counts: Counter[str] = Counter()
         self._reading = 0
@@ -146,32 +125,30 @@ class CallbackReceiver:
         return routes_of(self.receive, urlsplit(self._public_url).path if path is None else path)
 
     async def receive(
-        self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes], *, path: str
+        self, headers: Mapping[str, str], body: CallbackBody, *, path: str
     ) -> CallbackAnswer:
         """Take one POST of any web framework; never raises for what was sent.
 
         Args:
             headers: of the request, with names in any case.
-            body: the raw bytes, or an async iterator of them, of which no more is read than is
-                allowed.
+            body: the raw bytes as they came, or an async iterator of them, of which no more is read
+                than is allowed. What was decoded or parsed already cannot be checked any more.
             path: the request's path; its last part is what counts.
 
         Returns:
             What to answer.
+
+        Raises:
+            TypeError: the body is neither; the message says what to pass.
         """
+        check_type(body)
         try:
-            subscription = self._subscription_for(path)
-            with self._room(subscription):
-                whole = await self._read(headers, body)
-        except _Rejected as rejected:
+            known_path = self._path_of(path)
+            message = await self._message(known_path, headers, body)
+        except CallbackRejected as rejected:
             status, reason, counted = rejected.args
             return self._reject(status, reason, counted)
-        try:
-            snapshot = read_callback(whole)
-        except ReplyError:
-            return self._reject(400, "no callback", "malformed")
-        verdict = self._secrets.judge(headers, whole, self._clock.now())
-        self._take(subscription, CallbackMessage(snapshot=snapshot, verdict=verdict), headers)
+        self._take(known_path, message, headers)
         return _TAKEN
 
     def subscribe(self, token: str, subscriber: Subscriber) -> Callable[[], None]:
@@ -180,74 +157,57 @@ class CallbackReceiver:
         Args:
             token: what nobody can guess, of letters, digits, ``-`` and ``_``.
 
+        Several may have one token, as the clients of one account have: each hears every message.
+
         Returns:
             What ends it.
         """
-        key, subscription = _digest(token), _Subscription(subscriber, TokenBucket(_BURST, _PER_S))
-        self._subscriptions[key] = subscription
-
-        def unsubscribe() -> None:
-            if self._subscriptions.get(key) is subscription:
-                del self._subscriptions[key]
-
-        return unsubscribe
+        return self._paths.add(token, subscriber)
 
     # -- inside
 
-    def _subscription_for(self, path: str) -> _Subscription:
-        # By a digest: how long the search takes tells nothing about the tokens.
-        token = path.rstrip("/").rpartition("/")[2]
-        found = self._subscriptions.get(_digest(token))
+    def _path_of(self, path: str) -> CallbackPath:
+        found = self._paths.find(path.rstrip("/").rpartition("/")[2])
         if found is None:
-            raise _Rejected(404, "not found", "not_found")
+            raise CallbackRejected(404, "not found", "not_found")
         return found
 
+    async def _message(
+        self, path: CallbackPath, headers: Mapping[str, str], body: CallbackBody
+    ) -> CallbackMessage:
+        # In a flood only what is rightly signed is taken: an HMAC costs less than the request does.
+        is_flood = not path.bucket.take(self._clock.monotonic())
+        if is_flood and not self._secrets.may_be_right(headers, self._clock.now()):
+            raise _too_many()
+        with self._room():
+            whole = await read_body(headers, body)
+        verdict = self._secrets.judge(headers, whole, self._clock.now())
+        if is_flood and verdict is not CallbackVerdict.SIGNED:
+            raise _too_many()
+        try:
+            return CallbackMessage(snapshot=read_callback(whole), verdict=verdict)
+        except ReplyError:
+            raise CallbackRejected(400, "no callback", "malformed") from None
+
     @contextmanager
-    def _room(self, subscription: _Subscription) -> Iterator[None]:
-        is_full = self._reading >= _MAX_AT_ONCE
-        if is_full or not subscription.bucket.take(self._clock.monotonic()):
-            raise _Rejected(429, "too many", "rate_limited")
+    def _room(self) -> Iterator[None]:
+        if self._reading >= _MAX_AT_ONCE:
+            raise _too_many()
         self._reading += 1
         try:
             yield
         finally:
             self._reading -= 1
 
-    async def _read(self, headers: Mapping[str, str], body: bytes | AsyncIterable[bytes]) -> bytes:
-        if _stated_length(headers) > MAX_BODY_BYTES:
-            raise _too_large()
-        if isinstance(body, (bytes, bytearray)):
-            return bytes(_checked(body))
-        try:
-            async with asyncio.timeout(_MAX_READ_S):
-                return await _whole(aiter(body))
-        except _Rejected:
-            raise
-        except TimeoutError:
-            raise _Rejected(408, "too slow", "incomplete") from None
-        except Exception:  # each framework has its own error for a body that was cut off
-            raise _Rejected(400, "incomplete", "incomplete") from None
-
     def _take(
-        self, subscription: _Subscription, message: CallbackMessage, headers: Mapping[str, str]
+        self, path: CallbackPath, message: CallbackMessage, headers: Mapping[str, str]
     ) -> None:
         self._count(_COUNTED[message.verdict])
         message_id = webhook_id(headers)
         if message.is_signed and message_id is not None and not self._seen.is_new(message_id):
             self._count("duplicates")
-        elif not self._is_known(subscription, message):
+        elif not path.take(message):
             self._count("unknown")
-
-    def _is_known(self, subscription: _Subscription, message: CallbackMessage) -> bool:
-        try:
-            return subscription.take(message)
-        except Exception as error:  # a fault of ours is not the sender's; its text may be a secret
-            _log.error(
-                "a callback could not be applied: %s",
-                type(error).__name__,
-                extra=log_fields("callback.broken", error=error),
-            )
-            return True
 
     def _reject(self, status: int, reason: str, counted: str) -> CallbackAnswer:
         self._count(counted)
@@ -278,6 +238,10 @@ _WARNINGS = {
 }
 
 
+def _too_many() -> CallbackRejected:
+    return CallbackRejected(429, "too many", "rate_limited")
+
+
 def _public_address(public_url: object) -> str:
     if not isinstance(public_url, str):
         raise TypeError(f"public_url must be a str, not {type(public_url).__name__}")
@@ -291,34 +255,3 @@ def _public_address(public_url: object) -> str:
             f"https://bot.example/kling, not {address_label(address)!r}: {problem}"
         )
     return address.rstrip("/")
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _stated_length(headers: Mapping[str, str]) -> int:
-    """By its header; 0 where that says nothing of use."""
-    texts = [str(value) for name, value in headers.items() if str(name).lower() == "content-length"]
-    text = texts[0] if texts else "0"
-    is_number = text.isascii() and text.isdigit()
-    # Python's int() takes its time over many digits, and so many are too large anyway.
-    return int(text[:20]) if is_number else 0
-
-
-async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        _checked(body)
-    return bytes(body)
-
-
-def _checked(body: B) -> B:
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large()
-    return body
-
-
-def _too_large() -> _Rejected:
-    return _Rejected(413, "too large", "too_large")

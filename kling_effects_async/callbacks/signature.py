@@ -86,13 +86,17 @@ class Secrets:
         if not self._keys or _SIGNATURE not in given:
             return CallbackVerdict.UNSIGNED
         text = _text(body)
-        if len(given) < len(_SIGNED) or text is None or not all(map(_is_plain, given.items())):
+        if text is None or not _are_plain(given):
             return CallbackVerdict.WRONG
         seconds = int(given[_TIMESTAMP])
         if not self._has_signed(given[_ID], seconds, text, given[_SIGNATURE]):
             return CallbackVerdict.WRONG
-        is_fresh = abs(now.timestamp() - seconds) <= _MAX_AGE_S
-        return CallbackVerdict.SIGNED if is_fresh else CallbackVerdict.STALE
+        return CallbackVerdict.SIGNED if _is_fresh(seconds, now) else CallbackVerdict.STALE
+
+    def may_be_right(self, headers: Mapping[str, str], now: datetime) -> bool:
+        """Whether ``judge`` could come to ``SIGNED``, by the headers alone."""
+        given = _signed_headers(headers)
+        return bool(self) and _are_plain(given) and _is_fresh(int(given[_TIMESTAMP]), now)
 
     def _has_signed(self, message_id: str, seconds: int, text: str, signatures: str) -> bool:
         at = datetime.fromtimestamp(seconds, UTC)
@@ -127,6 +131,15 @@ def _signed_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Those of a signature; names in lower case."""
     lower = ((str(name).lower(), value) for name, value in headers.items())
     return {name: value for name, value in lower if name in _SIGNED and isinstance(value, str)}
+
+
+def _are_plain(given: Mapping[str, str]) -> bool:
+    """All three are there, and could be what the service sends."""
+    return len(given) == len(_SIGNED) and all(map(_is_plain, given.items()))
+
+
+def _is_fresh(seconds: int, now: datetime) -> bool:
+    return abs(now.timestamp() - seconds) <= _MAX_AGE_S
 
 
 def _is_plain(header: tuple[str, str]) -> bool:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 from kling_effects_async.downloading.part_file import PartFile, Source
 from kling_effects_async.downloading.reply import Promise, TryAgainError, no_video
+from kling_effects_async.downloading.threads import off_loop
 from kling_effects_async.errors import DownloadError
 
-__all__ = ["FileSink", "off_loop"]
+__all__ = ["FileSink"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,36 +88,3 @@ async def _on_disk(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
         return await off_loop(call, *args, **kwargs)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise DownloadError(f"the video cannot be stored: {error}") from error
-
-
-async def off_loop(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call what blocks in a thread, and wait for its end.
-
-    A cancellation waits for the call's end: a thread cannot be stopped, and must not write to a
-    file that is closed under it.
-    """
-    work = asyncio.get_running_loop().run_in_executor(
-        None, _outcome, partial(call, *args, **kwargs)
-    )
-    try:
-        value, error = await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        raise
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error, work  # its traceback holds this frame
-    return cast(T, value)
-
-
-def _outcome(call: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    # Raised in a future, a TimeoutError would become another object, and a StopIteration no end of
-    # the wait.
-    try:
-        return call(), None
-    except BaseException as error:  # raised again in the loop
-        return None, error

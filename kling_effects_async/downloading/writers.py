@@ -4,9 +4,10 @@
 | -------------------------------------------------- | -------------------------------------- |
 | ``write`` is ``async def`` (an aiohttp response)   | awaited                                |
 | ``write``, and ``drain`` is ``async def``          | called in the loop, ``drain`` awaited  |
-| any other ``write`` (``BytesIO``, an open file)    | called in a thread                     |
+| any other ``write`` (``BytesIO``, an open file)    | called in a thread of its own          |
 
-A ``write`` may return how many bytes it took, as a raw file does; the rest is written next.
+A ``write`` may return how many bytes it took, as a raw file does; the rest is written next. What
+returns anything else than a number of bytes up to those given has taken all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import inspect
 import io
 from typing import Protocol
 
-from kling_effects_async.downloading.file_sink import off_loop
+from kling_effects_async.downloading.threads import in_own_thread
 from kling_effects_async.errors import DownloadError
 from kling_effects_async.transport.border import CallersOwn
 
@@ -71,7 +72,7 @@ class Writing:
         if inspect.iscoroutinefunction(self._target.write):
             return await self._write.awaited(chunk)
         if self._drain is None:
-            return await off_loop(self._write, chunk)
+            return await in_own_thread(self._write, chunk)
         taken = self._write(chunk)
         await self._drain.awaited()
         return taken
@@ -83,8 +84,10 @@ class Writing:
             raise TypeError("target.write returned an awaitable: it must be async def itself")
         if answer is None and isinstance(self._target, io.RawIOBase):
             raise BlockingIOError(errno.EAGAIN, "the target does not block, and takes nothing now")
-        if type(answer) is not int or not 0 <= answer < size_bytes:
+        if type(answer) is not int or answer >= size_bytes:
             return size_bytes
-        if answer == 0:
-            raise DownloadError("the target's write took none of the clip's bytes (it returned 0)")
+        if answer <= 0:
+            raise DownloadError(
+                f"the target's write took none of the clip's bytes (it returned {answer})"
+            )
         return answer

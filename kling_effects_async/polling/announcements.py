@@ -9,6 +9,7 @@ Source: new-api's source code, 2026.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from kling_effects_async.callbacks.messages import CallbackMessage
 from kling_effects_async.models import TaskSnapshot
@@ -23,10 +24,24 @@ _KEPT = 256
 
 
 class Announcements:
-    """Of one account."""
+    """Of one account.
 
-    def __init__(self, poller: Poller) -> None:
+    Args:
+        harmless: cuts the account's secrets out of the texts of a message; the receiver, which has
+            messages of all accounts, does not know them.
+        on_early: called with the external id of each rightly signed message about a task whose own
+            id is not known here.
+    """
+
+    def __init__(
+        self,
+        poller: Poller,
+        harmless: Callable[[TaskSnapshot], TaskSnapshot],
+        on_early: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._poller = poller
+        self._harmless = harmless
+        self._on_early = on_early
         self._early: OrderedDict[str, CallbackMessage] = OrderedDict()  # by external id
 
     def take(self, message: CallbackMessage) -> bool:
@@ -35,10 +50,12 @@ class Announcements:
         Returns:
             Whether the task is known.
         """
-        claim = message.snapshot
+        claim = self._harmless(message.snapshot)
         task = self._poller.find(claim.task_id, claim.external_task_id)
+        if message.is_signed and claim.external_task_id and (task is None or not task.task_id):
+            self._keep(claim.external_task_id, message)
+            self._on_early(claim.external_task_id)
         if task is None:
-            self._keep(message)
             return False
         if _is_another(task, claim):
             return False
@@ -54,10 +71,13 @@ class Announcements:
         if message is not None:
             self.take(message)
 
-    def _keep(self, message: CallbackMessage) -> None:
-        name = message.snapshot.external_task_id
-        held = self._early.get(name or "")
-        if name is None or not message.is_signed or (held and held.snapshot.is_final):
+    def has_early(self, external_task_id: str) -> bool:
+        """Whether a rightly signed message came about such a task, which is not followed yet."""
+        return external_task_id in self._early
+
+    def _keep(self, name: str, message: CallbackMessage) -> None:
+        held = self._early.get(name)
+        if held and held.snapshot.is_final:
             return
         self._early[name] = message
         if len(self._early) > _KEPT:

@@ -100,6 +100,16 @@ class Poller:
             task_id, external_task_id, scene=scene, now=self._clock.monotonic()
         )
 
+    def began(self, task: TrackedTask, at: datetime) -> None:
+        """Say since when a task runs that is not followed from its submit on.
+
+        Its age decides when it is polled. A clock that was set since changes its polls, within the
+        bounds of the policy, and nothing else.
+        """
+        if not task.is_whole:
+            age_s = (self._clock.now() - at).total_seconds()
+            task.began_at = min(task.began_at, self._clock.monotonic() - age_s)
+
     def deadline(self) -> float:
         """When a wait that begins now has to end, for ``change_after``."""
         return self._queue.deadline(self._clock.monotonic())
@@ -174,7 +184,7 @@ class Poller:
         Raises:
             KlingEffectsError: no useful answer.
         """
-        snapshot = await self._api.query(task.task_id, task.external_task_id)
+        snapshot = await self._api.query(*task.known_ids)
         self.service_answered()
         return self.learn(task, snapshot)
 
@@ -251,15 +261,22 @@ class Poller:
 
     async def _query(self, task: TrackedTask) -> None:
         self._count("query")
+        task_id, external_task_id = task.next_ids
         try:
-            snapshot = await self._api.poll(*task.query_ids)
+            snapshot = await self._api.poll(task_id, external_task_id)
         except KlingEffectsError as error:
             self._queue.failed(task, error, self._clock.monotonic())
         except Exception as error:
             # The outermost edge of a poll: a fault of ours reaches those who wait.
             self._queue.broken(task, error, self._clock.monotonic())
         else:
+            task.is_known_by_external_id = task_id is None
+            self._note_beginning(task, snapshot)
             self._queue.answered(task, snapshot, self._clock.monotonic())
+
+    def _note_beginning(self, task: TrackedTask | None, snapshot: TaskSnapshot) -> None:
+        if task is not None and not task.is_whole and snapshot.created_at is not None:
+            self.began(task, snapshot.created_at)
 
     def _count(self, kind: PollKind) -> None:
         self.polls += 1
@@ -287,6 +304,8 @@ class Poller:
         request = self._queue.next_page(batch)
         self._count("page")
         page = await self._api.poll_list(request.number, PAGE_SIZE_MAX, request.wanted)
+        for snapshot in page.tasks:
+            self._note_beginning(self._queue.find(snapshot.task_id, None), snapshot)
         return self._queue.page_answered(batch, request, page, self._clock.monotonic())
 
 

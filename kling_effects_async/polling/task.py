@@ -59,6 +59,11 @@ class EffectTask:
 
         ``None`` before eight tasks of its scene ended here (a journal remembers them), after its
         end, once it runs longer than all others did, and while nobody knows when it began.
+
+        When it began is known of a task that was submitted here. Of one that an earlier process, or
+        another client, submitted, the service's time counts, so it is ``None`` before the first
+        answer, and where the service states no time. How long such a task took is not learned, as
+        nobody saw all of it; that of a planned job which ``resume`` submits is.
         """
         return self._poller.expected_end(self._tracked)
 

@@ -73,6 +73,7 @@ class TrackedTask:
         is_unlisted: the pages that were read last did not show it.
         is_whole: it was followed from its submit on, so its age is the task's.
         is_announced: its changes are sent to our receiver.
+        is_known_by_external_id: it was that id that the last query was answered to.
         is_hinted: a message came while it was polled, so it is polled again soon.
         told_at: when a message said last that it had ended; minus infinity before that.
         next_poll_at: before this it is not polled.
@@ -96,6 +97,7 @@ class TrackedTask:
         "followed_until",
         "is_announced",
         "is_hinted",
+        "is_known_by_external_id",
         "is_ours",
         "is_over",
         "is_unlisted",
@@ -128,6 +130,7 @@ class TrackedTask:
         self.answered_at: float = now
         self.next_poll_at: float = now
         self.is_announced: bool = False
+        self.is_known_by_external_id: bool = False
         self.is_hinted: bool = False
         self.is_ours: bool = False
         self.is_over: bool = False
@@ -159,16 +162,21 @@ class TrackedTask:
         return self.on_end is not None or bool(self.waiters)
 
     @property
-    def query_ids(self) -> tuple[str | None, str | None]:
-        """Its own id and its external id for the next query; the first that is there is used.
+    def known_ids(self) -> tuple[str | None, str | None]:
+        """Its own id and its external id; the first that is there is the one to query it by."""
+        return None if self.is_known_by_external_id else self.task_id, self.external_task_id
 
-        A service that does not know the task by its own id is asked by the external one every
+    @property
+    def next_ids(self) -> tuple[str | None, str | None]:
+        """The same for the next poll.
+
+        While a service does not know the task by one of them, it is asked by the other every
         second time: behind a gateway a task has two ids, and a lookup may have returned the other.
         """
-        is_by_external_id = self.unknown_since is not None and self.failures % 2 == 1
-        if is_by_external_id and self.external_task_id is not None:
-            return None, self.external_task_id
-        return self.task_id, self.external_task_id
+        is_second_time = self.unknown_since is not None and self.failures % 2 == 1
+        if is_second_time and self.external_task_id is not None:
+            return self.task_id if self.is_known_by_external_id else None, self.external_task_id
+        return self.known_ids
 
     def move_to(self, stage: PollStage) -> None:
         """Go on to the next stage."""

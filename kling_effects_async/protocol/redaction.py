@@ -11,16 +11,16 @@ fixed length, or begins where the run of characters that it takes begins.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote
 
 from attrs import evolve, field, frozen
 
 from kling_effects_async.errors import KlingEffectsError
 from kling_effects_async.models import TaskPage, TaskSnapshot
 from kling_effects_async.protocol.messages import Listed
+from kling_effects_async.protocol.own_secrets import OwnSecrets
 
 __all__ = ["Shown", "bare", "redacted", "without_arguments"]
 
@@ -94,20 +94,8 @@ T = TypeVar("T")
 # An answer of 4 MiB must not become a message of 4 MiB.
 _LONGEST = {"code": 80, "raw_status": 80, "request_id": 200}
 _LONGEST_TEXT = 2_000
-# What is shorter is no secret, but would be found in every word.
-_SHORTEST = 4
 # One line each: with a line break in it, an id could pass for a line of the log.
 _ONE_LINE = frozenset(_LONGEST)
-
-
-def _any_of(secrets: Iterable[str]) -> re.Pattern[str]:
-    """Each as it is, percent-encoded and as some JSON encoders write it, in any case."""
-    spelled = {
-        form for each in secrets for form in (each, quote(each, safe=""), each.replace("/", "\\/"))
-    }
-    longest_first = sorted((s for s in spelled if len(s) >= _SHORTEST), key=len, reverse=True)
-    # Headers are written in lower case by some. With no secret, a pattern that never matches.
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
 
 
 @frozen
@@ -118,11 +106,11 @@ class Shown:
         own: our own secrets, which some services repeat in their messages.
     """
 
-    own: re.Pattern[str] = field(converter=_any_of, repr=False)
+    own: OwnSecrets = field(converter=OwnSecrets, repr=False)
 
     def text(self, text: str, name: str = "") -> str:
         """The text without secrets, as long as a member of this name may be at most."""
-        text = redacted(self.own.sub("...", text))
+        text = redacted(self.own.cut(text))
         if name in _ONE_LINE and not text.isprintable():
             text = "".join(c if c.isprintable() else "?" for c in text)
         return text[: _LONGEST.get(name, _LONGEST_TEXT)]

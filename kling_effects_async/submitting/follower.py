@@ -95,6 +95,7 @@ class Follower:
                 scene=job.scene,
             ),
         )
+        self._poller.began(tracked, job.updated_at)
         self._poller.follow(tracked, partial(self._ended, job, slot))
         return tracked
 

@@ -74,6 +74,7 @@ class Submitter:
 
     Args:
         on_accepted: called with every accepted task and its slot, which it gives back.
+        is_told: whether the service has told by itself of a task with this external id.
     """
 
     def __init__(
@@ -87,7 +88,10 @@ class Submitter:
         submit: SubmitPolicy,
         clock: Clock,
         reports: SubmitReports,
+        is_told: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        self._is_told = is_told
+        self._is_closed = False
         self._api = api
         self._reports = reports
         self._on_accepted = on_accepted
@@ -146,7 +150,7 @@ class Submitter:
         """
         async with self._turn_of(job):
             share, job = job.share, await self._store.add(job)
-            if job.share != share:  # it was submitted before for another one
+            if share:  # otherwise that of the call before, which the journal has
                 job = evolve(job, share=share)
             if job.state is JobState.ABANDONED:
                 raise EffectRejectedError(
@@ -216,8 +220,16 @@ class Submitter:
             ClientDrainingError("the client takes no new jobs, and this was not sent: submit later")
         )
 
+    def settle_told(self, find: Callable[[], Awaitable[Job | None]]) -> None:
+        """Settle a job that the service tells of, if it is uncertain, after any submit of it.
+
+        Where that fails it stays uncertain.
+        """
+        self._attempts.in_background(self._settle_told(find))
+
     async def aclose(self) -> None:
         """Stop sending, and wait for pending submits, within bounds."""
+        self._is_closed = True
         error = ClientClosedError("the client was closed before this was sent; submit it again")
         self._admission.close(error)
         await self._attempts.aclose()
@@ -448,10 +460,10 @@ class Submitter:
         late_s: float = 0.0,
     ) -> Job:
         """Look for a task that may exist; the job, accepted, or planned again."""
-        is_there = _was_called_duplicate(error, job)
+        is_duplicate = _was_called_duplicate(error, job)
         reason = str(error or self._reason_of(job))
         try:
-            finding = await self._finder.find(job, late_s=late_s, is_there=is_there)
+            finding = await self._find(job, late_s=late_s, is_there=is_duplicate)
         except KlingEffectsError as unanswered:
             await self._mark_uncertain(job, reason, note=f"cannot look it up: {unanswered}")
             reason = f"{reason}; the lookup was not answered: {unanswered}"
@@ -459,6 +471,7 @@ class Submitter:
         if finding.snapshot is not None:
             slot = slot or self._admission.slots.adopt(job.share)
             return await self._accept(job, finding.snapshot, slot)
+        is_there = is_duplicate or self._is_told(job.external_task_id)
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
             job = await self._move(job, JobUpdate(JobState.UNCERTAIN))
@@ -467,6 +480,23 @@ class Submitter:
             return await self._move(job, planned)
         await self._mark_uncertain(job, reason)
         raise _uncertain(job, reason) from error
+
+    async def _find(self, job: Job, *, late_s: float, is_there: bool) -> Finding:
+        """See ``Finder.find``; a task that the service tells of is there, whatever is not found."""
+        finding = await self._finder.find(job, late_s=late_s, is_there=is_there)
+        if finding.is_absent and self._is_told(job.external_task_id):
+            return await self._finder.find(job, late_s=0.0, is_there=True)
+        return finding
+
+    async def _settle_told(self, find: Callable[[], Awaitable[Job | None]]) -> None:
+        with suppress(KlingEffectsError):
+            job = await find()
+            if job is None or job.state not in UNSETTLED:
+                return
+            async with self._turn_of(job):
+                job = await self._store.add(job)
+                if job.state in UNSETTLED and not self._is_closed:
+                    await self._settled(job)
 
     def _reason_of(self, job: Job) -> str:
         """Why an uncertain job is uncertain, as far as anybody knows."""

@@ -138,12 +138,13 @@ class TelemetryObserver(Observer):
         task.note("kling.job.queued", event.at, **(_named(error) if error else {}))
         if error is not None:
             self._instruments.retries.add(1, {**self._account, **_kind_of(error)})
-            self._count_rejection(error)
+            self._count_rejection(task, error)
 
     def _submitted(self, event: JobSubmitted) -> None:
         task = self._spans.of(event)
         if task.submitted_at is None:
             task.submitted_at = self._clock.monotonic()
+        task.is_sent = True
         task.note("kling.job.submitted", event.at, attempt=event.attempt)
 
     def _accepted(self, event: JobAccepted) -> None:
@@ -171,7 +172,7 @@ class TelemetryObserver(Observer):
 
     def _rejected(self, event: JobRejected) -> None:
         task = self._spans.remove_of(event)
-        self._count_rejection(event.error)
+        self._count_rejection(task, event.error)
         code = _code_of(event.error)
         if code is not None:
             task.span.set_attribute("kling.code", code)
@@ -212,9 +213,11 @@ class TelemetryObserver(Observer):
             task.is_running = is_running
             self._instruments.running.add(1 if is_running else -1, self._account)
 
-    def _count_rejection(self, error: KlingEffectsError) -> None:
-        if isinstance(error, ApiError):
+    def _count_rejection(self, task: TaskSpan, error: KlingEffectsError) -> None:
+        # While the account is known to be rejected, submits fail with that error and are not sent.
+        if task.is_sent and isinstance(error, ApiError):
             self._instruments.rejections.add(1, {**self._account, **_kind_of(error)})
+        task.is_sent = False
 
 
 def _error_of(final: TaskSnapshot) -> type[KlingEffectsError] | None:

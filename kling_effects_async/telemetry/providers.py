@@ -39,7 +39,8 @@ class Telemetry:
     Raises:
         SettingsError: ``opentelemetry-api`` is not installed; the message names the extra.
 
-    Source: OpenTelemetry's semantic conventions for generative AI, 1.37 (status: development).
+    Source: OpenTelemetry's semantic conventions for generative AI, 1.37 (status: development); the
+    names are the same in their own repository, semantic-conventions-genai, seen 2026-11.
     """
 
     def __init__(

@@ -59,12 +59,14 @@ class TaskSpan:
 
     Attributes:
         submitted_at: when its first request was sent, by the client's monotonic clock.
+        is_sent: a request for the task is under way.
         is_running: the service accepted the task.
     """
 
     span: Span
     scene: str
     submitted_at: float | None = None
+    is_sent: bool = False
     is_running: bool = False
 
     def note(self, name: str, at: datetime, **attributes: str | int) -> None:

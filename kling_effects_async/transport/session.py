@@ -19,6 +19,7 @@ from kling_effects_async.errors import (
     KlingEffectsError,
     ReplyError,
 )
+from kling_effects_async.models import TaskSnapshot
 from kling_effects_async.observer import NOBODY
 from kling_effects_async.policy import RetryPolicy
 from kling_effects_async.protocol.messages import Reply, Request, retry_after_seconds
@@ -85,7 +86,8 @@ class Session:
         self._owns_http = borrowed is None
         self._is_closed = False
         proxied = self._proxy.secrets if self._proxy is not None else ()
-        self._shown = Shown((*astuple(credentials), *proxied))
+        self._secrets: tuple[str, ...] = (*astuple(credentials), *proxied)
+        self._shown = Shown(self._secrets)
         # The wait for a connection is ours, so no limit of a request may count it.
         self._for_submits = asyncio.Semaphore(_CONNECTIONS - _FOR_QUERIES)
         self._for_queries = asyncio.Semaphore(_FOR_QUERIES)
@@ -94,6 +96,15 @@ class Session:
         """Import what a request and its failure need; later no descriptor may be free for that."""
         load_backoff()
         _ = self._failures
+
+    def hide(self, secret: str) -> None:
+        """Cut this out too, like the key, wherever the service repeats it."""
+        self._secrets = (*self._secrets, secret)
+        self._shown = Shown(self._secrets)
+
+    def harmless(self, task: TaskSnapshot) -> TaskSnapshot:
+        """The task, which came by another way than an answer, with nothing secret in its texts."""
+        return self._shown.value(task)
 
     async def aclose(self) -> None:
         """Close the connections, unless the aiohttp session was the caller's."""

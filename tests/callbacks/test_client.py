@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
 
 from kling_effects_async import (
     CallbackReceiver,
     Done,
-    EffectsClient,
     EffectTask,
     NetworkError,
     PollPolicy,
@@ -25,65 +22,16 @@ from kling_effects_async import (
     TaskFailedError,
     TaskStatus,
 )
-from kling_effects_async.callbacks.messages import Subscriber
-from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async.emulator import Fault
 from kling_effects_async.journal.job import JobState
 from kling_effects_async.journal.sqlite.store import SqliteStore
 from tests.support.callback_inbox import an_inbox
 from tests.support.callbacks import OTHER_SECRET, SECRET, a_receiver, body_of, new_body_of, signed
+from tests.support.overheard import Overheard, a_desk, emulator_of, known_id
 
 SQUISH = SingleImageEffect("squish", image="https://img.example/a.jpg")
 OTHER = SingleImageEffect("squish", image="https://img.example/b.jpg")
 SUCCEEDED, PROCESSING = TaskStatus.SUCCEEDED, TaskStatus.PROCESSING
-
-
-def emulator_of(**options: Any) -> Emulator:
-    return Emulator(**{"clips": Clips.STOCK, "task_seconds": 60.0, "seed": 1, **options})
-
-
-class Overheard(CallbackReceiver):
-    """A receiver that the emulator cannot reach, and whose secret paths the test knows."""
-
-    def __init__(self, *secrets: str) -> None:
-        super().__init__("https://bot.example/kling", secrets)
-        self.tokens: list[str] = []
-
-    def subscribe(self, token: str, subscriber: Subscriber) -> Callable[[], None]:
-        self.tokens.append(token)
-        return super().subscribe(token, subscriber)
-
-    async def send(self, body: bytes, headers: dict[str, str] | None = None) -> int:
-        """To the client that came last."""
-        answer = await self.receive(headers or {}, body, path=f"/kling/{self.tokens[-1]}")
-        return answer.status
-
-    async def send_signed(self, body: bytes, message_id: str = "msg-1") -> int:
-        return await self.send(body, signed(body, message_id=message_id))
-
-
-@frozen
-class Desk:
-    emulator: Emulator
-    client: EffectsClient
-    receiver: Overheard
-
-    @property
-    def polls(self) -> int:
-        requests = self.emulator.requests
-        return requests["query"] + requests["list"]
-
-
-@asynccontextmanager
-async def a_desk(*secrets: str, **options: Any) -> AsyncIterator[Desk]:
-    receiver = Overheard(*secrets)
-    emulator = emulator_of(**options)
-    async with emulator, emulator.client(callbacks=receiver, rng=lambda: 0.5) as client:
-        yield Desk(emulator, client, receiver)
-
-
-def known_id(task: EffectTask) -> str:
-    assert task.task_id is not None
-    return task.task_id
 
 
 def port_of(receiver: CallbackReceiver) -> int:
@@ -141,6 +89,22 @@ async def test_a_message_before_the_answer_to_its_submit_is_not_lost() -> None:
         task = await desk.client.submit(SQUISH, external_task_id="order-0")
         assert task.latest is not None
         assert not task.latest.is_final  # no more than 256 are kept
+
+
+@pytest.mark.looptime
+async def test_an_end_that_is_pushed_before_the_answer_to_its_submit_counts_with_it() -> None:
+    """Fault 60: out of order; the task ends while the answer to its submit is on its way."""
+    async with (
+        a_receiver(SECRET) as receiver,
+        emulator_of(webhook_secret=SECRET, task_seconds=2.0) as emulator,
+        emulator.client(callbacks=receiver) as client,
+    ):
+        emulator.fail_next(Fault.late(10))
+        task = await client.submit(SQUISH)
+        assert task.latest is not None
+        assert task.latest.status is SUCCEEDED
+        assert (await task).task_id == task.task_id
+        assert client.stats().polls == 0
 
 
 @pytest.mark.looptime

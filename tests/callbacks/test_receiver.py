@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import asdict
@@ -137,11 +138,6 @@ def test_no_more_ids_are_kept_than_ten_thousand() -> None:
 async def test_a_stranger_is_answered_without_any_work(path: str) -> None:
     """Faults 59, 62: without the secret part of the path no body is read."""
     desk = Desk(SECRET)
-
-    async def unread() -> AsyncIterator[bytes]:
-        raise AssertionError("read")
-        yield b""
-
     assert (await desk.send(unread(), path=path)).status == 404
     assert desk.counts == {"not_found": 1}
 
@@ -247,6 +243,42 @@ async def test_a_flood_is_rejected_until_it_is_over() -> None:
     statuses = [(await desk.send(body_of("t1"))).status for _ in range(500)]
     assert statuses == [200] * 400 + [429] * 100
     assert desk.receiver.stats.rate_limited == 200
+
+
+async def unread() -> AsyncIterator[bytes]:
+    raise AssertionError("read")
+    yield b""
+
+
+async def test_what_is_rightly_signed_is_taken_in_the_middle_of_a_flood() -> None:
+    """Fault 62: who knows the address, and has no secret, holds up no end."""
+    desk, body = Desk(SECRET), body_of("t1")
+    headers = signed(body, at=NOW)
+    for _ in range(2000):
+        assert (await desk.send(body, signed(body, at=NOW, secret=OTHER_SECRET))).status == 200
+    for forged in (
+        {},
+        {**headers, "webhook-timestamp": "1"},  # an old one
+        {**headers, "webhook-signature": ""},
+        {"webhook-signature": headers["webhook-signature"]},
+    ):
+        assert (await desk.send(unread(), forged)).status == 429
+    wrong = signed(body, at=NOW, secret=OTHER_SECRET)
+    assert (await desk.send(body, wrong)).status == 429
+    assert (await desk.send(b"{" * 65 * KIB, wrong)).status == 413
+    assert not any(message.is_signed for message in desk.messages)
+    assert (await desk.send(body, headers)).status == 200
+    assert desk.messages[-1].is_signed
+    expected = {"wrong_signature": 2000, "rate_limited": 5, "too_large": 1, "signed": 1}
+    assert desk.counts == expected
+
+
+async def test_without_a_secret_a_flood_leaves_no_body_to_be_read() -> None:
+    """Fault 62: a signature that cannot be checked is none."""
+    desk, body = Desk(), body_of("t1")
+    for _ in range(2000):
+        await desk.send(body)
+    assert (await desk.send(unread(), signed(body, at=NOW))).status == 429
 
 
 @pytest.mark.parametrize(
@@ -381,3 +413,68 @@ def test_a_receiver_that_has_seen_nothing_has_counted_nothing() -> None:
     receiver = CallbackReceiver(URL, [SECRET])
     assert receiver.stats == CallbackStats()
     assert (receiver.has_secrets, CallbackReceiver(URL).has_secrets) == (True, False)
+
+
+async def test_all_who_subscribed_to_a_path_hear_each_message() -> None:
+    """One whose code fails, too; a message is unknown where none of them knows its task."""
+    desk = Desk(SECRET)
+    heard: list[CallbackMessage] = []
+
+    def hears(message: CallbackMessage) -> bool:
+        heard.append(message)
+        return False
+
+    def fails(message: CallbackMessage) -> bool:
+        raise LookupError
+
+    ends = [desk.receiver.subscribe(TOKEN, take) for take in (fails, hears)]
+    for number, task_id in enumerate(["t1", "stranger's"]):
+        await desk.send(body_of(task_id), signed(body_of(task_id), at=NOW, message_id=str(number)))
+    assert heard == desk.messages
+    assert len(heard) == 2
+    ends[0]()
+    for number, task_id in enumerate(["t1", "stranger's"]):
+        body = body_of(task_id)
+        await desk.send(body, signed(body, at=NOW, message_id=f"again-{number}"))
+    assert desk.counts == {"signed": 4, "unknown": 1}
+
+
+async def test_the_limit_of_a_path_is_one_for_all_who_subscribed_to_it() -> None:
+    """Fault 62: another client of the same account allows no second flood."""
+    desk = Desk()
+    statuses = [(await desk.send(body_of("t1"))).status for _ in range(2000)]
+    assert set(statuses) == {200}
+    desk.receiver.subscribe(TOKEN, desk.take)
+    assert (await desk.send(body_of("t1"))).status == 429
+
+
+@pytest.mark.parametrize("body", ["{}", {"task_id": "t1"}, None, 5, ["a"]], ids=lambda b: repr(b))
+@pytest.mark.parametrize("path", [f"/kling/{TOKEN}", "/kling/guess"], ids=["known", "unknown"])
+async def test_a_body_that_is_no_bytes_is_a_type_error(body: Any, path: str) -> None:
+    """It is no fault of the sender: every message would be answered with 400."""
+    desk = Desk()
+    name = type(body).__name__
+    with pytest.raises(TypeError, match=rf"the raw bytes .*\(await request\.body\(\)\).*{name}$"):
+        await desk.send(body, path=path)
+    assert desk.counts == {}
+
+
+async def test_a_piece_of_a_body_that_is_no_bytes_is_a_type_error() -> None:
+    desk = Desk()
+
+    async def texts() -> AsyncIterator[Any]:
+        yield b"{"
+        yield "}"
+
+    with pytest.raises(TypeError, match=r"the raw bytes .* str$"):
+        await desk.send(texts())
+    assert desk.counts == {}
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in pieces"])
+async def test_a_body_may_be_any_bytes_of_python(kind: Any, is_whole: bool) -> None:
+    desk, body = Desk(SECRET), body_of("t1")
+    sent = kind(body) if is_whole else pieces(kind(body[:9]), kind(body[9:]))
+    assert (await desk.send(sent, signed(body, at=NOW))).status == 200
+    assert desk.counts == {"signed": 1}

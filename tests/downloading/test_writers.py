@@ -162,11 +162,22 @@ async def test_what_a_drain_raises_is_the_callers_too(client: EffectsClient, vid
     assert traceback.extract_tb(own.__traceback__)[-1].name == "drain"
 
 
+@pytest.mark.parametrize("answer", [0, -1])
 async def test_a_writer_that_takes_nothing_is_an_error_and_no_endless_loop(
-    client: EffectsClient, video: Video
+    client: EffectsClient, video: Video, answer: int
 ) -> None:
+    """Fault 96: and never a clip with a hole."""
     with pytest.raises(DownloadError, match="took none"):
-        await client.download(video, Collector(answer=0))
+        await client.download(video, Collector(answer=answer))
+
+
+@pytest.mark.parametrize("answer", [None, True, "all", 2**40])
+async def test_a_writer_that_returns_no_part_of_the_bytes_took_all_of_them(
+    client: EffectsClient, video: Video, answer: object
+) -> None:
+    target = Collector(answer=answer)
+    assert await client.download(video, target) == len(VIDEO)
+    assert target.content == VIDEO
 
 
 async def test_a_pipe_that_does_not_block_loses_nothing_in_silence(

@@ -1,12 +1,15 @@
-"""An hour of the aiohttp service of ``docs/examples``: users, restarts and lost answers.
+"""An hour of the aiohttp service of ``docs/examples``: users, restarts, kills and lost answers.
 
-Not part of the suite, as it takes several seconds: ``pytest tests/examples/an_hour.py``.
+Not part of the suite, as it takes a minute: ``pytest tests/examples/an_hour.py``. Another hour is
+``HOUR_SEED=13 pytest tests/examples/an_hour.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,6 +20,7 @@ from attrs import Factory, define
 from kling_effects_async.emulator import Fault
 from tests.conftest import PHOTOS
 from tests.examples.conftest import Place
+from tests.support.web_process import environment, service_process
 from tests.support.web_users import photo_of, upload, watch
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
@@ -83,20 +87,55 @@ async def serve(place: Place, rng: random.Random) -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize("slots", [4])
 async def test_an_hour_with_restarts_loses_nothing_and_pays_nothing_twice(place: Place) -> None:
-    rng = random.Random(12)
-    for _ in range(6):  # answers to submits are lost, with and without a task
-        place.emulator.fail_next(Fault.cut_after_reading(accepted=rng.random() < 0.5))
-    address = f"http://127.0.0.1:{place.listening.getsockname()[1]}"
+    rng = random.Random(os.environ.get("HOUR_SEED", "12"))
     serving = asyncio.create_task(serve(place, rng))
-    users = [
-        asyncio.create_task(use(place, address, number, rng.uniform(0, HOUR_S)))
-        for number in range(UPLOADS)
-    ]
-    seen = await asyncio.gather(*users)
+    seen = await all_used(place, address_of(place), rng, HOUR_S)
     serving.cancel()
     await asyncio.wait({serving})
+    check(place, seen)
+    assert place.emulator.requests["download"] == UPLOADS
+
+
+@pytest.mark.parametrize(("slots", "speed"), [(4, 60.0)])
+async def test_an_hour_with_kills_loses_nothing_and_pays_nothing_twice(
+    place: Place, unused_tcp_port: int
+) -> None:
+    """The hour takes a minute, and the service is a process: every other restart is a SIGKILL."""
+    rng = random.Random(os.environ.get("HOUR_SEED", "12"))
+    environ = environment(place.emulator, place.folder, unused_tcp_port)
+    serving = asyncio.create_task(serve_and_kill(environ, rng, HOUR_S / 60))
+    seen = await all_used(place, f"http://127.0.0.1:{unused_tcp_port}", rng, HOUR_S / 60)
+    serving.cancel()
+    await asyncio.wait({serving})
+    check(place, seen)
+
+
+async def serve_and_kill(environ: dict[str, str], rng: random.Random, hour_s: float) -> None:
+    for number in range(RESTARTS):
+        ending = signal.SIGKILL if number % 2 else signal.SIGTERM
+        async with service_process(environ, ending):
+            await asyncio.sleep(rng.uniform(0.5, 1.5) * hour_s / (RESTARTS + 1))
+    async with service_process(environ):
+        await asyncio.Event().wait()
+
+
+def address_of(place: Place) -> str:
+    return f"http://127.0.0.1:{place.listening.getsockname()[1]}"
+
+
+async def all_used(place: Place, url: str, rng: random.Random, hour_s: float) -> list[Seen]:
+    """What the users had, who come within the hour; some answers to submits are lost."""
+    for _ in range(6):  # with and without a task
+        place.emulator.fail_next(Fault.cut_after_reading(accepted=rng.random() < 0.5))
+    starts = [rng.uniform(0, hour_s) for _ in range(UPLOADS)]
+    return await asyncio.gather(
+        *(use(place, url, number, at_s) for number, at_s in enumerate(starts))
+    )
+
+
+def check(place: Place, seen: list[Seen]) -> None:
     ledger, names = place.emulator.ledger, {name for each in seen for name in each.names}
     assert (len(names), ledger.total, ledger.repeated()) == (UPLOADS, UPLOADS, ())
     assert [each.ends for each in seen] == [["succeeded"]] * UPLOADS
     assert {len(each.clips) for each in seen} == {1}
-    assert place.emulator.requests["download"] == UPLOADS
+    assert {clip[4:8] for each in seen for clip in each.clips} == {b"ftyp"}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -19,8 +17,7 @@ from examples.aiogram_bot import EffectsBot, Orders
 from kling_effects_async import PollPolicy, SlotPolicy
 from kling_effects_async.emulator import Clips, Emulator, Fault
 from tests.support.bot_api import TOKEN, BotApi
-
-ROOT = Path(__file__).parents[2]
+from tests.support.bot_process import BotProcess, forked_bot
 
 
 @pytest.fixture
@@ -47,6 +44,9 @@ async def running_bot(telegram: BotApi, emulator: Emulator, folder: Path) -> Asy
                 yield
             finally:
                 await effects_bot.stop()
+                for _ in range(200):  # turns of the loop, in which what is cancelled has ended
+                    await asyncio.sleep(0)
+                telegram.answering.set()
                 await running
 
 
@@ -67,7 +67,8 @@ async def test_a_photo_becomes_a_clip(telegram: BotApi, tmp_path: Path) -> None:
 
 
 async def test_the_queue_position_is_told(telegram: BotApi, tmp_path: Path) -> None:
-    async with quick_emulator() as emulator, running_bot(telegram, emulator, tmp_path):
+    # A task takes a second, and so a busy machine has the time to look at the queue.
+    async with quick_emulator(speed=60) as emulator, running_bot(telegram, emulator, tmp_path):
         await telegram.send_photo(1, user_id=17)
         await telegram.until(lambda: bool(telegram.texts))
         await telegram.send_photo(2, user_id=18)
@@ -116,6 +117,7 @@ async def test_a_restart_in_the_middle_delivers_once_and_pays_once(
         async with running_bot(telegram, emulator, tmp_path):
             await telegram.send_photo(1)
             await telegram.until(lambda: bool(telegram.texts))
+        assert telegram.videos == []  # a stop waits for no task
         async with running_bot(telegram, emulator, tmp_path):
             await telegram.until(lambda: bool(telegram.videos))
         async with running_bot(telegram, emulator, tmp_path):
@@ -125,25 +127,51 @@ async def test_a_restart_in_the_middle_delivers_once_and_pays_once(
     assert emulator.ledger.total == 2
 
 
-async def test_a_killed_bot_delivers_once_and_pays_once(telegram: BotApi, tmp_path: Path) -> None:
-    async with quick_emulator(speed=60) as emulator:
-        environment = os.environ | {
-            "KLING_API_KEY": emulator.api_key,
-            "KLING_SERVICE": emulator.url,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.support.bot_process", telegram.url, str(tmp_path)),
-            env=environment,
-            cwd=ROOT,
-        )
-        try:
+async def test_a_clip_that_is_being_sent_at_a_stop_is_sent_once(
+    telegram: BotApi, tmp_path: Path
+) -> None:
+    """Telegram has the clip and has not answered yet: it is neither sent again nor forgotten."""
+    async with quick_emulator() as emulator:
+        telegram.answering.clear()
+        async with running_bot(telegram, emulator, tmp_path):
             await telegram.send_photo(1)
-            await telegram.until(lambda: telegram.texts == ["Your clip is being made."])
-        finally:
-            process.kill()
-        assert await process.wait() == -signal.SIGKILL
+            await telegram.until(lambda: bool(telegram.videos))
+        async with running_bot(telegram, emulator, tmp_path):
+            await telegram.send_photo(2, user_id=18)
+            await telegram.until(lambda: any(sent.chat_id == 18 for sent in telegram.videos))
+    assert [sent.chat_id for sent in telegram.videos] == [17, 18]
+
+
+async def test_a_clip_that_telegram_did_not_take_is_sent_by_the_next_start(
+    telegram: BotApi, tmp_path: Path
+) -> None:
+    async with quick_emulator() as emulator:
+        telegram.is_refusing = True
+        async with running_bot(telegram, emulator, tmp_path):
+            await telegram.send_photo(1)
+            await telegram.until(lambda: telegram.refused == 1)
+        telegram.is_refusing = False
+        async with running_bot(telegram, emulator, tmp_path):
+            await telegram.until(lambda: bool(telegram.videos))
+    assert (len(telegram.videos), emulator.ledger.total) == (1, 1)
+
+
+@pytest.fixture(scope="module")
+def bot_process() -> Iterator[BotProcess]:
+    """Of the module, and so forked before the loop of the test begins."""
+    with forked_bot() as bot:
+        yield bot
+
+
+async def test_a_killed_bot_delivers_once_and_pays_once(
+    bot_process: BotProcess, telegram: BotApi, tmp_path: Path
+) -> None:
+    async with quick_emulator(speed=60) as emulator:
+        keys = {"KLING_API_KEY": emulator.api_key, "KLING_SERVICE": emulator.url}
+        bot_process.begin(telegram.url, tmp_path, keys)
+        await telegram.send_photo(1)
+        await telegram.until(lambda: telegram.texts == ["Your clip is being made."])
+        assert await asyncio.to_thread(bot_process.kill) == -signal.SIGKILL
         assert emulator.ledger.total == 1
         assert telegram.videos == []
         async with running_bot(telegram, emulator, tmp_path):

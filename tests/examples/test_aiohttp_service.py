@@ -18,6 +18,10 @@ CAT = (PHOTOS / "cat.jpg").read_bytes()
 WAITS = ["planned", "submitting", "accepted"]
 
 
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 async def watched(place: Place, url: str, name: str) -> list[dict[str, Any]]:
     return [state async for state in watch(place.http, url, name)]
 
@@ -40,13 +44,24 @@ async def test_an_upload_is_answered_at_once_and_becomes_a_clip(place: Place) ->
         states = await watched(place, url, name)
         assert in_order(steps(states), "succeeded")
         assert "accepted" in steps(states)
-        assert [state["is_last"] for state in states] == [False] * (len(states) - 1) + [True]
+        for key in ("is_last", "has_clip"):
+            assert [state[key] for state in states] == [False] * (len(states) - 1) + [True]
         clip = await place.clip(url, name)
         async with place.http.get(f"{url}/jobs/{name}") as answer:
             assert "Your clip is ready." in await answer.text()
     assert clip[4:8] == b"ftyp"
     assert place.emulator.ledger.accepted(name) == 1
     assert (place.folder / "uploads" / "ann" / f"{name}.photo").read_bytes() == CAT
+
+
+@fast_forwarded
+async def test_the_pages_need_nothing_from_elsewhere(place: Place) -> None:
+    async with place.started() as url:
+        name = await upload(place.http, url, "ann", CAT)
+        for path in ("/", f"/jobs/{name}"):
+            async with place.http.get(f"{url}{path}") as answer:
+                assert (answer.status, answer.content_type) == (200, "text/html")
+                assert "://" not in await answer.text()
 
 
 @pytest.mark.parametrize("speed", [120.0])  # in real time, which no thread can outrun
@@ -99,6 +114,7 @@ async def test_a_task_that_fails_is_told_in_the_words_of_the_service(place: Plac
     assert in_order(steps(states), "failed")
     told = "There will be no clip: Failure to pass the risk control system"
     assert states[-1]["text"] == told
+    assert not states[-1]["has_clip"]
 
 
 @fast_forwarded
@@ -141,3 +157,43 @@ async def test_a_clip_that_cannot_be_fetched_is_a_502(place: Place) -> None:
         place.emulator.fail_next(Fault.answer(403, on="download"), times=20)
         async with place.http.get(f"{url}/jobs/{name}/clip") as answer:
             assert (answer.status, await answer.text()) == (502, "The clip cannot be fetched now.")
+
+
+@fast_forwarded
+async def test_a_stop_ends_the_streams_of_events(place: Place) -> None:
+    """Otherwise a stop waits a minute for them, and then breaks them."""
+    async with place.started() as url:
+        name = await upload(place.http, url, "ann", CAT)
+        pages = [watch(place.http, url, name) for _ in range(2)]
+        for states in pages:
+            assert not (await anext(states))["is_last"]
+        stopped_at_s = now_s()
+    assert now_s() - stopped_at_s < 60
+    for states in pages:
+        assert not any([state["is_last"] async for state in states])  # ended without an error
+
+
+@fast_forwarded
+@pytest.mark.timeout(60)  # where a job is forgotten, its page waits without an end
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_job_goes_on_after_a_long_outage_without_a_restart(
+    place: Place, restarts: bool
+) -> None:
+    """Its answer was lost, or its task runs, while the service answers nothing for a while."""
+    place.emulator.fail_next(Fault.cut_after_reading(accepted=True))
+    place.emulator.fail_next(Fault.answer(503, on="query"), times=60)
+    place.emulator.fail_next(Fault.answer(503, on="list"), times=60)
+    async with place.started() as url:
+        names = [await upload(place.http, url, user, CAT) for user in ("ann", "ben")]
+        await asyncio.sleep(60)
+        if not restarts:
+            await all_succeed(place, url, names)
+    if restarts:
+        async with place.started() as url:
+            await all_succeed(place, url, names)
+    assert (place.emulator.ledger.total, place.emulator.ledger.repeated()) == (2, ())
+
+
+async def all_succeed(place: Place, url: str, names: list[str]) -> None:
+    pages = await asyncio.gather(*(watched(place, url, name) for name in names))
+    assert [states[-1]["state"] for states in pages] == ["succeeded"] * len(names)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
-from examples import aiohttp_service
 from examples.aiohttp_service import store
 
 from kling_effects_async.emulator import Clips, Emulator
 from tests.conftest import PHOTOS
 from tests.examples.conftest import Place, fast_forwarded
 from tests.support.callbacks import SECRET
+from tests.support.web_process import environment, service_process
 from tests.support.web_users import photo_of, upload, watch
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
@@ -61,22 +55,6 @@ async def test_a_photo_that_the_journal_does_not_know_yet_is_not_lost(place: Pla
     assert [entry.external_task_id for entry in place.emulator.ledger.entries] == [name]
 
 
-@asynccontextmanager
-async def service_process(environ: dict[str, str]) -> AsyncIterator[Process]:
-    """The service as its own process, once it takes requests; killed at the end."""
-    script = Path(aiohttp_service.__file__)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-u", script, env=os.environ | environ, stdout=PIPE
-    )
-    try:
-        assert process.stdout is not None
-        assert b"Running on" in await process.stdout.readline()
-        yield process
-    finally:
-        process.send_signal(signal.SIGKILL)
-        await process.communicate()
-
-
 async def test_a_service_that_is_killed_pays_nothing_twice_and_loses_nothing(
     tmp_path: Path, unused_tcp_port: int
 ) -> None:
@@ -88,13 +66,7 @@ async def test_a_service_that_is_killed_pays_nothing_twice_and_loses_nothing(
         ) as emulator,
         aiohttp.ClientSession() as http,
     ):
-        environ = {
-            "FOLDER": str(tmp_path),
-            "PORT": str(unused_tcp_port),
-            "KLING_API_KEY": emulator.api_key,
-            "KLING_SERVICE": emulator.url,
-            "KLING_CALLBACK_SECRETS": SECRET,
-        }
+        environ = environment(emulator, tmp_path, unused_tcp_port)
         names = []
         for number in range(2):
             async with service_process(environ):

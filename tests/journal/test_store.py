@@ -217,6 +217,38 @@ def test_a_journal_shows_users_reading_and_no_step_of_a_job() -> None:
     assert shown == {"open", "aclose", "adopt"} | reading
 
 
+async def test_jobs_are_numbered_by_state_and_share_in_parts(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "jobs.db") as store:
+        for name, share in [("a1", "A"), ("b1", "B"), ("a2", "A"), ("a3", "A"), ("none", "")]:
+            await store.add(evolve(a_job(name), share=share))
+        await bring(store, "old", *TO_THE_END)
+        await store.add(evolve(a_job("theirs"), account="theirs"))
+        numbers = store.numbers(ACCOUNT, {JobState.PLANNED}, part_size=3)
+        first = await anext(numbers)
+        await store.add(evolve(a_job("late"), share="A"))
+        parts = [first, *[part async for part in numbers]]
+        assert [
+            (state, share, [await name_at(store, number) for number in found])
+            for state, share, found in parts
+        ] == [
+            (JobState.PLANNED, "A", ["a1", "a2"]),
+            (JobState.PLANNED, "B", ["b1"]),
+            (JobState.PLANNED, "A", ["a3"]),
+            (JobState.PLANNED, "", ["none"]),
+        ]
+        assert await store.found_at(99) is None
+
+
+async def name_at(store: SqliteStore, number: int) -> str | None:
+    found = await store.found_at(number)
+    return None if found is None else found.external_task_id
+
+
+async def test_an_empty_journal_has_no_numbers(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "jobs.db") as store:
+        assert [part async for part in store.numbers(ACCOUNT, set(JobState))] == []
+
+
 async def test_the_store_of_an_open_journal_writes_to_its_file(tmp_path: Path) -> None:
     """Fault 87: and its turns are the journal's, whichever client it was made for."""
     async with Journal(tmp_path / "jobs.db") as journal:

@@ -43,6 +43,7 @@ class Service:
         self.ends_at = {f"t{number}": length for number, length in enumerate(lengths_s)}
         self.older = self.newer = 0
         self.has_times = False
+        self.launched_at = LAUNCH
         self.unlisted: set[str] = set()
         self.hung: set[str | None] = set()
         self.stale_by_s = self.single_takes_s = self.page_takes_s = 0.0
@@ -75,7 +76,7 @@ class Service:
             return None
         kind, number = name[0], int(name[1:])
         before = {"o": 0, "t": self.older, "n": self.older + len(self.ends_at)}[kind]
-        return LAUNCH + timedelta(seconds=before + number)
+        return self.launched_at + timedelta(seconds=before + number)
 
     def newest_first(self) -> list[str]:
         ours = [name for name in self.ends_at if name not in self.unlisted]
@@ -184,6 +185,7 @@ async def test_a_pause_holds_back_what_was_due_already() -> None:
 async def test_a_task_that_ends_while_it_waits_for_a_page_counts_no_more() -> None:
     """Or the one that is left would be asked about as often as pages are asked for."""
     service = Service(*[300.0] * 20)
+    service.launched_at = service.clock.now() - timedelta(seconds=300)
     tasks = [service.poller.track(name, None) for name in service.ends_at]
     ends: list[TaskSnapshot | None] = []
     for task in tasks:
@@ -569,3 +571,17 @@ async def test_a_page_that_fails_loses_no_task(emulator: Emulator) -> None:
         emulator.fail_next(Fault.answer(503, b"{}", on="list"), times=2)
         await run_all(client, 30)
     assert emulator.ledger.total == 30
+
+
+async def test_a_page_says_how_old_the_tasks_of_an_earlier_process_are() -> None:
+    service = Service(*[900.0] * 60)
+    service.has_times = True
+    service.launched_at = service.clock.now() - timedelta(seconds=300)
+    tasks = [service.poller.track(name, None) for name in service.ends_at]
+    waits = [asyncio.ensure_future(EffectTask(t, service.poller).result()) for t in tasks]
+    await service.clock.advance(5)
+    assert set(service.singles) <= {"t0"}  # the others were seen on pages alone
+    ages_s = [service.clock.monotonic() - task.began_at for task in tasks]
+    assert ages_s == [pytest.approx(305 - number) for number in range(60)]
+    await service.poller.aclose()
+    await asyncio.gather(*waits, return_exceptions=True)

@@ -7,8 +7,10 @@ import gc
 import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from kling_effects_async import BearerToken, EffectsClient, Service
 from kling_effects_async.errors import (
@@ -347,6 +349,50 @@ async def test_an_unknown_task_that_nobody_here_submitted_is_given_up_sooner(des
     )
     assert caught.value.message == words
     assert rejection.polls == 0
+
+
+def learned(desk: Desk, length_s: float) -> None:
+    """Tasks of the scene took so long, each of the last ten."""
+    for _ in range(10):
+        seen = {"seen_s": length_s + 0.5, "seen_running_s": length_s - 0.5, "stated_s": length_s}
+        desk.poller.history.learn("squish", **seen)
+
+
+async def test_a_task_of_an_earlier_process_is_polled_when_its_end_is_due(desks: Desks) -> None:
+    """Its age counts from its acceptance, and not from the restart."""
+    desk = desks(PROCESSING)
+    learned(desk, 60.0)
+    task = desk.poller.track("t1", None, scene="squish")
+    desk.poller.began(task, desk.clock.now() - timedelta(seconds=50))
+    waiting = asyncio.ensure_future(EffectTask(task, desk.poller).result())
+    await desk.clock.advance(20)
+    waiting.cancel()
+    first, second, *_ = desk.asked_at
+    assert first == pytest.approx(0, abs=0.1)
+    assert second == pytest.approx(7, abs=1.5)  # 57 s of age, and not 57 s from now
+
+
+@pytest.mark.parametrize("age_s", [50.0, -3600.0])
+async def test_the_service_says_how_old_an_attached_task_is(desks: Desks, age_s: float) -> None:
+    """A time that is still to come, by this machine's clock, says nothing."""
+    desk = desks(PROCESSING)
+    desk.answers = [evolve(PROCESSING, created_at=desk.clock.now() - timedelta(seconds=age_s))]
+    learned(desk, 60.0)
+    task = EffectTask(desk.poller.track("t1", None, scene="squish"), desk.poller)
+    waiting = asyncio.ensure_future(task.result())
+    await desk.clock.advance(70)
+    waiting.cancel()
+    assert desk.asked_at[1] == pytest.approx(7 if age_s > 0 else 57, abs=1.5)
+
+
+async def test_the_age_of_a_task_that_is_followed_from_its_submit_is_not_touched(
+    desks: Desks,
+) -> None:
+    desk = desks(PROCESSING)
+    task = desk.poller.track("t1", None, scene="squish")
+    task.is_whole = True
+    desk.poller.began(task, desk.clock.now() - timedelta(seconds=50))
+    assert task.began_at == desk.clock.monotonic()
 
 
 async def test_a_scene_that_is_told_later_is_the_schedule_s(desks: Desks) -> None:

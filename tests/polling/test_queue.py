@@ -531,3 +531,18 @@ def test_a_poll_a_tick_ahead_is_due() -> None:
     now = 100.0 - TICK_S
     assert now + TICK_S == 100.0
     assert one.due(now) == [task]
+
+
+def test_an_unknown_task_is_queried_by_its_other_id_every_second_time() -> None:
+    task = TrackedTask("t1", "order-1", "squish", 0.0)
+    own, external = ("t1", "order-1"), (None, "order-1")
+    for is_known_by_external_id, first, second in ((False, own, external), (True, external, own)):
+        task.is_known_by_external_id = is_known_by_external_id
+        task.reset_failures()
+        assert task.next_ids == task.known_ids == first
+        task.unknown_since = 0.0
+        asked = []
+        for _ in range(3):
+            task.failed(TaskNotFoundError("no such task"), 0.0)
+            asked.append(task.next_ids)
+        assert asked == [second, first, second]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -171,6 +173,56 @@ KEY = "ab/c+d=="
 @pytest.mark.parametrize("form", [KEY, KEY.upper(), "ab%2Fc%2Bd%3D%3D", r"ab\/c+d=="])
 def test_our_own_key_is_cut_out_however_it_is_spelled(form: str) -> None:
     assert Shown((KEY, "ab/c")).text(f"key {form} is wrong") == "key ... is wrong"
+
+
+LONG_KEY = "AkLm3/xQ7+vR9tY2pZ5w"
+ODD_KEY = "~?>~~?>>?~~>?>~?~~>>"  # the two alphabets of base64 differ in these
+
+
+@pytest.mark.parametrize("form", [r"ab\u002fc\u002bd\u003d\u003d", "YWIvYytkPT0="])
+def test_our_own_key_is_cut_out_as_json_and_base64_write_it(form: str) -> None:
+    shown = Shown((KEY,)).text(f"key {form} is wrong")
+    assert shown.removesuffix(" is wrong").rstrip("=") == "key ..."
+
+
+@given(
+    begin=st.integers(0, len(LONG_KEY) - 12),
+    size=st.integers(12, len(LONG_KEY)),
+    before=st.text("_ ", max_size=20),
+    is_lower=st.booleans(),
+)
+def test_twelve_letters_of_our_own_key_are_cut_out(
+    begin: int, size: int, before: str, is_lower: bool
+) -> None:
+    """Some services name the key that they reject, shortened."""
+    part = LONG_KEY[begin : begin + size]
+    shown = Shown((LONG_KEY,)).text(f"{before}{part.lower() if is_lower else part}!", "code")
+    assert shown == f"{before}...!"
+
+
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+@given(before=st.binary(max_size=8), after=st.binary(max_size=8))
+def test_base64_of_a_text_around_our_own_key_is_cut_out(
+    encode: Callable[[bytes], bytes], before: bytes, after: bytes
+) -> None:
+    """Such as the header for a proxy, or a dump of a request."""
+    encoded = encode(before + ODD_KEY.encode() + after).decode()
+    shown = Shown((ODD_KEY,)).text(encoded, "code")
+    assert "..." in shown
+    letters_of_the_key = len(shown) - len(encode(before)) - len(encode(after))
+    assert letters_of_the_key <= 11
+
+
+@pytest.mark.parametrize("text", ["AkLm3/xQ7+v", "3/xQ7+vR9tY", "vR9tY2pZ5w", "a task of " * 10])
+def test_fewer_letters_of_our_own_key_stay(text: str) -> None:
+    assert Shown((LONG_KEY,)).text(text) == text
+
+
+@pytest.mark.parametrize("piece", [LONG_KEY[3:14], LONG_KEY[2:8], LONG_KEY, "vR9tY2 "])
+def test_time_to_find_our_own_key_grows_with_the_text_and_no_faster(piece: str) -> None:
+    begin_s = time.process_time()
+    Shown((LONG_KEY, "a-secret-key-of-thirty-two-bytes")).own.cut(piece * (300_000 // len(piece)))
+    assert time.process_time() - begin_s < 5
 
 
 def test_a_key_too_short_to_be_one_is_a_word() -> None:

@@ -41,6 +41,10 @@ async def _put(store: JobStore, job: Job, updates: Sequence[JobUpdate]) -> None:
         await store.move(job.account, job.external_task_id, update)
 
 
+async def _all_of(items: AsyncIterator[T]) -> list[T]:
+    return [item async for item in items]
+
+
 class Disk:
     """What is left when a process dies.
 
@@ -94,6 +98,7 @@ class _ModelJournal(SqliteStore):
         self._store = disk.store
         self._world = disk.world
         self._turns = Turns()
+        self._numbered: list[Job] = []
         self._free_at = 0.0
 
     misses_rows = False
@@ -141,6 +146,16 @@ class _ModelJournal(SqliteStore):
 
     def jobs(self, **chosen: Any) -> AsyncIterator[Job]:
         return self._store.jobs(**chosen)
+
+    async def numbers(
+        self, account: str, states: Collection[JobState], *, part_size: int = 1
+    ) -> AsyncIterator[tuple[JobState, str, list[int]]]:
+        async for job in self._store.jobs(account=account, states=states):
+            self._numbered.append(job)
+            yield job.state, job.share, [len(self._numbered) - 1]
+
+    async def found_at(self, number: int) -> Job | None:
+        return self._disk.job(self._numbered[number].external_task_id)
 
     async def _written(self, act: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
         """Written whatever becomes of the caller, as by a thread."""
@@ -262,6 +277,16 @@ class _RealJournal(SqliteStore):
 
     async def _page(self, *chosen: Any) -> tuple[int, list[Job]]:
         return await self._in_thread(super()._page(*chosen))
+
+    async def numbers(
+        self, account: str, states: Collection[JobState], *, part_size: int = 20_000
+    ) -> AsyncIterator[tuple[JobState, str, list[int]]]:
+        numbers = super().numbers(account, states, part_size=part_size)
+        for found in await self._in_thread(_all_of(numbers)):
+            yield found
+
+    async def found_at(self, number: int) -> Job | None:
+        return await self._in_thread(super().found_at(number))
 
     async def _written(self, act: Coroutine[Any, Any, T], account: str, name: str) -> T:
         await self._world.point()

@@ -274,3 +274,25 @@ async def test_a_lookup_with_another_id_of_the_task_does_not_lose_it() -> None:
         result = await task
         assert (result.task_id, result.external_task_id) == (paid.task_id, "order-42")
         assert emulator.ledger.total == 1
+
+
+async def polls_until_the_end(lookup: Fault | None) -> int:
+    """Of a task that was found again by a lookup with this fault."""
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=120.0) as emulator,
+        emulator.client() as client,
+    ):
+        emulator.fail_next(Fault.cut_after_reading(on="submit", accepted=True))
+        if lookup is not None:
+            emulator.fail_next(lookup)
+        task = await client.submit(SQUISH, external_task_id="order-42")
+        await task
+        await task.refresh()
+        return client.stats().polls
+
+
+@pytest.mark.looptime
+async def test_a_task_known_by_its_external_id_is_polled_by_that_alone() -> None:
+    """Fault 6: half of its polls would be answered "not found" otherwise."""
+    usual = await polls_until_the_end(None)
+    assert await polls_until_the_end(Fault.other_task()) < 1.25 * usual

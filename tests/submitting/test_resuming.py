@@ -12,6 +12,7 @@ import pytest
 from kling_effects_async import (
     ClientClosedError,
     Done,
+    EffectRejectedError,
     Failed,
     ImageRejectedError,
     SingleImageEffect,
@@ -34,6 +35,7 @@ class Left:
     def __init__(self, emulator: Emulator, journal: Path, image: Path) -> None:
         self.emulator = emulator
         self.journal = journal
+        self.image = image
         self.effect = SingleImageEffect("squish", image=image)
         self.digest = image_hash(image)
 
@@ -71,6 +73,30 @@ async def left(cat: Path, tmp_path: Path) -> AsyncIterator[Left]:
     image.write_bytes(cat.read_bytes())
     async with Emulator(clips=Clips.STOCK, speed=600, task_seconds=30.0) as emulator:
         yield Left(emulator, tmp_path / "jobs.db", image)
+
+
+async def test_an_image_given_as_bytes_is_submitted_again_under_its_id(left: Left) -> None:
+    """Fault 24: the journal keeps no images, so the caller brings the same bytes."""
+    given = SingleImageEffect("squish", image=await asyncio.to_thread(left.image.read_bytes))
+    left.effect = given
+    await left.job("order-42")
+    (outcome,) = await left.resumed()
+    assert isinstance(outcome, Failed)
+    with pytest.raises(ImageRejectedError, match="under the same external_task_id"):
+        raise outcome.error
+    assert await state_in(left.journal, "order-42") is JobState.PLANNED
+    async with left.emulator.client(journal=left.journal, **QUICK) as client:
+        result = await client.run(given, external_task_id="order-42")
+    assert result.external_task_id == "order-42"
+
+
+async def test_an_id_whose_job_was_abandoned_is_used_up(left: Left) -> None:
+    await left.job("order-42")
+    async with left.emulator.client(journal=left.journal, **QUICK) as client:
+        await client.settle("order-42", abandon=True)
+        with pytest.raises(EffectRejectedError, match="another external_task_id"):
+            await client.submit(left.effect, external_task_id="order-42")
+    assert left.emulator.requests["submit"] == 0
 
 
 async def test_a_job_that_was_only_planned_is_submitted(left: Left) -> None:
@@ -182,6 +208,23 @@ async def test_a_task_of_an_earlier_process_is_followed_once_it_is_asked_for_aga
             assert (await task).task_id == task_id
     assert left.emulator.requests["submit"] == 1
     assert await state_in(left.journal, "order-42") is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("was_accepted", [False, True])
+async def test_what_a_task_took_is_learned_where_it_was_submitted_here(
+    cat: Path, tmp_path: Path, was_accepted: bool
+) -> None:
+    async with Emulator(clips=Clips.STOCK, speed=120, task_seconds=60.0) as emulator:
+        left = Left(emulator, tmp_path / "jobs.db", cat)
+        for number in range(8):
+            name = str(number)
+            accepted = (JobState.SUBMITTING, JobState.ACCEPTED) if was_accepted else ()
+            task_id = await left.accepted(name) if was_accepted else None
+            await left.job(name, *accepted, task_id=task_id)
+        async with emulator.client(journal=left.journal, **QUICK) as client:
+            assert len([outcome async for outcome in client.resume()]) == 8
+            task = await client.submit(left.effect)
+            assert (task.expected_end is None) == was_accepted
 
 
 async def test_a_client_that_is_closed_while_it_resumes_says_so(left: Left) -> None:

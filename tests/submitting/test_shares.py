@@ -240,20 +240,42 @@ async def test_a_job_that_is_resumed_has_its_share_again(
         await asyncio.gather(resumed, return_exceptions=True)
 
 
-async def test_the_share_of_the_call_counts_for_a_job_that_was_another_ones(
-    emulator: Emulator, tmp_path: Path
-) -> None:
-    path = tmp_path / "jobs.db"
+async def a_planned_job_of_a(emulator: Emulator, path: Path) -> None:
+    """Leave the job "b" in the journal, for the share A."""
     async with emulator.client(journal=path, slots=SlotPolicy(start=1, maximum=1), **QUICK) as dead:
         await dead.submit(picture("a"), share="A")
         waiting = asyncio.ensure_future(dead.submit(picture("b"), external_task_id="b", share="A"))
         await until(lambda: dead.stats().waiting_by_share == {"A": 1})
-    await asyncio.gather(waiting, return_exceptions=True)  # planned, of A
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_the_share_of_the_call_counts_for_a_job_that_was_another_ones(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    path = tmp_path / "jobs.db"
+    await a_planned_job_of_a(emulator, path)
     shares = SharePolicy(max_per_share=1)
     async with emulator.client(journal=path, slots=FOUR, shares=shares, **QUICK) as client:
         await client.submit(picture("a2"), share="A")
         again = client.submit(picture("b"), external_task_id="b", share="B")
         assert (await asyncio.wait_for(again, 5)).task_id
+        job = await client.job("b")
+        assert job is not None
+        assert job.share == "A"  # for resume
+
+
+async def test_a_call_without_a_share_leaves_the_job_the_one_it_had(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    path = tmp_path / "jobs.db"
+    await a_planned_job_of_a(emulator, path)
+    shares = SharePolicy(max_per_share=1)
+    async with emulator.client(journal=path, slots=FOUR, shares=shares, **QUICK) as client:
+        await client.submit(picture("a2"), share="A")
+        again = asyncio.ensure_future(client.submit(picture("b"), external_task_id="b"))
+        await until(lambda: client.stats().waiting_by_share == {"A": 1})
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
 
 
 @pytest.mark.looptime

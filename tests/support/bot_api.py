@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -35,6 +35,10 @@ class BotApi:
     def __init__(self, photo: Path) -> None:
         self.sent: list[SentMessage] = []
         self.polls = 0  # calls of getUpdates
+        self.answering = asyncio.Event()  # while it is cleared, a video is taken and not answered
+        self.answering.set()
+        self.refused = 0  # videos, answered with an error
+        self.is_refusing = False
         self._photo = photo
         self._updates: list[dict[str, Any]] = []
         self._next_id = 1
@@ -130,7 +134,18 @@ class BotApi:
         file = form[reference]
         assert isinstance(file, web.FileField), json.dumps(sorted(form))
         video = await asyncio.to_thread(file.file.read)
-        return await self._keep(SentMessage(int(form["chat_id"]), video=video))
+        if self.is_refusing:
+            await self._refuse()
+        kept = await self._keep(SentMessage(int(form["chat_id"]), video=video))
+        await self.answering.wait()
+        return kept
+
+    async def _refuse(self) -> NoReturn:
+        async with self._changed:
+            self.refused += 1
+            self._changed.notify_all()
+        text = json.dumps({"ok": False, "error_code": 502, "description": "Bad Gateway"})
+        raise web.HTTPBadGateway(text=text, content_type="application/json")
 
     async def _keep(self, message: SentMessage) -> object:
         async with self._changed:

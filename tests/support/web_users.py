@@ -17,7 +17,7 @@ __all__ = ["photo_of", "served", "upload", "watch"]
 @asynccontextmanager
 async def served(app: web.Application, listening: socket.socket) -> AsyncIterator[str]:
     """The application behind a socket that outlives it; its address."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         await web.SockSite(runner, listening.dup()).start()

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from kling_effects_async import (
+    AccountError,
     EffectsClient,
     Event,
     InvalidRequestError,
@@ -161,6 +162,18 @@ async def test_a_rejected_submit_is_an_error_with_its_code(
     assert attribute(span, "kling.outcome") == "rejected"
     assert recorded.metric("kling.rejections") == {("InvalidRequestError", "1201"): 1}
     assert recorded.metric("kling.tasks") == {("InvalidRequestError", "rejected"): 1}
+
+
+async def test_what_was_not_sent_was_not_rejected_by_the_service(
+    client: EffectsClient, emulator: Emulator, recorded: Recorded
+) -> None:
+    """Fault 19: all submits fail with the error of the one that was sent."""
+    emulator.fail_next(Fault.rejected(1102))
+    for _ in range(3):
+        with pytest.raises(AccountError):
+            await client.run(SQUISH)
+    assert recorded.metric("kling.rejections") == {("AccountError", "1102"): 1}
+    assert recorded.metric("kling.tasks") == {("AccountError", "rejected"): 3}
 
 
 async def test_a_passing_rejection_is_an_event_of_the_span_and_a_retry(

@@ -146,6 +146,4 @@ def times_of(history: Iterable[Transition]) -> Times:
 
 def images_of(row: Row) -> tuple[str, ...]:
     """The row's images as texts; bytes have none."""
-    return tuple(
-        str(source) for source in row.sources if isinstance(source, (str, Path))
-    )
+    return tuple(str(source) for source in row.sources if isinstance(source, (str, Path)))

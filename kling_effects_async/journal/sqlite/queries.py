@@ -25,11 +25,14 @@ __all__ = [
     "counts",
     "elsewhere",
     "find",
+    "found_at",
     "get",
     "history",
     "is_clip_named",
     "known_task",
+    "last_number",
     "memo",
+    "numbers",
     "page",
 ]
 
@@ -76,6 +79,47 @@ def page(
         (after, chosen.account, chosen.run, chosen.run, *words, size),
     ).fetchall()
     return (rows[-1][0] if rows else after), [job_of(row[1:]) for row in rows]
+
+
+def last_number(connection: sqlite3.Connection) -> int:
+    """The number of the job that was added last; 0 if there is none."""
+    (number,) = connection.execute("SELECT coalesce(max(id), 0) FROM jobs").fetchone()
+    return int(number)
+
+
+def numbers(
+    connection: sqlite3.Connection,
+    account: str,
+    states: Collection[JobState],
+    *,
+    after: int,
+    until: int,
+) -> list[tuple[JobState, str, list[int]]]:
+    """The numbers of an account's jobs in these states, by state and share.
+
+    Args:
+        after, until: only of numbers above the first, and not above the second.
+
+    Returns:
+        A state, a share and numbers in their order; what has the lowest number comes first.
+    """
+    words = [state.value for state in states]
+    # In one text each, because a row for each job would take several times as long.
+    rows = connection.execute(
+        "SELECT state, share, group_concat(id) FROM jobs "
+        "WHERE id > ? AND id <= ? AND account = ? "
+        f"AND state IN ({', '.join('?' * len(words))}) GROUP BY state, share ORDER BY min(id)",
+        (after, until, account, *words),
+    )
+    return [
+        (state_of(word), share or "", sorted(map(int, ids.split(",")))) for word, share, ids in rows
+    ]
+
+
+def found_at(connection: sqlite3.Connection, number: int) -> Job | None:
+    """The job of this number."""
+    row = connection.execute(f"SELECT {MEMBERS} FROM jobs WHERE id = ?", (number,)).fetchone()
+    return None if row is None else job_of(row)
 
 
 def known_task(connection: sqlite3.Connection, account: str) -> Job | None:

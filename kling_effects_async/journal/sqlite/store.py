@@ -10,8 +10,9 @@ What was awaited here is on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from decimal import Decimal
+from functools import partial
 from typing import Self
 
 from kling_effects_async.journal.budget import Committed
@@ -22,6 +23,9 @@ from kling_effects_async.journal.sqlite.journal import Journal
 from kling_effects_async.journal.turns import Turn
 
 __all__ = ["SqliteStore"]
+
+# A step over so many rows takes some hundredths of a second, for which writes wait.
+_PART_SIZE = 20_000
 
 
 class SqliteStore(Journal):
@@ -100,6 +104,33 @@ class SqliteStore(Journal):
         await self._connection.write(
             lambda connection: updates.move(connection, account, external_task_id, update, now)
         )
+
+    async def numbers(
+        self, account: str, states: Collection[JobState], *, part_size: int = _PART_SIZE
+    ) -> AsyncIterator[tuple[JobState, str, list[int]]]:
+        """The numbers of the account's jobs in these states, by state and share, a part at a time.
+
+        A number stands for its job in this file for ever: eight bytes for what is a kilobyte as a
+        ``Job``. Jobs that are added after the first step are not among them, and none comes twice.
+
+        Args:
+            part_size: so many jobs of the file are gone through in one step.
+
+        Returns:
+            A state, a share and numbers, as often as there are parts; of the same two the lower
+            numbers first.
+        """
+        last = await self._connection.read(queries.last_number)
+        for after in range(0, last, part_size):
+            until = min(after + part_size, last)
+            for found in await self._connection.read(
+                partial(queries.numbers, account=account, states=states, after=after, until=until)
+            ):
+                yield found
+
+    async def found_at(self, number: int) -> Job | None:
+        """The job of this number as it stands; ``None`` if there is none."""
+        return await self._connection.read(lambda connection: queries.found_at(connection, number))
 
     async def known_task(self, account: str) -> Job | None:
         """The account's youngest job that has a task; ``None`` if none was ever accepted."""
