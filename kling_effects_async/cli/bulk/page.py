@@ -1,4 +1,4 @@
-"""The report of a run as a page: the recorded rows, with small pictures, in the order of the run."""
+"""The report of a run as a page: its recorded rows in their order, with small pictures."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ __all__ = ["PageFacts", "write_page"]
 
 # Pillow and FFmpeg work beside Python, and there are few processors.
 _THREADS = max(1, min(4, os.cpu_count() or 1))
+
+_STATES = {str(state): state for state in ItemState}
 
 
 @frozen(kw_only=True)
@@ -78,7 +80,7 @@ def write_page(
         slots=[(max(0.0, at - started_s), size) for at, size in facts.slots],
         budget_units=arguments.budget_units,
         is_preview=facts.is_preview,
-        retry_command=facts.failed and arguments.command_for(facts.failed),
+        retry_command=None if facts.failed is None else arguments.command_for(facts.failed),
         continue_command=None if facts.is_over else arguments.again_command(),
     )
     write_report(path, report)
@@ -116,7 +118,7 @@ def _item(page: Path, row: RecordedRow, started_s: float, longest_px: int) -> Re
     return ReportItem(
         name=row.name,
         where=row.where,
-        state=ItemState(row.state),
+        state=_STATES[row.state],
         input_thumbnail=thumbnail(*files, longest_px=longest_px) if files else None,
         first_frame=None if clip is None else first_frame(clip, longest_px),
         clip=None if clip is None else relative_url(clip, page),
