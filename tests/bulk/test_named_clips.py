@@ -12,6 +12,7 @@ import pytest
 
 from kling_effects_async import (
     BulkItem,
+    CallbackReceiver,
     Done,
     DownloadError,
     DualImageEffect,
@@ -290,6 +291,17 @@ async def test_a_name_with_the_tasks_id_is_recorded_before_there_is_one(
     for outcome in resumed:
         assert isinstance(outcome, Done)
         assert outcome.path == folder / f"cat-{outcome.result.task_id}.mp4"
+
+
+async def test_a_named_job_is_written_down_with_the_address_for_callbacks(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    receiver = CallbackReceiver("https://bot.example/kling")
+    journal = tmp_path / "jobs.db"
+    async with emulator.client(journal=journal, callbacks=receiver, **QUICK) as client:
+        await named(client, CATS[:1], tmp_path / "clips")
+        (job,) = [job async for job in client.jobs()]
+    assert (job.callback_url or "").startswith("https://bot.example/kling/")
 
 
 async def test_an_image_that_is_rejected_holds_up_no_name(
