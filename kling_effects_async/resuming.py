@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import evolve
 
 from kling_effects_async.concurrency import map_as_completed
+from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
@@ -34,7 +35,7 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
     await _log_other_accounts(account, states)
     unfinished = stored_jobs(runtime, states)
 
-    target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
+    target = None if folder is None else await asyncio.to_thread(as_text, folder)
 
     async def finish(job: Job) -> Outcome:
         return await _finished(runtime, account, job, folder, target)
@@ -69,8 +70,8 @@ async def _finished(
     effect = None
     try:
         effect = effect_of(job)
-        if target is not None and job.clip_name is not None:
-            job = await runtime.named(evolve(job, download_to=target), job.clip_name)
+        if folder is not None and job.clip_name is not None:
+            job = await runtime.named(evolve(job, download_to=target), job.clip_name, folder)
         tracked = await _tracked(runtime, account, job, effect)
         result = await runtime.effect_task(tracked).result()
         path = None if folder is None else await runtime.download_into(folder, job, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -205,6 +206,23 @@ async def test_a_file_that_came_before_the_death_is_compared_with_the_clip(
         assert job.state is JobState.DOWNLOADED
     assert path.read_bytes() == before
     assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+@pytest.mark.usefixtures("unguarded")
+async def test_a_folder_whose_name_is_no_text_is_as_good(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cl\udcffips"
+    async with emulator.client(journal=tmp_path / "jobs.db", **QUICK) as client:
+        (unnamed,) = await outcomes_of(client, CATS[:1], folder, name=None)
+        assert isinstance(unnamed, Done), unnamed
+        assert await named(client, CATS[1:], folder) == ["cat-squish.mp4", "cat-squish-2.mp4"]
+        (folder / "cat-squish-3.mp4").write_bytes(b"mine")
+        (taken,) = await outcomes_of(client, CATS[:1], folder, run="another")
+    assert isinstance(taken, Failed)
+    assert isinstance(taken.error, DownloadError)
+    assert emulator.ledger.total == 3
 
 
 @pytest.mark.usefixtures("unguarded")
