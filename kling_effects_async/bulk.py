@@ -28,6 +28,7 @@ from attrs import evolve
 from kling_effects_async.bulk_item import BulkItem
 from kling_effects_async.clip_names import NameTemplate, clip_name
 from kling_effects_async.concurrency import SourceOrder, map_as_completed
+from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.effects import (
     DualImageEffect,
     Effect,
@@ -123,7 +124,7 @@ class _ClipNames:
     """Names the clips of one run.
 
     Args:
-        folder: the folder of the clips, as the journal has it; ``None``: nothing is downloaded.
+        folder: the folder of the clips; ``None``: nothing is downloaded.
         template: how they are called; ``None``: by their tasks' ids.
         listed: tasks that the service has, by external id.
     """
@@ -131,7 +132,7 @@ class _ClipNames:
     def __init__(
         self,
         runtime: Runtime,
-        folder: str | None,
+        folder: Path | None,
         template: NameTemplate | None,
         listed: Mapping[str, TaskSnapshot],
     ) -> None:
@@ -145,18 +146,16 @@ class _ClipNames:
         """The job with the name of its clip, chosen after those of all places before it."""
         external_task_id = prepared.job.external_task_id
         wished = self._wished(item, external_task_id, place)
-        if wished is None:
+        if wished is None or self._folder is None:
             return prepared
         await self.order.turn(place)
         # The next one goes on after this call has reached the store, which keeps the order.
         self.order.leave(place)
         is_paid = external_task_id in self._listed
-        job = await self._runtime.named(prepared.job, wished, is_paid=is_paid)
+        job = await self._runtime.named(prepared.job, wished, self._folder, is_paid=is_paid)
         return evolve(prepared, job=job)
 
     def _wished(self, item: BulkItem, external_task_id: str, place: int) -> str | None:
-        if self._folder is None:
-            return None
         if item.name is not None:
             return clip_name(item.name)
         if self._template is None:
@@ -178,8 +177,8 @@ async def outcomes(
     slots = (await runtime.account()).slots
     listed = await runtime.earlier_tasks()
     # Absolute, because a process that reads the journal may have another working folder.
-    target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
-    names = _ClipNames(runtime, target, name, listed)
+    target = None if folder is None else await asyncio.to_thread(as_text, folder)
+    names = _ClipNames(runtime, folder, name, listed)
     downloading = 0
 
     async def finish(given: Given, place: int) -> Outcome:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import evolve, field, frozen
 
 from kling_effects_async.concurrency import map_as_completed, merged
+from kling_effects_async.downloading.file_names import as_text
 from kling_effects_async.effects import Effect
 from kling_effects_async.errors import ImageRejectedError
 from kling_effects_async.journal.job import OPEN, UNSETTLED, Job, JobState
@@ -59,7 +60,7 @@ async def resumed(runtime: Runtime, folder: Path | None) -> AsyncGenerator[Outco
     # With a folder, a job that only lacks its clip is unfinished too.
     states = OPEN | ({JobState.SUCCEEDED} if folder else frozenset())
     await _log_other_accounts(account, states)
-    target = None if folder is None else str(await asyncio.to_thread(folder.absolute))
+    target = None if folder is None else await asyncio.to_thread(as_text, folder)
     resumption = _Resumption(runtime, account, await runtime.journal(), folder, target, states)
     async with aclosing(resumption.outcomes(await resumption.left())) as outcomes:
         async for outcome in outcomes:
@@ -212,8 +213,8 @@ async def _finished(
     effect = None
     try:
         effect = effect_of(job)
-        if target is not None and job.clip_name is not None:
-            job = await runtime.named(evolve(job, download_to=target), job.clip_name)
+        if folder is not None and job.clip_name is not None:
+            job = await runtime.named(evolve(job, download_to=target), job.clip_name, folder)
         tracked = await _tracked(runtime, account, job, effect)
         result = await runtime.effect_task(tracked).result()
         path = None if folder is None else await runtime.download_into(folder, job, result)

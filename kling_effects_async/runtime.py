@@ -412,13 +412,14 @@ class Runtime:
         await self.delivery.download_once(path, result.video, is_known=is_known, note=note)
         return path
 
-    async def named(self, job: Job, wished: str, *, is_paid: bool = False) -> Job:
+    async def named(self, job: Job, wished: str, folder: Path, *, is_paid: bool = False) -> Job:
         """The job, with the name of its clip in its folder.
 
         Names are given in the order in which this is called.
 
         Args:
             wished: its name, if it has none and no clip of another job has this one.
+            folder: the one that ``job.download_to`` names.
             is_paid: the service has a task of it.
 
         Raises:
@@ -428,7 +429,7 @@ class Runtime:
         account = await self.account()  # opened before, or the order would not be kept
         held = await account.store.add_named(self._callbacks.addressed(job), wished)
         if held.state in UNSENT and not is_paid:
-            await _check_name_is_free(held)
+            await _check_name_is_free(held, folder)
         return evolve(job, clip_name=held.clip_name)
 
     # -- opening
@@ -585,11 +586,11 @@ async def _is_clip(account: Account, job: Job, path: Path) -> bool:
     return held is not None and held.state is JobState.DOWNLOADED and held.path == text
 
 
-async def _check_name_is_free(job: Job) -> None:
+async def _check_name_is_free(job: Job, folder: Path) -> None:
     """Reject a job before it is paid, if its clip could not get its name then."""
     if is_named_by_task(job.clip_name):
         return
-    path = Path(job.download_to or "", job.clip_name or "")
+    path = folder / (job.clip_name or "")
     if await asyncio.to_thread(os.path.lexists, path):
         raise ClipNameTakenError(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from kling_effects_async import (
     BulkItem,
+    CallbackReceiver,
     ClipNameTakenError,
     Done,
     DownloadError,
@@ -207,6 +209,23 @@ async def test_a_file_that_came_before_the_death_is_compared_with_the_clip(
     assert list(folder.iterdir()) == [path]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+@pytest.mark.usefixtures("unguarded")
+async def test_a_folder_whose_name_is_no_text_is_as_good(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cl\udcffips"
+    async with emulator.client(journal=tmp_path / "jobs.db", **QUICK) as client:
+        (unnamed,) = await outcomes_of(client, CATS[:1], folder, name=None)
+        assert isinstance(unnamed, Done), unnamed
+        assert await named(client, CATS[1:], folder) == ["cat-squish.mp4", "cat-squish-2.mp4"]
+        (folder / "cat-squish-3.mp4").write_bytes(b"mine")
+        (taken,) = await outcomes_of(client, CATS[:1], folder, run="another")
+    assert isinstance(taken, Failed)
+    assert isinstance(taken.error, DownloadError)
+    assert emulator.ledger.total == 3
+
+
 @pytest.mark.usefixtures("unguarded")
 async def test_a_batch_without_a_journal_that_is_run_again_takes_its_files_up(
     emulator: Emulator, tmp_path: Path
@@ -291,6 +310,17 @@ async def test_a_name_with_the_tasks_id_is_recorded_before_there_is_one(
     for outcome in resumed:
         assert isinstance(outcome, Done)
         assert outcome.path == folder / f"cat-{outcome.result.task_id}.mp4"
+
+
+async def test_a_named_job_is_written_down_with_the_address_for_callbacks(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    receiver = CallbackReceiver("https://bot.example/kling")
+    journal = tmp_path / "jobs.db"
+    async with emulator.client(journal=journal, callbacks=receiver, **QUICK) as client:
+        await named(client, CATS[:1], tmp_path / "clips")
+        (job,) = [job async for job in client.jobs()]
+    assert (job.callback_url or "").startswith("https://bot.example/kling/")
 
 
 async def test_an_image_that_is_rejected_holds_up_no_name(

@@ -10,8 +10,11 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
+
+from attrs import evolve
 
 from kling_effects_async.journal.budget import Committed
 from kling_effects_async.journal.job import Job, JobState, JobUpdate
@@ -114,6 +117,18 @@ class _ModelJournal(SqliteStore):
 
     async def add(self, job: Job) -> Job:
         return await self._written(lambda: self._store.add(job), job.external_task_id)
+
+    async def add_named(self, job: Job, wished: str) -> Job:
+        return await self._written(lambda: self._named(job, wished), job.external_task_id)
+
+    async def _named(self, job: Job, wished: str) -> Job:
+        if held := await self._store.find(job.external_task_id):
+            return held[0]
+        taken = {other.clip_name async for other in self._store.jobs()}
+        names = (wished if n == 1 else f"{wished[:-4]}-{n}.mp4" for n in count(1))
+        return await self._store.add(
+            evolve(job, clip_name=next(name for name in names if name not in taken))
+        )
 
     async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
         await self._written(
@@ -245,6 +260,10 @@ class _RealJournal(SqliteStore):
 
     async def add(self, job: Job) -> Job:
         return await self._written(super().add(job), job.account, job.external_task_id)
+
+    async def add_named(self, job: Job, wished: str) -> Job:
+        adding = super().add_named(job, wished)
+        return await self._written(adding, job.account, job.external_task_id)
 
     async def move(self, account: str, external_task_id: str, update: JobUpdate) -> None:
         await self._written(

@@ -123,8 +123,16 @@ class Referee:
         """Something was done to a file: what has a clip's name is one, and whole."""
         assert self._folder is not None
         for path in self._folder.glob("*.mp4"):
-            if path.read_bytes() not in self._clips(path.stem):
+            clips = [self._clips(task_id) for task_id in self._tasks_of(path)]
+            if not any(path.read_bytes() in versions for versions in clips):
                 self._violate(f"{path.name} is not the whole clip of its task: lost")
+
+    def _tasks_of(self, path: Path) -> list[str]:
+        """Whose clip may have this name; a job from before the run has none of its own."""
+        assert self.service is not None
+        owners = [job for job in map(self._job_on_disk, self.service.books) if job is not None]
+        named = [job.task_id or "" for job in owners if job.clip_name == path.name]
+        return named or [path.stem]
 
     def raised(self, name: str, error: Exception) -> None:
         """A caller has got an error about a job."""
@@ -161,6 +169,10 @@ class Referee:
 
     def end(self, names: Sequence[str]) -> None:
         """After the last life, which met no fault and came to its end."""
+        jobs = [job for job in map(self._job_on_disk, names) if job is not None]
+        named = [job.clip_name for job in jobs if job.clip_name is not None]
+        if len(set(named)) < len(named):
+            self._violate(f"two clips have one name: {named}")
         for name in names:
             self._check_end(name, self._world.script)
 

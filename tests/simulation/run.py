@@ -213,7 +213,8 @@ class _Run:
     ) -> list[Coroutine[Any, Any, None]]:
         if folder is None:
             return [self._call(client, name) for name in self.effects]
-        batch = client.run_many(self.effects.values(), run=RUN, download_to=folder)
+        name = "{scene}" if self.script.is_named else None
+        batch = client.run_many(self.effects.values(), run=RUN, download_to=folder, name=name)
         return [self._follow(batch)]
 
     async def _call(self, client: EffectsClient, name: str) -> None:

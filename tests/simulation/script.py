@@ -99,6 +99,7 @@ class Script:
             nothing. See ``wire``.
         downloads: the same of the requests for clips; ``None``: no clip is downloaded. See
             ``clips``.
+        is_named: clips are named by their scene, which is the same for all.
         events: one for each life. After them comes a life in which all goes well, and by that the
             run is judged.
         resumes_only: after the first life nobody calls again, so all is left to ``resume``.
@@ -114,6 +115,7 @@ class Script:
     queries: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
     downloads: tuple[str, ...] | None = None
+    is_named: bool = False
     resumes_only: bool = False
     restart_s: float = 0.0
     seed: int = 0

@@ -65,6 +65,8 @@ def _families() -> Iterator[Family]:
 def _clip_families() -> Iterator[Family]:
     for fault in CLIP_FAULTS:
         yield Family(Script(downloads=(fault,)))
+        if fault != "another":  # what has its name already is no longer what the service has
+            yield Family(Script(downloads=(fault,), is_named=True, jobs=2))
         yield Family(Script(downloads=("cut", fault), restart_s=1.0))
     for fault in ("", "cut", "another"):
         # Signatures are old by then.
@@ -96,6 +98,7 @@ def quick_families() -> Iterator[Family]:
     for fault in ("", *_LOST, *FALSE_REJECTIONS):
         rules = Rules(accepts_used_ids=False, is_late_replica=True, very_late=True)
         yield Family(Script(rules=rules, submits=(fault,)))
+    yield Family(Script(downloads=("cut",), is_named=True, jobs=2))
 
 
 def _all_rules() -> Iterator[Rules]:
@@ -158,6 +161,10 @@ def random_script(seed: int) -> Script:
         restart_s=random.choice(_RESTARTS_S),
         seed=seed,
     )
+    # By the seed, so that what else is drawn stays as it was. A file that has its name already is
+    # no longer what a service has that encodes it anew.
+    is_named = bool(script.downloads is not None and seed % 2 and "another" not in script.downloads)
+    script = evolve(script, is_named=is_named)
     if script.is_fair:
         return script
     return evolve(script, queries=tuple(q if q != "unknown" else "" for q in script.queries))
@@ -189,7 +196,9 @@ def simpler(script: Script) -> Iterator[Script]:
     for queries in _fewer(script.queries):
         yield evolve(script, queries=queries)
     if script.downloads is not None:
-        yield evolve(script, downloads=None)
+        yield evolve(script, downloads=None, is_named=False)
+        if script.is_named:
+            yield evolve(script, is_named=False)
         for downloads in _fewer(script.downloads):
             yield evolve(script, downloads=downloads)
     if script.resumes_only:
