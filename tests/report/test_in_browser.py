@@ -89,6 +89,14 @@ async def test_a_failure_leads_to_its_item_wherever_that_is(browser: Browser, la
         assert "#failure-" in report.page.url  # and from the item to its reason
 
 
+async def test_the_line_for_the_failed_items_is_copied_whole(browser: Browser, large: Path) -> None:
+    async with opened(browser, large) as report:
+        await report.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await report.page.get_by_role("button", name="Copy").click()
+        await report.page.get_by_role("button", name="Copied").wait_for()
+        assert await report.page.evaluate("navigator.clipboard.readText()") == COMMAND
+
+
 async def test_the_keyboard_is_enough(browser: Browser, large: Path) -> None:
     async with opened(browser, large) as report:
         press = report.page.keyboard.press
