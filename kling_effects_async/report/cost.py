@@ -54,12 +54,8 @@ def cost(tally: Tally, report: RunReport) -> str:
 
 def _row(state: ItemState, tally: Tally) -> str:
     line = tally.costs[state]
-    cells = (
-        count(line.tasks),
-        count(line.known),
-        amount(line.units),
-        _mean(line.units, line.known),
-    )
+    units = amount(line.units) if line.known else ""
+    cells = (count(line.tasks), count(line.known), units, _mean(line.units, line.known))
     return f'<tr><th scope="row">{text(str(state))}</th>{_joined(cells)}</tr>'
 
 

@@ -47,8 +47,8 @@ def linked(clip: str | None) -> str | None:
         parts = urlsplit(clip)
     except ValueError:
         return None
-    is_plain = not (parts.scheme or parts.netloc or parts.query or parts.fragment)
-    return clip if is_plain and not {"?", "#", "\\"} & set(clip) else None
+    is_elsewhere = parts.scheme or parts.netloc or "\\" in clip  # browsers read that as a slash
+    return None if is_elsewhere or "?" in clip or "#" in clip else clip
 
 
 def count(number: int) -> str:

@@ -23,6 +23,7 @@ _MAX_BARS, _MAX_LANES = 600, 48
 _LANE_PX, _BAR_PX = 12, 9
 _FLIGHT_PX, _ENDS_PX = 120, 140
 _INTERVALS, _TABLE_ROWS = 96, 12
+_LEAST_SHARE = 0.002  # of the width, for what ended at once: nobody would see it
 _MAX_STEPS = 300  # of the line of slots
 
 
@@ -99,8 +100,8 @@ def _lanes(rows: list[list[Bar]], axis: TimeAxis) -> str:
 
 
 def _bar(bar: Bar, row: int, axis: TimeAxis) -> str:
-    end_s = min(axis.length_s, bar.ended_s)
-    accepted_s = min(end_s, bar.accepted_s)
+    accepted_s = min(axis.length_s, bar.accepted_s)
+    end_s = max(min(axis.length_s, bar.ended_s), accepted_s + _LEAST_SHARE * axis.length_s)
     y = row * _LANE_PX + (_LANE_PX - _BAR_PX) / 2
     sent, took = axis.between(bar.submitted_s, accepted_s), axis.between(accepted_s, end_s)
     hint = f"item {count(bar.number)}: {bar.state}, from {seconds(bar.submitted_s)}"

@@ -83,23 +83,31 @@ async def test_a_failure_leads_to_its_item_wherever_that_is(browser: Browser, la
         await report.search("cat 7")
         listed = report.page.locator(".failure").get_by_role("link", name="dog 150", exact=True)
         await listed.click()
-        assert await report.has_focus("dog 150")
+        await report.expect_focus("dog 150")
         assert await report.page.input_value("#find") == ""
         await report.page.keyboard.press("Enter")
         assert "#failure-" in report.page.url  # and from the item to its reason
+
+
+async def test_the_line_for_the_failed_items_is_copied_whole(browser: Browser, large: Path) -> None:
+    async with opened(browser, large) as report:
+        await report.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await report.page.get_by_role("button", name="Copy").click()
+        await report.page.get_by_role("button", name="Copied").wait_for()
+        assert await report.page.evaluate("navigator.clipboard.readText()") == COMMAND
 
 
 async def test_the_keyboard_is_enough(browser: Browser, large: Path) -> None:
     async with opened(browser, large) as report:
         press = report.page.keyboard.press
         await press("Tab")
-        assert await report.has_focus("Skip to the contact sheet")
+        await report.expect_focus("Skip to the contact sheet")
         await press("Enter")
-        assert await report.has_focus("Contact sheet")
+        await report.expect_focus("Contact sheet")
         await press("Tab")  # the states
         await press("Tab")  # the search
         await press("Tab")
-        assert await report.has_focus("cat 1")
+        await report.expect_focus("cat 1")
         steps = [
             ("ArrowRight", "cat 2"),
             ("ArrowDown", "cat 6"),
@@ -113,7 +121,7 @@ async def test_the_keyboard_is_enough(browser: Browser, large: Path) -> None:
         ]
         for key, name in steps:
             await press(key)
-            assert await report.has_focus(name), (key, name)
+            await report.expect_focus(name)
         outline = "getComputedStyle(document.activeElement).outlineStyle"
         assert await report.page.evaluate(outline) == "solid"
 
@@ -133,11 +141,10 @@ async def test_hostile_names_are_text_load_nothing_and_fit_a_telephone(
 async def test_a_clip_plays_while_its_name_has_the_focus(browser: Browser, small: Path) -> None:
     async with opened(browser, small) as report:
         await report.page.get_by_role("link", name="first.jpg").focus()
-        playing = "document.querySelector('video')?.readyState >= 2"
-        await report.page.wait_for_function(playing)
+        await report.expect_playing()
         assert report.loaded[0] == small.with_name("clip.mp4").as_uri()
         await report.page.keyboard.press("ArrowRight")
-        assert await report.page.locator("video").count() == 1
+        await report.expect_playing()
         await report.page.keyboard.press("ArrowRight")
         assert await report.page.locator("video").count() == 0
         assert report.console == []

@@ -167,6 +167,12 @@ def test_few_tasks_are_bars_that_lead_to_their_items_and_many_are_columns(tmp_pa
     assert 'href="#item-700"' not in many
 
 
+def test_a_task_that_ended_at_once_has_a_bar_too(tmp_path: Path) -> None:
+    lost = ReportItem(name="a", state=ItemState.UNCERTAIN, submitted_s=300)
+    bars = [tag for tag in read(tmp_path, lost).all("rect") if "bar " in (tag["class"] or "")]
+    assert [(bar["x"], bar["width"]) for bar in bars] == [("50.00%", "0.20%")]
+
+
 def test_slots_that_change_ten_thousand_times_are_a_short_line(tmp_path: Path) -> None:
     slots = [(n / 20, n % 7) for n in range(10_000)]
     page = page_of(tmp_path, [ended(0, 500)], slots=slots)

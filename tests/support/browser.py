@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from attrs import Factory, frozen
-from playwright.async_api import Browser, ConsoleMessage, Page, TimeoutError, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 __all__ = ["OpenPage", "chromium", "launched", "opened"]
 
@@ -49,12 +49,16 @@ class OpenPage:
         """The names on the contact sheet."""
         return await self.page.locator(".card:not([hidden]) .name").all_text_contents()
 
-    async def has_focus(self, text: str) -> bool:
-        """Whether the element with this text gets the focus; the browser may take a moment."""
-        expected = "text => document.activeElement.textContent === text"
-        with suppress(TimeoutError):
-            await self.page.wait_for_function(expected, arg=text, timeout=5_000)
-        return str(await self.page.evaluate("document.activeElement.textContent")) == text
+    async def expect_focus(self, text: str) -> None:
+        """Wait until the element with this text has the focus."""
+        await expect(self.page.locator(":focus")).to_have_text(text)
+
+    async def expect_playing(self) -> None:
+        """Wait until the one video of the page has frames to show."""
+        # Not wait_for_function: that evaluates texts in the page, which its policy forbids.
+        await self.page.locator("video").evaluate(
+            "video => video.readyState >= 2 || new Promise(done => video.oncanplay = done)"
+        )
 
     async def search(self, words: str) -> None:
         """Type into the search field, and press Enter."""
