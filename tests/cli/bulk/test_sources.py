@@ -202,6 +202,13 @@ def test_a_folder_that_cannot_be_read_is_named(
     assert str(found) == "photos: the folder cannot be read: No such file or directory."
 
 
+@POSIX
+def test_a_link_that_leads_back_to_itself_spoils_no_folder(photos: Path) -> None:
+    (photos / "a.png").symlink_to("a.png")
+    (found,) = problems(photos)
+    assert found == f"{photos}/a.png: it cannot be read: Too many levels of symbolic links."
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Iterator[Rows]:
     """250 rows of a manifest; opened outside the loop, as a command does it."""
