@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
 
-from kling_effects_async.cli.bulk.row import Row
+import kling_effects_async as kling
+from kling_effects_async.cli.bulk.row import Row, prepared
 
 __all__ = ["drawn"]
 
@@ -17,13 +18,23 @@ _AT_ONCE = 100
 async def drawn(rows: Iterable[Row]) -> AsyncIterator[Row]:
     """The rows, some read ahead, without blocking the event loop: a source for ``run_many``.
 
+    Those that are to be prepared are converted when they are drawn, one at a time. One that cannot
+    be comes as it is: the run rejects its image itself, and goes on with the others.
+
     Raises:
         Failure: what is read is wrong now, or has changed.
     """
     iterator = iter(rows)
     while batch := await asyncio.to_thread(_some, iterator):
         for row in batch:
-            yield row
+            yield await asyncio.to_thread(_prepared, row) if row.is_to_prepare else row
+
+
+def _prepared(row: Row) -> Row:
+    try:
+        return prepared(row)
+    except (kling.ImageRejectedError, kling.ImageUnreadableError):
+        return row
 
 
 def _some(iterator: Iterable[Row]) -> list[Row]:

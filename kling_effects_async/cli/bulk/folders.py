@@ -29,10 +29,12 @@ _DIGITS = re.compile(r"[0-9]+")
 _LONGEST_NUMBER = 20  # digits; longer ones are compared as text
 
 
-def natural_key(name: str) -> tuple[str, str]:
+def natural_key(name: str) -> str:
     """What names are sorted by: numbers as numbers, letters without their case."""
-    # With as many zeros in front as make all numbers equally long.
-    return _DIGITS.sub(lambda digits: digits[0].zfill(_LONGEST_NUMBER), name.casefold()), name
+    # With as many zeros in front as make all numbers equally long. One text, and no pair, because
+    # a folder may have a million names.
+    plain = _DIGITS.sub(lambda digits: digits[0].zfill(_LONGEST_NUMBER), name.casefold())
+    return f"{plain}\0{name}"
 
 
 def is_pattern(text: str) -> bool:
@@ -57,24 +59,24 @@ class Walk:
     def folder(self, folder: str) -> Iterator[Found]:
         """The pictures in a folder, and what is left out. Blocks."""
         real = os.path.realpath(folder)
+        files, folders = list[str](), list[str]()
         try:
             with os.scandir(folder) as entries:
-                # Not the entries themselves, which take five times the memory.
-                found = [(entry.name, entry.is_dir()) for entry in entries]
+                for entry in entries:
+                    (folders if _is_folder(entry) else files).append(entry.name)
         except OSError as error:
             yield Problem(folder, f"the folder cannot be read: {error.strerror or error}.")
             return
-        found.sort(key=lambda each: (each[1], natural_key(each[0])))
-        for name, is_folder in found:
-            yield from self._one(os.path.join(folder, name), os.path.join(real, name), is_folder)
-
-    def _one(self, path: str, real: str, is_folder: bool) -> Iterator[Found]:
-        if is_folder:
-            why = self._why_not_entered(path, real)
-            yield from self.folder(path) if why is None else [LeftOut(why, path)]
-        else:
-            why = self._why_not(path, real)
+        files.sort(key=natural_key)
+        for name in files:
+            path = os.path.join(folder, name)
+            why = self._why_not(path, os.path.join(real, name))
             yield path if why is None else LeftOut(why, path)
+        folders.sort(key=natural_key)
+        for name in folders:
+            path = os.path.join(folder, name)
+            why = self._why_not_entered(path, os.path.join(real, name))
+            yield from self.folder(path) if why is None else [LeftOut(why, path)]
 
     def pattern(self, pattern: str) -> Iterator[Found]:
         """The pictures that a pattern matches; ``**`` stands for any folders. Blocks."""
@@ -102,6 +104,13 @@ class Walk:
         if suffix in _TAKEN or (self.is_to_prepare and suffix in _CONVERTED):
             return None
         return Kept.TO_PREPARE if suffix in _CONVERTED else Kept.OTHER
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself; said when the picture is looked at
+        return False
 
 
 def _is_hidden(path: str) -> bool:

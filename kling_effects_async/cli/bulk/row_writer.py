@@ -65,19 +65,24 @@ def row_writer(path: Path) -> Iterator[Write]:
 
 def _writer(file: TextIO, kind: Format, folder: Path) -> Write:
     if kind is Format.JSONL:
-        return lambda row, notes: _write_object(file, _values(row, folder) | dict(notes))
+        return lambda row, notes: _write_object(file, _values(row, folder) | _readable(notes))
     dialect = csv.excel_tab if kind is Format.TSV else csv.excel
     table = csv.DictWriter(file, (*COLUMNS, *_NOTES), dialect=dialect)
     table.writeheader()
 
     def write(row: Row, notes: Mapping[str, str]) -> None:
-        table.writerow(_values(row, folder) | dict(notes))
+        table.writerow(_values(row, folder) | _readable(notes))
 
     return write
 
 
 def _write_object(file: TextIO, values: Mapping[str, str]) -> None:
     file.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def _readable(notes: Mapping[str, str]) -> dict[str, str]:
+    """Without halves of characters, which a service's words may have and no file can."""
+    return {name: text.encode("utf-8", "replace").decode() for name, text in notes.items()}
 
 
 def _values(row: Row, folder: Path) -> dict[str, str]:

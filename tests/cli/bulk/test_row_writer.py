@@ -81,7 +81,7 @@ def test_what_is_said_of_a_row_is_for_people(suffix: str, cat: Path, tmp_path: P
     source = written(tmp_path / "t.csv", f"image,id\n{cat},7\n")
     path = tmp_path / f"failed{suffix}"
     (row,) = rows_of(source)
-    write_rows(path, [(row, NOTES)])
+    write_rows(path, [(row, NOTES | {"reason": "half a character: \ud800"})])
     assert "take another, e.g. a cat" in path.read_text("utf-8")
     (again,) = rows_of(path, defaults=Defaults())
     assert meaning(again) == meaning(row)

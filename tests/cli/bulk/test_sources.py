@@ -16,6 +16,7 @@ from kling_effects_async.cli.bulk.problems import Kept
 from kling_effects_async.cli.bulk.row_maker import Defaults
 from kling_effects_async.cli.bulk.sources import Rows, read_rows
 from tests.support.manifests import SQUISH, checked, images_of, problems, rows_of, written
+from tests.support.pictures import encoded, gradient
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="other files there")
 PREPARED = Defaults(scene="squish", is_to_prepare=True)
@@ -202,6 +203,13 @@ def test_a_folder_that_cannot_be_read_is_named(
     assert str(found) == "photos: the folder cannot be read: No such file or directory."
 
 
+@POSIX
+def test_a_link_that_leads_back_to_itself_spoils_no_folder(photos: Path) -> None:
+    (photos / "a.png").symlink_to("a.png")
+    (found,) = problems(photos)
+    assert found == f"{photos}/a.png: it cannot be read: Too many levels of symbolic links."
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Iterator[Rows]:
     """250 rows of a manifest; opened outside the loop, as a command does it."""
@@ -213,3 +221,19 @@ def many(tmp_path: Path) -> Iterator[Rows]:
 async def test_rows_are_drawn_beside_the_loop(many: Rows) -> None:
     """The guard raises if a row is read in the loop."""
     assert [row.line async for row in drawn(many)] == list(range(2, 252))
+
+
+@pytest.fixture
+def to_prepare(tmp_path: Path) -> Iterator[Rows]:
+    """A picture that can be converted, one that cannot, and one that need not be."""
+    (tmp_path / "1.webp").write_bytes(encoded(gradient(), "WebP"))
+    (tmp_path / "2.png").write_text("no picture")
+    (tmp_path / "3.png").write_bytes(encoded(gradient(), "PNG"))
+    with read_rows([str(tmp_path)], PREPARED) as rows:
+        yield rows
+
+
+async def test_rows_are_converted_beside_the_loop(to_prepare: Rows, tmp_path: Path) -> None:
+    images = [row.effect.images[0] async for row in drawn(to_prepare)]
+    assert isinstance(images[0], bytes)
+    assert images[1:] == [tmp_path / "2.png", tmp_path / "3.png"]
