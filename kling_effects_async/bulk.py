@@ -160,7 +160,9 @@ class _ClipNames:
             return clip_name(item.name)
         if self._template is None:
             return None
-        return self._template.clip_name(item.effect, external_task_id=external_task_id, index=place)
+        return self._template.clip_name(
+            item.effect, external_task_id=external_task_id, index=place, stem=item.stem
+        )
 
 
 async def outcomes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import Attribute, field, frozen
 
-from kling_effects_async.arguments import Kind, check_arguments, check_share
+from kling_effects_async.arguments import Kind, check_arguments, check_name, check_share
 from kling_effects_async.clip_names import check_clip_name
 from kling_effects_async.effects import Effect, check_effect
 from kling_effects_async.protocol.requests import check_external_task_id
@@ -14,6 +14,7 @@ __all__ = ["BulkItem"]
 _KINDS = {
     "share": Kind("a str such as 'user-17'", (str,)),
     "name": Kind("a str such as 'cat-squish'", (str,)),
+    "stem": Kind("a str such as 'cat'", (str,)),
 }
 
 
@@ -36,6 +37,11 @@ def _is_name(_item: object, attribute: Attribute[str | None], value: str | None)
     check_clip_name(attribute.name, value)
 
 
+def _is_stem(_item: object, attribute: Attribute[str | None], value: str | None) -> None:
+    check_arguments(_KINDS, {attribute.name: value})
+    check_name(attribute.name, value)
+
+
 @frozen
 class BulkItem:
     """An effect of ``run_many`` or ``submit_many`` with its own id, share or name.
@@ -55,14 +61,17 @@ class BulkItem:
             ``None``: made by the ``name`` of the call. It is taken as it is, without fields; a
             character that Windows allows in no name becomes ``_``, and a name that another job has
             gets a number, as in ``order 7-2.mp4``. Without a folder it is of no use.
+        stem: what ``{stem}`` stands for in the ``name`` of the call; ``None``: made from its
+            images. Images as bytes have no name of their own.
 
     Raises:
         TypeError: an argument is of a wrong type.
         EffectRejectedError: ``external_task_id`` cannot be an id.
-        SettingsError: ``share`` cannot be a share, or ``name`` no name of a file.
+        SettingsError: ``share`` cannot be a share, ``name`` no name of a file, or ``stem`` is empty.
     """
 
     effect: Effect = field(validator=_is_effect)
     external_task_id: str | None = field(default=None, kw_only=True, validator=_is_id)
     share: str | None = field(default=None, kw_only=True, validator=_is_share)
     name: str | None = field(default=None, kw_only=True, validator=_is_name)
+    stem: str | None = field(default=None, kw_only=True, validator=_is_stem)

@@ -125,6 +125,10 @@ def stem_of(effect: Effect, external_task_id: str) -> str:
     return "-".join(_cut(_fit(stem), room) for stem in stems)
 
 
+def _given_stem(stem: str | None) -> str:
+    return "" if stem is None else _cut(_fit(stem), _LONGEST_STEM)
+
+
 def _stem(image: ImageSource) -> str:
     if isinstance(image, bytes):
         return ""
@@ -171,14 +175,17 @@ class NameTemplate:
             raise SettingsError(f"name {text!r} has {{task_id}} twice: once is enough")
         return template
 
-    def clip_name(self, effect: Effect, *, external_task_id: str, index: int) -> str:
+    def clip_name(
+        self, effect: Effect, *, external_task_id: str, index: int, stem: str | None = None
+    ) -> str:
         """The name of an effect's clip; it holds ``TASK_ID`` where the template does.
 
         Args:
+            stem: what its source is called; ``None``: see ``stem_of``.
             index: its place in the source, from 1.
         """
         value: Mapping[str, Callable[[], str | int]] = {
-            "stem": lambda: stem_of(effect, external_task_id),
+            "stem": lambda: _given_stem(stem) or stem_of(effect, external_task_id),
             "scene": lambda: _cut(_fit(effect.scene), _LONGEST_STEM),
             "external_task_id": lambda: _fit(external_task_id),
             "task_id": lambda: TASK_ID,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
-from kling_effects_async import EffectsClient, Event, PollPolicy, SettingsError
+from kling_effects_async import EffectsClient, Event, Journal, PollPolicy, SettingsError
 from kling_effects_async.cli.messages import in_our_words
 from kling_effects_async.emulator import Clips, Emulator, EmulatorError
 
@@ -27,7 +26,7 @@ async def preview_client(
     clips: Clips,
     *,
     timeout_s: float,
-    journal: Path | None = None,
+    journal: Journal | None = None,
     on_event: Callable[[Event], object] | None = None,
 ) -> AsyncIterator[EffectsClient]:
     """A client whose service lives as long as the block.

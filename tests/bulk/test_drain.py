@@ -103,7 +103,9 @@ async def test_a_client_drained_before_its_first_call_sends_nothing(emulator: Em
 
 
 @pytest.mark.looptime
-async def test_resume_follows_what_runs_and_sends_nothing(emulator: Emulator, tmp_path: Path) -> None:
+async def test_resume_follows_what_runs_and_sends_nothing(
+    emulator: Emulator, tmp_path: Path
+) -> None:
     path = tmp_path / "jobs.db"
     async with emulator.client(slots=FIVE, journal=path) as client:
         run = client.run_many(map(squish, range(SLOTS + 2)))

@@ -20,6 +20,7 @@ from kling_effects_async.cli.bulk.arguments import BulkArguments, split_scene
 from kling_effects_async.cli.bulk.checks import Checked, check_rows, left_out_line
 from kling_effects_async.cli.bulk.external_ids import MetIds, met_ids
 from kling_effects_async.cli.bulk.json_lines import estimate_as_json, summary_as_json
+from kling_effects_async.cli.bulk.page import PageFacts, write_page
 from kling_effects_async.cli.bulk.plan import (
     Plan,
     PlannedRow,
@@ -29,8 +30,9 @@ from kling_effects_async.cli.bulk.plan import (
     plan_line,
     planned_rows,
 )
+from kling_effects_async.cli.bulk.record import Record, opened_record
 from kling_effects_async.cli.bulk.row_maker import Defaults
-from kling_effects_async.cli.bulk.run import BulkRun, opened_client, run_rows
+from kling_effects_async.cli.bulk.run import BulkRun, opened_desk, run_rows
 from kling_effects_async.cli.bulk.run_files import journal_of
 from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.bulk.sources import Rows, read_rows
@@ -112,8 +114,39 @@ def _run(arguments: BulkArguments, secrets: list[str]) -> None:
             return
         arguments.folder.mkdir(parents=True, exist_ok=True)
         arguments.output.check_folder()
-        stopped = _stopped(_clips(rows, run, settings, journal, by))
+        record = exits.enter_context(opened_record()) if arguments.report is not None else None
+        started_at = datetime.now(UTC)
+        stopped = _stopped(_clips(rows, run, settings, journal, record, by))
+        if arguments.report is not None and record is not None:
+            _write_page(Path(arguments.report), record, run, started_at)
     _sum_up(run, stopped)
+
+
+def _write_page(path: Path, record: Record, run: BulkRun, started_at: datetime) -> None:
+    """Write the report, also of a run that was stopped."""
+    state, last_s = run.state, monotonic()
+
+    def show(number: int) -> None:
+        nonlocal last_s
+        if monotonic() - last_s >= _LINE_EACH_S and not run.arguments.is_silent:
+            last_s = monotonic()
+            say(f"report: {number:,} of {len(record):,} rows")
+
+    facts = PageFacts(
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        slots=tuple(run.slots),
+        failed=run.failures.path,
+        is_over=not (state.not_sent or state.to_do.total()),
+        is_preview=state.is_preview,
+    )
+    try:
+        write_page(path, record, run.arguments, facts, on_item=show)
+    except OSError as error:
+        say(f"the report {path} cannot be written: {error.strerror or error}")
+    else:
+        if not run.arguments.is_silent:
+            say(f"report: {path}")
 
 
 def _journal(arguments: BulkArguments, exits: ExitStack, *, is_preview: bool) -> Path | None:
@@ -194,7 +227,7 @@ async def _plan(
     arguments, plan = run.arguments, Plan()
     with cli.runner.stopped_gently():
         async with AsyncExitStack() as exits:
-            client = await opened_client(exits, run, settings, journal)
+            client = (await opened_desk(exits, run, settings, journal)).client
             async for planned in planned_rows(client, rows, ids, run=arguments.run):
                 plan.add(planned)
                 _print_planned(planned, run)
@@ -222,14 +255,16 @@ async def _clips(
     run: BulkRun,
     settings: kling.Settings | None,
     journal: Path | None,
+    record: Record | None,
     by: datetime | None,
 ) -> None:
     async with AsyncExitStack() as exits:
-        client = await opened_client(exits, run, settings, journal)
+        desk = await opened_desk(exits, run, settings, journal)
+        desk.record = record
         if by is not None:
-            estimate = await client.estimate(run.state.to_do)
+            estimate = await desk.client.estimate(run.state.to_do)
             say(by_line(estimate, by, datetime.now().astimezone()))
-        await run_rows(client, rows, run)
+        await run_rows(desk, rows, run)
 
 
 def _stopped(main: Coroutine[Any, Any, None]) -> ExitCode | None:

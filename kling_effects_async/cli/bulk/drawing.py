@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
 
+from attrs import evolve
+
 import kling_effects_async as kling
 from kling_effects_async.cli.bulk.row import Row, prepared
 
@@ -24,10 +26,12 @@ async def drawn(rows: Iterable[Row]) -> AsyncIterator[Row]:
     Raises:
         Failure: what is read is wrong now, or has changed.
     """
-    iterator = iter(rows)
+    iterator, number = iter(rows), 0
     while batch := await asyncio.to_thread(_some, iterator):
         for row in batch:
-            yield await asyncio.to_thread(_prepared, row) if row.is_to_prepare else row
+            number += 1
+            numbered = evolve(row, number=number)
+            yield await asyncio.to_thread(_prepared, numbered) if row.is_to_prepare else numbered
 
 
 def _prepared(row: Row) -> Row:

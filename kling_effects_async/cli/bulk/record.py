@@ -12,14 +12,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 
 from attrs import frozen
 
-from kling_effects_async import JobState, Transition
+from kling_effects_async import (
+    ClientDrainingError,
+    ClipNameTakenError,
+    Done,
+    DownloadError,
+    JobState,
+    Outcome,
+    SubmissionUncertainError,
+    TaskTimeoutError,
+    Transition,
+)
 from kling_effects_async.cli.bulk.row import Row
+from kling_effects_async.cli.bulk.row_maker import image_label_of
 
-__all__ = ["Record", "RecordedRow", "Times", "images_of", "opened_record", "times_of"]
+__all__ = ["Record", "RecordedRow", "Times", "opened_record", "recorded_row", "times_of"]
 
 _TABLE = """
     CREATE TABLE rows (
@@ -144,6 +154,42 @@ def times_of(history: Iterable[Transition]) -> Times:
     return Times(*(None if moment is None else moment.timestamp() for moment in moments))
 
 
-def images_of(row: Row) -> tuple[str, ...]:
-    """The row's images as texts; bytes have none."""
-    return tuple(str(source) for source in row.sources if isinstance(source, (str, Path)))
+def recorded_row(outcome: Outcome, row: Row, reason: str, times: Times) -> RecordedRow:
+    """What is to be kept of a row."""
+    done = outcome if isinstance(outcome, Done) else None
+    return RecordedRow(
+        number=row.number,
+        name=_name(row),
+        where=row.where,
+        images=tuple(str(each) for each in row.sources if not isinstance(each, bytes)),
+        state=_state(outcome, times),
+        reason=reason,
+        clip=None if done is None or done.path is None else str(done.path),
+        external_task_id=outcome.external_task_id,
+        task_id=None if done is None else done.result.task_id,
+        units=None if done is None else done.result.units,
+        times=times,
+    )
+
+
+def _name(row: Row) -> str:
+    texts = (image_label_of(text) for text in row.image_texts)
+    return row.name or " + ".join(text.rstrip("/").rpartition("/")[2] or text for text in texts)
+
+
+def _state(outcome: Outcome, times: Times) -> str:
+    """The word for it on the page; see ``ItemState``."""
+    if isinstance(outcome, Done):
+        return "saved"
+    match outcome.error:
+        case ClipNameTakenError():
+            return "there already"
+        case ClientDrainingError():
+            return "not sent"
+        case SubmissionUncertainError():
+            return "uncertain"
+        case TaskTimeoutError():
+            return "running"
+        case DownloadError():
+            return "not saved"
+    return "rejected" if times.accepted_s is None else "failed"

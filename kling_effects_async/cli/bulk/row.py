@@ -10,6 +10,7 @@ from attrs import Factory, evolve, field, frozen
 import kling_effects_async as kling
 from kling_effects_async.bulk_item import BulkItem
 from kling_effects_async.cli.bulk.problems import Problem
+from kling_effects_async.clip_names import stem_of
 from kling_effects_async.effects import ImageSource
 
 __all__ = ["Flawed", "Row", "prepared"]
@@ -73,7 +74,14 @@ def prepared(row: Row) -> Row:
     for name, image in zip(names, effect.images, strict=True):
         images[name], done = _converted(image)
         changes += done
-    return evolve(row, effect=evolve(effect, **images), is_to_prepare=False, changes=tuple(changes))
+    return evolve(
+        row,
+        effect=evolve(effect, **images),
+        # What is converted is bytes, which have no name.
+        stem=stem_of(effect, row.external_task_id or ""),
+        is_to_prepare=False,
+        changes=tuple(changes),
+    )
 
 
 def _converted(image: ImageSource) -> tuple[ImageSource, tuple[str, ...]]:

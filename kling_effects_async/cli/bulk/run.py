@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections import deque
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from time import monotonic
@@ -19,7 +19,8 @@ from kling_effects_async.cli.bulk.arguments import BulkArguments
 from kling_effects_async.cli.bulk.drawing import drawn
 from kling_effects_async.cli.bulk.failed_rows import FailedRows
 from kling_effects_async.cli.bulk.json_lines import event_as_json, row_outcome_as_json
-from kling_effects_async.cli.bulk.row import Row, prepared
+from kling_effects_async.cli.bulk.record import Record, recorded_row, times_of
+from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.bulk.shown import shown_run
 from kling_effects_async.cli.bulk.sources import Rows
@@ -29,7 +30,9 @@ from kling_effects_async.cli.failures import without_secrets
 from kling_effects_async.cli.jobs.resume_summary import code_of
 from kling_effects_async.emulator import Clips
 
-__all__ = ["BulkRun", "opened_client", "run_rows"]
+__all__ = ["BulkRun", "Desk", "opened_desk", "run_rows"]
+
+_SLOT_CHANGES = 10_000  # so many are enough for a drawing
 
 
 @define
@@ -41,6 +44,7 @@ class BulkRun:
         was_told_to_stop: by a Ctrl-C.
         has_failed_fast: nothing more was sent after a failure.
         is_unprinted: a line did not get to stdout.
+        slots: when the account had how many slots, in seconds of POSIX time.
     """
 
     arguments: BulkArguments
@@ -50,10 +54,13 @@ class BulkRun:
     was_told_to_stop: bool = False
     has_failed_fast: bool = False
     is_unprinted: bool = False
+    slots: deque[tuple[float, int]] = field(factory=lambda: deque(maxlen=_SLOT_CHANGES))
 
     def hear(self, event: Event) -> None:
         """Take an event of the client."""
         self.state.hear(event, monotonic())
+        if isinstance(event, kling.SlotsChanged):
+            self.slots.append((event.at.timestamp(), event.size))
         if self.arguments.as_json:
             self.print_json(event_as_json(event))
 
@@ -75,36 +82,62 @@ class BulkRun:
             self.is_unprinted = True
 
 
-async def opened_client(
+@define
+class Desk:
+    """What a run works with while it is open.
+
+    Attributes:
+        journal: the client's; ``None`` without one.
+        record: what became of the rows; ``None`` where nobody asks for it.
+    """
+
+    client: EffectsClient
+    journal: kling.Journal | None
+    record: Record | None = None
+
+    async def note(self, outcome: Outcome, row: Row, reason: str) -> None:
+        """Put a row into the record."""
+        if self.record is None:
+            return
+        history: tuple[kling.Transition, ...] = ()
+        if self.journal is not None and outcome.external_task_id:
+            account, name = self.client.account, outcome.external_task_id
+            history = await self.journal.history(account, name)
+        recorded = recorded_row(outcome, row, reason, times_of(history))
+        await asyncio.to_thread(self.record.add, recorded)
+
+
+async def opened_desk(
     exits: AsyncExitStack, run: BulkRun, settings: kling.Settings | None, journal: Path | None
-) -> EffectsClient:
+) -> Desk:
     """The client of the run; it and its journal are closed with the exits.
 
     Without settings its service is an emulator.
     """
     arguments = run.arguments
+    opened = None if journal is None else await exits.enter_async_context(kling.Journal(journal))
     if settings is None:
         preview = cli.preview.preview_client(
             Clips(arguments.clips),
             timeout_s=arguments.timeout_s,
-            journal=journal,
+            journal=opened,
             on_event=run.hear,
         )
-        return await exits.enter_async_context(preview)
+        return Desk(await exits.enter_async_context(preview), opened)
     client = cli.settings_file.client_of(
         settings,
-        journal=journal,
+        journal=opened,
         account=arguments.account,
         budget_units=arguments.budget_units,
         poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
         on_event=run.hear,
     )
-    return await exits.enter_async_context(client)
+    return Desk(await exits.enter_async_context(client), opened)
 
 
-async def run_rows(client: EffectsClient, rows: Rows, run: BulkRun) -> None:
+async def run_rows(desk: Desk, rows: Rows, run: BulkRun) -> None:
     """Have every row made, show how it goes on, and print each clip's path as it is saved."""
-    arguments = run.arguments
+    arguments, client = run.arguments, desk.client
 
     def drain() -> None:
         run.was_told_to_stop = True
@@ -115,7 +148,7 @@ async def run_rows(client: EffectsClient, rows: Rows, run: BulkRun) -> None:
     with cli.runner.stopped_gently(drain):
         failed = FailedRows(arguments.failed_path)
         outcomes = client.run_many(
-            _prepared(drawn(rows)),
+            drawn(rows),
             run=arguments.run,
             download_to=arguments.folder,
             name=arguments.name,
@@ -128,27 +161,24 @@ async def run_rows(client: EffectsClient, rows: Rows, run: BulkRun) -> None:
         ):
             async for outcome in outcomes:
                 with screen.aside():
-                    await _take(outcome, run, failed)
+                    await _take(outcome, run, desk, failed)
                 if arguments.is_fail_fast and run.state.failed and not run.has_failed_fast:
                     run.has_failed_fast = True
                     client.drain()
         run.failures.path = failed.path
 
 
-async def _prepared(rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
-    async for row in rows:
-        yield await asyncio.to_thread(prepared, row) if row.is_to_prepare else row
-
-
-async def _take(outcome: Outcome, run: BulkRun, failed: FailedRows) -> None:
+async def _take(outcome: Outcome, run: BulkRun, desk: Desk, failed: FailedRows) -> None:
     row = outcome.item
     assert isinstance(row, Row)
     if isinstance(outcome, Failed) and run.arguments.is_skipping and _is_there(outcome.error):
         run.state.skip(row.effect.scene)
+        await desk.note(outcome, row, "")
         return
     reason = "" if isinstance(outcome, Done) else reason_of(outcome.error)
     reason = without_secrets(reason, run.secrets)
     run.state.add(outcome, scene=row.effect.scene, reason=reason)
+    await desk.note(outcome, row, reason)
     if isinstance(outcome, Failed):
         await _take_failure(outcome.error, row, reason, run, failed)
     if run.arguments.as_json:
