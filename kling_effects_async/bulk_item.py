@@ -67,7 +67,7 @@ class BulkItem:
     Raises:
         TypeError: an argument is of a wrong type.
         EffectRejectedError: ``external_task_id`` cannot be an id.
-        SettingsError: ``share`` cannot be a share, ``name`` no name of a file, or ``stem`` is empty.
+        SettingsError: ``share`` cannot be a share, ``name`` no name of a file, or ``stem`` a name.
     """
 
     effect: Effect = field(validator=_is_effect)

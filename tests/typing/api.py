@@ -381,7 +381,9 @@ async def many_tasks(client: EffectsClient, effects: Sequence[Effect]) -> None:
         for effect in effects:
             yield effect
 
-    item = BulkItem(effects[0], external_task_id="order-42", share="user-17", name="order 42")
+    item = BulkItem(
+        effects[0], external_task_id="order-42", share="user-17", name="order 42", stem="a"
+    )
     assert_type((item.effect, item.share, item.name), tuple[Effect, str | None, str | None])
     client.run_many([item, effects[0]], download_to="clips", name="{stem}-{scene}")
     client.submit_many([item])
