@@ -16,7 +16,7 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import one_line, print_json_lines, print_lines, say
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.options import as_json_lines, file_names
+from kling_effects_async.cli.options import as_json_lines, file_names, offered
 
 if TYPE_CHECKING:
     from kling_effects_async import ImageFacts
@@ -77,7 +77,14 @@ def _size(facts: ImageFacts) -> str:
 
 
 @click.command(cls=Command)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", callback=file_names)
+@click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    callback=file_names,
+    shell_complete=offered("files"),
+)
 @click.option(
     "--prepare",
     "is_to_prepare",

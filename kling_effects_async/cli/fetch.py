@@ -10,7 +10,7 @@ import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import say
-from kling_effects_async.cli.options import for_waiting, text
+from kling_effects_async.cli.options import for_waiting, offered, text
 
 if TYPE_CHECKING:
     from kling_effects_async import Settings
@@ -34,11 +34,17 @@ class FetchArguments(NamedTuple):
 
 
 @click.command(cls=Command)
-@click.argument("task_id", required=False, callback=text("id", is_address=False))
+@click.argument(
+    "task_id",
+    required=False,
+    callback=text("id", is_address=False),
+    shell_complete=offered("task_ids"),
+)
 @click.option(
     "--external-task-id",
     metavar="ID",
     callback=text("id"),
+    shell_complete=offered("job_ids"),
     help="The id the task was submitted with, instead of TASK_ID.",
 )
 @for_waiting

@@ -22,6 +22,8 @@ from kling_effects_async.web_address import address_label, address_problem
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from click.shell_completion import CompletionItem
+
 __all__ = [
     "Check",
     "Number",
@@ -38,6 +40,7 @@ __all__ = [
     "listening",
     "of_one_account",
     "of_the_group",
+    "offered",
     "one_profile",
     "profile",
     "profile_of_the_group",
@@ -82,6 +85,20 @@ def text(what: str, *, is_address: bool = True) -> Check:
         return given
 
     return check
+
+
+def offered(name: str) -> Callable[..., list[CompletionItem]]:
+    """What a shell offers for a parameter: a function of ``completions``, which no help loads."""
+
+    def complete(
+        context: click.Context, option: click.Parameter, word: str
+    ) -> list[CompletionItem]:
+        from kling_effects_async.cli import completions
+
+        found: list[CompletionItem] = getattr(completions, name)(context, option, word)
+        return found
+
+    return complete
 
 
 def file_name(what: str) -> Check:
@@ -265,6 +282,7 @@ journal: _Decorator = click.option(
     envvar="KLING_JOURNAL",
     show_envvar=True,
     callback=file_name("file"),
+    shell_complete=offered("files"),
     help=_JOURNAL_HELP,
 )
 
@@ -273,6 +291,7 @@ of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
     callback=_or_the_groups(file_name("file")),
+    shell_complete=offered("files"),
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
 )
 
@@ -313,6 +332,7 @@ def _profile_option(callback: Callable[..., None]) -> _Decorator:
         is_eager=True,  # the other options have their defaults from it
         expose_value=False,
         callback=callback,
+        shell_complete=offered("profiles"),
         help="A profile of the settings file, with its key. By default KLING_PROFILE.",
     )
 
@@ -335,6 +355,7 @@ service: _Decorator = click.option(
     "--service",
     metavar="NAME",
     callback=_service,
+    shell_complete=offered("services"),
     help="The service: vapi, singapore, beijing or a gateway's URL. By default KLING_SERVICE.",
 )
 
@@ -358,6 +379,7 @@ _output = click.option(
     envvar="KLING_OUTPUT",
     show_envvar=True,
     callback=file_name("output"),
+    shell_complete=offered("files"),
     help="The file or folder for the video. By default a new file in the working folder.",
 )
 
@@ -419,6 +441,7 @@ some_tasks: _Decorator = _together(
             nargs=-1,
             metavar="[TASK_ID]...",
             callback=_each(text("id", is_address=False)),
+            shell_complete=offered("task_ids"),
         ),
         click.option(
             "--external-task-id",
@@ -426,6 +449,7 @@ some_tasks: _Decorator = _together(
             metavar="ID",
             multiple=True,
             callback=_each(text("id")),
+            shell_complete=offered("job_ids"),
             help="The id that a task was submitted with; may be repeated.",
         ),
     )

@@ -20,6 +20,7 @@ from kling_effects_async.cli.options import (
     file_names,
     for_waiting,
     journal,
+    offered,
     text,
 )
 from kling_effects_async.cli.signals import loaded
@@ -78,8 +79,15 @@ class RunArguments(NamedTuple):
 
 
 @click.command(cls=Command)
-@click.argument("scene", callback=text("scene"))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE [IMAGE]", callback=file_names)
+@click.argument("scene", callback=text("scene"), shell_complete=offered("scenes"))
+@click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE [IMAGE]",
+    callback=file_names,
+    shell_complete=offered("files"),
+)
 @click.option(
     "--model-name",
     metavar="NAME",
