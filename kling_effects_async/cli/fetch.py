@@ -10,7 +10,7 @@ import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import say
-from kling_effects_async.cli.options import for_waiting, offered, text
+from kling_effects_async.cli.options import check_output, for_waiting, offered, text
 
 if TYPE_CHECKING:
     from kling_effects_async import Settings
@@ -65,6 +65,7 @@ def fetch(
     """
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
+    check_output(output, as_json=as_json)
     # Read before anything runs, because it loads the client: a signal ends a load at once.
     print_report = cli.finish.print_report
     arguments = FetchArguments(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -31,6 +32,7 @@ __all__ = [
     "as_json",
     "as_json_lines",
     "budget_units",
+    "check_output",
     "chosen_profile",
     "file_name",
     "file_names",
@@ -380,7 +382,8 @@ _output = click.option(
     show_envvar=True,
     callback=file_name("output"),
     shell_complete=offered("files"),
-    help="The file or folder for the video. By default a new file in the working folder.",
+    help="The file or folder for the video, or - for stdout. By default a new file in the working "
+    "folder.",
 )
 
 
@@ -392,6 +395,20 @@ def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def check_output(output: str | None, *, as_json: bool) -> None:
+    """Reject a clip on stdout that would meet something else there.
+
+    Raises:
+        UsageError: it is a terminal, or has the JSON.
+    """
+    if output != "-":
+        return
+    if as_json:
+        raise click.UsageError("-o - and --json both write to stdout: leave one out.")
+    if sys.stdout is None or sys.stdout.isatty():
+        raise click.UsageError("A clip is nothing for a terminal: send stdout to a file or a pipe.")
 
 
 # The options of a command that waits for a task and saves its video.
