@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+_EXAMPLES = (
+    "kling-effects check cat.jpg photos/",
+    "kling-effects check photos/ -r --prepare --json",
+)
+
 # What the files of a folder are taken by; a file that is named itself may be called anything.
 _PICTURES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .avif .heic .heif".split()
@@ -76,7 +81,7 @@ def _size(facts: ImageFacts) -> str:
     return f", {facts.format} of {side}, {facts.size_bytes:,} bytes"
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument(
     "images",
     nargs=-1,

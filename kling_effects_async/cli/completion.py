@@ -9,12 +9,17 @@ from kling_effects_async.cli.console import print_lines
 
 __all__ = ["COMPLETE_VARIABLE", "completion"]
 
+_EXAMPLES = (
+    'eval "$(kling-effects completion bash)"',
+    "kling-effects completion fish > ~/.config/fish/completions/kling-effects.fish",
+)
+
 PROGRAM = "kling-effects"
 # Where a shell puts what it wants to know; click's name for this program.
 COMPLETE_VARIABLE = "_KLING_EFFECTS_COMPLETE"
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell.

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch"]
 
+_EXAMPLES = (
+    "kling-effects fetch 885249522583309721 -o cat.mp4",
+    "kling-effects fetch --external-task-id order-42 -o clips/",
+)
+
 
 class FetchArguments(NamedTuple):
     """Which task to fetch; exactly one of the ids is given."""
@@ -33,7 +38,7 @@ class FetchArguments(NamedTuple):
     is_silent: bool
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument(
     "task_id",
     required=False,

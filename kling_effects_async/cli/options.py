@@ -10,7 +10,8 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
@@ -199,7 +200,33 @@ def _profile(context: click.Context, option: click.Parameter, name: str | None) 
     _note_profile(context, option, name)
     if not context.resilient_parsing:
         # click takes the value of an option from the command line, the environment, and then this.
-        context.default_map = settings_of_file(context)
+        context.default_map = _SettingsOfFile(context)
+
+
+class _SettingsOfFile(MutableMapping[str, Any]):
+    """What the settings file says of the options; read at the first look, after a help."""
+
+    def __init__(self, context: click.Context) -> None:
+        self._context = context
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return {**settings_of_file(self._context)}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def settings_of_file(context: click.Context) -> dict[str, str]:

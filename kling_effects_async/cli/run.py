@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_EXAMPLES = (
+    "kling-effects run squish cat.jpg -o squished.mp4",
+    "kling-effects run hug_pro ann.png ben.png --journal jobs.db",
+    "kling-effects run squish - -o - < cat.jpg > squished.mp4",
+)
+
 _COUNTS = {1: "one image", 2: "two images"}
 
 
@@ -81,7 +87,7 @@ class RunArguments(NamedTuple):
         return self.journal is not None and not self.is_one_more
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("scene", callback=text("scene"), shell_complete=offered("scenes"))
 @click.argument(
     "images",

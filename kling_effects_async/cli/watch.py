@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["watch"]
 
+_EXAMPLES = ("kling-effects watch 885249522583309721 885249522583309722",)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, examples=_EXAMPLES)
 @some_tasks
 @service
 @profile

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["resume"]
 
+_EXAMPLES = ("kling-effects jobs resume --journal jobs.db --download-to clips/",)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, examples=_EXAMPLES)
 @of_the_group
 @click.option(
     "--download-to",

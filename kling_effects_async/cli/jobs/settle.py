@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["settle"]
 
+_EXAMPLES = (
+    "kling-effects jobs settle order-42 --journal jobs.db",
+    "kling-effects jobs settle order-42 --abandon",
+)
+
 _WHY_NOT = {
     JobState.PLANNED: "nothing was sent for it yet: kling-effects jobs resume submits it",
     JobState.ACCEPTED: "its task is known: kling-effects jobs resume waits for it",
@@ -67,7 +72,7 @@ class SettleArguments(NamedTuple):
         )
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("name", metavar="ID", callback=text("id"), shell_complete=offered("job_ids"))
 @of_the_group
 @click.option(

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
+_EXAMPLES = ("kling-effects jobs show order-42 --journal jobs.db",)
+
 _UNCERTAIN = {
     JobState.UNCERTAIN: "its task may exist and be charged",
     JobState.SUBMITTING: "if no process is submitting it",
 }
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("name", metavar="ID", callback=text("id"), shell_complete=offered("job_ids"))
 @of_the_group
 @profile
