@@ -48,6 +48,10 @@ _COMMANDS = {
         f"{_HERE}.doctor:doctor",
         "Check the settings, the key, the service and this machine.",
     ),
+    "completion": (
+        f"{_HERE}.completion:completion",
+        "Print the completion script of a shell.",
+    ),
     "emulate": (f"{_HERE}.emulate:emulate", "Run an emulator of the service on this machine."),
     "listen": (f"{_HERE}.listen:listen", "Print every callback that comes, one a line."),
 }

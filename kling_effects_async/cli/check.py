@@ -16,12 +16,17 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import one_line, print_json_lines, print_lines, say
 from kling_effects_async.cli.failures import ExitCode, Failure
-from kling_effects_async.cli.options import as_json_lines, file_names
+from kling_effects_async.cli.options import as_json_lines, file_names, offered
 
 if TYPE_CHECKING:
     from kling_effects_async import ImageFacts
 
 __all__ = ["check"]
+
+_EXAMPLES = (
+    "kling-effects check cat.jpg photos/",
+    "kling-effects check photos/ -r --prepare --json",
+)
 
 # What the files of a folder are taken by; a file that is named itself may be called anything.
 _PICTURES = frozenset(
@@ -76,8 +81,15 @@ def _size(facts: ImageFacts) -> str:
     return f", {facts.format} of {side}, {facts.size_bytes:,} bytes"
 
 
-@click.command(cls=Command)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", callback=file_names)
+@click.command(cls=Command, examples=_EXAMPLES)
+@click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    callback=file_names,
+    shell_complete=offered("files"),
+)
 @click.option(
     "--prepare",
     "is_to_prepare",

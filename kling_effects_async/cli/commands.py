@@ -6,7 +6,7 @@ time for it. Here all options are one table of two columns, with click's own wor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import rich_click as click
@@ -17,10 +17,19 @@ __all__ = ["Command", "LazyGroup"]
 
 
 class Command(click.RichCommand):
-    """For ``click.command(cls=Command)``."""
+    """For ``click.command(cls=Command, examples=...)``.
+
+    Args:
+        examples: command lines, as a person would type them.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples: tuple[str, ...] = tuple(examples)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _draw_options(self, ctx, formatter)
+        _draw_examples(self.examples, formatter)
 
 
 class LazyGroup(click.RichGroup):
@@ -28,10 +37,18 @@ class LazyGroup(click.RichGroup):
 
     Args:
         table: for each command where it is, "module:attribute", and one line of help.
+        examples: as of a command.
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        table: Mapping[str, tuple[str, str]],
+        examples: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.examples: tuple[str, ...] = tuple(examples)
         self._targets = {name: target for name, (target, _line) in table.items()}
         # These stand in the list only; a command itself is imported when it is run.
         for name, (_target, line) in table.items():
@@ -44,6 +61,7 @@ class LazyGroup(click.RichGroup):
         _draw_options(self, ctx, formatter)
         lines = [(name, command.get_short_help_str()) for name, command in self.commands.items()]
         _draw(formatter, "Commands", lines)
+        _draw_examples(self.examples, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -60,8 +78,19 @@ class LazyGroup(click.RichGroup):
 def _draw_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
+    ctx.default_map = None  # a help shows the program's defaults, and reads no settings file
     options = [each for each in command.get_params(ctx) if isinstance(each, click.Option)]
     _draw(formatter, "Options", filter(None, (option.get_help_record(ctx) for option in options)))
+
+
+def _draw_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+    """Whole lines without a frame, so that they can be copied."""
+    from rich.text import Text
+
+    assert isinstance(formatter, click.RichHelpFormatter)
+    if examples:
+        lines = "\n".join(f"   {example}" for example in examples)
+        formatter.write(Text(f" Examples:\n{lines}\n"), soft_wrap=True)
 
 
 def _draw(formatter: click.HelpFormatter, title: str, rows: Iterable[tuple[str, str]]) -> None:

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["emulate"]
 
+_EXAMPLES = (
+    "kling-effects emulate --speed 60",
+    "kling-effects emulate --port 0 --slots 5 --json",
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Arguments that Emulator itself checks; its sentences get the option's name instead.
@@ -89,7 +94,7 @@ def _word(choice: enum.Enum) -> str:
     return str(choice.value).replace("_", "-")
 
 
-@click.command(cls=Command, context_settings={"show_default": True})
+@click.command(cls=Command, examples=_EXAMPLES, context_settings={"show_default": True})
 @listening(port=8787)
 @click.option(
     "--speed",

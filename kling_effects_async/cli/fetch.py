@@ -10,7 +10,7 @@ import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import say
-from kling_effects_async.cli.options import for_waiting, text
+from kling_effects_async.cli.options import check_output, for_waiting, offered, text
 
 if TYPE_CHECKING:
     from kling_effects_async import Settings
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from kling_effects_async.cli.service_choice import ServiceChoice
 
 __all__ = ["fetch"]
+
+_EXAMPLES = (
+    "kling-effects fetch 885249522583309721 -o cat.mp4",
+    "kling-effects fetch --external-task-id order-42 -o clips/",
+)
 
 
 class FetchArguments(NamedTuple):
@@ -33,12 +38,18 @@ class FetchArguments(NamedTuple):
     is_silent: bool
 
 
-@click.command(cls=Command)
-@click.argument("task_id", required=False, callback=text("id", is_address=False))
+@click.command(cls=Command, examples=_EXAMPLES)
+@click.argument(
+    "task_id",
+    required=False,
+    callback=text("id", is_address=False),
+    shell_complete=offered("task_ids"),
+)
 @click.option(
     "--external-task-id",
     metavar="ID",
     callback=text("id"),
+    shell_complete=offered("job_ids"),
     help="The id the task was submitted with, instead of TASK_ID.",
 )
 @for_waiting
@@ -59,6 +70,7 @@ def fetch(
     """
     if (task_id is None) == (external_task_id is None):
         raise click.UsageError("Give either a TASK_ID or --external-task-id.")
+    check_output(output, as_json=as_json)
     # Read before anything runs, because it loads the client: a signal ends a load at once.
     print_report = cli.finish.print_report
     arguments = FetchArguments(

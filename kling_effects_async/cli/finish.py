@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 from pathlib import Path
 
 from attrs import asdict, frozen
 
-from kling_effects_async import EffectResult, EffectsClient, EffectTask
+from kling_effects_async import EffectResult, EffectsClient, EffectTask, Video
 from kling_effects_async.cli.attempt import Attempt, Stage
 from kling_effects_async.cli.console import json_line, print_result
 from kling_effects_async.cli.progress import Progress
@@ -20,12 +22,13 @@ class Report:
     """What was made, as ``--json`` prints it.
 
     Attributes:
+        path: of the video; ``None`` if it went to stdout.
         scene: ``None`` for a task of which only the id is known.
         units: what it cost, as the service's decimal; ``None`` if the service does not state it.
         is_preview: it was made on this machine, not by Kling's model.
     """
 
-    path: str
+    path: str | None
     task_id: str
     external_task_id: str | None
     scene: str | None
@@ -50,6 +53,8 @@ def print_report(report: Report, *, as_json: bool) -> None:
     Raises:
         Failure: it cannot be printed; says where the video is.
     """
+    if report.path is None:
+        return
     # A file name need not be text in any encoding.
     line = json_line(report.as_json()) if as_json else os.fsencode(report.path)
     print_result(line, else_say=f"the video is saved: {report.path}")
@@ -65,14 +70,25 @@ async def finish(
         if not snapshot.is_final:
             progress.show(f"task {snapshot.task_id}: {snapshot.status}")
     result = await task
-    path = await client.download(
-        result.video,
+    attempt.path = await _download(client, result.video, attempt, progress)
+    return _report(result, attempt.path, attempt, client.service.name)
+
+
+async def _download(
+    client: EffectsClient, video: Video, attempt: Attempt, progress: Progress
+) -> Path | None:
+    """Where it is; ``None`` if it went to stdout."""
+    if attempt.output.is_stdout:
+        stdout = sys.stdout.buffer
+        await client.download(video, stdout, on_progress=progress.show_download)
+        await asyncio.to_thread(stdout.flush)
+        return None
+    return await client.download(
+        video,
         attempt.output.path(attempt.name),
         overwrite=attempt.output.overwrite,
         on_progress=progress.show_download,
     )
-    attempt.path = path
-    return _report(result, path, attempt, client.service.name)
 
 
 def _note(attempt: Attempt, task: EffectTask) -> None:
@@ -81,9 +97,9 @@ def _note(attempt: Attempt, task: EffectTask) -> None:
     attempt.external_task_id = task.external_task_id or attempt.external_task_id
 
 
-def _report(result: EffectResult, path: Path, attempt: Attempt, service: str) -> Report:
+def _report(result: EffectResult, path: Path | None, attempt: Attempt, service: str) -> Report:
     return Report(
-        path=str(path),
+        path=None if path is None else str(path),
         task_id=result.task_id,
         external_task_id=result.external_task_id or attempt.external_task_id,
         scene=attempt.scene,

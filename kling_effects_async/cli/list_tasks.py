@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["list_tasks"]
 
+_EXAMPLES = (
+    "kling-effects list --status failed",
+    "kling-effects list --id order- --json",
+)
+
 # The words of ``TaskStatus``, which a help does not load.
 _STATUSES = ("submitted", "processing", "succeeded", "failed", "unknown")
 _PAGE_SIZE = 100
 
 
-@click.command("list", cls=Command)
+@click.command("list", cls=Command, examples=_EXAMPLES)
 @click.option(
     "--status",
     "statuses",

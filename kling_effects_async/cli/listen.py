@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["listen"]
 
+_EXAMPLES = ("kling-effects listen --public-url https://hooks.example/kling",)
+
 _SECRETS, _TOKEN = "KLING_CALLBACK_SECRETS", "KLING_CALLBACK_TOKEN"
 _UNSIGNED = (
     f"{_SECRETS} has no secret, so no message can be proved to be Kling's: set it to the secret "
@@ -33,7 +35,7 @@ _RANDOM_BYTES = 18
 _TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{16,}")
 
 
-@click.command(cls=Command, context_settings={"show_default": True})
+@click.command(cls=Command, examples=_EXAMPLES, context_settings={"show_default": True})
 @listening(port=8788)
 @click.option(
     "--public-url",

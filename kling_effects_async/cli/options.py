@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import rich_click as click
@@ -22,6 +24,8 @@ from kling_effects_async.web_address import address_label, address_problem
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from click.shell_completion import CompletionItem
+
 __all__ = [
     "Check",
     "Number",
@@ -29,6 +33,7 @@ __all__ = [
     "as_json",
     "as_json_lines",
     "budget_units",
+    "check_output",
     "chosen_profile",
     "file_name",
     "file_names",
@@ -39,6 +44,7 @@ __all__ = [
     "listening",
     "of_one_account",
     "of_the_group",
+    "offered",
     "one_profile",
     "profile",
     "profile_of_the_group",
@@ -83,6 +89,20 @@ def text(what: str, *, is_address: bool = True) -> Check:
         return given
 
     return check
+
+
+def offered(name: str) -> Callable[..., list[CompletionItem]]:
+    """What a shell offers for a parameter: a function of ``completions``, which no help loads."""
+
+    def complete(
+        context: click.Context, option: click.Parameter, word: str
+    ) -> list[CompletionItem]:
+        from kling_effects_async.cli import completions
+
+        found: list[CompletionItem] = getattr(completions, name)(context, option, word)
+        return found
+
+    return complete
 
 
 def file_name(what: str) -> Check:
@@ -181,7 +201,33 @@ def _profile(context: click.Context, option: click.Parameter, name: str | None) 
     _note_profile(context, option, name)
     if not context.resilient_parsing:
         # click takes the value of an option from the command line, the environment, and then this.
-        context.default_map = settings_of_file(context)
+        context.default_map = _SettingsOfFile(context)
+
+
+class _SettingsOfFile(MutableMapping[str, Any]):
+    """What the settings file says of the options; read at the first look, after a help."""
+
+    def __init__(self, context: click.Context) -> None:
+        self._context = context
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return {**settings_of_file(self._context)}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def settings_of_file(context: click.Context) -> dict[str, str]:
@@ -266,6 +312,7 @@ journal: _Decorator = click.option(
     envvar="KLING_JOURNAL",
     show_envvar=True,
     callback=file_name("file"),
+    shell_complete=offered("files"),
     help=_JOURNAL_HELP,
 )
 
@@ -274,6 +321,7 @@ of_the_group: _Decorator = click.option(
     "--journal",
     metavar="FILE",
     callback=_or_the_groups(file_name("file")),
+    shell_complete=offered("files"),
     help=f"{_JOURNAL_HELP} By default KLING_JOURNAL.",
 )
 
@@ -314,6 +362,7 @@ def _profile_option(callback: Callable[..., None]) -> _Decorator:
         is_eager=True,  # the other options have their defaults from it
         expose_value=False,
         callback=callback,
+        shell_complete=offered("profiles"),
         help="A profile of the settings file, with its key. By default KLING_PROFILE.",
     )
 
@@ -336,6 +385,7 @@ service: _Decorator = click.option(
     "--service",
     metavar="NAME",
     callback=_service,
+    shell_complete=offered("services"),
     help="The service: vapi, singapore, beijing or a gateway's URL. By default KLING_SERVICE.",
 )
 
@@ -359,7 +409,9 @@ _output = click.option(
     envvar="KLING_OUTPUT",
     show_envvar=True,
     callback=file_name("output"),
-    help="The file or folder for the video. By default a new file in the working folder.",
+    shell_complete=offered("files"),
+    help="The file or folder for the video, or - for stdout. By default a new file in the working "
+    "folder.",
 )
 
 
@@ -371,6 +423,20 @@ def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def check_output(output: str | None, *, as_json: bool) -> None:
+    """Reject a clip on stdout that would meet something else there.
+
+    Raises:
+        UsageError: it is a terminal, or has the JSON.
+    """
+    if output != "-":
+        return
+    if as_json:
+        raise click.UsageError("-o - and --json both write to stdout: leave one out.")
+    if sys.stdout is None or sys.stdout.isatty():
+        raise click.UsageError("A clip is nothing for a terminal: send stdout to a file or a pipe.")
 
 
 # The options of a command that waits for a task and saves its video.
@@ -441,6 +507,7 @@ some_tasks: _Decorator = _together(
             nargs=-1,
             metavar="[TASK_ID]...",
             callback=_each(text("id", is_address=False)),
+            shell_complete=offered("task_ids"),
         ),
         click.option(
             "--external-task-id",
@@ -448,6 +515,7 @@ some_tasks: _Decorator = _together(
             metavar="ID",
             multiple=True,
             callback=_each(text("id")),
+            shell_complete=offered("job_ids"),
             help="The id that a task was submitted with; may be repeated.",
         ),
     )

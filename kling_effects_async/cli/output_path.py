@@ -31,18 +31,22 @@ class OutputPath:
     Attributes:
         file_or_folder: a file, or the folder for a new one.
         is_chosen: it was given; otherwise it is the working folder.
+        is_stdout: the clip goes to stdout, and to no file.
     """
 
     file_or_folder: Path
     is_folder: bool
     overwrite: bool
     is_chosen: bool = True
+    is_stdout: bool = False
 
     @classmethod
     def given(cls, output: str | None, *, overwrite: bool) -> OutputPath:
         """From the options: a folder is what is one, or ends in a slash; nothing: this folder."""
         if output is None:
             return cls(Path(), is_folder=True, overwrite=overwrite, is_chosen=False)
+        if output == "-":
+            return cls(Path("-"), is_folder=False, overwrite=overwrite, is_stdout=True)
         is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
         return cls(Path(output), is_folder=is_folder, overwrite=overwrite)
 
@@ -53,7 +57,7 @@ class OutputPath:
     @property
     def known_path(self) -> Path | None:
         """The file; ``None`` while its name depends on the task."""
-        return None if self.is_folder else self.file_or_folder
+        return None if self.is_folder or self.is_stdout else self.file_or_folder
 
     def check(self, name: str | None = None) -> None:
         """Reject a file that is there already, or cannot be written. Blocks.
@@ -71,7 +75,7 @@ class OutputPath:
 
     def is_taken(self, name: str | None) -> bool:
         """Whether its file is there already, and is to stay."""
-        if self.overwrite or (name is None and self.is_folder):
+        if self.overwrite or self.is_stdout or (name is None and self.is_folder):
             return False
         return os.path.lexists(self.path(name or ""))
 
@@ -81,6 +85,8 @@ class OutputPath:
         Raises:
             Failure: says what is in the way, or that there is no folder to begin with.
         """
+        if self.is_stdout:
+            return
         path = self.path(name or "new")
         if kind := irreplaceable_kind(path):
             raise _rejected(f"{path} is a {kind}, not a file: choose another --output")

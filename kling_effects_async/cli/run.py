@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,13 +17,16 @@ from kling_effects_async.cli.console import say
 from kling_effects_async.cli.options import (
     account,
     budget_units,
+    check_output,
     file_names,
     for_waiting,
     journal,
+    offered,
     text,
 )
 from kling_effects_async.cli.signals import loaded
 from kling_effects_async.emulator.choices import Clips
+from kling_effects_async.web_address import address_label, tidied
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -35,6 +39,12 @@ if TYPE_CHECKING:
     from kling_effects_async.cli.service_choice import ServiceChoice
 
 __all__ = ["run"]
+
+_EXAMPLES = (
+    "kling-effects run squish cat.jpg -o squished.mp4",
+    "kling-effects run hug_pro ann.png ben.png --journal jobs.db",
+    "kling-effects run squish - -o - < cat.jpg > squished.mp4",
+)
 
 _COUNTS = {1: "one image", 2: "two images"}
 
@@ -76,9 +86,16 @@ class RunArguments(NamedTuple):
         return self.journal is not None and not self.is_one_more
 
 
-@click.command(cls=Command)
-@click.argument("scene", callback=text("scene"))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE [IMAGE]", callback=file_names)
+@click.command(cls=Command, examples=_EXAMPLES)
+@click.argument("scene", callback=text("scene"), shell_complete=offered("scenes"))
+@click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE [IMAGE]",
+    callback=file_names,
+    shell_complete=offered("files"),
+)
 @click.option(
     "--model-name",
     metavar="NAME",
@@ -142,9 +159,9 @@ def run(
 ) -> None:
     """Run one effect and save its video.
 
-    SCENE is the name of a scene (see: kling-effects scenes). Each IMAGE is a JPEG or PNG file, or
-    an http(s) URL; for a scene with two images, the left one comes first. Prints the path of the
-    video.
+    SCENE is the name of a scene (see: kling-effects scenes). Each IMAGE is a JPEG or PNG file, an
+    http(s) URL, or - for stdin; for a scene with two images, the left one comes first. Prints the
+    path of the video.
 
     Without a key the video is a preview, made on this machine by an emulator, not by Kling's model.
 
@@ -156,6 +173,9 @@ def run(
         raise click.UsageError(f"An effect takes one or two images, not {len(images)}.")
     if options["is_one_more"] and options["external_task_id"] is not None:
         raise click.UsageError("Give either --again or --external-task-id: --again makes a new id.")
+    if images.count("-") > 1:
+        raise click.UsageError("Only one image can come from stdin.")
+    check_output(output, as_json=as_json)
     # Read before anything runs, because it loads the client: a signal ends a load at once.
     print_report = cli.finish.print_report
     loaded("kling_effects_async.cli.run_journal")
@@ -214,8 +234,9 @@ def _check_files(arguments: RunArguments) -> None:
     arguments.output.check_folder()
     if arguments.journal is not None:
         journal_path(arguments.journal)  # rejects what cannot be one
+    files = [image for image in arguments.images if image != "-"]
     cli.output_path.reject_kept(
-        arguments.output.known_path, journal=arguments.journal, images=arguments.images
+        arguments.output.known_path, journal=arguments.journal, images=files
     )
 
 
@@ -259,20 +280,21 @@ def _effect_of(arguments: RunArguments) -> Effect:
     )
 
 
-def _image(text: str, *, is_to_prepare: bool) -> ImageSource:
-    from kling_effects_async.web_address import tidied
+def _is_url(image: str) -> bool:
+    return tidied(image).startswith(("http://", "https://"))
 
-    url = tidied(text)
-    if url.startswith(("http://", "https://")):
-        return url
-    path = Path(text)
+
+def _image(text: str, *, is_to_prepare: bool) -> ImageSource:
+    if _is_url(text):
+        return tidied(text)
+    source = sys.stdin.buffer.read() if text == "-" else Path(text)
     if not is_to_prepare:
-        kling.check_image(path)
-        return path
-    prepared = kling.prepare(path)
+        kling.check_image(source)
+        return source
+    prepared = kling.prepare(source)
     if not prepared.changes:
-        return path
-    say(f"{path.name}: {' '.join(prepared.changes)}")
+        return source
+    say(f"{os.path.basename(text)}: {' '.join(prepared.changes)}")
     return prepared.content
 
 
@@ -311,9 +333,23 @@ async def _run(
 def _say_advice(effect: Effect, client: EffectsClient) -> None:
     from kling_effects_async.protocol.requests import scene_advice
 
-    advice = scene_advice(client.service, effect.scene)
+    advice = scene_advice(client.service, effect.scene) or _advice_on_ended(effect.scene)
     if advice is not None:
         say(advice)
+
+
+def _advice_on_ended(scene: str) -> str | None:
+    """A gateway may still take a scene that Kling has ended; a person should know."""
+    known = kling.catalogue()
+    if scene not in known or known[scene].ended is None:
+        return None
+    heirs = [
+        name
+        for name, info in known.items()
+        if name.startswith(f"{scene}_") and info.images == known[scene].images and info.is_listed
+    ]
+    instead = f"; Kling's newest list has {' and '.join(heirs)}" if heirs else ""
+    return f"scene {scene!r} ended on {known[scene].ended}, so it may be rejected{instead}"
 
 
 async def _submit_and_finish(
@@ -350,4 +386,10 @@ def _client(
             poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
         )
     say(cli.preview.NOTICE)
+    for image in arguments.images:
+        if _is_url(image):
+            say(
+                f"the preview does not fetch {address_label(image)}: a photograph of the emulator "
+                "stands in for it"
+            )
     return cli.preview.preview_client(Clips(arguments.clips), timeout_s=arguments.timeout_s)

@@ -115,6 +115,8 @@ def _stage_of(job: Job | None) -> Stage:
 
 async def note_saved(journal: SqliteStore, account: str, attempt: Attempt) -> None:
     """Write down where the video is as soon as it is there, lest a kill leave that unknown."""
+    if attempt.path is None:  # it went to stdout
+        return
     job = await journal.get(account, attempt.external_task_id or "")
     # Before the end of its task is recorded there is no step to DOWNLOADED; the end of the run
     # notes it then.

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["scenes"]
 
+_EXAMPLES = (
+    "kling-effects scenes dance --images 1",
+    "kling-effects scenes 拥抱 --all",
+)
+
 _COLUMNS = ("scene", "images", "name", "Kling's name", "status")
+_WIDE = 200  # characters of a line in a pipe
+_FOR_OTHERS = 40  # characters, for the columns after the first
 _BREAK = re.compile(r"[\s_-]+")  # between words; an empty one is in every name
 
 
@@ -37,7 +44,7 @@ class SceneFilter(NamedTuple):
     shows_all: bool
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("search", nargs=-1)
 @click.option("--images", type=click.IntRange(1, 2), help="Only scenes with this many images.")
 @click.option("--all", "shows_all", is_flag=True, help="Also scenes that ended or are unlisted.")
@@ -70,18 +77,30 @@ def _print_table(shown: Iterable[SceneInfo]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    rows = [_cells(info) for info in shown]
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
-    for info in shown:
-        name_zh = info.name_zh or ""
-        table.add_row(info.scene, str(info.images), info.name_en, name_zh, _status_of(info))
+    table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
+    width = Console().width if is_terminal else _WIDE
+    longest = max(len(row[0]) for row in rows)
+    # What is typed is never cut; where too little is left, the other columns go.
+    columns = _COLUMNS if width >= longest + _FOR_OTHERS else _COLUMNS[:2]
+    table.add_column(columns[0], no_wrap=True, min_width=longest)
+    for name in columns[1:]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row[: len(columns)])
     if is_terminal:
         Console(highlight=False).print(table)
         return
     # What reads a pipe wants whole lines, however wide, in an encoding that has Chinese.
     text = io.StringIO()
-    Console(file=text, width=200, highlight=False).print(table)
+    Console(file=text, width=_WIDE, highlight=False).print(table)
     print_lines(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _cells(info: SceneInfo) -> tuple[str, ...]:
+    name_zh = info.name_zh or ""
+    return (info.scene, str(info.images), info.name_en, name_zh, _status_of(info))
 
 
 def _say_similar(words: str) -> None:

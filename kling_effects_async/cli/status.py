@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["status"]
 
+_EXAMPLES = (
+    "kling-effects status 885249522583309721",
+    "kling-effects status --external-task-id order-42 --json",
+)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, examples=_EXAMPLES)
 @some_tasks
 @service
 @profile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["watch"]
 
+_EXAMPLES = ("kling-effects watch 885249522583309721 885249522583309722",)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, examples=_EXAMPLES)
 @some_tasks
 @service
 @profile
@@ -75,6 +76,8 @@ class Watching:
         external_task_ids: Sequence[str],
         timeout_s: float,
     ) -> None:
+        import asyncio  # not for a help
+
         poll = kling.PollPolicy(deadline_s=timeout_s)
         async with cli.settings_file.client_of(settings, poll=poll) as client:
             tasks = {name: client.attach(name) for name in task_ids}

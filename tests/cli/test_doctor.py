@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from kling_effects_async import AccessKeys, BearerToken, Service, Settings, SingleImageEffect
 from kling_effects_async.cli.doctor.diagnosis import checks_of
@@ -73,6 +75,20 @@ async def test_a_service_without_list_and_lookup_still_shows_whether_it_takes_th
     assert check(ended, "lookup")["state"] == "unknown"
     assert wrong.code == ExitCode.REJECTED_THERE
     assert "a run would not work: " in wrong.err
+
+
+async def test_a_missing_list_that_checks_no_key_is_no_proof_of_a_key(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/effects"):
+            return web.json_response({"code": 404, "message": "no such path"}, status=404)
+        return web.json_response({"code": 1002, "message": "api key not found"}, status=401)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        at = {"KLING_SERVICE": str(server.make_url("")), "KLING_API_KEY": "sk-of-nobody-0123"}
+        ended = await asyncio.to_thread(kling, "doctor", folder=tmp_path, **at)
+    assert ended.code == ExitCode.REJECTED_THERE
 
 
 async def test_a_service_that_does_not_find_external_ids_is_warned_of(

@@ -40,11 +40,12 @@ LINES: dict[str, tuple[str, ...]] = {
     "check": (str(EFFECT.images[0]),),
     "auth": ("status",),
     "doctor": (),
+    "completion": ("bash",),
     "scenes": (),
     "emulate": ("--access-key", ACCESS, "--secret-key", SECRET, "--port", "PORT"),
     "listen": ("--port", "PORT"),
 }
-WITHOUT_JSON = ("jobs settle", "jobs adopt", "emulate", "listen")
+WITHOUT_JSON = ("completion", "jobs settle", "jobs adopt", "emulate", "listen")
 ANSWERS = {
     "401": repeating(401, 1000),
     "500": repeating(500, 5000),

@@ -87,6 +87,18 @@ def test_the_account_of_the_file_is_not_the_one_of_another_key() -> None:
     assert defaults_of(profile, has_key=False) == {"journal": "a.db"}
 
 
+async def test_a_job_of_the_environments_key_is_not_in_the_files_account(
+    cat: Path, tmp_path: Path
+) -> None:
+    write_settings(tmp_path, '[kling]\naccount = "studio"\njournal = "jobs.db"\n')
+    async with Emulator(clips=Clips.STOCK, speed=1e6) as emulator:
+        at = {"KLING_SERVICE": emulator.url, "KLING_API_KEY": emulator.api_key}
+        ended = await run_cat(tmp_path, cat, "-o", "a.mp4", **at)
+    listed = await asyncio.to_thread(kling, "jobs", "--json", folder=tmp_path, **at)
+    assert ended.code == 0
+    assert json.loads(listed.out)["account"].startswith("gateway-")
+
+
 # -- profiles
 
 

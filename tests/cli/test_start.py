@@ -84,6 +84,7 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & 
                 "scenes",
                 "auth",
                 "doctor",
+                "completion",
                 "emulate",
                 "listen",
             ],

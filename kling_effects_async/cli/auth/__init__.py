@@ -8,6 +8,11 @@ from kling_effects_async.cli.commands import LazyGroup
 
 __all__ = ["auth"]
 
+_EXAMPLES = (
+    "kling-effects auth login",
+    "kling-effects auth status",
+)
+
 _COMMANDS = {
     "login": (f"{__name__}.login:login", "Keep a key for later commands."),
     "status": (f"{__name__}.status:status", "List the profiles and where their keys are."),
@@ -15,7 +20,7 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=_COMMANDS)
+@click.group(cls=LazyGroup, table=_COMMANDS, examples=_EXAMPLES)
 def auth() -> None:
     """Keep a key, list the profiles, or delete a key.
 

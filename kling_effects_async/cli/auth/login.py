@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["login"]
 
+_EXAMPLES = (
+    "kling-effects auth login",
+    "pass show kling | kling-effects auth login - --profile work",
+    "kling-effects auth login --pair --service beijing",
+)
+
 _LONGEST = 10_000  # characters of stdin; no key has a tenth of it
 _PLACES = {"keyring": "in the keyring", "file": "in a file that only you can read"}
 
@@ -39,7 +45,7 @@ def _is_stdin(_context: click.Context, _argument: click.Parameter, given: str | 
     return given == "-"
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("is_from_stdin", metavar="[-]", required=False, callback=_is_stdin)
 @click.option(
     "--pair",

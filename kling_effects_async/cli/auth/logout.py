@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["logout"]
 
+_EXAMPLES = ("kling-effects auth logout --profile work",)
+
 _PLACES = {"keyring": "deleted from the keyring", "file": "deleted from {path}"}
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @one_profile
 @click.pass_context
 def logout(context: click.Context, /) -> None:

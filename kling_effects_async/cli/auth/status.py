@@ -16,11 +16,13 @@ from kling_effects_async.cli.profiles import DEFAULT, KEYS
 
 __all__ = ["status"]
 
+_EXAMPLES = ("kling-effects auth status",)
+
 _COLUMNS = ("", "profile", "key", "service")
 _PLACES = {"keyring": "in the keyring", "file": "kept in keys.json"}
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @one_profile
 @as_json
 @click.pass_context

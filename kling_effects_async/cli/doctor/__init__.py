@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
+_EXAMPLES = (
+    "kling-effects doctor",
+    "kling-effects doctor --profile work --json",
+)
+
 _AT_FIRST_USE = ("diagnosis", "origins", "probe")
 
 
@@ -42,7 +47,7 @@ def __getattr__(name: str) -> ModuleType:
     return loaded(f"{__name__}.{name}")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @for_the_doctor
 @as_json
 @click.pass_context

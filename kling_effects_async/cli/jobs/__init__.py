@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["jobs"]
 
+_EXAMPLES = (
+    "kling-effects jobs --journal jobs.db",
+    "kling-effects jobs --state uncertain --json",
+)
+
 _COMMANDS = {
     "show": (f"{__name__}.show:show", "Show one job and its history."),
     "resume": (f"{__name__}.resume:resume", "Finish all unfinished jobs."),
@@ -54,7 +59,7 @@ def __getattr__(name: str) -> ModuleType:
     return loaded(f"{__name__}.{name}")
 
 
-@click.group(cls=LazyGroup, table=_COMMANDS, invoke_without_command=True)
+@click.group(cls=LazyGroup, table=_COMMANDS, examples=_EXAMPLES, invoke_without_command=True)
 @journal
 @account
 @profile_of_the_group

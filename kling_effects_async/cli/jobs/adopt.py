@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["adopt"]
 
+_EXAMPLES = ("kling-effects jobs adopt vapi-1f2e3d4c5b6a --journal jobs.db",)
+
 
 class AdoptArguments(NamedTuple):
     """Whose jobs to take over.
@@ -35,7 +37,7 @@ class AdoptArguments(NamedTuple):
     account: str | None
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("from_account", metavar="ACCOUNT", callback=text("name of the account"))
 @of_the_group
 @of_one_account

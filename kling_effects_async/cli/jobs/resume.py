@@ -13,7 +13,7 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import NotPrinted, json_line, not_printed, say, write_out
 from kling_effects_async.cli.failures import ExitCode, Failure, without_secrets
-from kling_effects_async.cli.options import file_name, of_the_group, resuming
+from kling_effects_async.cli.options import file_name, of_the_group, offered, resuming
 from kling_effects_async.cli.signals import Terminated, loaded
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["resume"]
 
+_EXAMPLES = ("kling-effects jobs resume --journal jobs.db --download-to clips/",)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, examples=_EXAMPLES)
 @of_the_group
 @click.option(
     "--download-to",
@@ -31,6 +33,7 @@ __all__ = ["resume"]
     envvar="KLING_OUTPUT",
     show_envvar=True,
     callback=file_name("folder"),
+    shell_complete=offered("folders"),
     help="Save the videos in this folder; without it no video is saved.",
 )
 @resuming

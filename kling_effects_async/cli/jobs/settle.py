@@ -18,7 +18,7 @@ from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_result, say
 from kling_effects_async.cli.failures import ExitCode, Failure
 from kling_effects_async.cli.hints import resume_command, settle_command
-from kling_effects_async.cli.options import of_one_account, of_the_group, text
+from kling_effects_async.cli.options import of_one_account, of_the_group, offered, text
 from kling_effects_async.cli.signals import loaded
 from kling_effects_async.journal.states import JobState
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from kling_effects_async.journal.sqlite.journal import Journal
 
 __all__ = ["settle"]
+
+_EXAMPLES = (
+    "kling-effects jobs settle order-42 --journal jobs.db",
+    "kling-effects jobs settle order-42 --abandon",
+)
 
 _WHY_NOT = {
     JobState.PLANNED: "nothing was sent for it yet: kling-effects jobs resume submits it",
@@ -67,8 +72,8 @@ class SettleArguments(NamedTuple):
         )
 
 
-@click.command(cls=Command)
-@click.argument("name", metavar="ID", callback=text("id"))
+@click.command(cls=Command, examples=_EXAMPLES)
+@click.argument("name", metavar="ID", callback=text("id"), shell_complete=offered("job_ids"))
 @of_the_group
 @click.option(
     "--resubmit",

@@ -12,7 +12,7 @@ from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import print_json, print_lines, say
 from kling_effects_async.cli.hints import settle_command
-from kling_effects_async.cli.options import as_json, of_the_group, profile, text
+from kling_effects_async.cli.options import as_json, of_the_group, offered, profile, text
 from kling_effects_async.journal.states import JobState
 
 if TYPE_CHECKING:
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
+_EXAMPLES = ("kling-effects jobs show order-42 --journal jobs.db",)
+
 _UNCERTAIN = {
     JobState.UNCERTAIN: "its task may exist and be charged",
     JobState.SUBMITTING: "if no process is submitting it",
 }
 
 
-@click.command(cls=Command)
-@click.argument("name", metavar="ID", callback=text("id"))
+@click.command(cls=Command, examples=_EXAMPLES)
+@click.argument("name", metavar="ID", callback=text("id"), shell_complete=offered("job_ids"))
 @of_the_group
 @profile
 @as_json
