@@ -222,7 +222,7 @@ async def test_a_folder_whose_name_is_no_text_is_as_good(
         (folder / "cat-squish-3.mp4").write_bytes(b"mine")
         (taken,) = await outcomes_of(client, CATS[:1], folder, run="another")
     assert isinstance(taken, Failed)
-    assert isinstance(taken.error, DownloadError)
+    assert isinstance(taken.error, ClipNameTakenError)
     assert emulator.ledger.total == 3
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,7 +106,7 @@ async def test_a_service_that_does_not_find_external_ids_is_warned_of(
 async def test_a_clock_that_is_wrong_is_measured_by_the_services_date(tmp_path: Path) -> None:
     async with Emulator(wall=lambda: time.time() + 300) as emulator:
         ended = await kling_at(emulator, "doctor", "--json", folder=tmp_path)
-    assert "this clock is 300 s behind" in check(ended, "clock")["message"].replace("301", "300")
+    assert re.search("this clock is (299|300|301) s behind", check(ended, "clock")["message"])
 
 
 def test_a_service_that_is_not_there_is_the_exit_code_of_a_run(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ BOOK = ("--journal", "jobs.db")
 # In this order: the first one leaves the job that the others are about.
 LINES: dict[str, tuple[str, ...]] = {
     "run": ("disco_paws", str(EFFECT.images[0]), "--external-task-id", "e1", "-o", "a.mp4", *BOOK),
+    "bulk": ("disco_paws", str(EFFECT.images[0]), "-o", "clips", "--timeout-s", "0.5", *BOOK),
     "fetch": ("t1", "-o", "b.mp4", "--timeout-s", "0.5"),
     "jobs": BOOK,
     "jobs show": ("e1", *BOOK),
@@ -64,6 +65,8 @@ SIGNED = (
     ("run", "squish", "ftp://user:MARKED@img.example/cat.jpg"),
     ("run", "squish", "cat.jpg", "--service", "https://user:MARKED@gateway.example/?sign=MARKED"),
     ("fetch", "https://img.example/cat.mp4?sign=MARKED"),
+    ("bulk", "squish", "img.example/cat.jpg?sign=MARKED", "-o", "clips"),
+    ("bulk", "squish", "s3://bucket.example/cat.jpg?sign=MARKED", "-o", "clips"),
 )
 
 

@@ -34,6 +34,7 @@ assert not {"click", "rich", "attrs", "aiohttp", "asyncio"} & set(sys.modules)
     [
         "",
         "run",
+        "bulk",
         "fetch",
         "scenes",
         "emulate",
@@ -62,7 +63,8 @@ import sys
 from kling_effects_async.cli import main
 assert main(["--help"]) == 0
 loaded = {name.removeprefix("kling_effects_async.cli.") for name in sys.modules}
-assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & loaded
+commands = {"run", "bulk.command", "fetch", "jobs", "scenes", "emulate", "listen"}
+assert not {"options", *commands} & loaded
 """
     ended = python(code, tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -75,6 +77,7 @@ assert not {"options", "run", "fetch", "jobs", "scenes", "emulate", "listen"} & 
             app,
             [
                 "run",
+                "bulk",
                 "fetch",
                 "status",
                 "watch",

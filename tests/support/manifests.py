@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kling_effects_async import Service
-from kling_effects_async.cli.bulk.checks import Checked, check_rows
+from kling_effects_async.cli.bulk.checks import CheckedRows, check_rows
 from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.row_maker import Defaults
 from kling_effects_async.cli.bulk.sources import read_rows
@@ -30,7 +30,7 @@ def checked(
     stdin: bytes | None = None,
     with_pictures: bool = False,
     **options: Any,
-) -> Checked:
+) -> CheckedRows:
     """What one pass over the rows finds."""
     given = None if stdin is None else io.BytesIO(stdin)
     with read_rows([str(each) for each in arguments], defaults, stdin=given, **options) as rows:

@@ -14,6 +14,7 @@ from attrs import frozen
 from kling_effects_async.cli.hints import joined
 from kling_effects_async.cli.output_path import OutputPath
 from kling_effects_async.cli.service_choice import ServiceChoice
+from kling_effects_async.web_address import address_label
 
 __all__ = ["BulkArguments", "default_run_name", "split_scene"]
 
@@ -89,8 +90,8 @@ class BulkArguments:
         return not self.may_preview or self.journal is not None or self.budget_units is not None
 
     def again_command(self, *more: str) -> str:
-        """The same command line, to copy."""
-        return joined([*self.again, *more])
+        """The same command line, to copy; without what an address is signed with."""
+        return joined([*map(_unsigned, self.again), *more])
 
     def command_for(self, manifest: Path) -> str:
         """A command line for another manifest, with the same folder and names."""
@@ -116,6 +117,10 @@ def default_run_name(scene: str | None, sources: Iterable[str]) -> str:
     digest = hashlib.sha256("\0".join([scene or "", *places]).encode("utf-8", "surrogateescape"))
     words = [_word(scene or ""), _word(os.path.basename(places[0].rstrip("/")) or "run")]
     return "-".join([*filter(None, words), digest.hexdigest()[:10]])
+
+
+def _unsigned(word: str) -> str:
+    return address_label(word) if "://" in word else word
 
 
 def _word(text: str) -> str:

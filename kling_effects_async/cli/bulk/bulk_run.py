@@ -17,7 +17,7 @@ from typing import Any
 import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.bulk.arguments import BulkArguments, split_scene
-from kling_effects_async.cli.bulk.checks import Checked, check_rows, left_out_line
+from kling_effects_async.cli.bulk.checks import CheckedRows, check_rows, left_out_line
 from kling_effects_async.cli.bulk.external_ids import MetIds, met_ids
 from kling_effects_async.cli.bulk.json_lines import estimate_as_json, summary_as_json
 from kling_effects_async.cli.bulk.page import PageFacts, write_page
@@ -30,9 +30,9 @@ from kling_effects_async.cli.bulk.plan import (
     plan_line,
     planned_rows,
 )
-from kling_effects_async.cli.bulk.record import Record, opened_record
+from kling_effects_async.cli.bulk.record import RunRecord, opened_record
 from kling_effects_async.cli.bulk.row_maker import Defaults
-from kling_effects_async.cli.bulk.run import BulkRun, opened_desk, run_rows
+from kling_effects_async.cli.bulk.run import BulkRun, opened_run, run_rows
 from kling_effects_async.cli.bulk.run_files import journal_of
 from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.bulk.sources import Rows, read_rows
@@ -122,7 +122,7 @@ def _run(arguments: BulkArguments, secrets: list[str]) -> None:
     _sum_up(run, stopped)
 
 
-def _write_page(path: Path, record: Record, run: BulkRun, started_at: datetime) -> None:
+def _write_page(path: Path, record: RunRecord, run: BulkRun, started_at: datetime) -> None:
     """Write the report, also of a run that was stopped."""
     state, last_s = run.state, monotonic()
 
@@ -195,7 +195,7 @@ def _defaults(arguments: BulkArguments, settings: kling.Settings | None) -> Defa
     )
 
 
-def _checked(rows: Rows, arguments: BulkArguments) -> Checked:
+def _checked(rows: Rows, arguments: BulkArguments) -> CheckedRows:
     """All rows and pictures, checked before anything is sent."""
     last_s = monotonic()
 
@@ -227,7 +227,7 @@ async def _plan(
     arguments, plan = run.arguments, Plan()
     with cli.runner.stopped_gently():
         async with AsyncExitStack() as exits:
-            client = (await opened_desk(exits, run, settings, journal)).client
+            client = (await opened_run(exits, run, settings, journal)).client
             async for planned in planned_rows(client, rows, ids, run=arguments.run):
                 plan.add(planned)
                 _print_planned(planned, run)
@@ -255,16 +255,16 @@ async def _clips(
     run: BulkRun,
     settings: kling.Settings | None,
     journal: Path | None,
-    record: Record | None,
+    record: RunRecord | None,
     by: datetime | None,
 ) -> None:
     async with AsyncExitStack() as exits:
-        desk = await opened_desk(exits, run, settings, journal)
-        desk.record = record
+        opened = await opened_run(exits, run, settings, journal)
+        opened.record = record
         if by is not None:
-            estimate = await desk.client.estimate(run.state.to_do)
+            estimate = await opened.client.estimate(run.state.to_do)
             say(by_line(estimate, by, datetime.now().astimezone()))
-        await run_rows(desk, rows, run)
+        await run_rows(opened, rows, run)
 
 
 def _stopped(main: Coroutine[Any, Any, None]) -> ExitCode | None:

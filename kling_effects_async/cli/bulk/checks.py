@@ -25,7 +25,7 @@ from kling_effects_async.cli.bulk.sources import Entry, Rows
 from kling_effects_async.cli.failures import Failure
 from kling_effects_async.protocol.requests import scene_advice
 
-__all__ = ["Checked", "check_rows", "left_out_line"]
+__all__ = ["CheckedRows", "check_rows", "left_out_line"]
 
 # Threads read and walk the files; more than these only wait for the disk.
 _THREADS = 8
@@ -34,7 +34,7 @@ _AHEAD = 4 * _THREADS
 
 
 @frozen(kw_only=True)
-class Checked:
+class CheckedRows:
     """What one pass over all rows has found.
 
     Attributes:
@@ -65,7 +65,7 @@ def check_rows(
     *,
     with_pictures: bool = False,
     on_row: Callable[[int], object] = lambda _count: None,
-) -> Checked:
+) -> CheckedRows:
     """Go through all rows once, and see whether they can be sent. Blocks.
 
     Files are looked for; they are opened only where that is wanted.
@@ -86,7 +86,7 @@ def check_rows(
     return tally.checked()
 
 
-def left_out_line(checked: Checked) -> str | None:
+def left_out_line(checked: CheckedRows) -> str | None:
     """What was left out of folders, as one line for people; ``None``: nothing."""
     parts = [
         f"{count:,} {why.value[count > 1]} (such as {checked.examples[why]})"
@@ -131,12 +131,12 @@ class _Tally:
         self._problem_count += len(problems)
         self._problems += problems[: MAX_SHOWN - len(self._problems)]
 
-    def checked(self) -> Checked:
+    def checked(self) -> CheckedRows:
         if self._defaults.mode is not None and self.seen and not self._pairs:
             self._note([Problem("--mode", "it is for scenes with two images: leave it out.")])
         if not self.seen and not self._problem_count:
             self._note([Problem("rows", "there is none: name pictures, a folder or a manifest.")])
-        return Checked(
+        return CheckedRows(
             rows=self._good,
             scenes=dict(self._scenes),
             problems=tuple(self._problems),

@@ -11,6 +11,7 @@ from kling_effects_async.cli.options import (
     account,
     budget_units,
     file_name,
+    file_names,
     for_bulk,
     journal,
     text,
@@ -21,16 +22,13 @@ from kling_effects_async.emulator.choices import Clips
 __all__ = ["bulk"]
 
 _NAME = "{stem}-{scene}"
-_EPILOG = """\
-Examples:
-
-kling-effects bulk squish photos/ -o clips/
-
-kling-effects bulk photos.csv -o clips/ --dry-run --by 18:00
-
-find . -name '*.jpg' -print0 | kling-effects bulk expansion - -o clips/
-
-kling-effects bulk squish 'photos/**/*.jpg' -o clips/ --report report.html --limit 20"""
+_EXAMPLES = (
+    "kling-effects bulk squish photos/ -o clips/",
+    "kling-effects bulk photos.csv -o clips/ --dry-run",
+    "kling-effects bulk squish '*.jpg' -o clips/ --by 18:00",
+    "kling-effects bulk expansion - -o clips/ < list.txt",
+    "kling-effects bulk squish photos/ -o clips/ --report run.html",
+)
 
 
 def _run_name(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
@@ -45,10 +43,13 @@ def _sources(
 ) -> tuple[str, ...]:
     for word in given:
         file_name("source")(context, option, word)
+        # A pattern may have a question mark; a signed address has more.
+        if "://" in word or ("?" in word and "=" in word):
+            file_names(context, option, (word,))
     return given
 
 
-@click.command(cls=Command, epilog=_EPILOG)
+@click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("words", nargs=-1, required=True, metavar="SCENE SOURCE...", callback=_sources)
 @for_bulk
 @click.option(
@@ -136,7 +137,7 @@ def bulk(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Make a clip of every photograph of folders, patterns, files, addresses or manifests.
+    """Make a clip of every photograph of a folder.
 
     SCENE is the name of a scene (see: kling-effects scenes). A SOURCE is a folder, a pattern in
     quotes, a JPEG or PNG file, an http(s) URL, or a manifest: a table (.csv, .tsv, .jsonl) with the

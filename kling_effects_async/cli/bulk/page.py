@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import frozen
 
 from kling_effects_async.cli.bulk.arguments import BulkArguments
-from kling_effects_async.cli.bulk.record import Record, RecordedRow
+from kling_effects_async.cli.bulk.record import RecordedRow, RunRecord
 from kling_effects_async.cli.bulk.row_maker import image_label_of
 from kling_effects_async.report import (
     ItemState,
@@ -54,7 +54,7 @@ class PageFacts:
 
 def write_page(
     path: Path,
-    record: Record,
+    record: RunRecord,
     arguments: BulkArguments,
     facts: PageFacts,
     *,
@@ -91,7 +91,7 @@ def _label(source: str) -> str:
 
 
 def _items(
-    page: Path, record: Record, started_s: float, on_item: Callable[[int], object]
+    page: Path, record: RunRecord, started_s: float, on_item: Callable[[int], object]
 ) -> Iterator[ReportItem]:
     """The rows in their order; some of their pictures are made ahead, in threads."""
     longest_px = thumbnail_px(len(record))

@@ -29,7 +29,7 @@ from kling_effects_async import (
 from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.row_maker import image_label_of
 
-__all__ = ["Record", "RecordedRow", "Times", "opened_record", "recorded_row", "times_of"]
+__all__ = ["RecordedRow", "RunRecord", "Times", "opened_record", "recorded_row", "times_of"]
 
 _TABLE = """
     CREATE TABLE rows (
@@ -74,7 +74,7 @@ class RecordedRow:
     times: Times = Times()
 
 
-class Record:
+class RunRecord:
     """The rows so far."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -134,14 +134,14 @@ class Record:
 
 
 @contextmanager
-def opened_record() -> Iterator[Record]:
+def opened_record() -> Iterator[RunRecord]:
     """An empty record."""
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     with closing(connection) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
         database.execute(_TABLE)
-        yield Record(database)
+        yield RunRecord(database)
 
 
 def times_of(history: Iterable[Transition]) -> Times:

@@ -19,18 +19,18 @@ from kling_effects_async.cli.bulk.arguments import BulkArguments
 from kling_effects_async.cli.bulk.drawing import drawn
 from kling_effects_async.cli.bulk.failed_rows import FailedRows
 from kling_effects_async.cli.bulk.json_lines import event_as_json, row_outcome_as_json
-from kling_effects_async.cli.bulk.record import Record, recorded_row, times_of
+from kling_effects_async.cli.bulk.record import RunRecord, recorded_row, times_of
 from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.bulk.shown import shown_run
 from kling_effects_async.cli.bulk.sources import Rows
-from kling_effects_async.cli.bulk.summary import Failures, reason_of
+from kling_effects_async.cli.bulk.summary import FailureTally, reason_of
 from kling_effects_async.cli.console import NotPrinted, not_printed, say, write_out
 from kling_effects_async.cli.failures import without_secrets
 from kling_effects_async.cli.jobs.resume_summary import code_of
 from kling_effects_async.emulator import Clips
 
-__all__ = ["BulkRun", "Desk", "opened_desk", "run_rows"]
+__all__ = ["BulkRun", "OpenRun", "opened_run", "run_rows"]
 
 _SLOT_CHANGES = 10_000  # so many are enough for a drawing
 
@@ -49,7 +49,7 @@ class BulkRun:
 
     arguments: BulkArguments
     state: RunState
-    failures: Failures = field(factory=Failures)
+    failures: FailureTally = field(factory=FailureTally)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     was_told_to_stop: bool = False
     has_failed_fast: bool = False
@@ -83,7 +83,7 @@ class BulkRun:
 
 
 @define
-class Desk:
+class OpenRun:
     """What a run works with while it is open.
 
     Attributes:
@@ -93,7 +93,7 @@ class Desk:
 
     client: EffectsClient
     journal: kling.Journal | None
-    record: Record | None = None
+    record: RunRecord | None = None
 
     async def note(self, outcome: Outcome, row: Row, reason: str) -> None:
         """Put a row into the record."""
@@ -107,9 +107,9 @@ class Desk:
         await asyncio.to_thread(self.record.add, recorded)
 
 
-async def opened_desk(
+async def opened_run(
     exits: AsyncExitStack, run: BulkRun, settings: kling.Settings | None, journal: Path | None
-) -> Desk:
+) -> OpenRun:
     """The client of the run; it and its journal are closed with the exits.
 
     Without settings its service is an emulator.
@@ -123,7 +123,7 @@ async def opened_desk(
             journal=opened,
             on_event=run.hear,
         )
-        return Desk(await exits.enter_async_context(preview), opened)
+        return OpenRun(await exits.enter_async_context(preview), opened)
     client = cli.settings_file.client_of(
         settings,
         journal=opened,
@@ -132,12 +132,12 @@ async def opened_desk(
         poll=kling.PollPolicy(deadline_s=arguments.timeout_s),
         on_event=run.hear,
     )
-    return Desk(await exits.enter_async_context(client), opened)
+    return OpenRun(await exits.enter_async_context(client), opened)
 
 
-async def run_rows(desk: Desk, rows: Rows, run: BulkRun) -> None:
+async def run_rows(opened: OpenRun, rows: Rows, run: BulkRun) -> None:
     """Have every row made, show how it goes on, and print each clip's path as it is saved."""
-    arguments, client = run.arguments, desk.client
+    arguments, client = run.arguments, opened.client
 
     def drain() -> None:
         run.was_told_to_stop = True
@@ -161,24 +161,24 @@ async def run_rows(desk: Desk, rows: Rows, run: BulkRun) -> None:
         ):
             async for outcome in outcomes:
                 with screen.aside():
-                    await _take(outcome, run, desk, failed)
+                    await _take(outcome, run, opened, failed)
                 if arguments.is_fail_fast and run.state.failed and not run.has_failed_fast:
                     run.has_failed_fast = True
                     client.drain()
         run.failures.path = failed.path
 
 
-async def _take(outcome: Outcome, run: BulkRun, desk: Desk, failed: FailedRows) -> None:
+async def _take(outcome: Outcome, run: BulkRun, opened: OpenRun, failed: FailedRows) -> None:
     row = outcome.item
     assert isinstance(row, Row)
     if isinstance(outcome, Failed) and run.arguments.is_skipping and _is_there(outcome.error):
         run.state.skip(row.effect.scene)
-        await desk.note(outcome, row, "")
+        await opened.note(outcome, row, "")
         return
     reason = "" if isinstance(outcome, Done) else reason_of(outcome.error)
     reason = without_secrets(reason, run.secrets)
     run.state.add(outcome, scene=row.effect.scene, reason=reason)
-    await desk.note(outcome, row, reason)
+    await opened.note(outcome, row, reason)
     if isinstance(outcome, Failed):
         await _take_failure(outcome.error, row, reason, run, failed)
     if run.arguments.as_json:

@@ -42,7 +42,7 @@ class Screen(Protocol):
         """Within the block the terminal is free for other lines."""
 
 
-class _Silence:
+class _NoScreen:
     def aside(self) -> AbstractContextManager[object]:
         return nullcontext()
 
@@ -53,12 +53,12 @@ async def shown_run(
 ) -> AsyncIterator[Screen]:
     """Show the run on stderr until the block ends."""
     if is_silent or sys.stderr is None:
-        yield _Silence()
+        yield _NoScreen()
         return
     about = _About(state, client)
     if not sys.stderr.isatty():
         async with _repeated(about.say_changes, each_s=_LINE_EACH_S):
-            yield _Silence()
+            yield _NoScreen()
         return
     with _moving_screen() as screen:
         async with _repeated(lambda: about.draw(screen), each_s=1 / _DRAWINGS_PER_S):

@@ -14,14 +14,14 @@ from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.cli.messages import in_our_words, sentence
 
-__all__ = ["Failures", "reason_of", "summary_lines"]
+__all__ = ["FailureTally", "reason_of", "summary_lines"]
 
 # So many rows of one reason are named; failed.csv has all.
 _NAMED = 3
 
 
 @define
-class Failures:
+class FailureTally:
     """What failed, by reason; of one size for any number.
 
     Attributes:
@@ -60,7 +60,7 @@ def reason_of(error: Exception) -> str:
 
 
 def summary_lines(
-    state: RunState, failures: Failures, arguments: BulkArguments, *, now_s: float
+    state: RunState, failures: FailureTally, arguments: BulkArguments, *, now_s: float
 ) -> Sequence[str]:
     """Counts, failures by reason, and how to go on."""
     lines = [_counts(state, now_s)]
