@@ -48,7 +48,7 @@ async def test_a_run_ends_with_what_was_sent(emulator: Emulator) -> None:
 async def test_what_was_planned_stays_planned_and_is_paid_once_later(tmp_path: Path) -> None:
     """Not in a quick loop, which lets the tasks end while the journal is written."""
     path = tmp_path / "jobs.db"
-    async with Emulator(clips=Clips.STOCK, task_seconds=(900, 900), speed=1800, slots=SLOTS) as at:
+    async with Emulator(clips=Clips.STOCK, task_seconds=(900, 900), speed=9000, slots=SLOTS) as at:
         async with at.client(slots=FIVE, journal=path) as client:
             await drained_run(client)
             states = {job.state async for job in client.jobs()}
@@ -103,7 +103,7 @@ async def test_a_client_drained_before_its_first_call_sends_nothing(emulator: Em
 async def test_resume_follows_what_runs_and_sends_nothing(tmp_path: Path) -> None:
     """Not in a quick loop, which lets the tasks end while the journal is written."""
     path = tmp_path / "jobs.db"
-    async with Emulator(clips=Clips.STOCK, task_seconds=(900, 900), speed=1800, slots=SLOTS) as at:
+    async with Emulator(clips=Clips.STOCK, task_seconds=(900, 900), speed=9000, slots=SLOTS) as at:
         async with at.client(slots=FIVE, journal=path) as client:
             for number in range(SLOTS):
                 await client.submit(squish(number), external_task_id=f"{number}")
