@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from kling_effects_async import SingleImageEffect
-from kling_effects_async.emulator import Clips, Emulator
+from kling_effects_async.emulator import Clips, Emulator, Fault
 from tests.support.command_line import kling, kling_at
 from tests.support.settings_file import write_settings
 
@@ -93,6 +93,28 @@ async def test_what_a_resume_prints_is_as_documented(
     line = ["jobs", "resume", "--journal", "jobs.db", "--account", "studio", "--json"]
     ended = await kling_at(emulator, *line, folder=tmp_path)
     check("`jobs resume`", *rows_of(ended.out))
+
+
+async def test_what_a_bulk_run_prints_is_as_documented(
+    emulator: Emulator, cat: Path, tmp_path: Path
+) -> None:
+    section = re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.M)
+    (bulk,) = [each for each in section if each.startswith("`bulk`")]
+    members = {
+        kind: {"event", *re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", line))}
+        for kind, line in re.findall(r"^\| `(\w+)` \| [^|]+ \| (.*) \|$", bulk, re.M)
+    }
+    emulator.fail_next(Fault.task_failed())
+    line = ["bulk", "squish", cat, "https://img.example/b.jpg", "-o", "clips", "--json"]
+    line += ["--journal", "jobs.db", "--by", "18:00"]
+    ended = [
+        await kling_at(emulator, *line, *more, folder=tmp_path) for more in ([], ["--dry-run"])
+    ]
+    found = [row for each in ended for row in rows_of(each.out)]
+    kinds = {"queued", "submitted", "accepted", "changed", "ended", "done", "failed", "summary"}
+    assert kinds | {"planned", "estimate", "slots"} <= {row["event"] for row in found}
+    for row in found:
+        assert set(row) == members[row["event"]], row
 
 
 async def test_the_doctor_is_as_documented(emulator: Emulator, tmp_path: Path) -> None:

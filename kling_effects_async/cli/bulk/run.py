@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
@@ -25,7 +24,7 @@ from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.bulk.shown import shown_run
 from kling_effects_async.cli.bulk.sources import Rows
 from kling_effects_async.cli.bulk.summary import FailureTally, reason_of
-from kling_effects_async.cli.console import NotPrinted, not_printed, say, write_out
+from kling_effects_async.cli.console import NotPrinted, json_line, not_printed, say, write_out
 from kling_effects_async.cli.failures import without_secrets
 from kling_effects_async.cli.jobs.resume_summary import code_of
 from kling_effects_async.emulator import Clips
@@ -70,7 +69,7 @@ class BulkRun:
             name: without_secrets(value, self.secrets) if isinstance(value, str) else value
             for name, value in facts.items()
         }
-        self.print(json.dumps(shown, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        self.print(json_line(shown))
 
     def print(self, line: bytes) -> None:
         """Print a line; a stdout that cannot be written ends nothing that is paid."""
