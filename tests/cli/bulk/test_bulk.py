@@ -143,7 +143,7 @@ async def test_after_a_failure_nothing_more_is_sent_if_that_is_wished(
     photos: Path, tmp_path: Path
 ) -> None:
     async with service(slots=1) as at:
-        at.fail_next(Fault.task_failed("no cat"))
+        at.fail_next(Fault.task_failed("no cat"), times=100)
         one = ["squish", "photos", "-o", "clips", "--fail-fast"]
         ended = await bulk(at, *one, folder=tmp_path, quiet=False)
         assert ended.code == ExitCode.TASK_FAILED
