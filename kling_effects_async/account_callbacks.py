@@ -73,9 +73,11 @@ class AccountCallbacks:
         url = job.callback_url
         return self._address is not None and url is not None and url.endswith(f"/{self._token}")
 
-    def is_told(self, external_task_id: str) -> bool:
-        """Whether the service has told by itself of a task with this id, which is not followed."""
-        return self._announcements is not None and self._announcements.has_early(external_task_id)
+    def told_id(self, external_task_id: str) -> str | None:
+        """The id of a task with this external id, which the service has told of by itself."""
+        if self._announcements is None:
+            return None
+        return self._announcements.early_id(external_task_id)
 
     def accepted(self, job: Job) -> None:
         """The job's task is followed from now on; a message may have been quicker."""

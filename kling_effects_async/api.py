@@ -80,6 +80,15 @@ class EffectsApi:
         read = partial(read_found, queried_id=external_task_id)
         return await self._session.send(request, read, final=(TaskNotFoundError,))
 
+    async def find(self, task_id: str) -> TaskSnapshot:
+        """The task under its own id, over passing failures.
+
+        Raises:
+            TaskNotFoundError: a clear answer that there is none, so it is not tried again.
+        """
+        request, read = self._query(task_id, None)
+        return self._noted(await self._session.send(request, read, final=(TaskNotFoundError,)))
+
     async def list_page(self, number: int, size: int, *, may_be_missing: bool = False) -> TaskPage:
         """One page of the account's tasks.
 

@@ -490,7 +490,7 @@ class Runtime:
             on_slots=memory.remember_slots,
             on_accepted=follower.follow,
             on_event=self.events.send,
-            is_told=self._callbacks.is_told,
+            told_id=self._callbacks.told_id,
             clock=options.clock,
             rng=options.rng,
         )
@@ -538,7 +538,7 @@ def compose_submitter(
     remembered_slots: int | None = None,
     on_slots: Callable[[int], None] | None = None,
     on_event: Callable[[Event], object] = unheard,
-    is_told: Callable[[str], bool] = lambda _: False,
+    told_id: Callable[[str], str | None] = lambda _: None,
 ) -> Submitter:
     """A submitter with the slots and the breaker of its account.
 
@@ -549,7 +549,7 @@ def compose_submitter(
         remembered_slots: how many the account had before.
         on_slots: called with each new number of slots.
         on_event: called with the events of submits and slots.
-        is_told: see ``Submitter``.
+        told_id: see ``Submitter``.
     """
 
     def slots_changed(size: int, running: int, reason: str) -> None:
@@ -573,7 +573,7 @@ def compose_submitter(
         submit=submit,
         clock=clock,
         reports=SubmitReports(on_event, clock),
-        is_told=is_told,
+        told_id=told_id,
     )
 
 

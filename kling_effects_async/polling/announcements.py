@@ -71,9 +71,10 @@ class Announcements:
         if message is not None:
             self.take(message)
 
-    def has_early(self, external_task_id: str) -> bool:
-        """Whether a rightly signed message came about such a task, which is not followed yet."""
-        return external_task_id in self._early
+    def early_id(self, external_task_id: str) -> str | None:
+        """The task id of a rightly signed message about such a task, which is not followed yet."""
+        message = self._early.get(external_task_id)
+        return None if message is None else message.snapshot.task_id
 
     def _keep(self, name: str, message: CallbackMessage) -> None:
         held = self._early.get(name)

@@ -7,6 +7,7 @@ nothing, the list of tasks may have the task; its absence there proves nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -41,6 +42,7 @@ class Finder:
 
     Args:
         pause_s: between the two lookups, at least.
+        told_id: the id of the task with an external id, if the service has told of it by itself.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Finder:
         clock: Clock,
         *,
         pause_s: float,
+        told_id: Callable[[str], str | None] = lambda _: None,
     ) -> None:
+        self._told_id = told_id
         self._api = api
         self._store = store
         self._clock = clock
@@ -96,8 +100,25 @@ class Finder:
         Raises:
             KlingEffectsError: no lookup was answered.
         """
+        told = await self._told(job)
+        if told is not None:
+            return told
         with suppress(TaskNotFoundError):
             return await self._api.look_up(job.external_task_id)
+        return None
+
+    async def _told(self, job: Job) -> TaskSnapshot | None:
+        """The task that the service has told of, by its own id, if it says that it is the job's.
+
+        Some services find no task by an external id. And what a gateway sends on has the id that
+        Kling gave the task, which the gateway itself may not know.
+        """
+        task_id = self._told_id(job.external_task_id)
+        if task_id is None:
+            return None
+        with suppress(KlingEffectsError):  # the lookup by the external id may be answered
+            found = await self._api.find(task_id)
+            return found if found.external_task_id == job.external_task_id else None
         return None
 
     async def _look_up_twice(self, job: Job, pause_s: float) -> TaskSnapshot | None:

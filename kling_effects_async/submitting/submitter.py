@@ -74,7 +74,7 @@ class Submitter:
 
     Args:
         on_accepted: called with every accepted task and its slot, which it gives back.
-        is_told: whether the service has told by itself of a task with this external id.
+        told_id: the id of the task with this external id, if the service has told of it by itself.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Submitter:
         submit: SubmitPolicy,
         clock: Clock,
         reports: SubmitReports,
-        is_told: Callable[[str], bool] = lambda _: False,
+        told_id: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        self._is_told = is_told
+        self._told_id = told_id
         self._is_closed = False
         self._api = api
         self._reports = reports
@@ -102,7 +102,7 @@ class Submitter:
         self._clock = clock
         self._attempts = Attempts(submit.cancel_grace_s)
         self._unwritten: dict[str, str] = {}  # why jobs are uncertain, where no write says so
-        self._finder = Finder(api, store, clock, pause_s=submit.settle_pause_s)
+        self._finder = Finder(api, store, clock, pause_s=submit.settle_pause_s, told_id=told_id)
 
     @property
     def slots(self) -> SlotLimiter:
@@ -471,7 +471,7 @@ class Submitter:
         if finding.snapshot is not None:
             slot = slot or self._admission.slots.adopt(job.share)
             return await self._accept(job, finding.snapshot, slot)
-        is_there = is_duplicate or self._is_told(job.external_task_id)
+        is_there = is_duplicate or self._told_id(job.external_task_id) is not None
         if finding.is_absent or (self._policy.on_uncertain == "resubmit" and not is_there):
             # By way of UNCERTAIN, as the table of a job's life has no other from SUBMITTING.
             job = await self._move(job, JobUpdate(JobState.UNCERTAIN))
@@ -484,7 +484,7 @@ class Submitter:
     async def _find(self, job: Job, *, late_s: float, is_there: bool) -> Finding:
         """See ``Finder.find``; a task that the service tells of is there, whatever is not found."""
         finding = await self._finder.find(job, late_s=late_s, is_there=is_there)
-        if finding.is_absent and self._is_told(job.external_task_id):
+        if finding.is_absent and self._told_id(job.external_task_id) is not None:
             return await self._finder.find(job, late_s=0.0, is_there=True)
         return finding
 

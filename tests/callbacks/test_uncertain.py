@@ -138,6 +138,7 @@ async def test_resubmit_does_not_hold_where_a_signed_message_tells_of_the_task()
             webhook_secret=SECRET,
             lists_tasks=False,
             finds_external_ids=False,
+            gateway_task_ids=True,  # and the id in the message is not known there either
             repeated_external_id=RepeatedId.ACCEPT,
         ) as emulator,
         emulator.client(
@@ -152,10 +153,33 @@ async def test_resubmit_does_not_hold_where_a_signed_message_tells_of_the_task()
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("named", ["order-1", "order-2"])
+async def test_a_service_that_finds_no_external_ids_is_asked_for_the_id_in_the_message(
+    named: str,
+) -> None:
+    """Fault 60: and what it has under that id must say that it is the job's."""
+    async with a_desk(SECRET, finds_external_ids=False, lists_tasks=False) as desk:
+        desk.emulator.fail_next(Fault.cut_after_reading(accepted=True))
+        with pytest.raises(SubmissionUncertainError):
+            await desk.client.submit(SQUISH, external_task_id="order-1")
+        await desk.client.submit(OTHER, external_task_id="order-2")
+        paid = {entry.external_task_id: entry.task_id for entry in desk.emulator.ledger.entries}
+        await desk.receiver.send_signed(body_of(paid[named], "processing", name="order-1"))
+        await asyncio.sleep(20)
+        job = await desk.client.job("order-1")
+        assert job is not None
+        if named == "order-1":
+            assert (job.state, job.task_id) == (JobState.ACCEPTED, paid["order-1"])
+        else:
+            assert (job.state, job.task_id) == (JobState.UNCERTAIN, None)
+        assert desk.emulator.ledger.total == 2
+
+
+@pytest.mark.looptime
 async def test_a_lookup_that_fails_leaves_the_job_uncertain_until_the_next_message() -> None:
     async with an_office(SECRET) as office:
         await office.submit_without_an_answer()
-        office.emulator.fail_next(Fault.html(on="query"))
+        office.emulator.fail_next(Fault.html(on="query"), times=2)  # by either id
         await asyncio.sleep(20)  # the first message of two
         assert office.receiver.stats.signed == 1
         assert office.emulator.faults_left == 0
