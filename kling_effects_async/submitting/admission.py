@@ -3,7 +3,7 @@
 a slot (slots.py) -> the pace (breaker.py) -> one POST -> accepted, or rejected
 
 rejected because            this submit              all others of the account
-all slots are taken (1303)  first in line again      fewer slots; a pause where others hold all,
+all slots are taken (1303)  first of its share       fewer slots; a pause where others hold all,
                                                      or where one is requested
 of the pace (1302, 429)     waits for the breaker    wait too, one at a time afterwards
 of the key or the balance   ends                     end; a probe from time to time

@@ -2,12 +2,13 @@
 
 The next slot goes, in this order,
 
-1. to a ticket that had its turn before and came back without a task, the oldest of them first;
-2. to the share that holds the least for its weight: ``held // weight`` is the smallest;
-3. to the share whose turn is the oldest.
+1. to the share that holds the least for its weight: ``held // weight`` is the smallest;
+2. to the share whose turn is the oldest.
 
-Within a share, first come, first served. A share that holds its maximum gets none, and keeps no
-other waiting.
+Within a share, first come, first served; a ticket that had its turn, and came back without a task,
+comes first of all. It does so within its share alone: an account with fewer slots than were assumed
+rejects many submits at once, and whoever sent them must not stand before everybody else with all.
+A share that holds its maximum gets none, and keeps no other waiting.
 
 A turn dates from when the share began to wait, or later from when it last got a slot or gave one
 back. A share of weight 3 keeps its turn for three slots. So no share starves, however many new ones
@@ -41,8 +42,8 @@ class _Share(Generic[T]):
     Attributes:
         turn: the number of the event that its turn dates from; the smaller, the older.
         used: how many slots of its turn it has got.
-        returned, waiting: its tickets with the numbers under which they came, oldest first; those
-            that had their turn before, and all others.
+        returned, waiting: its tickets, oldest first; those that had their turn before, and all
+            others.
         entry: its one true entry in the heap; ``None`` while it can get no slot.
     """
 
@@ -52,20 +53,18 @@ class _Share(Generic[T]):
     held: int = 0
     used: int = 0
     # Not plain dicts: the first member of those is the harder to find, the more were removed.
-    returned: OrderedDict[T, int] = field(factory=OrderedDict)
-    waiting: OrderedDict[T, int] = field(factory=OrderedDict)
+    returned: OrderedDict[T, None] = field(factory=OrderedDict)
+    waiting: OrderedDict[T, None] = field(factory=OrderedDict)
     entry: _Entry[T] | None = None
 
     @property
-    def tickets(self) -> OrderedDict[T, int]:
+    def tickets(self) -> OrderedDict[T, None]:
         """Those of which one is the next."""
         return self.returned or self.waiting
 
-    def key(self) -> tuple[int, int, int]:
+    def key(self) -> tuple[int, int]:
         """The smallest of all shares' keys gets the next slot; no two are equal."""
-        if self.returned:
-            return 0, 0, next(iter(self.returned.values()))
-        return 1, self.held // self.weight, self.turn
+        return self.held // self.weight, self.turn
 
     def copy(self) -> _Share[T]:
         # Not by attrs.evolve, which takes several times as long.
@@ -81,7 +80,7 @@ class _Share(Generic[T]):
 
 
 class _Entry(NamedTuple, Generic[T]):
-    key: tuple[int, int, int]
+    key: tuple[int, int]
     share: _Share[T]
 
 
@@ -138,7 +137,7 @@ class FairQueue(Generic[T]):
         if not owner.tickets:
             owner.turn = self._next_number()
             owner.used = 0
-        (owner.returned if is_next else owner.waiting)[ticket] = self._next_number()
+        (owner.returned if is_next else owner.waiting)[ticket] = None
         self._owners[ticket] = owner
         self._changed(owner)
 

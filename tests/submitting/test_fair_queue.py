@@ -136,13 +136,25 @@ def test_a_share_at_its_maximum_waits_and_keeps_no_other_waiting() -> None:
     assert account.shares_served == "AABA"
 
 
-def test_whoever_comes_back_is_the_next_before_all_shares() -> None:
+def test_whoever_comes_back_is_the_next_of_its_share() -> None:
     account = Account(1)
     account.submit("A", 3)
     account.submit("B", 3)
     (back,) = account.submit("A", is_next=True)
     account.end()
+    account.end()
+    assert account.shares_served == "ABA"
     assert account.served[-1] == back
+
+
+def test_many_who_come_back_stand_before_their_own_share_alone() -> None:
+    """As where an account has fewer slots than were assumed."""
+    account = Account(1)
+    account.submit("A")
+    account.submit("A", 20, is_next=True)
+    account.submit("B")
+    account.end()
+    assert account.shares_served == "AB"
 
 
 def test_whoever_comes_back_uses_up_no_second_slot_of_the_turn() -> None:
@@ -158,7 +170,7 @@ def test_whoever_comes_back_uses_up_no_second_slot_of_the_turn() -> None:
 def test_several_who_come_back_keep_their_order() -> None:
     account = Account(1)
     account.submit("A", 3)
-    back = account.submit("A", is_next=True) + account.submit("B", is_next=True)
+    back = account.submit("A", 2, is_next=True)
     account.end()
     account.end()
     assert account.served[1:] == back

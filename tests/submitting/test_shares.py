@@ -82,6 +82,23 @@ async def test_one_effect_waits_for_one_task_of_forty_at_most(
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("after_s", [0.02, 0.3, 1.0])
+async def test_one_effect_passes_the_forty_that_a_small_account_rejected(after_s: float) -> None:
+    """A client that meets the account for the first time assumes more slots than there are."""
+    async with (
+        Emulator(clips=Clips.STOCK, task_seconds=TASK_S, slots=1) as small,
+        small.client() as client,
+    ):
+        forty = asyncio.ensure_future(forty_runs(client))
+        await asyncio.sleep(after_s)
+        await client.submit(picture("b"), share="B", external_task_id="b")
+        accepted = [entry.external_task_id for entry in small.ledger.entries]
+        assert accepted.index("b") <= 2
+        forty.cancel()
+        await asyncio.gather(forty, return_exceptions=True)
+
+
+@pytest.mark.looptime
 async def test_a_share_has_no_more_tasks_than_its_most_and_others_go_on(
     emulator: Emulator,
 ) -> None:
