@@ -805,8 +805,8 @@ class EffectsClient:
                 of an ``asyncio.StreamWriter``, ``write`` is called in the loop and ``drain``
                 awaited; in all other cases ``write`` is called in a thread, as of a ``BytesIO``. It
                 stays open. What it raises is raised here. The rest of what it did not take, by the
-                number that it returns, is written next. A cancelled call waits for a thread, but at
-                most 5 s for one that hangs: up to 384 KiB may be written after that.
+                whole number that it returns, is written next. A cancelled call waits for a thread,
+                but at most 5 s for one that hangs: up to 384 KiB may be written after that.
             overwrite: replace a file of this name; for paths alone.
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
@@ -824,7 +824,8 @@ class EffectsClient:
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
             ClientClosedError: the client was closed meanwhile.
-            TypeError: ``video`` is no ``Video``, or ``target`` neither a path nor a binary writer.
+            TypeError: ``video`` is no ``Video``, ``target`` neither a path nor a binary writer, or
+                its ``write`` returned a float.
             ValueError: ``max_bytes`` is below 1.
         """
         check_arguments(_DOWNLOAD, locals())
