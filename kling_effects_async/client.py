@@ -10,7 +10,6 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     Callable,
-    Collection,
     Iterable,
     Mapping,
 )
@@ -657,7 +656,7 @@ class EffectsClient:
     def jobs(
         self,
         *,
-        states: Collection[JobState] | None = None,
+        states: Iterable[JobState] | None = None,
         run: str | None = None,
         scene: str | None = None,
     ) -> AsyncGenerator[Job, None]:
@@ -674,11 +673,9 @@ class EffectsClient:
             JournalError, ClientClosedError: at the first step of the iteration.
             TypeError: an argument is of a wrong type.
         """
-        check_arguments(_JOBS, locals())
-        is_one = isinstance(states, JobState)
-        if is_one or not all(isinstance(state, JobState) for state in states or ()):
-            raise TypeError("states must be a collection of JobState, such as {JobState.UNCERTAIN}")
-        return lookback.jobs(self._runtime(), states=states, run=run, scene=scene)
+        check_arguments(_JOBS, {"run": run, "scene": scene})
+        chosen = None if states is None else _chosen(states)
+        return lookback.jobs(self._runtime(), states=chosen, run=run, scene=scene)
 
     async def job(self, external_task_id: str) -> Job | None:
         """This account's job under an external id; ``None`` if there is none.
@@ -912,6 +909,16 @@ class EffectsClient:
 
     async def _page(self, number: int, size: int) -> TaskPage:
         return await self._runtime().page(number, size)
+
+
+def _chosen(states: object) -> tuple[JobState, ...]:
+    """All of them: an iterator would be empty for whoever reads it next."""
+    if isinstance(states, Iterable) and not isinstance(states, str):
+        given = tuple(states)
+        chosen = tuple(state for state in given if isinstance(state, JobState))
+        if len(chosen) == len(given):
+            return chosen
+    raise TypeError("states must be a collection of JobState, such as {JobState.UNCERTAIN}")
 
 
 def _check_scenes(scenes: object) -> None:
