@@ -31,6 +31,7 @@ from kling_effects_async.callbacks.messages import (
     Subscriber,
 )
 from kling_effects_async.callbacks.paths import CallbackPath, CallbackPaths
+from kling_effects_async.callbacks.request_types import check_headers, check_path
 from kling_effects_async.callbacks.seen_ids import SeenIds
 from kling_effects_async.callbacks.signature import CallbackVerdict, Secrets, webhook_id
 from kling_effects_async.errors import ReplyError, SettingsError
@@ -139,9 +140,11 @@ class CallbackReceiver:
             What to answer.
 
         Raises:
-            TypeError: the body is neither; the message says what to pass.
+            TypeError: the headers, the body or the path is none; the message says what to pass.
         """
+        check_headers(headers)
         check_type(body)
+        check_path(path)
         try:
             known_path = self._path_of(path)
             message = await self._message(known_path, headers, body)

@@ -459,6 +459,41 @@ async def test_a_body_that_is_no_bytes_is_a_type_error(body: Any, path: str) -> 
     assert desk.counts == {}
 
 
+HEADERS = signed(body_of("t1"), at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        (
+            {name.encode(): value.encode() for name, value in HEADERS.items()},
+            "not of bytes: decode",
+        ),
+        ({name: [value] for name, value in HEADERS.items()}, "not of list"),
+        ({**HEADERS, "x-trace": None}, "not of NoneType"),
+        ([(b"webhook-id", b"msg-1")], "such as request.headers, not list"),
+        (None, "such as request.headers, not NoneType"),
+    ],
+    ids=["bytes", "lists", "None among them", "pairs", "None"],
+)
+async def test_headers_that_are_no_mapping_of_texts_are_a_type_error(
+    headers: Any, says: str
+) -> None:
+    """Otherwise every message would count as unsigned."""
+    desk = Desk(SECRET)
+    with pytest.raises(TypeError, match=rf"^headers must be a mapping .*{says}"):
+        await desk.receiver.receive(headers, body_of("t1"), path=f"/kling/{TOKEN}")
+    assert desk.counts == {}
+
+
+@pytest.mark.parametrize("path", [f"/kling/{TOKEN}".encode(), None], ids=["bytes", "None"])
+async def test_a_path_that_is_no_text_is_a_type_error(path: Any) -> None:
+    desk = Desk(SECRET)
+    with pytest.raises(TypeError, match=rf"^path must be .* not {type(path).__name__}$"):
+        await desk.send(body_of("t1"), HEADERS, path)
+    assert desk.counts == {}
+
+
 async def test_a_piece_of_a_body_that_is_no_bytes_is_a_type_error() -> None:
     desk = Desk()
 
