@@ -218,7 +218,9 @@ class CallbackReceiver:
 
     def _count(self, name: str) -> None:
         self._counts[name] += 1
-        if name in _WARNINGS and self._counts[name] == 1:  # a flood of them is one line
+        is_first = self._counts[name] == 1  # a flood of them is one line
+        is_expected = name == "unsigned" and not self.has_secrets
+        if is_first and name in _WARNINGS and not is_expected:
             _log.warning(
                 "%s; more of them are only counted (stats.%s)",
                 _WARNINGS[name],
@@ -229,6 +231,10 @@ class CallbackReceiver:
 
 # What a person should look at.
 _WARNINGS = {
+    "unsigned": (
+        "a callback has no signature, though this receiver has a secret: somebody else sent it, "
+        "the account has no secret, or the request's headers are not passed on whole"
+    ),
     "wrong_signature": (
         "a callback has a wrong signature: it is forged, or the secret is not that of the account"
     ),

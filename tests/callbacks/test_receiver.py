@@ -386,6 +386,19 @@ async def test_each_kind_of_failure_is_one_line_of_the_log(
     assert "callback.mp4" not in shown
 
 
+async def test_a_message_without_a_signature_is_odd_only_where_one_could_be_checked(
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    """Headers that a proxy drops leave a receiver with secrets no better than one without."""
+    for desk in (Desk(), Desk(SECRET)):
+        for _ in range(3):
+            await desk.send(body_of("t1"))
+        assert desk.counts == {"unsigned": 3}
+    (record,) = logged.records
+    assert (vars(record)["event"], vars(record)["kind"]) == ("callback.counted", "unsigned")
+    assert record.getMessage().startswith("a callback has no signature, though this receiver has")
+
+
 @pytest.mark.parametrize(
     ("public_url", "says"),
     [
