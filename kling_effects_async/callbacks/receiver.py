@@ -258,6 +258,8 @@ def _public_address(public_url: object) -> str:
     problem = address_problem(address)
     if problem is None and set("?#") & set(address):
         problem = "It must end with its path: leave out what begins with ? or #."
+    if problem is None and "@" in urlsplit(address).netloc:
+        problem = "It must have no user and no password: leave out what stands before the @."
     if problem is not None:
         raise SettingsError(
             f"public_url must be the http(s) address of the receiver, such as "

@@ -407,12 +407,20 @@ async def test_a_message_without_a_signature_is_odd_only_where_one_could_be_chec
         ("https://bot.example/kling?key=MARKKEY", "leave out what begins with"),
         ("https://bot.example/#a", "leave out what begins with"),
         ("https://bot.example/a b", "percent-encode"),
+        ("https://MARKUSER:MARKKEY@bot.example/k", "leave out what stands before the @"),
+        ("https://MARKUSER:MARKKEY@MARKKEY@bot.example/k", "leave out what stands before the @"),
+        ("https://MARKKEY@bot.example", "leave out what stands before the @"),
+        ("https://@bot.example/k", "leave out what stands before the @"),
     ],
 )
 def test_what_is_no_public_address_is_rejected(public_url: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         CallbackReceiver(public_url)
-    assert "MARKKEY" not in str(caught.value)
+    assert "MARK" not in str(caught.value)
+
+
+def test_an_at_sign_in_the_path_is_no_user() -> None:
+    assert CallbackReceiver("https://bot.example/@kling").public_url == "https://bot.example/@kling"
 
 
 def test_a_public_address_loses_its_slash_and_its_white_space() -> None:
