@@ -173,7 +173,9 @@ async def test_an_id_is_a_text(wrong: Any) -> None:
             client.attach(external_task_id=wrong)
 
 
-@pytest.mark.parametrize("wrong", ["", ".", "..", "a\ud800", "a\nb", "a\x00", "\x7f", "a\x9f"])
+@pytest.mark.parametrize(
+    "wrong", ["", "  ", ".", "..", "a\ud800", "a\nb", "a\x00", "\x7f", "a\x9f"]
+)
 async def test_an_id_that_no_task_can_have_is_rejected(wrong: str) -> None:
     async with EffectsClient(BearerToken("test-key")) as client:
         with pytest.raises(EffectRejectedError, match=r"^task_id must be an id"):
