@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import random
 import warnings
@@ -103,7 +104,7 @@ _DOWNLOAD = {
         is_optional=False,
     ),
     "max_bytes": Kind("a whole number of bytes", (int,), is_optional=False),
-    "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
+    "on_progress": Kind("a plain function of two numbers of bytes", has=("__call__",)),
 }
 _SETTLE = {
     "external_task_id": Kind("a str", (str,), is_optional=False),
@@ -808,8 +809,8 @@ class EffectsClient:
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
                 Batches use the default.
-            on_progress: called with the bytes downloaded so far and the bytes in all, ``None`` if
-                not known.
+            on_progress: a plain function, called with the bytes downloaded so far and the bytes in
+                all, ``None`` if not known.
 
         Returns:
             The path of the file, or the number of bytes written to the object.
@@ -821,11 +822,16 @@ class EffectsClient:
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
             ClientClosedError: the client was closed meanwhile.
-            TypeError: ``video`` is no ``Video``, ``target`` neither a path nor a binary writer, or
-                its ``write`` returned a float.
+            TypeError: ``video`` is no ``Video``, ``target`` neither a path nor a binary writer,
+                ``on_progress`` no plain function, or ``write`` returned a float.
             ValueError: ``max_bytes`` is below 1.
         """
         check_arguments(_DOWNLOAD, locals())
+        if inspect.iscoroutinefunction(on_progress):
+            raise TypeError(
+                "on_progress must be a plain function of two numbers of bytes, not a coroutine "
+                "function, whose coroutines nobody would await"
+            )
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
         delivery = self._runtime().delivery

@@ -141,6 +141,9 @@ def test_units_are_read_as_they_are_written(given: object, units: str | None) ->
     assert as_units("budget_units", given) == (None if units is None else Decimal(units))
 
 
+async def awaited(*_: object) -> None: ...
+
+
 def download(video: Any, path: Any, **options: Any) -> Callable[[EffectsClient], Any]:
     return lambda client: client.download(video, path, **options)
 
@@ -153,7 +156,14 @@ def download(video: Any, path: Any, **options: Any) -> Callable[[EffectsClient],
         (download((VIDEO,), "a.mp4"), "video must be a Video, .* not tuple"),
         (download(VIDEO, None), "target must be a path .* not NoneType"),
         (download(VIDEO, b"a.mp4"), "target must be a path .* not bytes"),
-        (download(VIDEO, "a.mp4", on_progress=5), "on_progress must be a function .* not int"),
+        (
+            download(VIDEO, "a.mp4", on_progress=5),
+            "on_progress must be a plain function .* not int",
+        ),
+        (
+            download(VIDEO, "a.mp4", on_progress=awaited),
+            "on_progress .*, not a coroutine function.*",
+        ),
     ],
 )
 async def test_what_cannot_be_downloaded_is_named(
