@@ -15,10 +15,11 @@ One receiver belongs to one event loop, that of its clients.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -92,6 +93,7 @@ class CallbackReceiver:
         self._paths = CallbackPaths()
         self._seen = SeenIds()
         self._counts: Counter[str] = Counter()
+        self._loop: asyncio.AbstractEventLoop | None = None  # of those who are subscribed
         self._reading = 0
 
     def __repr__(self) -> str:
@@ -141,7 +143,9 @@ class CallbackReceiver:
 
         Raises:
             TypeError: the headers, the body or the path is none; the message says what to pass.
+            RuntimeError: it is called in another event loop than that of the clients.
         """
+        self._check_loop()
         check_headers(headers)
         check_type(body)
         check_path(path)
@@ -164,10 +168,27 @@ class CallbackReceiver:
 
         Returns:
             What ends it.
+
+        Raises:
+            RuntimeError: somebody is subscribed in another event loop.
         """
+        self._check_loop()
         return self._paths.add(token, subscriber)
 
     # -- inside
+
+    def _check_loop(self) -> None:
+        """A loop that has ended is none, nor one without subscribers."""
+        loop = None
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+        if not self._paths or self._loop is None or self._loop.is_closed():
+            self._loop = loop
+        elif loop not in (None, self._loop):
+            raise RuntimeError(
+                "this receiver belongs to another event loop, that of its clients; run them and "
+                "the web server in one loop, or give each loop a receiver of its own"
+            )
 
     def _path_of(self, path: str) -> CallbackPath:
         found = self._paths.find(path.rstrip("/").rpartition("/")[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -478,6 +478,23 @@ async def test_a_body_that_is_no_bytes_is_a_type_error(body: Any, path: str) -> 
     with pytest.raises(TypeError, match=rf"the raw bytes .*\(await request\.body\(\)\).*{name}$"):
         await desk.send(body, path=path)
     assert desk.counts == {}
+
+
+async def test_another_event_loop_than_the_clients_is_an_error() -> None:
+    """The poller of a client would be changed by two threads at once."""
+    desk, body = Desk(SECRET), body_of("t1")
+
+    async def subscribe() -> Callable[[], None]:
+        return desk.receiver.subscribe("other", desk.take)
+
+    for call in (lambda: desk.send(body), subscribe):
+        with pytest.raises(RuntimeError, match="belongs to another event loop, that of its cli"):
+            await asyncio.to_thread(asyncio.run, call())
+    assert desk.counts == {}
+    assert (await desk.send(body)).status == 200
+    desk.unsubscribe()
+    await asyncio.to_thread(asyncio.run, subscribe())  # nobody of this loop is left
+    assert (await desk.send(body, path="/other")).status == 200  # and that one has ended
 
 
 HEADERS = signed(body_of("t1"), at=NOW)
