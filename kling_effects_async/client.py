@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import random
 import warnings
@@ -10,7 +11,6 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     Callable,
-    Collection,
     Iterable,
     Mapping,
 )
@@ -104,7 +104,7 @@ _DOWNLOAD = {
         is_optional=False,
     ),
     "max_bytes": Kind("a whole number of bytes", (int,), is_optional=False),
-    "on_progress": Kind("a function of two numbers of bytes", has=("__call__",)),
+    "on_progress": Kind("a plain function of two numbers of bytes", has=("__call__",)),
 }
 _SETTLE = {
     "external_task_id": Kind("a str", (str,), is_optional=False),
@@ -657,7 +657,7 @@ class EffectsClient:
     def jobs(
         self,
         *,
-        states: Collection[JobState] | None = None,
+        states: Iterable[JobState] | None = None,
         run: str | None = None,
         scene: str | None = None,
     ) -> AsyncGenerator[Job, None]:
@@ -674,11 +674,9 @@ class EffectsClient:
             JournalError, ClientClosedError: at the first step of the iteration.
             TypeError: an argument is of a wrong type.
         """
-        check_arguments(_JOBS, locals())
-        is_one = isinstance(states, JobState)
-        if is_one or not all(isinstance(state, JobState) for state in states or ()):
-            raise TypeError("states must be a collection of JobState, such as {JobState.UNCERTAIN}")
-        return lookback.jobs(self._runtime(), states=states, run=run, scene=scene)
+        check_arguments(_JOBS, {"run": run, "scene": scene})
+        chosen = None if states is None else _chosen(states)
+        return lookback.jobs(self._runtime(), states=chosen, run=run, scene=scene)
 
     async def job(self, external_task_id: str) -> Job | None:
         """This account's job under an external id; ``None`` if there is none.
@@ -805,14 +803,14 @@ class EffectsClient:
                 of an ``asyncio.StreamWriter``, ``write`` is called in the loop and ``drain``
                 awaited; in all other cases ``write`` is called in a thread, as of a ``BytesIO``. It
                 stays open. What it raises is raised here. The rest of what it did not take, by the
-                number that it returns, is written next. A cancelled call waits for a thread, but at
-                most 5 s for one that hangs: up to 384 KiB may be written after that.
+                whole number that it returns, is written next. A cancelled call waits for a thread,
+                but at most 5 s for one that hangs: up to 384 KiB may be written after that.
             overwrite: replace a file of this name; for paths alone.
             max_bytes: the limit of the clip's size, which a server that sends without an end
                 reaches too; by default 1 GiB, several times what a clip of ten seconds can need.
                 Batches use the default.
-            on_progress: called with the bytes downloaded so far and the bytes in all, ``None`` if
-                not known.
+            on_progress: a plain function, called with the bytes downloaded so far and the bytes in
+                all, ``None`` if not known.
 
         Returns:
             The path of the file, or the number of bytes written to the object.
@@ -824,10 +822,16 @@ class EffectsClient:
                 of ``<path>.part`` or ``<path>.part.json``.
             VideoExpiredError: the service no longer keeps it, or does not have it yet.
             ClientClosedError: the client was closed meanwhile.
-            TypeError: ``video`` is no ``Video``, or ``target`` neither a path nor a binary writer.
+            TypeError: ``video`` is no ``Video``, ``target`` neither a path nor a binary writer,
+                ``on_progress`` no plain function, or ``write`` returned a float.
             ValueError: ``max_bytes`` is below 1.
         """
         check_arguments(_DOWNLOAD, locals())
+        if inspect.iscoroutinefunction(on_progress):
+            raise TypeError(
+                "on_progress must be a plain function of two numbers of bytes, not a coroutine "
+                "function, whose coroutines nobody would await"
+            )
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes}")
         delivery = self._runtime().delivery
@@ -911,6 +915,16 @@ class EffectsClient:
 
     async def _page(self, number: int, size: int) -> TaskPage:
         return await self._runtime().page(number, size)
+
+
+def _chosen(states: object) -> tuple[JobState, ...]:
+    """All of them: an iterator would be empty for whoever reads it next."""
+    if isinstance(states, Iterable) and not isinstance(states, str):
+        given = tuple(states)
+        chosen = tuple(state for state in given if isinstance(state, JobState))
+        if len(chosen) == len(given):
+            return chosen
+    raise TypeError("states must be a collection of JobState, such as {JobState.UNCERTAIN}")
 
 
 def _check_scenes(scenes: object) -> None:

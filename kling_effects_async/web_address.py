@@ -16,7 +16,7 @@ _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _ENDS = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
 # White space, control characters, and halves of characters (surrogates).
 _NEVER_INSIDE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_USER_INFO = re.compile(r"(^|//)[^/@]*@")
+_USER_INFO = re.compile(r"(^|//)[^/]*@")  # to the last @, for some passwords contain one
 _LABEL_MAX = 200  # characters, so that a message stays readable
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")

@@ -141,6 +141,9 @@ def test_units_are_read_as_they_are_written(given: object, units: str | None) ->
     assert as_units("budget_units", given) == (None if units is None else Decimal(units))
 
 
+async def awaited(*_: object) -> None: ...
+
+
 def download(video: Any, path: Any, **options: Any) -> Callable[[EffectsClient], Any]:
     return lambda client: client.download(video, path, **options)
 
@@ -153,7 +156,14 @@ def download(video: Any, path: Any, **options: Any) -> Callable[[EffectsClient],
         (download((VIDEO,), "a.mp4"), "video must be a Video, .* not tuple"),
         (download(VIDEO, None), "target must be a path .* not NoneType"),
         (download(VIDEO, b"a.mp4"), "target must be a path .* not bytes"),
-        (download(VIDEO, "a.mp4", on_progress=5), "on_progress must be a function .* not int"),
+        (
+            download(VIDEO, "a.mp4", on_progress=5),
+            "on_progress must be a plain function .* not int",
+        ),
+        (
+            download(VIDEO, "a.mp4", on_progress=awaited),
+            "on_progress .*, not a coroutine function.*",
+        ),
     ],
 )
 async def test_what_cannot_be_downloaded_is_named(
@@ -173,7 +183,9 @@ async def test_an_id_is_a_text(wrong: Any) -> None:
             client.attach(external_task_id=wrong)
 
 
-@pytest.mark.parametrize("wrong", ["", ".", "..", "a\ud800", "a\nb", "a\x00", "\x7f", "a\x9f"])
+@pytest.mark.parametrize(
+    "wrong", ["", "  ", ".", "..", "a\ud800", "a\nb", "a\x00", "\x7f", "a\x9f"]
+)
 async def test_an_id_that_no_task_can_have_is_rejected(wrong: str) -> None:
     async with EffectsClient(BearerToken("test-key")) as client:
         with pytest.raises(EffectRejectedError, match=r"^task_id must be an id"):

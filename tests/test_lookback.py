@@ -65,6 +65,9 @@ async def test_the_jobs_are_those_of_the_states_the_run_and_the_scene(
         "order-1",
         third.external_task_id,
     ]
+    assert await names(client, states=iter([JobState.SUCCEEDED]), run="summer") == [
+        third.external_task_id
+    ]
     assert await names(client, states=set()) == []
 
 
@@ -99,13 +102,21 @@ async def test_a_client_that_is_closed_ends_the_iteration(client: EffectsClient)
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scene": 7}, {"run": 7}, {"states": {"uncertain"}}, {"states": JobState.UNCERTAIN}],
+    [
+        {"scene": 7},
+        {"run": 7},
+        {"states": {"uncertain"}},
+        {"states": JobState.UNCERTAIN},
+        {"states": iter(["uncertain"])},
+        {"states": ""},
+        {"states": 5},
+    ],
 )
 async def test_a_wrong_choice_of_jobs_is_rejected_at_the_call(
     emulator: Emulator, wrong: dict[str, Any]
 ) -> None:
     async with emulator.client() as client:
-        with pytest.raises(TypeError, match=next(iter(wrong))):
+        with pytest.raises(TypeError, match=f"^{next(iter(wrong))} must be "):
             client.jobs(**wrong)
 
 

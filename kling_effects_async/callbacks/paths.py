@@ -42,6 +42,9 @@ class CallbackPaths:
     def __init__(self) -> None:
         self._paths: dict[bytes, CallbackPath] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._paths)
+
     def find(self, token: str) -> CallbackPath | None:
         """The path with this last part, if anybody is subscribed to it."""
         return self._paths.get(_digest(token))

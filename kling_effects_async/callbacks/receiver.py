@@ -15,10 +15,11 @@ One receiver belongs to one event loop, that of its clients.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ from kling_effects_async.callbacks.messages import (
     Subscriber,
 )
 from kling_effects_async.callbacks.paths import CallbackPath, CallbackPaths
+from kling_effects_async.callbacks.request_types import check_headers, check_path
 from kling_effects_async.callbacks.seen_ids import SeenIds
 from kling_effects_async.callbacks.signature import CallbackVerdict, Secrets, webhook_id
 from kling_effects_async.errors import ReplyError, SettingsError
@@ -91,6 +93,7 @@ class CallbackReceiver:
         self._paths = CallbackPaths()
         self._seen = SeenIds()
         self._counts: Counter[str] = Counter()
+        self._loop: asyncio.AbstractEventLoop | None = None  # of those who are subscribed
         self._reading = 0
 
     def __repr__(self) -> str:
@@ -139,9 +142,13 @@ class CallbackReceiver:
             What to answer.
 
         Raises:
-            TypeError: the body is neither; the message says what to pass.
+            TypeError: the headers, the body or the path is none; the message says what to pass.
+            RuntimeError: it is called in another event loop than that of the clients.
         """
+        self._check_loop()
+        check_headers(headers)
         check_type(body)
+        check_path(path)
         try:
             known_path = self._path_of(path)
             message = await self._message(known_path, headers, body)
@@ -161,10 +168,27 @@ class CallbackReceiver:
 
         Returns:
             What ends it.
+
+        Raises:
+            RuntimeError: somebody is subscribed in another event loop.
         """
+        self._check_loop()
         return self._paths.add(token, subscriber)
 
     # -- inside
+
+    def _check_loop(self) -> None:
+        """A loop that has ended is none, nor one without subscribers."""
+        loop = None
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+        if not self._paths or self._loop is None or self._loop.is_closed():
+            self._loop = loop
+        elif loop not in (None, self._loop):
+            raise RuntimeError(
+                "this receiver belongs to another event loop, that of its clients; run them and "
+                "the web server in one loop, or give each loop a receiver of its own"
+            )
 
     def _path_of(self, path: str) -> CallbackPath:
         found = self._paths.find(path.rstrip("/").rpartition("/")[2])
@@ -215,7 +239,9 @@ class CallbackReceiver:
 
     def _count(self, name: str) -> None:
         self._counts[name] += 1
-        if name in _WARNINGS and self._counts[name] == 1:  # a flood of them is one line
+        is_first = self._counts[name] == 1  # a flood of them is one line
+        is_expected = name == "unsigned" and not self.has_secrets
+        if is_first and name in _WARNINGS and not is_expected:
             _log.warning(
                 "%s; more of them are only counted (stats.%s)",
                 _WARNINGS[name],
@@ -226,6 +252,10 @@ class CallbackReceiver:
 
 # What a person should look at.
 _WARNINGS = {
+    "unsigned": (
+        "a callback has no signature, though this receiver has a secret: somebody else sent it, "
+        "the account has no secret, or the request's headers are not passed on whole"
+    ),
     "wrong_signature": (
         "a callback has a wrong signature: it is forged, or the secret is not that of the account"
     ),
@@ -249,6 +279,8 @@ def _public_address(public_url: object) -> str:
     problem = address_problem(address)
     if problem is None and set("?#") & set(address):
         problem = "It must end with its path: leave out what begins with ? or #."
+    if problem is None and "@" in urlsplit(address).netloc:
+        problem = "It must have no user and no password: leave out what stands before the @."
     if problem is not None:
         raise SettingsError(
             f"public_url must be the http(s) address of the receiver, such as "

@@ -31,6 +31,10 @@ _UNSIGNED = (
     f"{_SECRETS} has no secret, so no message can be proved to be Kling's: set it to the secret "
     "(whsec_...) of Kling's console, and query a task before you rely on what is claimed here"
 )
+_EVERY = (
+    "callback_url can be reached from this machine alone: for others pass --public-url, with the "
+    "address under which they reach it"
+)
 _RANDOM_BYTES = 18
 _TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{16,}")
 
@@ -41,7 +45,8 @@ _TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{16,}")
     "--public-url",
     metavar="URL",
     callback=text("URL"),
-    help="Where the service reaches this address, as through a tunnel; by default the address.",
+    help="Where the service reaches this address, as through a tunnel; by default the address "
+    "itself, or for 0.0.0.0 that of this machine alone.",
 )
 @as_json
 def listen(port: int, host: str, public_url: str | None, as_json: bool) -> None:
@@ -61,7 +66,7 @@ def listen(port: int, host: str, public_url: str | None, as_json: bool) -> None:
         suppress(KeyboardInterrupt, asyncio.CancelledError),
         _bound(host, port) as listening,
     ):
-        receiver = _receiver(public_url or _url_of(listening), os.environ)
+        receiver = _receiver(public_url or _own_url(listening), os.environ)
         cli.runner.run(_serve(receiver, listening, _token(os.environ), as_json=as_json))
 
 
@@ -101,8 +106,14 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         yield listening
 
 
-def _url_of(listening: socket.socket) -> str:
+def _own_url(listening: socket.socket) -> str:
+    """Without ``--public-url``; nobody can send to 0.0.0.0, which stands for every address."""
+    import ipaddress
+
     host, port = listening.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        say(_EVERY)
+        host = "::1" if ":" in host else "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -6,8 +6,9 @@
 | ``write``, and ``drain`` is ``async def``          | called in the loop, ``drain`` awaited  |
 | any other ``write`` (``BytesIO``, an open file)    | called in a thread of its own          |
 
-A ``write`` may return how many bytes it took, as a raw file does; the rest is written next. What
-returns anything else than a number of bytes up to those given has taken all of them.
+A ``write`` may return how many bytes it took, as a raw file does; the rest is written next. Any
+number with ``__index__`` counts, such as numpy's integers; a float is an error. What returns no
+number, a bool, or more than it was given has taken all of it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from __future__ import annotations
 import errno
 import inspect
 import io
-from typing import Protocol
+import numbers
+import operator
+from typing import Protocol, SupportsIndex
 
 from kling_effects_async.downloading.threads import in_own_thread
 from kling_effects_async.errors import DownloadError
@@ -63,7 +66,8 @@ class Writing:
 
         Raises:
             DownloadError: the target takes nothing more.
-            TypeError: its ``write`` returned an awaitable, and is not ``async def``.
+            TypeError: its ``write`` returned a number that is not whole, such as a float; or an
+                awaitable, and is not ``async def``.
         """
         while chunk:
             chunk = chunk[self._taken(await self._written(chunk), len(chunk)) :]
@@ -84,10 +88,27 @@ class Writing:
             raise TypeError("target.write returned an awaitable: it must be async def itself")
         if answer is None and isinstance(self._target, io.RawIOBase):
             raise BlockingIOError(errno.EAGAIN, "the target does not block, and takes nothing now")
-        if type(answer) is not int or answer >= size_bytes:
+        taken = _as_count(answer)
+        if taken is None or taken >= size_bytes:
             return size_bytes
-        if answer <= 0:
+        if taken <= 0:
             raise DownloadError(
-                f"the target's write took none of the clip's bytes (it returned {answer})"
+                f"the target's write took none of the clip's bytes (it returned {taken})"
             )
-        return answer
+        return taken
+
+
+def _as_count(answer: object) -> int | None:
+    """The number of bytes; ``None`` where it is no number.
+
+    Raises:
+        TypeError: it is another number than a whole one, and so may stand for a part.
+    """
+    if isinstance(answer, bool):
+        return None
+    if isinstance(answer, SupportsIndex):
+        return operator.index(answer)
+    if isinstance(answer, numbers.Number):
+        kind = type(answer).__name__
+        raise TypeError(f"target.write must return a whole number of bytes or None, not {kind}")
+    return None

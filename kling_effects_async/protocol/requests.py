@@ -126,7 +126,7 @@ def check_task_id(task_id: str) -> None:
     """Reject what no service can have as the id of a task.
 
     Raises:
-        EffectRejectedError: it is empty, a dot or two, or has control characters or a surrogate.
+        EffectRejectedError: it is blank, a dot or two, or has control characters or a surrogate.
         TypeError: it is no ``str``.
     """
     check_arguments({"task_id": _ID}, {"task_id": task_id})
@@ -153,7 +153,7 @@ def _get_one(service: Service, any_id: str, *, what: str) -> Request:
 
 
 def _check_segment(any_id: str, *, what: str) -> None:
-    if any_id in ("", ".", "..") or _NEVER_IN_IDS.search(any_id):
+    if any_id.strip() in ("", ".", "..") or _NEVER_IN_IDS.search(any_id):
         raise EffectRejectedError(f"{what} must be an id, not {any_id[:40]!r}")
 
 

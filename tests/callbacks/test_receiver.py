@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -386,6 +386,19 @@ async def test_each_kind_of_failure_is_one_line_of_the_log(
     assert "callback.mp4" not in shown
 
 
+async def test_a_message_without_a_signature_is_odd_only_where_one_could_be_checked(
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    """Headers that a proxy drops leave a receiver with secrets no better than one without."""
+    for desk in (Desk(), Desk(SECRET)):
+        for _ in range(3):
+            await desk.send(body_of("t1"))
+        assert desk.counts == {"unsigned": 3}
+    (record,) = logged.records
+    assert (vars(record)["event"], vars(record)["kind"]) == ("callback.counted", "unsigned")
+    assert record.getMessage().startswith("a callback has no signature, though this receiver has")
+
+
 @pytest.mark.parametrize(
     ("public_url", "says"),
     [
@@ -394,12 +407,20 @@ async def test_each_kind_of_failure_is_one_line_of_the_log(
         ("https://bot.example/kling?key=MARKKEY", "leave out what begins with"),
         ("https://bot.example/#a", "leave out what begins with"),
         ("https://bot.example/a b", "percent-encode"),
+        ("https://MARKUSER:MARKKEY@bot.example/k", "leave out what stands before the @"),
+        ("https://MARKUSER:MARKKEY@MARKKEY@bot.example/k", "leave out what stands before the @"),
+        ("https://MARKKEY@bot.example", "leave out what stands before the @"),
+        ("https://@bot.example/k", "leave out what stands before the @"),
     ],
 )
 def test_what_is_no_public_address_is_rejected(public_url: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         CallbackReceiver(public_url)
-    assert "MARKKEY" not in str(caught.value)
+    assert "MARK" not in str(caught.value)
+
+
+def test_an_at_sign_in_the_path_is_no_user() -> None:
+    assert CallbackReceiver("https://bot.example/@kling").public_url == "https://bot.example/@kling"
 
 
 def test_a_public_address_loses_its_slash_and_its_white_space() -> None:
@@ -456,6 +477,58 @@ async def test_a_body_that_is_no_bytes_is_a_type_error(body: Any, path: str) -> 
     name = type(body).__name__
     with pytest.raises(TypeError, match=rf"the raw bytes .*\(await request\.body\(\)\).*{name}$"):
         await desk.send(body, path=path)
+    assert desk.counts == {}
+
+
+async def test_another_event_loop_than_the_clients_is_an_error() -> None:
+    """The poller of a client would be changed by two threads at once."""
+    desk, body = Desk(SECRET), body_of("t1")
+
+    async def subscribe() -> Callable[[], None]:
+        return desk.receiver.subscribe("other", desk.take)
+
+    for call in (lambda: desk.send(body), subscribe):
+        with pytest.raises(RuntimeError, match="belongs to another event loop, that of its cli"):
+            await asyncio.to_thread(asyncio.run, call())
+    assert desk.counts == {}
+    assert (await desk.send(body)).status == 200
+    desk.unsubscribe()
+    await asyncio.to_thread(asyncio.run, subscribe())  # nobody of this loop is left
+    assert (await desk.send(body, path="/other")).status == 200  # and that one has ended
+
+
+HEADERS = signed(body_of("t1"), at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        (
+            {name.encode(): value.encode() for name, value in HEADERS.items()},
+            "not of bytes: decode",
+        ),
+        ({name: [value] for name, value in HEADERS.items()}, "not of list"),
+        ({**HEADERS, "x-trace": None}, "not of NoneType"),
+        ([(b"webhook-id", b"msg-1")], "such as request.headers, not list"),
+        (None, "such as request.headers, not NoneType"),
+    ],
+    ids=["bytes", "lists", "None among them", "pairs", "None"],
+)
+async def test_headers_that_are_no_mapping_of_texts_are_a_type_error(
+    headers: Any, says: str
+) -> None:
+    """Otherwise every message would count as unsigned."""
+    desk = Desk(SECRET)
+    with pytest.raises(TypeError, match=rf"^headers must be a mapping .*{says}"):
+        await desk.receiver.receive(headers, body_of("t1"), path=f"/kling/{TOKEN}")
+    assert desk.counts == {}
+
+
+@pytest.mark.parametrize("path", [f"/kling/{TOKEN}".encode(), None], ids=["bytes", "None"])
+async def test_a_path_that_is_no_text_is_a_type_error(path: Any) -> None:
+    desk = Desk(SECRET)
+    with pytest.raises(TypeError, match=rf"^path must be .* not {type(path).__name__}$"):
+        await desk.send(body_of("t1"), HEADERS, path)
     assert desk.counts == {}
 
 

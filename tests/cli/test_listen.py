@@ -100,6 +100,20 @@ async def test_for_people_a_line_is_text_and_a_missing_secret_is_told(tmp_path: 
     assert b"KLING_CALLBACK_SECRETS has no secret" in err
 
 
+@pytest.mark.parametrize("public_url", [(), ("--public-url", "https://hooks.example/kling")])
+async def test_every_address_of_the_machine_is_no_address_to_send_to(
+    tmp_path: Path, public_url: tuple[str, ...]
+) -> None:
+    async with listening("--host=0.0.0.0", *public_url, folder=tmp_path) as (process, line):
+        url = line.removeprefix("callback_url ").strip()
+        assert url.startswith(public_url[1:] or "http://127.0.0.1:")
+        if not public_url:
+            assert await post(url, body_of("t1")) == 200
+        process.send_signal(signal.SIGTERM)
+        _out, err = await process.communicate()
+    assert (b"from this machine alone: for others pass --public-url" in err) is not bool(public_url)
+
+
 @pytest.mark.parametrize(
     ("options", "environ", "says"),
     [

@@ -9,6 +9,8 @@ import threading
 import traceback
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +99,25 @@ class Drained(Collector):
 class Short(Collector):
     """As a raw file: takes a part."""
 
-    def write(self, data: bytes) -> int:
+    counted: type = int  # of what it returns
+
+    def write(self, data: bytes) -> object:
         self.take(data[:1000])
-        return len(data[:1000])
+        return self.counted(len(data[:1000]))
+
+
+class Bytes(int):
+    """A number of bytes, as some wrap it."""
+
+
+class Indexed:
+    """A number as numpy's are: with ``__index__``, and no ``int``."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __index__(self) -> int:
+        return self.number
 
 
 @pytest.mark.parametrize("kind", [Collector, AsyncCollector, Drained, Short])
@@ -178,6 +196,39 @@ async def test_a_writer_that_returns_no_part_of_the_bytes_took_all_of_them(
     target = Collector(answer=answer)
     assert await client.download(video, target) == len(VIDEO)
     assert target.content == VIDEO
+
+
+@pytest.mark.parametrize("counted", [Bytes, Indexed])
+async def test_a_part_is_a_part_whatever_whole_number_tells_it(
+    client: EffectsClient, video: Video, counted: type
+) -> None:
+    """Fault 96: a clip with a hole would be told as whole."""
+    target = Short()
+    target.counted = counted
+    assert await client.download(video, target) == len(VIDEO)
+    assert target.content == VIDEO
+
+
+@pytest.mark.parametrize("answer", [Bytes(0), Indexed(-1)])
+async def test_none_of_the_bytes_is_none_whatever_number_tells_it(
+    client: EffectsClient, video: Video, answer: object
+) -> None:
+    """Fault 96."""
+    with pytest.raises(DownloadError, match=r"took none .* returned (0|-1)"):
+        await client.download(video, Collector(answer=answer))
+
+
+@pytest.mark.parametrize("counted", [float, Decimal, Fraction])
+async def test_a_number_that_is_not_whole_is_an_error(
+    client: EffectsClient, server: VideoServer, video: Video, counted: type
+) -> None:
+    """Fault 96: nobody knows what was taken."""
+    target = Short()
+    target.counted = counted
+    with pytest.raises(TypeError, match=f"whole number of bytes or None, not {counted.__name__}$"):
+        await client.download(video, target)
+    assert len(target.content) == 1000
+    assert len(server.requests) == 1
 
 
 async def test_a_pipe_that_does_not_block_loses_nothing_in_silence(

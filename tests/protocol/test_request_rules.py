@@ -44,7 +44,7 @@ def test_the_first_page_of_thirty_is_the_usual_one() -> None:
     assert build_list(GATEWAY) == build_list(GATEWAY, page=1, page_size=30)
 
 
-@pytest.mark.parametrize("bad", ["", ".", "..", "a\x00b", "\ud800"])
+@pytest.mark.parametrize("bad", ["", "  ", "\u3000", ".", "..", "a\x00b", "\ud800"])
 def test_an_id_that_no_service_can_have_is_named(bad: str) -> None:
     for check in (lambda: check_task_id(bad), lambda: build_query(GATEWAY, bad)):
         with pytest.raises(EffectRejectedError) as caught:

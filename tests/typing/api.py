@@ -260,6 +260,7 @@ async def clients(journal: Journal, session: aiohttp.ClientSession) -> None:
     assert_type((await client.budget()).left_units, Decimal | None)
     assert_type(await client.job("order-1"), Job | None)
     assert_type([job async for job in client.jobs(states={JobState.UNCERTAIN})], list[Job])
+    assert_type([job async for job in client.jobs(states=iter(JobState))], list[Job])
     task = client.attach("t1")
     assert_type(await task.recall(), TaskSnapshot | None)
     assert_type(task.expected_end, tuple[datetime, datetime] | None)
