@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +22,7 @@ from kling_effects_async.cli.bulk.json_lines import event_as_json, row_outcome_a
 from kling_effects_async.cli.bulk.record import RunRecord, recorded_row, times_of
 from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.run_state import RunState
-from kling_effects_async.cli.bulk.shown import shown_run
+from kling_effects_async.cli.bulk.shown import Screen, shown_run
 from kling_effects_async.cli.bulk.sources import Rows
 from kling_effects_async.cli.bulk.summary import FailureTally, holds_back, reason_of
 from kling_effects_async.cli.console import NotPrinted, json_line, not_printed, say, write_out
@@ -144,15 +145,10 @@ async def opened_run(
 async def run_rows(opened: OpenRun, rows: Rows, run: BulkRun) -> None:
     """Have every row made, show how it goes on, and print each clip's path as it is saved."""
     arguments, client = run.arguments, opened.client
-
-    def drain() -> None:
-        run.was_told_to_stop = True
-        client.drain()
-        running = cli.jobs.tally.counted(len(run.state.running), "task")
-        say(f"stopping: nothing more is sent, {running} to come; Ctrl-C again leaves at once")
-
-    with cli.runner.stopped_gently(drain):
-        failed = FailedRows(arguments.failed_path)
+    async with (
+        FailedRows(arguments.failed_path) as failed,
+        shown_run(run.state, client, is_silent=arguments.is_silent) as screen,
+    ):
         outcomes = client.run_many(
             drawn(rows),
             run=arguments.run,
@@ -160,17 +156,23 @@ async def run_rows(opened: OpenRun, rows: Rows, run: BulkRun) -> None:
             name=arguments.name,
             share=arguments.share,
         )
-        async with (
-            failed,
-            shown_run(run.state, client, is_silent=arguments.is_silent) as screen,
-            aclosing(outcomes),
-        ):
-            async for outcome in outcomes:
-                with screen.aside():
-                    await _take(outcome, run, opened, failed)
-                if run.stopped_by:
-                    client.drain()
-        run.failures.path = failed.path
+        with cli.runner.stopped_gently(partial(_drain, client, run, screen)):
+            async with aclosing(outcomes):
+                async for outcome in outcomes:
+                    with screen.aside():
+                        await _take(outcome, run, opened, failed)
+                    run.failures.path = failed.path
+                    if run.stopped_by:
+                        client.drain()
+
+
+def _drain(client: EffectsClient, run: BulkRun, screen: Screen) -> None:
+    """What a first Ctrl-C does."""
+    run.was_told_to_stop = True
+    client.drain()
+    running = cli.jobs.tally.counted(len(run.state.running), "task")
+    with screen.aside():
+        say(f"stopping: nothing more is sent, {running} to come; Ctrl-C again leaves at once")
 
 
 async def _take(outcome: Outcome, run: BulkRun, opened: OpenRun, failed: FailedRows) -> None:
