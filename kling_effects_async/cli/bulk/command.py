@@ -15,6 +15,7 @@ from kling_effects_async.cli.options import (
     file_names,
     for_bulk,
     journal,
+    offered,
     text,
 )
 from kling_effects_async.cli.signals import loaded
@@ -50,7 +51,14 @@ def _sources(
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
-@click.argument("words", nargs=-1, required=True, metavar="SCENE SOURCE...", callback=_sources)
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="SCENE SOURCE...",
+    callback=_sources,
+    shell_complete=offered("scene_then_files"),
+)
 @for_bulk
 @click.option(
     "--name",
