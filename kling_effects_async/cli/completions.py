@@ -50,12 +50,9 @@ def scene_then_files(
     context: click.Context, option: click.Parameter, word: str
 ) -> list[CompletionItem]:
     """A scene or a manifest as the first word, and files after it."""
-    of_files = files(context, option, word)
-    return (
-        of_files
-        if context.params.get(option.name or "")
-        else scenes(context, option, word) or of_files
-    )
+    is_first = not context.params.get(option.name or "")
+    found = scenes(context, option, word) if is_first else []
+    return found or files(context, option, word)
 
 
 def services(_context: click.Context, _option: click.Parameter, word: str) -> list[CompletionItem]:
