@@ -10,7 +10,16 @@ from pathlib import Path
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-__all__ = ["files", "folders", "job_ids", "profiles", "scenes", "services", "task_ids"]
+__all__ = [
+    "files",
+    "folders",
+    "job_ids",
+    "profiles",
+    "scene_then_files",
+    "scenes",
+    "services",
+    "task_ids",
+]
 
 _Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -35,6 +44,15 @@ def scenes(_context: click.Context, _option: click.Parameter, word: str) -> list
         for name, info in known
         if name.startswith(word) and info.ended is None
     ]
+
+
+def scene_then_files(
+    context: click.Context, option: click.Parameter, word: str
+) -> list[CompletionItem]:
+    """A scene or a manifest as the first word, and files after it."""
+    is_first = not context.params.get(option.name or "")
+    found = scenes(context, option, word) if is_first else []
+    return found or files(context, option, word)
 
 
 def services(_context: click.Context, _option: click.Parameter, word: str) -> list[CompletionItem]:

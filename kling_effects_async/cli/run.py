@@ -14,6 +14,7 @@ import kling_effects_async as kling
 from kling_effects_async import cli
 from kling_effects_async.cli.commands import Command
 from kling_effects_async.cli.console import say
+from kling_effects_async.cli.effect_options import of_the_effect, previewing
 from kling_effects_async.cli.options import (
     account,
     budget_units,
@@ -96,22 +97,7 @@ class RunArguments(NamedTuple):
     callback=file_names,
     shell_complete=offered("files"),
 )
-@click.option(
-    "--model-name",
-    metavar="NAME",
-    callback=text("name of the model"),
-    help="One of the service's models; leave it out for the default.",
-)
-@click.option(
-    "--mode", metavar="std|pro", callback=text("mode"), help="Only for scenes with two images."
-)
-@click.option(
-    "--duration",
-    "duration_s",
-    type=click.IntRange(min=1),
-    metavar="SECONDS",
-    help="How long the clip is to be.",
-)
+@of_the_effect
 @click.option(
     "--external-task-id",
     metavar="ID",
@@ -130,20 +116,7 @@ class RunArguments(NamedTuple):
     is_flag=True,
     help="Convert images that Kling would reject.",
 )
-@click.option(
-    "--no-emulator",
-    "may_preview",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="Without a key, fail instead of making a preview.",
-)
-@click.option(
-    "--clips",
-    type=click.Choice([choice.value for choice in Clips]),
-    default=Clips.PREVIEW.value,
-    hidden=True,  # for tests that do not look at pictures
-)
+@previewing
 @journal
 @account
 @budget_units

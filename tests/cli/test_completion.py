@@ -63,9 +63,10 @@ def test_bash_completes_commands_scenes_services_and_profiles(tmp_path: Path) ->
         ["wat"],
         ["jobs", "re"],
         ["run", "fuzzyf"],
+        ["bulk", "fuzzyf"],
         ["fetch", "--service", "si"],
         ["fetch", "--profile", ""],
-    ) == [["watch"], ["resume"], ["fuzzyfuzzy"], ["singapore"], ["default", "work"]]
+    ) == [["watch"], ["resume"], ["fuzzyfuzzy"], ["fuzzyfuzzy"], ["singapore"], ["default", "work"]]
 
 
 @needs_bash

@@ -281,6 +281,8 @@ def _stopped(main: Coroutine[Any, Any, None]) -> ExitCode | None:
 def _sum_up(run: BulkRun, stopped: ExitCode | None) -> None:
     arguments, state = run.arguments, run.state
     lines = list(summary_lines(state, run.failures, arguments, now_s=monotonic()))
+    if run.stopped_by:
+        lines.append(f"nothing more was sent: {run.stopped_by}")
     is_over = not (state.not_sent or state.to_do.total())
     if not is_over or state.uncertain:
         lines.append(f"go on with: {arguments.again_command(*_named_run(arguments))}")
@@ -306,6 +308,8 @@ def _code(run: BulkRun, stopped: ExitCode | None, *, is_over: bool) -> ExitCode:
         return ExitCode.UNCERTAIN
     if run.was_told_to_stop and not is_over:
         return ExitCode.INTERRUPTED
+    if run.stop_code is not None:
+        return run.stop_code
     if run.failures.codes:
         return run.failures.code
     return ExitCode.NOT_PRINTED if run.is_unprinted else ExitCode.DONE

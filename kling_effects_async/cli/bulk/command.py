@@ -7,6 +7,7 @@ from typing import Any
 import rich_click as click
 
 from kling_effects_async.cli.commands import Command
+from kling_effects_async.cli.effect_options import of_the_effect, previewing
 from kling_effects_async.cli.options import (
     account,
     budget_units,
@@ -14,10 +15,10 @@ from kling_effects_async.cli.options import (
     file_names,
     for_bulk,
     journal,
+    offered,
     text,
 )
 from kling_effects_async.cli.signals import loaded
-from kling_effects_async.emulator.choices import Clips
 
 __all__ = ["bulk"]
 
@@ -50,7 +51,14 @@ def _sources(
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
-@click.argument("words", nargs=-1, required=True, metavar="SCENE SOURCE...", callback=_sources)
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="SCENE SOURCE...",
+    callback=_sources,
+    shell_complete=offered("scene_then_files"),
+)
 @for_bulk
 @click.option(
     "--name",
@@ -96,11 +104,7 @@ def _sources(
 @click.option(
     "--report", metavar="FILE", callback=file_name("report"), help="Write a page about the run."
 )
-@click.option("--model-name", metavar="NAME", callback=text("name of the model"), help="As in run.")
-@click.option("--mode", metavar="std|pro", callback=text("mode"), help="As in run.")
-@click.option(
-    "--duration", "duration_s", type=click.IntRange(min=1), metavar="SECONDS", help="As in run."
-)
+@of_the_effect
 @journal
 @click.option(
     "--no-journal",
@@ -112,20 +116,7 @@ def _sources(
 )
 @account
 @budget_units
-@click.option(
-    "--no-emulator",
-    "may_preview",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="Without a key, fail instead of making previews.",
-)
-@click.option(
-    "--clips",
-    type=click.Choice([choice.value for choice in Clips]),
-    default=Clips.PREVIEW.value,
-    hidden=True,  # for tests that do not look at pictures
-)
+@previewing
 @click.pass_obj
 def bulk(
     line: tuple[str, ...],

@@ -20,6 +20,8 @@ _SHOWN = 12
 _STATUS_COLUMNS = 12
 _TIME_COLUMNS = 8
 _WIDEST = 100
+# A terminal writes ^C behind the last line; in a full one it would begin another, which stays.
+_ECHO_COLUMNS = 2
 
 
 @frozen(kw_only=True)
@@ -59,7 +61,7 @@ def progress_lines(
         names: what to call a task, by its external id; by default that id.
         expected: from when to when the end of the run is expected, in local time.
     """
-    width = min(look.width, _WIDEST)
+    width = min(look.width - _ECHO_COLUMNS, _WIDEST)
     lines = [_bar(state, look, width), *_wrapped(_counts(state, now_s, expected), width)]
     if state.held_back_by:
         lines.append(_cut(one_line(f"waiting: {state.held_back_by}"), width, look))

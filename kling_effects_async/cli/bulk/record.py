@@ -16,7 +16,6 @@ from decimal import Decimal
 from attrs import frozen
 
 from kling_effects_async import (
-    ClientDrainingError,
     ClipNameTakenError,
     Done,
     DownloadError,
@@ -28,6 +27,7 @@ from kling_effects_async import (
 )
 from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.row_maker import image_label_of
+from kling_effects_async.cli.bulk.summary import holds_back
 
 __all__ = ["RecordedRow", "RunRecord", "Times", "opened_record", "recorded_row", "times_of"]
 
@@ -184,7 +184,7 @@ def _state(outcome: Outcome, times: Times) -> str:
     match outcome.error:
         case ClipNameTakenError():
             return "there already"
-        case ClientDrainingError():
+        case error if holds_back(error):
             return "not sent"
         case SubmissionUncertainError():
             return "uncertain"

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,17 +22,19 @@ from kling_effects_async.cli.bulk.json_lines import event_as_json, row_outcome_a
 from kling_effects_async.cli.bulk.record import RunRecord, recorded_row, times_of
 from kling_effects_async.cli.bulk.row import Row
 from kling_effects_async.cli.bulk.run_state import RunState
-from kling_effects_async.cli.bulk.shown import shown_run
+from kling_effects_async.cli.bulk.shown import Screen, shown_run
 from kling_effects_async.cli.bulk.sources import Rows
-from kling_effects_async.cli.bulk.summary import FailureTally, reason_of
+from kling_effects_async.cli.bulk.summary import FailureTally, holds_back, reason_of
 from kling_effects_async.cli.console import NotPrinted, json_line, not_printed, say, write_out
-from kling_effects_async.cli.failures import without_secrets
+from kling_effects_async.cli.failures import ExitCode, without_secrets
 from kling_effects_async.cli.jobs.resume_summary import code_of
 from kling_effects_async.emulator import Clips
 
 __all__ = ["BulkRun", "OpenRun", "opened_run", "run_rows"]
 
 _SLOT_CHANGES = 10_000  # so many are enough for a drawing
+# Rows in a row that did not reach the service: the others would not either.
+_UNREACHED = 20
 
 
 @define
@@ -41,7 +44,10 @@ class BulkRun:
     Attributes:
         secrets: what must be cut out of every message.
         was_told_to_stop: by a Ctrl-C.
-        has_failed_fast: nothing more was sent after a failure.
+        stopped_by: why nothing more was sent, in words: the key, the account, the budget, or with
+            --fail-fast a failure; ``""`` otherwise.
+        stop_code: the exit code of that; ``None`` where the failures have their own.
+        unreached: how many rows in a row got no answer from the service.
         is_unprinted: a line did not get to stdout.
         slots: when the account had how many slots, in seconds of POSIX time.
     """
@@ -51,7 +57,9 @@ class BulkRun:
     failures: FailureTally = field(factory=FailureTally)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     was_told_to_stop: bool = False
-    has_failed_fast: bool = False
+    stopped_by: str = ""
+    stop_code: ExitCode | None = None
+    unreached: int = 0
     is_unprinted: bool = False
     slots: deque[tuple[float, int]] = field(factory=lambda: deque(maxlen=_SLOT_CHANGES))
 
@@ -137,15 +145,10 @@ async def opened_run(
 async def run_rows(opened: OpenRun, rows: Rows, run: BulkRun) -> None:
     """Have every row made, show how it goes on, and print each clip's path as it is saved."""
     arguments, client = run.arguments, opened.client
-
-    def drain() -> None:
-        run.was_told_to_stop = True
-        client.drain()
-        running = cli.jobs.tally.counted(len(run.state.running), "task")
-        say(f"stopping: nothing more is sent, {running} to come; Ctrl-C again leaves at once")
-
-    with cli.runner.stopped_gently(drain):
-        failed = FailedRows(arguments.failed_path)
+    async with (
+        FailedRows(arguments.failed_path) as failed,
+        shown_run(run.state, client, is_silent=arguments.is_silent) as screen,
+    ):
         outcomes = client.run_many(
             drawn(rows),
             run=arguments.run,
@@ -153,18 +156,23 @@ async def run_rows(opened: OpenRun, rows: Rows, run: BulkRun) -> None:
             name=arguments.name,
             share=arguments.share,
         )
-        async with (
-            failed,
-            shown_run(run.state, client, is_silent=arguments.is_silent) as screen,
-            aclosing(outcomes),
-        ):
-            async for outcome in outcomes:
-                with screen.aside():
-                    await _take(outcome, run, opened, failed)
-                if arguments.is_fail_fast and run.state.failed and not run.has_failed_fast:
-                    run.has_failed_fast = True
-                    client.drain()
-        run.failures.path = failed.path
+        with cli.runner.stopped_gently(partial(_drain, client, run, screen)):
+            async with aclosing(outcomes):
+                async for outcome in outcomes:
+                    with screen.aside():
+                        await _take(outcome, run, opened, failed)
+                    run.failures.path = failed.path
+                    if run.stopped_by:
+                        client.drain()
+
+
+def _drain(client: EffectsClient, run: BulkRun, screen: Screen) -> None:
+    """What a first Ctrl-C does."""
+    run.was_told_to_stop = True
+    client.drain()
+    running = cli.jobs.tally.counted(len(run.state.running), "task")
+    with screen.aside():
+        say(f"stopping: nothing more is sent, {running} to come; Ctrl-C again leaves at once")
 
 
 async def _take(outcome: Outcome, run: BulkRun, opened: OpenRun, failed: FailedRows) -> None:
@@ -176,8 +184,11 @@ async def _take(outcome: Outcome, run: BulkRun, opened: OpenRun, failed: FailedR
         return
     reason = "" if isinstance(outcome, Done) else reason_of(outcome.error)
     reason = without_secrets(reason, run.secrets)
-    run.state.add(outcome, scene=row.effect.scene, reason=reason)
+    is_held_back = isinstance(outcome, Failed) and holds_back(outcome.error)
+    run.state.add(outcome, scene=row.effect.scene, reason=reason, is_held_back=is_held_back)
     await opened.note(outcome, row, reason)
+    is_unreached = isinstance(outcome, Failed) and isinstance(outcome.error, kling.TransportError)
+    run.unreached = run.unreached + 1 if is_unreached else 0
     if isinstance(outcome, Failed):
         await _take_failure(outcome.error, row, reason, run, failed)
     if run.arguments.as_json:
@@ -189,8 +200,9 @@ async def _take(outcome: Outcome, run: BulkRun, opened: OpenRun, failed: FailedR
 async def _take_failure(
     error: Exception, row: Row, reason: str, run: BulkRun, failed: FailedRows
 ) -> None:
-    if isinstance(error, kling.ClientDrainingError):
-        return  # the same command line sends it
+    if holds_back(error):
+        _stop(error, reason, run)
+        return  # the same command line sends it, once it can be sent
     is_news = reason not in run.failures.examples
     run.failures.add(reason, row.where, code_of(error))
     # An uncertain row would be paid twice by whoever runs its manifest under another name.
@@ -198,6 +210,18 @@ async def _take_failure(
         await failed.add(row, reason)
     if is_news and not run.arguments.is_silent:
         say(f"{row.where}: {reason}")
+    if run.arguments.is_fail_fast and not run.stopped_by:
+        run.stopped_by = "a failure, and --fail-fast"
+    if run.unreached >= _UNREACHED:
+        _stop(error, reason, run)
+
+
+def _stop(error: Exception, reason: str, run: BulkRun) -> None:
+    if run.stopped_by or isinstance(error, kling.ClientDrainingError):
+        return
+    run.stopped_by, run.stop_code = reason, code_of(error)
+    if not run.arguments.is_silent:
+        say(f"nothing more is sent: {reason}")
 
 
 def _is_there(error: Exception) -> bool:

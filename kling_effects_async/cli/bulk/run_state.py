@@ -8,7 +8,6 @@ from decimal import Decimal
 from attrs import define, field, frozen
 
 from kling_effects_async import (
-    ClientDrainingError,
     ClientStats,
     Done,
     Event,
@@ -130,17 +129,20 @@ class RunState:
         self.skipped += 1
         self._over(scene)
 
-    def add(self, outcome: Outcome, *, scene: str, reason: str = "") -> None:
+    def add(
+        self, outcome: Outcome, *, scene: str, reason: str = "", is_held_back: bool = False
+    ) -> None:
         """Count an outcome.
 
         Args:
             reason: why it failed, in words that many have in common.
+            is_held_back: nothing was sent, for a reason that is no fault of the item.
         """
         self.running.pop(outcome.external_task_id, None)
         if isinstance(outcome, Done):
             self.done += 1
             self.before += outcome.external_task_id not in self._paid_now
-        elif isinstance(outcome.error, ClientDrainingError):
+        elif is_held_back:
             self.not_sent += 1
         elif isinstance(outcome.error, SubmissionUncertainError):
             self.uncertain += 1

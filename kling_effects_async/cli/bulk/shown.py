@@ -158,6 +158,7 @@ class _MovingScreen:
 
         self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
         self._live = self._new_live()
+        self._asides = 0
 
     def _new_live(self) -> Live:
         from rich.live import Live
@@ -182,11 +183,15 @@ class _MovingScreen:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        self.stop()
+        if not self._asides:
+            self.stop()
+        self._asides += 1  # a Ctrl-C has something to say while an outcome is printed
         try:
             yield
         finally:
-            self.start()
+            self._asides -= 1
+            if not self._asides:
+                self.start()
 
     def start(self) -> None:
         # A new one: a used one goes up as many lines as it had, over what was printed since.

@@ -7,14 +7,23 @@ from pathlib import Path
 
 from attrs import define, field
 
-from kling_effects_async import ApiError, SubmissionUncertainError, TaskFailedError
+from kling_effects_async import (
+    AccountChangedError,
+    ApiError,
+    BudgetExceededError,
+    ClientDrainingError,
+    KlingEffectsError,
+    Scope,
+    SubmissionUncertainError,
+    TaskFailedError,
+)
 from kling_effects_async.cli.bulk.arguments import BulkArguments
 from kling_effects_async.cli.bulk.lines import duration, units_words
 from kling_effects_async.cli.bulk.run_state import RunState
 from kling_effects_async.cli.failures import ExitCode
 from kling_effects_async.cli.messages import in_our_words, sentence
 
-__all__ = ["FailureTally", "reason_of", "summary_lines"]
+__all__ = ["FailureTally", "holds_back", "reason_of", "summary_lines"]
 
 # So many rows of one reason are named; failed.csv has all.
 _NAMED = 3
@@ -47,8 +56,24 @@ class FailureTally:
         return next(iter(self.codes)) if len(self.codes) == 1 else ExitCode.TASK_FAILED
 
 
+def holds_back(error: Exception) -> bool:
+    """Whether no row can be sent for this reason, until a person has acted."""
+    is_of_account = isinstance(error, KlingEffectsError) and error.scope is Scope.ACCOUNT
+    return is_of_account or isinstance(error, (BudgetExceededError, ClientDrainingError))
+
+
 def reason_of(error: Exception) -> str:
     """Why it failed, in words that many rows have in common: without ids of requests and tasks."""
+    if isinstance(error, BudgetExceededError):
+        return (
+            f"the budget of {units_words(error.limit_units)} allows no more: raise --budget-units"
+        )
+    if isinstance(error, AccountChangedError):
+        return (
+            f"the journal has this run under the account {error.other_account}, and the key is of "
+            f"{error.account}: if both are one, add --account {error.other_account}; if not, --run "
+            "NAME makes it a run of its own"
+        )
     root = error.__cause__ if isinstance(error, SubmissionUncertainError) else error
     if isinstance(root, ApiError):
         return f"{root.message}. {root.advice}" if root.advice else root.message

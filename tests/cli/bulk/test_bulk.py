@@ -152,6 +152,47 @@ async def test_after_a_failure_nothing_more_is_sent_if_that_is_wished(
     assert "go on with: kling-effects bulk squish photos -o clips --fail-fast" in ended.err
 
 
+async def test_a_budget_that_is_used_up_ends_the_run_and_the_same_line_goes_on(
+    photos: Path, tmp_path: Path
+) -> None:
+    """Fault 19, for a budget of one's own: nothing more is sent, and no row is called wrong."""
+    one = ["squish", "photos", "-o", "clips"]
+    async with service() as at:
+        ended = await bulk(at, *one, "--budget-units", "7", folder=tmp_path, quiet=False)
+        assert ended.code == ExitCode.OVER_BUDGET
+        assert ended.err.count("nothing more is sent: the budget of 7 units allows no more") == 1
+        assert "go on with: kling-effects bulk squish photos -o clips --budget-units 7" in ended.err
+        assert "failed" not in ended.err
+        assert at.ledger.total == 2
+        assert (await bulk(at, *one, folder=tmp_path)).code == 0
+        assert (at.ledger.total, at.ledger.repeated()) == (NUMBER, ())
+
+
+async def test_a_rejected_key_ends_the_run_at_once(photos: Path, tmp_path: Path) -> None:
+    """Fault 16: of a thousand rows none is sent, and there is one reason."""
+    async with service() as at:
+        environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": "sk-that-nobody-knows"}
+        one = ["bulk", "squish", "photos", "-o", "clips", "--journal", "jobs.db"]
+        ended = await asyncio.to_thread(kling, *one, folder=tmp_path, **environ)
+        assert ended.code == ExitCode.REJECTED_THERE
+        assert ended.err.count("nothing more is sent: ") == 1
+        assert not (tmp_path / "clips" / "failed.csv").exists()
+        assert at.ledger.total == 0
+
+
+def test_a_service_that_nobody_reaches_is_not_tried_for_every_row(tmp_path: Path) -> None:
+    rows = "".join(f"https://img.example/{number}.jpg\n" for number in range(500))
+    (tmp_path / "rows.csv").write_text(f"image\n{rows}")
+    one = ["bulk", "squish", "rows.csv", "-o", "clips", "--journal", "jobs.db"]
+    ended = kling(
+        *one, folder=tmp_path, KLING_SERVICE="http://127.0.0.1:1", KLING_API_KEY="sk-1234567890"
+    )
+    assert ended.code == ExitCode.NO_ANSWER
+    found = re.search(r"0 of 500 done, (\d+) failed, (\d+) not sent", ended.err)
+    assert found is not None, ended.err
+    assert int(found[1]) < 60
+
+
 async def test_what_has_a_clip_is_left_out_if_that_is_wished(photos: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()

@@ -98,9 +98,10 @@ def test_the_rate_is_that_of_the_last_ends() -> None:
 def test_failures_are_counted_by_reason_and_what_may_be_paid_apart() -> None:
     run = state()
     uncertain = SubmissionUncertainError("lost", scene="squish", external_task_id="u")
-    errors = [NetworkError("x"), NetworkError("y"), uncertain, ClientDrainingError("later")]
-    for error in errors:
+    for error in (NetworkError("x"), NetworkError("y"), uncertain):
         run.add(Failed(effect=EFFECT, external_task_id="", error=error), scene="squish", reason="r")
+    held_back = Failed(effect=EFFECT, external_task_id="", error=ClientDrainingError("later"))
+    run.add(held_back, scene="squish", reason="r", is_held_back=True)
     run.skip("squish")
     assert (run.failed, run.uncertain, run.not_sent, run.skipped) == (Counter(r=2), 1, 1, 1)
     assert (run.finished, run.to_do) == (5, Counter(squish=5))
