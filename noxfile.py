@@ -20,6 +20,20 @@ FOUND = [version for version in PYTHONS if shutil.which(f"python{version}")]
 # Half of the suite's time is waiting for processes and disks, so two workers leave two cores idle.
 # Some tests take a hundred times as long as others: who is done takes tests from who is not.
 WORKERS = ("-n", "4", "--dist", "worksteal")
+# These look at the repository, a browser, or what processes and disks do: one Python is enough.
+ONCE = (
+    "tests/polling/test_scale.py",
+    "tests/report/test_in_browser.py",
+    "tests/simulation",
+    "tests/test_crash.py",
+    "tests/test_damaged_batches.py",
+    "tests/test_faults.py",
+    "tests/test_floors.py",
+    "tests/test_mutants.py",
+    "tests/test_own_rules.py",
+    "tests/test_soak.py",
+    "tests/test_words.py",
+)
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -45,11 +59,11 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--ignoreexternal", "--verifytypes", "kling_effects_async")
 
 
-def run_suite(session: nox.Session) -> None:
-    """The whole suite; on one Python with ``[speed]``."""
+def run_suite(session: nox.Session, *options: str) -> None:
+    """The suite; on one Python with ``[speed]``."""
     extras = "cli,emulator,speed" if session.python == "3.12" else "cli,emulator"
     session.install("-e", f".[{extras}]", *group("tests"))
-    session.run("pytest", *WORKERS, *session.posargs)
+    session.run("pytest", *WORKERS, *options, *session.posargs)
 
 
 @nox.session(python=FOUND[-1:] or None)
@@ -60,10 +74,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=FOUND[:-1] or False)
 def tests_older(session: nox.Session) -> None:
-    """The whole suite, on every other Python that this machine has."""
+    """The suite, but for what is looked at once, on every other Python that this machine has."""
     if not FOUND[:-1]:
         session.skip("this machine has one Python, and `tests` runs on that")
-    run_suite(session)
+    run_suite(session, *(f"--ignore={path}" for path in ONCE))
 
 
 @nox.session
