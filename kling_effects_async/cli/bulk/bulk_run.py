@@ -88,6 +88,8 @@ def _scene_named(name: str) -> str:
 def _run(arguments: BulkArguments, secrets: list[str]) -> None:
     by = _moment(arguments.by)
     NameTemplate.read(arguments.name)
+    for page in _report_path(arguments):
+        _check_page(page)
     settings = cli.settings_file.settings_or_none(
         arguments.service, may_preview=arguments.may_preview, is_for_real=arguments.is_for_real
     )
@@ -182,6 +184,15 @@ def _moment(text: str | None) -> datetime | None:
 
 def _report_path(arguments: BulkArguments) -> list[Path]:
     return [] if arguments.report is None else [Path(arguments.report)]
+
+
+def _check_page(path: Path) -> None:
+    """Reject what no page can be written to: later all would be paid, and nothing shown of it."""
+    if os.path.isdir(path):
+        raise Failure(ExitCode.REJECTED_HERE, [f"--report {path} is a folder: name a file in it"])
+    if not os.path.isdir(path.absolute().parent):
+        what = f"there is no folder {path.parent} for the report: make it, or name another --report"
+        raise Failure(ExitCode.REJECTED_HERE, [what])
 
 
 def _defaults(arguments: BulkArguments, settings: kling.Settings | None) -> Defaults:

@@ -76,10 +76,21 @@ def test_previews_are_called_so_and_have_no_cost(photos: Path, tmp_path: Path) -
 
 
 async def test_a_report_that_cannot_be_written_loses_no_clip(photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "run.html").mkdir()
+    name = f"{'long' * 70}.html"  # longer than file systems take
     async with Emulator(clips=Clips.STOCK, speed=600) as at:
         environ = {"KLING_SERVICE": at.url, "KLING_API_KEY": at.api_key}
-        line = ("bulk", "squish", "photos", "-o", "clips", *BOOK)
+        line = ("bulk", "squish", "photos", "-o", "clips", *BOOK, "--report", name)
         ended = await asyncio.to_thread(kling, *line, folder=tmp_path, **environ)
     assert (ended.code, len(ended.out.splitlines())) == (0, 4)
-    assert "run.html cannot be written" in ended.err
+    assert ".html cannot be written" in ended.err
+
+
+@pytest.mark.parametrize("page", ["nowhere/run.html", "photos"])
+def test_a_report_that_can_be_no_file_is_rejected_before_anything_is_sent(
+    photos: Path, tmp_path: Path, page: str
+) -> None:
+    line = ("bulk", "squish", "photos", "-o", "clips", "--clips", "stock", "--report", page)
+    ended = kling(*line, folder=tmp_path)
+    assert ended.code == ExitCode.REJECTED_HERE
+    assert "report" in ended.err
+    assert not (tmp_path / "clips").exists()
