@@ -367,10 +367,10 @@ def _profile_option(callback: Callable[..., None]) -> _Decorator:
     )
 
 
-profile = _profile_option(_profile)
+profile: _Decorator = _profile_option(_profile)
 
 # For a command that takes no other setting from the file.
-one_profile = _profile_option(_note_profile)
+one_profile: _Decorator = _profile_option(_note_profile)
 
 
 def chosen_profile(context: click.Context) -> str | None:

@@ -33,10 +33,11 @@ class PassingSink:
 
     def __init__(self, hand_on: Callable[[bytes], Awaitable[None]], *, next_step: str) -> None:
         self._hand_on = hand_on
-        self.next_step = next_step
+        self.next_step: str = next_step
         self.source: Source | None = None
-        self.content_type = ""
-        self.handed_bytes = 0
+        self.content_type: str = ""
+        self.handed_bytes: int = 0
+        self.length_bytes: int = 0
         self._forget()
 
     def _forget(self) -> None:

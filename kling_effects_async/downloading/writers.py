@@ -59,7 +59,7 @@ class Writing:
         self._write = CallersOwn(target.write)
         drain = getattr(target, "drain", None)
         self._drain = CallersOwn(drain) if inspect.iscoroutinefunction(drain) else None
-        self.calls = [self._write, *([self._drain] if self._drain else [])]
+        self.calls: list[CallersOwn] = [self._write, *([self._drain] if self._drain else [])]
 
     async def write(self, chunk: bytes) -> None:
         """Write all of it.
