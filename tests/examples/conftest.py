@@ -18,7 +18,7 @@ from tests.support.callbacks import SECRET
 from tests.support.web_users import served
 
 # A write of the journal is waited for by many turns of the loop, and not by hours of its time.
-fast_forwarded = pytest.mark.looptime(noop_cycles=250)
+fast_forwarded = pytest.mark.looptime(noop_cycles=1000)
 # A fast-forwarded loop may pass any limit while a thread works.
 NO_LIMIT = aiohttp.ClientTimeout()
 

@@ -18,10 +18,6 @@ CAT = (PHOTOS / "cat.jpg").read_bytes()
 WAITS = ["planned", "submitting", "accepted"]
 
 
-def now_s() -> float:
-    return asyncio.get_running_loop().time()
-
-
 async def watched(place: Place, url: str, name: str) -> list[dict[str, Any]]:
     return [state async for state in watch(place.http, url, name)]
 
@@ -167,8 +163,6 @@ async def test_a_stop_ends_the_streams_of_events(place: Place) -> None:
         pages = [watch(place.http, url, name) for _ in range(2)]
         for states in pages:
             assert not (await anext(states))["is_last"]
-        stopped_at_s = now_s()
-    assert now_s() - stopped_at_s < 60
     for states in pages:
         assert not any([state["is_last"] async for state in states])  # ended without an error
 
