@@ -275,7 +275,7 @@ class Poller:
             self._queue.answered(task, snapshot, self._clock.monotonic())
 
     def _note_beginning(self, task: TrackedTask | None, snapshot: TaskSnapshot) -> None:
-        if task is not None and not task.is_whole and snapshot.created_at is not None:
+        if task is not None and snapshot.created_at is not None:
             self.began(task, snapshot.created_at)
 
     def _count(self, kind: PollKind) -> None:

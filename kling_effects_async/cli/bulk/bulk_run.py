@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ from kling_effects_async.clip_names import NameTemplate
 
 __all__ = ["run_bulk"]
 
-# How often the check says how far it is.
+# How often the check and the report say how far they are.
 _LINE_EACH_S = 5.0
 _PREVIEWS = (
     "no key found, so these are previews made on this machine, not by Kling's model; for the real "
@@ -126,20 +126,16 @@ def _run(arguments: BulkArguments, secrets: list[str]) -> None:
 
 def _write_page(path: Path, record: RunRecord, run: BulkRun, started_at: datetime) -> None:
     """Write the report, also of a run that was stopped."""
-    state, last_s = run.state, monotonic()
-
-    def show(number: int) -> None:
-        nonlocal last_s
-        if monotonic() - last_s >= _LINE_EACH_S and not run.arguments.is_silent:
-            last_s = monotonic()
-            say(f"report: {number:,} of {len(record):,} rows")
-
+    state = run.state
+    show = _said_sometimes(
+        lambda number: f"report: {number:,} of {len(record):,} rows", run.arguments
+    )
     facts = PageFacts(
         started_at=started_at,
         ended_at=datetime.now(UTC),
         slots=tuple(run.slots),
         failed=run.failures.path,
-        is_over=not (state.not_sent or state.to_do.total()),
+        is_over=not state.left,
         is_preview=state.is_preview,
     )
     try:
@@ -208,14 +204,7 @@ def _defaults(arguments: BulkArguments, settings: kling.Settings | None) -> Defa
 
 def _checked(rows: Rows, arguments: BulkArguments) -> CheckedRows:
     """All rows and pictures, checked before anything is sent."""
-    last_s = monotonic()
-
-    def show(number: int) -> None:
-        nonlocal last_s
-        if monotonic() - last_s >= _LINE_EACH_S and not arguments.is_silent:
-            last_s = monotonic()
-            say(f"checked {number:,} pictures")
-
+    show = _said_sometimes(lambda number: f"checked {number:,} pictures", arguments)
     checked = check_rows(rows, with_pictures=True, on_row=show)
     failure = checked.failure()
     if failure is not None:
@@ -224,6 +213,19 @@ def _checked(rows: Rows, arguments: BulkArguments) -> CheckedRows:
     for line in [*([left_out] if left_out else []), *checked.warnings]:
         say(line)
     return checked
+
+
+def _said_sometimes(line: Callable[[int], str], arguments: BulkArguments) -> Callable[[int], None]:
+    """What says how far something is, at most every few seconds."""
+    last_s = monotonic()
+
+    def say_if_due(number: int) -> None:
+        nonlocal last_s
+        if monotonic() - last_s >= _LINE_EACH_S and not arguments.is_silent:
+            last_s = monotonic()
+            say(line(number))
+
+    return say_if_due
 
 
 async def _plan(
@@ -294,10 +296,9 @@ def _sum_up(run: BulkRun, stopped: ExitCode | None) -> None:
     lines = list(summary_lines(state, run.failures, arguments, now_s=monotonic()))
     if run.stopped_by:
         lines.append(f"nothing more was sent: {run.stopped_by}")
-    is_over = not (state.not_sent or state.to_do.total())
-    if not is_over or state.uncertain:
+    if state.left or state.uncertain:
         lines.append(f"go on with: {arguments.again_command(*_named_run(arguments))}")
-    code = _code(run, stopped, is_over=is_over)
+    code = _code(run, stopped)
     if arguments.as_json:
         run.print_json(summary_as_json(state, code))
     if code is not ExitCode.DONE:
@@ -312,12 +313,12 @@ def _named_run(arguments: BulkArguments) -> list[str]:
     return ["--run", arguments.run or ""] if arguments.is_one_more else []
 
 
-def _code(run: BulkRun, stopped: ExitCode | None, *, is_over: bool) -> ExitCode:
+def _code(run: BulkRun, stopped: ExitCode | None) -> ExitCode:
     if stopped is not None:
         return stopped
     if run.state.uncertain:  # before any failure, because it may have been charged
         return ExitCode.UNCERTAIN
-    if run.was_told_to_stop and not is_over:
+    if run.was_told_to_stop and run.state.left:
         return ExitCode.INTERRUPTED
     if run.stop_code is not None:
         return run.stop_code

@@ -104,7 +104,7 @@ def summary_as_json(state: RunState, code: ExitCode) -> dict[str, Any]:
         "skipped": state.skipped,
         "failed": dict(state.failed),
         "uncertain": state.uncertain,
-        "not_sent": state.not_sent + state.to_do.total(),
+        "not_sent": state.left,
         "units": f"{state.units:f}",
         "exit_code": int(code),
     }

@@ -94,6 +94,11 @@ class RunState:
         """Items that nothing more happens to."""
         return self.total - self.to_do.total()
 
+    @property
+    def left(self) -> int:
+        """Items that the same command line would still send."""
+        return self.not_sent + self.to_do.total()
+
     def per_minute(self, now_s: float) -> float | None:
         """Tasks that ended in a minute, lately; ``None`` before there is a rate."""
         if len(self._ends) < 2:

@@ -108,7 +108,7 @@ def _counts(state: RunState, now_s: float) -> str:
         "skipped": state.skipped,
         "failed": state.failed.total(),
         "uncertain": state.uncertain,
-        "not sent": state.not_sent + state.to_do.total(),
+        "not sent": state.left,
     }
     parts = [f"{state.done} of {state.total} done"]
     parts += [f"{number} {what}" for what, number in numbers.items() if number]
